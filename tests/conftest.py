@@ -1,0 +1,105 @@
+"""Fixtures that every test may use: real servers, a clean database, a running service."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.service import Service
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `long` are left out, not skipped, unless `--long` is given."""
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def session_dir() -> Iterator[Path]:
+    """A directory with a short path: unix sockets allow 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="sp-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """The same for one test."""
+    path = Path(tempfile.mkdtemp(prefix="sp-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def redis_server(session_dir: Path) -> Iterator[RedisServer]:
+    """The session's server. A test that kills, stops or rewinds one takes `own_redis`."""
+    server = RedisServer(session_dir)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """URL of an empty database on the session's server."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis(short_dir: Path) -> Iterator[RedisServer]:
+    """A server for this test alone, to be killed, stopped, restarted and rewound at will."""
+    server = RedisServer(short_dir)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def service(short_dir: Path) -> Iterator[Callable[..., Service]]:
+    """A maker of running services: `service()`, `service({"SSE_PROGRESS_…": "…"})`, many at once.
+
+    `name` gives a second service its own directory; equal names share data. All are ended, and
+    checked to be gone, after the test.
+    """
+    made: list[Service] = []
+
+    def make(
+        env: Mapping[str, str] | None = None,
+        *,
+        name: str = "service",
+        arguments: tuple[str, ...] = (),
+        start: bool = True,
+    ) -> Service:
+        one = Service(short_dir / name, env, arguments=arguments)
+        made.append(one)
+        if start:
+            one.start()
+        return one
+
+    yield make
+    problems = []
+    for one in reversed(made):
+        try:
+            one.close()
+        except AssertionError as error:
+            problems.append(str(error))
+    assert not problems, "\n".join(problems)

@@ -1,0 +1,1 @@
+"""What tests share: real servers, real files, raw bytes on real sockets."""
