@@ -1,0 +1,510 @@
+"""Brings journals to their followers, live: one per process, one pub/sub connection for all.
+
+A topic is an upload with followers here. To follow is: subscribed and acknowledged, then read
+after the cursor, then live. What a follower lacks it gets from the journal, so pub/sub may lose
+anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from sse_progress.events import Position
+from sse_progress.journal import Foreign, Frame, Journal, Page, channel_of
+
+__all__ = ["Absent", "Emitter", "Follower", "Topic"]
+
+log = structlog.get_logger(__name__)
+
+PAGE_FRAMES = 500
+TAIL_FRAMES = 64
+LINGER_S = 5.0
+PROBE_S = 5.0
+
+Absent = Literal["wait", "gone", "revived"]
+"""What to make of a position in a journal that is not there: see `Emitter`."""
+
+
+class Follower(Protocol):
+    """Somebody who wants every frame of one journal after `cursor`, once and in order.
+
+    `presented` says that the cursor came from outside, so it may be foreign to the journal;
+    `anew` that the next frame has to be announced as a reset. `live` and the cursor are the
+    emitter's to change; the follower says what it made of the frames it was given.
+    """
+
+    owner: str
+    cursor: Position | None
+    presented: bool
+    anew: bool
+    live: bool
+
+    def push(self, frame: Frame) -> Awaitable[None] | None:
+        """Take one live frame now; an awaitable says that it is taken once that is done."""
+
+    async def write(self, frames: Sequence[Frame]) -> None:
+        """Take frames in one piece, waiting as long as it takes."""
+
+    async def reset(self, frame: Frame) -> None:
+        """Take the latest frame as the whole state: what came before does not lead here."""
+
+    async def gone(self) -> None:
+        """Nobody remembers this upload."""
+
+    def close(self) -> None:
+        """The journal is not yours (any more)."""
+
+
+ReadKey: TypeAlias = tuple[int, str, Position | None, bool]
+"""Generation, owner, after, claim: reads that agree in all of them are one read."""
+
+
+class Topic:
+    """One upload's followers here, and the last frames that came by."""
+
+    def __init__(self, upload_id: str) -> None:
+        self.upload_id = upload_id
+        self.channel = channel_of(upload_id).encode()
+        self.followers: set[Follower] = set()
+        self.live: set[Follower] = set()
+        self.opening = 0
+        self.generation = 0
+        self.subscribed = asyncio.Event()
+        self.tail: deque[Frame] = deque(maxlen=TAIL_FRAMES)
+        self.reads: dict[ReadKey, asyncio.Task[Page | Foreign | Exception | None]] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not (self.followers or self.opening)
+
+    def keep(self, frame: Frame) -> None:
+        """The tail is always one unbroken run of one epoch."""
+        if self.tail:
+            last = self.tail[-1].position
+            if frame.position != Position(last.epoch, last.seq + 1):
+                self.tail.clear()
+        self.tail.append(frame)
+
+    def at(self, position: Position | None) -> Frame | None:
+        if position is None or not self.tail:
+            return None
+        first = self.tail[0].position
+        index = position.seq - first.seq
+        if position.epoch != first.epoch or not 0 <= index < len(self.tail):
+            return None
+        return self.tail[index]
+
+    def after(self, cursor: Position) -> list[Frame] | None:
+        """What the tail holds after `cursor`; None where it does not lead on from there."""
+        if not self.tail:
+            return []
+        first, last = self.tail[0].position, self.tail[-1].position
+        if cursor.epoch != last.epoch or not first.seq - 1 <= cursor.seq <= last.seq:
+            # Frames that the cursor is already past are of no interest; anything else is a gap.
+            past = cursor.epoch == last.epoch and cursor.seq > last.seq
+            return [] if past else None
+        return [frame for frame in self.tail if frame.position.seq > cursor.seq]
+
+
+class Emitter:
+    """Topics with followers, fed by one subscription.
+
+    `connection` makes a fresh raw connection. `absent` is asked about a journal that a follower
+    has a position in and that Redis does not have: `wait` a little, it is `gone`, or it was
+    `revived` just now.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        connection: Callable[[], AbstractConnection],
+        absent: Callable[[str], Awaitable[Absent]],
+        probe_s: float = PROBE_S,
+    ) -> None:
+        self._journal, self._connection, self._absent = journal, connection, absent
+        self._probe_s = probe_s
+        self._topics: dict[bytes, Topic] = {}
+        self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
+        self._probe_channel = b"sp:probe:%b" % secrets.token_hex(8).encode()
+        self._sent: set[bytes] = set()
+        self._steer = asyncio.Event()
+        self._heard_at = 0.0
+        self._generation = 0
+        self._tasks: asyncio.TaskGroup | None = None
+        self.connected = False
+        self.rereads = 0
+        self.resets = 0
+
+    # ---- following
+
+    def open(self, upload_id: str) -> Topic:
+        """The topic to read and follow; `release` it when done with opening."""
+        channel = channel_of(upload_id).encode()
+        topic = self._topics.get(channel)
+        if topic is None:
+            topic = self._topics[channel] = Topic(upload_id)
+            self._steer.set()
+        topic.opening += 1
+        return topic
+
+    def release(self, topic: Topic) -> None:
+        topic.opening -= 1
+        self._maybe_idle(topic)
+
+    async def read(
+        self, topic: Topic, *, owner: str, after: Position | None, claim: bool
+    ) -> tuple[Page | Foreign | None, int]:
+        """A page read while subscribed, and the generation of the subscription it was read in.
+
+        Followers that ask for the same at once share one read. Raises `redis.RedisError`.
+        """
+        await topic.subscribed.wait()
+        generation = topic.generation
+        key = (generation, owner, after, claim)
+        task = topic.reads.get(key)
+        if task is None:
+            assert self._tasks is not None, "the emitter is not running"
+            task = self._tasks.create_task(self._read_page(topic, key))
+            topic.reads[key] = task
+        page = await asyncio.shield(task)
+        if isinstance(page, Exception):
+            raise page
+        return page, generation
+
+    async def _read_page(self, topic: Topic, key: ReadKey) -> Page | Foreign | Exception | None:
+        _, owner, after, claim = key
+        try:
+            return await self._journal.read(
+                topic.upload_id, owner=owner, after=after, claim=claim, limit=PAGE_FRAMES
+            )
+        except (RedisError, OSError) as exc:
+            return exc
+        finally:
+            del topic.reads[key]
+
+    def follow(
+        self, topic: Topic, follower: Follower, opening: tuple[Page, int] | None = None
+    ) -> None:
+        """Bring `follower` everything after its cursor, from now on, until `leave`.
+
+        `opening` is a page that was read for just this cursor, with its generation.
+        """
+        topic.followers.add(follower)
+        follower.live = False
+        self._spawn(self._begin(topic, follower, opening))
+
+    def leave(self, topic: Topic, follower: Follower) -> None:
+        topic.followers.discard(follower)
+        topic.live.discard(follower)
+        follower.live = False
+        self._maybe_idle(topic)
+
+    def topics(self) -> tuple[Topic, ...]:
+        return tuple(self._topics.values())
+
+    # ---- notices: plain messages on other channels, for whoever keeps an index
+
+    def listen(self, channel: str, callback: Callable[[bytes], None]) -> None:
+        """Call back with each message of `channel`, and with b"" after every (re)subscription."""
+        self._notices.setdefault(channel.encode(), set()).add(callback)
+        self._steer.set()
+        if channel.encode() in self._sent:
+            callback(b"")
+
+    def unlisten(self, channel: str, callback: Callable[[bytes], None]) -> None:
+        callbacks = self._notices.get(channel.encode(), set())
+        callbacks.discard(callback)
+        if not callbacks:
+            self._notices.pop(channel.encode(), None)
+            self._steer.set()
+
+    # ---- catching up
+
+    async def _begin(
+        self, topic: Topic, follower: Follower, opening: tuple[Page, int] | None
+    ) -> None:
+        if opening is not None and opening[1] == topic.generation:
+            await self.offer(topic, follower, opening[0])
+        if not follower.live:
+            await self._catch_up(topic, follower)
+
+    async def _catch_up(self, topic: Topic, follower: Follower) -> None:
+        pause_s = 0.05
+        while follower in topic.followers and not follower.live:
+            try:
+                caught_up = await self._step(topic, follower)
+            except (RedisError, OSError):
+                caught_up = None
+            if caught_up is None:
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
+                pause_s = min(pause_s * 2, 1.0)
+
+    async def _step(self, topic: Topic, follower: Follower) -> bool | None:
+        """One read and what it brings; None asks for a pause before the next."""
+        self.rereads += 1
+        cursor = follower.cursor
+        held = topic.at(cursor)
+        after = Position(cursor.epoch, cursor.seq - 1) if cursor and held else cursor
+        claim = not follower.presented and (cursor is None or cursor.seq == 0)
+        page, generation = await self.read(topic, owner=follower.owner, after=after, claim=claim)
+        if generation != topic.generation or follower not in topic.followers:
+            return False
+        return await self.offer(topic, follower, page, held=held)
+
+    async def offer(
+        self,
+        topic: Topic,
+        follower: Follower,
+        page: Page | Foreign | None,
+        *,
+        held: Frame | None = None,
+    ) -> bool | None:
+        """Give a follower what was read for it. True: it is live now."""
+        if isinstance(page, Foreign):
+            follower.close()
+            return False
+        if page is None:
+            return await self._missing(topic, follower)
+        frames = _continuation(page, follower.cursor, held)
+        if frames is None:
+            if held is not None:
+                topic.tail.clear()
+            return await self._elsewhere(topic, follower, page)
+        follower.presented = False
+        if follower.cursor is None:
+            follower.cursor = Position(page.end.epoch, 0)
+        await _give(follower, frames)
+        if follower.cursor != page.end:
+            return False
+        return await self._join(topic, follower)
+
+    async def _missing(self, topic: Topic, follower: Follower) -> bool | None:
+        match await self._absent(topic.upload_id):
+            case "gone":
+                await follower.gone()
+            case "wait":
+                return None
+        return False
+
+    async def _elsewhere(self, topic: Topic, follower: Follower, page: Page) -> bool:
+        """The follower's cursor is in another telling of this upload than the journal."""
+        cursor = follower.cursor
+        if cursor is not None and cursor.seq == 0 and not follower.presented:
+            follower.cursor = Position(page.end.epoch, 0)
+            return False
+        self.resets += 1
+        follower.presented = False
+        follower.anew = True
+        follower.cursor = Position(page.end.epoch, 0)
+        if page.last is not None:
+            await _give(follower, [page.last])
+        return await self._join(topic, follower)
+
+    async def _join(self, topic: Topic, follower: Follower) -> bool:
+        """From the tail to live. No wait lies between the last look at the tail and live."""
+        while follower in topic.followers and follower.cursor is not None:
+            rest = topic.after(follower.cursor)
+            if rest is None:
+                return False
+            if not rest:
+                follower.live = True
+                topic.live.add(follower)
+                return True
+            await _give(follower, rest)
+        return True
+
+    # ---- live
+
+    def _publish(self, topic: Topic, frame: Frame) -> None:
+        topic.keep(frame)
+        position = frame.position
+        epoch, before = position.epoch, position.seq - 1
+        for follower in tuple(topic.live):
+            cursor = follower.cursor
+            assert cursor is not None
+            if cursor.epoch == epoch and cursor.seq > before:
+                continue
+            if cursor.epoch != epoch or cursor.seq != before or follower.anew:
+                self._behind(topic, follower, None)
+                continue
+            rest = follower.push(frame)
+            if rest is None:
+                follower.cursor = position
+            else:
+                self._behind(topic, follower, (rest, position))
+
+    def _behind(
+        self, topic: Topic, follower: Follower, rest: tuple[Awaitable[None], Position] | None
+    ) -> None:
+        follower.live = False
+        topic.live.discard(follower)
+        self._spawn(self._resume(topic, follower, rest))
+
+    async def _resume(
+        self, topic: Topic, follower: Follower, rest: tuple[Awaitable[None], Position] | None
+    ) -> None:
+        generation = topic.generation
+        if rest is not None:
+            await rest[0]
+            follower.cursor = rest[1]
+        joined = generation == topic.generation and await self._join(topic, follower)
+        if not joined:
+            await self._catch_up(topic, follower)
+
+    # ---- the subscription
+
+    async def run(self) -> None:
+        """Keep the subscription alive until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            pause_s = 0.05
+            while True:
+                try:
+                    await self._subscription()
+                except* (RedisError, OSError, TimeoutError) as group:
+                    if self.connected:
+                        log.warning("subscription lost", error=type(group.exceptions[0]).__name__)
+                        pause_s = 0.05
+                self.connected = False
+                self._sent.clear()
+                for topic in self._topics.values():
+                    topic.subscribed.clear()
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
+                pause_s = min(pause_s * 2, 1.0)
+
+    async def _subscription(self) -> None:
+        connection = self._connection()
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            self._generation += 1
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hear(connection))
+                tasks.create_task(self._subscribe(connection))
+                tasks.create_task(self._probe())
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        """The only place that subscribes and unsubscribes."""
+        while True:
+            self._steer.clear()
+            wanted = {self._probe_channel, *self._topics, *self._notices}
+            if new := wanted - self._sent:
+                self._sent |= new
+                await connection.send_command("SUBSCRIBE", *new)
+            if old := self._sent - wanted:
+                self._sent -= old
+                await connection.send_command("UNSUBSCRIBE", *old)
+            await self._steer.wait()
+
+    async def _hear(self, connection: AbstractConnection) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            kind, channel, data = await connection.read_response(timeout=float("inf"))
+            self._heard_at = now()
+            topic = self._topics.get(channel)
+            if kind == b"message":
+                if topic is not None:
+                    self._publish(topic, Frame.published(data))
+                else:
+                    for callback in tuple(self._notices.get(channel, ())):
+                        callback(data)
+            elif kind == b"subscribe":
+                self._acknowledged(channel, topic)
+
+    def _acknowledged(self, channel: bytes, topic: Topic | None) -> None:
+        if channel == self._probe_channel:
+            self.connected = True
+        for callback in tuple(self._notices.get(channel, ())):
+            callback(b"")
+        if topic is None:
+            return
+        again = topic.generation != 0
+        topic.generation = self._generation
+        topic.subscribed.set()
+        if again:
+            # Whatever was published while nobody listened is in the journal alone.
+            for follower in tuple(topic.live):
+                follower.live = False
+                topic.live.discard(follower)
+                self._spawn(self._catch_up(topic, follower))
+
+    async def _probe(self) -> None:
+        """A silent connection has to carry a message to ourselves; one that does not is dead."""
+        now = asyncio.get_running_loop().time
+        while True:
+            heard_at = self._heard_at
+            await asyncio.sleep(self._probe_s)
+            if self._heard_at != heard_at:
+                continue
+            asked_at = now()
+            async with asyncio.timeout(self._probe_s):
+                await self._journal.redis.publish(self._probe_channel, b"")
+            while self._heard_at < asked_at:
+                if now() - asked_at > self._probe_s:
+                    raise RedisConnectionError("the subscription has fallen silent")
+                await asyncio.sleep(self._probe_s / 10)
+
+    # ---- housekeeping
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        assert self._tasks is not None, "the emitter is not running"
+        self._tasks.create_task(_guarded(work))
+
+    def _maybe_idle(self, topic: Topic) -> None:
+        if topic.idle:
+            asyncio.get_running_loop().call_later(LINGER_S, self._drop_idle, topic)
+
+    def _drop_idle(self, topic: Topic) -> None:
+        # Unsubscribing before the acknowledgement would make the next one ambiguous.
+        if not topic.idle or self._topics.get(topic.channel) is not topic:
+            return
+        if topic.channel in self._sent and not topic.subscribed.is_set():
+            self._maybe_idle(topic)
+            return
+        del self._topics[topic.channel]
+        self._steer.set()
+
+
+def _continuation(page: Page, cursor: Position | None, held: Frame | None) -> list[Frame] | None:
+    """What follows `cursor` in the journal; None where the journal does not lead on from there.
+
+    A failover can rewind a log under the same epoch, so where it is known what the follower was
+    given (`held`), the page begins with that frame and has to agree.
+    """
+    if page.unknown or (cursor is not None and cursor.epoch != page.end.epoch):
+        return None
+    if held is None:
+        return list(page.frames)
+    if not page.frames or page.frames[0].raw != held.raw:
+        return None
+    return list(page.frames[1:])
+
+
+async def _give(follower: Follower, frames: Sequence[Frame]) -> None:
+    if not frames:
+        return
+    if follower.anew:
+        follower.anew = False
+        await follower.reset(frames[-1])
+    else:
+        await follower.write(frames)
+    follower.cursor = frames[-1].position
+
+
+async def _guarded(work: Awaitable[None]) -> None:
+    """One follower's failure is its own; the others go on."""
+    try:
+        await work
+    except Exception:
+        log.exception("a follower failed")

@@ -1,0 +1,221 @@
+"""Every way a request or an upload can fail: code, HTTP status and sentence, declared together.
+
+Codes are part of the wire and never change their meaning. How a problem becomes an HTTP answer
+(RFC 9457) is the top floor's business; this module knows no HTTP types.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = ["Problem", "Rejected", "problem_for", "status_of"]
+
+DETAIL_LIMIT = 200
+
+
+class Problem(Exception):
+    """The root: something that a client is told.
+
+    `detail` is one plain sentence of at most 200 characters and never names internals.
+    `retry_after_s` becomes a `Retry-After` header (RFC 9110 §10.2.3).
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    sentence: ClassVar[str] = "Something went wrong on our side."
+
+    def __init__(self, detail: str | None = None, *, retry_after_s: int | None = None) -> None:
+        self.detail = (detail or self.sentence)[:DETAIL_LIMIT]
+        self.retry_after_s = retry_after_s
+        super().__init__(self.detail)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class Internal(Problem):
+    pass
+
+
+# ---- 400: the request itself is broken
+
+
+class InvalidUploadId(Problem):
+    code = "invalid_upload_id"
+    status = 400
+    sentence = "X-Upload-ID must match [A-Za-z0-9][A-Za-z0-9_.~-]{0,127}."
+
+
+class MalformedMultipart(Problem):
+    code = "malformed_multipart"
+    status = 400
+    sentence = "The body is not complete, well-formed multipart/form-data."
+
+
+class UnexpectedPart(Problem):
+    code = "unexpected_part"
+    status = 400
+    sentence = "Send exactly one file part."
+
+
+class BadRequest(Problem):
+    code = "bad_request"
+    status = 400
+    sentence = "The request could not be understood."
+
+
+# ---- who may do what
+
+
+class Unauthenticated(Problem):
+    code = "unauthenticated"
+    status = 401
+    sentence = "A valid token is needed."
+
+
+class Forbidden(Problem):
+    code = "forbidden"
+    status = 403
+    sentence = "This is not yours to use."
+
+
+# ---- state
+
+
+class UnknownUpload(Problem):
+    code = "unknown_upload"
+    status = 404
+    sentence = "No upload has this id."
+
+
+class NotFound(Problem):
+    code = "not_found"
+    status = 404
+    sentence = "There is nothing here."
+
+
+class MethodNotAllowed(Problem):
+    code = "method_not_allowed"
+    status = 405
+    sentence = "This method is not offered here."
+
+
+class UploadIdInUse(Problem):
+    code = "upload_id_in_use"
+    status = 409
+    sentence = "This id already names an upload. A retry takes a new id."
+
+
+class AlreadyFinished(Problem):
+    code = "already_finished"
+    status = 409
+    sentence = "The upload has already ended."
+
+
+class Cancelled(Problem):
+    code = "cancelled"
+    status = 409
+    sentence = "The upload was cancelled by its owner."
+
+
+# ---- the body
+
+
+class ReceiveTimeout(Problem):
+    code = "receive_timeout"
+    status = 408
+    sentence = "The body stopped arriving or came too slowly."
+
+
+class TooLarge(Problem):
+    code = "too_large"
+    status = 413
+    sentence = "The file is larger than allowed."
+
+
+class UnsupportedMediaType(Problem):
+    code = "unsupported_media_type"
+    status = 415
+    sentence = "Send multipart/form-data with a boundary."
+
+
+class ClientDisconnected(Problem):
+    """Journal only: nobody is left to read an HTTP answer."""
+
+    code = "client_disconnected"
+    status = 400
+    sentence = "The client left before the whole file had arrived."
+
+
+class ServerLost(Problem):
+    """Journal only: the process that received the body died."""
+
+    code = "server_lost"
+    status = 503
+    sentence = "The server was lost before the whole file had arrived. Please send it again."
+
+
+# ---- limits and the house itself
+
+
+class TooManyUploads(Problem):
+    code = "too_many_uploads"
+    status = 429
+    sentence = "Too many uploads at once."
+
+
+class TooManyStreams(Problem):
+    code = "too_many_streams"
+    status = 429
+    sentence = "Too many progress streams at once."
+
+
+class RateLimited(Problem):
+    code = "rate_limited"
+    status = 429
+    sentence = "Too many requests."
+
+
+class Unavailable(Problem):
+    code = "unavailable"
+    status = 503
+    sentence = "The service cannot do this right now. Please try again."
+
+
+class InsufficientStorage(Problem):
+    code = "insufficient_storage"
+    status = 507
+    sentence = "There is no room left to store the file."
+
+
+class Rejected(Problem):
+    """A stage refuses the file: `raise Rejected("rejected_type", "A .exe is not accepted.")`.
+
+    `code` is snake_case, stable, and chosen by the stage; the answer is 422.
+    """
+
+    status = 422
+    sentence = "The file was refused."
+
+    def __init__(self, code: str, detail: str | None = None) -> None:
+        self.code = code  # type: ignore[misc]  # one class stands for an open set of codes
+        super().__init__(detail)
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
+        return (Rejected, (self.code, self.detail))
+
+
+def _leaves(root: type[Problem]) -> dict[str, type[Problem]]:
+    return {sub.code: sub for sub in root.__subclasses__() if sub is not Rejected}
+
+
+def problem_for(code: str, detail: str | None = None) -> Problem:
+    """The problem that a journal's terminal `error` stands for; an unlisted code is a refusal."""
+    known = _leaves(Problem).get(code)
+    return known(detail) if known else Rejected(code, detail)
+
+
+def status_of(code: str) -> int:
+    """HTTP status that goes with an error code; codes of stages are 422."""
+    known = _leaves(Problem).get(code)
+    return known.status if known else Rejected.status

@@ -1,0 +1,142 @@
+-- Append one event, or change who may write; all in one step.
+-- ARGV: op fence n nonce epoch owner channel lease_ms ttl_open_s ttl_done_s seen_epoch seen_seq
+--       stage rank lo hi sp terminal first head middle tail result_field result
+-- op:   next   an event by the present writer (fence, n)
+--       begin  pending -> receiving: raises the fence, first event
+--       take   a worker takes the job: raises the fence, no event
+--       renew  a receiver lives: its lease goes on, no event
+--       leave  a worker gives its job back: not a crash, no event
+--       note   a result alone, no event
+--       cancel by the owner: raises the fence, terminal event
+--       sweep  by the reconciler, if `fence` is still the one it judged and the lease ran out
+--       revive the end of a finished upload whose journal Redis no longer has
+-- Reply: {status, epoch, seq, fence, term, crashes, stage, sp}
+-- status: ok new dup skip stale ended forbidden in_use unknown busy
+
+local op, fence, n, nonce = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local fresh_epoch, owner, channel = ARGV[5], ARGV[6], ARGV[7]
+local lease_ms, ttl_open, ttl_done = tonumber(ARGV[8]), ARGV[9], ARGV[10]
+local seen_epoch, seen_seq = ARGV[11], tonumber(ARGV[12])
+
+local meta = load_meta()
+local status = 'ok'
+
+local function reply(what)
+  if not meta then return { what, '', 0, 0, '', 0, '', 0 } end
+  return { what, meta.epoch, meta.seq, meta.fence, meta.term, meta.crashes, meta.stage, meta.sp }
+end
+
+local function keep()
+  save_meta(meta)
+  local ttl = meta.term ~= '' and ttl_done or ttl_open
+  redis.call('EXPIRE', META, ttl)
+  redis.call('EXPIRE', LOG, ttl)
+end
+
+local function raise_fence()
+  meta.fence, meta.n, meta.op = meta.fence + 1, 0, nonce
+end
+
+-- ---- who may do this now
+
+if meta and nonce ~= '' and meta.op == nonce then return reply('dup') end
+
+if op == 'begin' then
+  if meta and meta.owner ~= owner then return reply('forbidden') end
+  if meta and (meta.stage ~= '' or meta.term ~= '') then return reply('in_use') end
+  meta = meta or new_meta(fresh_epoch, owner)
+  raise_fence()
+elseif op == 'take' then
+  if meta and meta.term ~= '' then return reply('ended') end
+  if not meta then
+    meta = new_meta(fresh_epoch, owner)
+    meta.fence = fence
+    status = 'new'
+  elseif seen_epoch ~= '' and (seen_epoch ~= meta.epoch or seen_seq > meta.seq) then
+    new_epoch(meta, fresh_epoch)
+    status = 'new'
+  end
+  raise_fence()
+  meta.crashes = meta.crashes + meta.busy
+  meta.busy = 1
+  keep()
+  return reply(status)
+elseif op == 'cancel' then
+  if not meta then return reply('unknown') end
+  if meta.owner ~= owner then return reply('forbidden') end
+  if meta.term ~= '' then return reply('ended') end
+  raise_fence()
+elseif op == 'sweep' then
+  if not meta then return reply('unknown') end
+  if meta.term ~= '' then return reply('ended') end
+  if meta.fence ~= fence or meta.lease > now_ms() then return reply('busy') end
+  raise_fence()
+elseif op == 'revive' then
+  if meta and (meta.stage ~= '' or meta.term ~= '') then return reply('in_use') end
+  if meta and meta.owner ~= owner then return reply('forbidden') end
+  meta = meta or new_meta(fresh_epoch, owner)
+  raise_fence()
+else -- next, renew, leave, note: by the present writer
+  if meta and fence < meta.fence then return reply('stale') end
+  if op ~= 'next' then
+    if not meta then return reply('unknown') end
+    if meta.term ~= '' then return reply('ended') end
+    if op == 'leave' then
+      meta.busy = 0
+    elseif op == 'note' then
+      redis.call('HSET', META, ARGV[23], ARGV[24])
+    else
+      meta.lease = now_ms() + lease_ms
+    end
+    keep()
+    return reply('ok')
+  end
+  if meta and fence == meta.fence and n <= meta.n then return reply('dup') end
+  if meta and meta.term ~= '' then return reply('ended') end
+  if not meta then
+    meta = new_meta(fresh_epoch, owner)
+    meta.fence, meta.n, status = fence, n - 1, 'new'
+  elseif fence > meta.fence or n > meta.n + 1 then
+    new_epoch(meta, fresh_epoch)
+    meta.fence, meta.n, status = fence, n - 1, 'new'
+  end
+end
+
+-- ---- the event
+
+local stage, rank = ARGV[13], tonumber(ARGV[14])
+local lo, hi, sp = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
+local terminal, first = ARGV[18] == '1', ARGV[19] == '1'
+local head, middle, tail = ARGV[20], ARGV[21], ARGV[22]
+local result_field, result = ARGV[23], ARGV[24]
+
+meta.n = meta.n + 1
+meta.lease = lease_ms > 0 and now_ms() + lease_ms or 0
+if result_field ~= '' then
+  redis.call('HSET', META, result_field, result)
+  meta.crashes = 0
+end
+
+local shown = meta.rank == rank and meta.stage == stage
+local again = not terminal and (rank < meta.rank or (shown and (first or meta.sp == 100)))
+if again then
+  keep()
+  return reply('skip')
+end
+
+if shown and not terminal then sp = math.max(sp, meta.sp) end
+local p = math.min(hi, lo + math.floor(sp * (hi - lo + 1) / 100))
+if stage ~= 'error' and stage ~= 'cancelled' then p = math.max(p, meta.p) end
+
+meta.seq = meta.seq + 1
+meta.ts = math.max(meta.ts, now_ms())
+meta.stage, meta.rank, meta.p, meta.sp = stage, rank, p, sp
+if terminal then meta.term, meta.busy = stage, 0 end
+
+local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' .. head ..
+  string.format('%d', p) .. middle .. rfc3339(meta.ts) .. '","stageProgress":' ..
+  string.format('%d', sp) .. tail .. '\n\n'
+redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
+keep()
+redis.call('PUBLISH', channel, (terminal and '1' or '0') .. frame)
+return reply(status)

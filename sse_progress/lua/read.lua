@@ -1,0 +1,29 @@
+-- Read a journal's head and a range of it in one step; claim the id where asked to.
+-- ARGV: owner ('' reads for the house) claim epoch claim_ttl_s after_epoch after_seq limit
+-- Reply: {found, epoch, seq, owner, term, fence, lease, created, stage, reset, last frame, frames, ttl_ms}
+-- found: 0 nothing, 1 there, 2 claimed just now. A foreign owner learns nothing but that.
+
+local owner, claim, epoch = ARGV[1], ARGV[2] == '1', ARGV[3]
+local after_epoch, after_seq, limit = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local meta, found = load_meta(), 1
+if not meta then
+  if not claim then return { 0 } end
+  meta, found = new_meta(epoch, owner), 2
+  save_meta(meta)
+  redis.call('EXPIRE', META, ARGV[4])
+end
+if owner ~= '' and meta.owner ~= owner then return { 1, '', 0, meta.owner } end
+
+local reset = after_epoch ~= '' and (after_epoch ~= meta.epoch or after_seq > meta.seq)
+local frames, last = {}, ''
+if meta.seq > 0 then
+  local tip = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)
+  if tip[1] then last = tip[1][2][2] end
+  if limit > 0 and not reset and after_seq < meta.seq then
+    local entries = redis.call('XRANGE', LOG, string.format('(%d-0', after_seq), '+', 'COUNT', limit)
+    for i, entry in ipairs(entries) do frames[i] = entry[2][2] end
+  end
+end
+return { found, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.created,
+  meta.stage, reset and 1 or 0, last, frames, now_ms() }

@@ -1,0 +1,271 @@
+"""Every setting of the service, documented in place and checked once, at start.
+
+A setting is an environment variable `SSE_PROGRESS_<NAME>` or a line of `.env`. Lists are separated
+by commas. Nothing is read at import; `Settings()` reads, checks and raises.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+__all__ = ["Settings", "SettingsError", "load_settings"]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text names it and says how to mend it."""
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+DEFAULT_TYPES = (
+    "image/jpeg,image/png,image/gif,image/webp,image/avif,image/tiff,image/bmp,"
+    "video/mp4,video/quicktime,video/webm,video/x-matroska,video/x-msvideo,video/mpeg,video/3gpp,"
+    "audio/mpeg,audio/mp4,audio/x-m4a,audio/aac,audio/ogg,audio/flac,audio/x-wav,audio/webm,"
+    "application/pdf,text/plain,text/csv,text/markdown,application/json,"
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document,"
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,"
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation,"
+    "application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,"
+    "application/vnd.oasis.opendocument.presentation,application/epub+zip,application/zip"
+)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="SSE_PROGRESS_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+    )
+
+    # ---- where it listens and keeps things
+    host: str = "127.0.0.1"
+    """Address to bind. Anything but loopback needs a key, or `open_mode_anywhere`."""
+    port: int = Field(8000, ge=0, le=65535)
+    """TCP port; 0 takes a free one and says which."""
+    prefix: str = ""
+    """Path before every route, such as `/api/media`."""
+    data_dir: Path = Path("data")
+    """Files, and the private Redis' data."""
+    redis_url: SecretStr | None = None
+    """`redis://`, `rediss://` or `unix://`. Unset: a private server in the data directory."""
+    web_processes: int = Field(1, ge=1, le=64)
+    """Processes that receive bodies and serve streams, on one shared socket."""
+    worker_processes: int = Field(1, ge=0, le=64)
+    """Processes that run stages. 0: workers run elsewhere."""
+    worker_concurrency: int = Field(2, ge=1, le=64)
+    """Uploads that one worker process works on at once, each in a child process."""
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # ---- identity
+    jwt_secret: SecretStr | None = None
+    """HS256 secret, at least 32 bytes."""
+    jwt_public_key: str | None = None
+    """PEM text, or a path to it: RSA, EC or Ed25519."""
+    jwks_url: str | None = None
+    """Where the identity provider publishes its keys (RFC 7517)."""
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_leeway_s: int = Field(10, ge=0, le=300)
+    """Clock difference tolerated in `exp` and `nbf`, seconds."""
+    open_mode_anywhere: bool = False
+    """Serve everybody as `anonymous` on a public address, without any key. In so many words."""
+    allowed_hosts: Words = ()
+    """Further `Host` names accepted in open mode (loopback names always are)."""
+    cors_origins: Words = ()
+    """Origins that may use the service from a browser, such as `https://app.example`."""
+    trusted_proxies: str = "127.0.0.1"
+    """Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed (uvicorn's syntax)."""
+
+    # ---- limits
+    max_upload_bytes: int = Field(1024**3, ge=1)
+    """Largest file, bytes."""
+    max_fields_bytes: int = Field(16 * 1024, ge=0)
+    """All text fields of one upload together, bytes."""
+    max_streams_per_user: int | None = Field(None, ge=1)
+    """Live streams per user over all processes (20 with a key, none in open mode)."""
+    max_uploads_per_user: int | None = Field(None, ge=1)
+    """Bodies being received per user over all processes (5 with a key, none in open mode)."""
+    requests_per_minute: int | None = Field(None, ge=1)
+    """Requests per user and minute (600 with a key, none in open mode)."""
+    requests_per_minute_per_address: int | None = Field(None, ge=1)
+    """Requests per client address and minute (3000 with a key, none in open mode)."""
+    max_open_bodies: int = Field(1000, ge=1)
+    """Bodies that one web process receives at once."""
+    disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)
+    """Free space always left on the storage, bytes; a body that would use it gets 507."""
+    allowed_types: Words = tuple(DEFAULT_TYPES.split(","))
+    """Detected media types that are accepted; `image/*` style wildcards work, `*/*` is all."""
+
+    # ---- time, seconds
+    answer_wait_s: float = Field(50, ge=0, le=3600)
+    """How long a POST stays open for its result before it answers 202."""
+    receive_stall_s: float = Field(30, gt=0)
+    """A body without a byte for so long is given up."""
+    receive_min_rate: int = Field(1024, ge=0)
+    """Bytes a second that a body must reach over `receive_stall_s`; 0 is no limit."""
+    heartbeat_s: float = Field(15, gt=0)
+    """A stream idle for so long gets a heartbeat."""
+    stream_lifetime_s: float = Field(3600, gt=0)
+    """Longest life of a stream; each ends at a random moment in the last fifth."""
+    slow_reader_s: float = Field(30, gt=0)
+    """A reader that stays behind for so long is let go; its reconnect resumes."""
+    redis_wait_s: float = Field(30, gt=0)
+    """How long a body or an answer waits for Redis before it becomes 503."""
+    lease_s: float = Field(10, gt=0)
+    """A receiving process or worker unheard of for so long is taken for dead."""
+    claim_ttl_s: int = Field(600, ge=1)
+    """A stream's claim on an id without an upload, after its last stream."""
+    journal_ttl_s: int = Field(24 * 3600, ge=60)
+    """How long a journal is kept after its end."""
+    shutdown_grace_s: float = Field(10, ge=0)
+    """How long bodies in flight may go on after SIGTERM."""
+    retention_days: float | None = Field(None, gt=0)
+    """Days that finished uploads are kept; unset is for ever."""
+
+    # ---- stages
+    pipeline: str | None = None
+    """`package.module:name` of a pipeline; unset is the built-in one with installed plug-ins."""
+    stage_timeout_s: float = Field(900, gt=0)
+    """Wall-clock limit of one stage function."""
+    stage_cpu_s: int = Field(900, ge=1)
+    """CPU time limit of one stage function."""
+    stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
+    """Memory (address space growth) limit of one stage function."""
+    stage_attempts: int = Field(3, ge=1)
+    """Crashes of workers over one upload before it ends with an error."""
+    max_pixels: int = Field(100_000_000, ge=1)
+    """Largest picture, pixels (width x height x frames are bounded too)."""
+    keep_location: bool = False
+    """Report the GPS position found in EXIF."""
+    strip_metadata: bool = False
+    """Remove EXIF from the kept original picture as well."""
+    nsfw_review: float = Field(0.5, ge=0, le=1)
+    nsfw_refuse: float = Field(0.8, ge=0, le=1)
+    """Scores of the picture model from which a file is marked for review, or refused."""
+    yara_rules: Path | None = None
+    """Directory of further `.yar` files."""
+    word_list: Path | None = None
+    """File of words to mark for review, one a line, besides the built-in list."""
+    bad_sha256: Path | None = None
+    """File of SHA-256 digests (hex, one a line) that are always refused."""
+    clamd: str | None = None
+    """A clamd to ask: `unix:/run/clamav/clamd.ctl` or `host:port`."""
+    clamd_fail: Literal["closed", "open"] = "closed"
+    """An unreachable clamd refuses the file (`closed`) or is noted as not checked (`open`)."""
+
+    # ---- checks
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not value.startswith("/"):
+            raise ValueError("must begin with '/'")
+        if any(c in value for c in "?#{} \\"):
+            raise ValueError("must be a plain path")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and (size := len(value.get_secret_value().encode())) < 32:
+            raise ValueError(f"is {size} bytes, needs at least 32")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(
+            ("redis://", "rediss://", "unix://")
+        ):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            scheme, _, rest = origin.partition("://")
+            if scheme not in ("http", "https") or not rest or "/" in rest:
+                raise ValueError(f"{origin!r} is not an origin such as https://app.example")
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        keys = [
+            name
+            for name, value in (
+                ("JWT_SECRET", self.jwt_secret),
+                ("JWT_PUBLIC_KEY", self.jwt_public_key),
+                ("JWKS_URL", self.jwks_url),
+            )
+            if value
+        ]
+        if len(keys) > 1:
+            raise ValueError(f"set only one of {' and '.join(f'SSE_PROGRESS_{k}' for k in keys)}")
+        if self.nsfw_review > self.nsfw_refuse:
+            raise ValueError(
+                "SSE_PROGRESS_NSFW_REVIEW must not be above SSE_PROGRESS_NSFW_REFUSE "
+                f"({self.nsfw_review} > {self.nsfw_refuse})"
+            )
+        return self
+
+    # ---- derived
+
+    @property
+    def open_mode(self) -> bool:
+        """Nobody configured a key, so everybody is `anonymous`."""
+        return not (self.jwt_secret or self.jwt_public_key or self.jwks_url)
+
+    @property
+    def streams_per_user(self) -> int | None:
+        return self._unless_open(self.max_streams_per_user, 20)
+
+    @property
+    def uploads_per_user(self) -> int | None:
+        return self._unless_open(self.max_uploads_per_user, 5)
+
+    @property
+    def rate_per_user(self) -> int | None:
+        return self._unless_open(self.requests_per_minute, 600)
+
+    @property
+    def rate_per_address(self) -> int | None:
+        return self._unless_open(self.requests_per_minute_per_address, 3000)
+
+    def _unless_open(self, chosen: int | None, default: int) -> int | None:
+        return chosen if chosen is not None or self.open_mode else default
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check all settings; raises SettingsError with one line per wrong one."""
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+    except ValidationError as exc:
+        lines = []
+        for error in exc.errors():
+            name = "_".join(str(part) for part in error["loc"][:1]).upper()
+            text = error["msg"].removeprefix("Value error, ")
+            lines.append(f"SSE_PROGRESS_{name}: {text}" if name else text)
+        raise SettingsError("\n".join(lines)) from None
