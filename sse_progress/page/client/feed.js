@@ -1,0 +1,153 @@
+/**
+ * Keeps one source of events alive: carries out what `link.js` decides, with real streams, timers
+ * and polls. Knows positions and silence, but not what the events mean.
+ */
+
+import { IDLE, OPENING_MS, SILENCE_MS, delayMs, isStale, step } from "./link.js";
+import { openStream } from "./stream.js";
+
+/** After a held request that brought something new: the next one is held again. */
+const SHORT_PAUSE_MS = 300;
+const POLL_PAUSE_MS = 2_000;
+const HIDDEN_POLL_PAUSE_MS = 10_000;
+
+export class Feed {
+  #link = IDLE;
+  #close = () => {};
+  #watchdog = null;
+  #backoff = null;
+  #polls = null;
+  #heardAt = 0;
+  #spoke = false;
+  #silent = false;
+  #position = "";
+
+  /**
+   * `path` of the stream. The owner says: `onFrame(frame)` for each, `onLink(state)` for each change,
+   * `onRefused(status)` for a stream that answers 204 or 403, and `read({wait, signal})`, which reads
+   * the states once as JSON and resolves to "ok", "changed" (something new came), "denied" or "away".
+   */
+  constructor(service, path, { onFrame, onLink, onRefused, read }) {
+    this.service = service;
+    this.path = path;
+    this.owner = { onFrame, onLink, onRefused, read };
+  }
+
+  get state() {
+    return this.#link.state;
+  }
+
+  start() {
+    this.#input("want");
+  }
+
+  stop() {
+    this.#input("unwant");
+    clearTimeout(this.#backoff);
+  }
+
+  /** The page came back, or the network did (`changed`: then no older connection is worth a thing). */
+  wake({ changed = false } = {}) {
+    if (this.state !== "live" || changed || isStale(Date.now() - this.#heardAt)) this.#input("wake");
+  }
+
+  /** The browser says that the network is gone. */
+  lost() {
+    this.#input("lost");
+  }
+
+  #input(input) {
+    const before = this.state;
+    const { link, effects } = step(this.#link, input);
+    this.#link = link;
+    for (const effect of effects) this.#effects[effect]();
+    if (link.state !== before) this.owner.onLink(link.state);
+  }
+
+  #effects = {
+    open: () => this.#open(),
+    close: () => this.#shut(),
+    backoff: () => {
+      clearTimeout(this.#backoff);
+      this.#backoff = setTimeout(() => this.#input("due"), delayMs(this.#link, Math.random()));
+    },
+    catchup: () => void this.#catchUp(),
+    poll: () => void this.#poll(),
+    unpoll: () => this.#polls?.abort(),
+  };
+
+  #open() {
+    this.#shut();
+    clearTimeout(this.#backoff);
+    this.#spoke = this.#silent = false;
+    this.#watch(OPENING_MS);
+    this.#close = openStream(this.service, this.path, {
+      lastEventId: this.#position,
+      onFrame: (frame) => this.#heard(frame),
+      onEnd: ({ status }) => this.#ended(status),
+    });
+  }
+
+  #shut() {
+    clearTimeout(this.#watchdog);
+    this.#close();
+    this.#close = () => {};
+  }
+
+  #watch(silenceMs) {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => {
+      this.#silent = !this.#spoke;
+      this.#input("silent");
+    }, silenceMs);
+  }
+
+  #heard(frame) {
+    this.#heardAt = Date.now();
+    this.#spoke = true;
+    if (frame.id) this.#position = frame.id;
+    this.#watch(SILENCE_MS);
+    this.#input("frame");
+    if (frame.event === "message") this.owner.onFrame(frame);
+  }
+
+  #ended(status) {
+    if (status === 204 || status === 403) this.owner.onRefused(status);
+    this.#input(status === 401 || status === 403 ? "denied" : "lost");
+  }
+
+  /** Streams fail; does JSON pass? Then something in between holds streams back, and we poll. */
+  async #catchUp() {
+    const result = await this.owner.read({ wait: false });
+    if (result === "denied") this.#input("denied");
+    const blocked = this.#silent || this.#link.failures > 1;
+    const answers = result === "ok" || result === "changed";
+    if (answers && blocked && !this.#spoke) this.#input("blocked");
+  }
+
+  async #poll() {
+    const polls = new AbortController();
+    this.#polls?.abort();
+    this.#polls = polls;
+    let wait = true;
+    while (!polls.signal.aborted) {
+      const result = await this.owner.read({ wait, signal: polls.signal });
+      if (polls.signal.aborted) return;
+      if (result === "denied") return this.#input("denied");
+      if (result === "away" && !wait) return this.#input("unpolled");
+      wait = result !== "away"; // what breaks long requests may still let short ones pass
+      await pause(result === "changed" && wait ? SHORT_PAUSE_MS : pollPauseMs(), polls.signal);
+    }
+  }
+}
+
+function pollPauseMs() {
+  return globalThis.document?.hidden ? HIDDEN_POLL_PAUSE_MS : POLL_PAUSE_MS;
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

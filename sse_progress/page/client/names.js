@@ -1,0 +1,38 @@
+/**
+ * File names of uploads that are not over, kept in this browser: events do not carry them, so after
+ * a reload, and in another tab, this is where a name comes from. Nothing breaks where storage is
+ * forbidden.
+ */
+
+const KEY = "sse-progress:names";
+const KEEP = 200;
+const KEEP_MS = 24 * 3600 * 1000;
+
+export function rememberName(id, { filename, size }) {
+  const names = all();
+  names[id] = { filename, size, at: Date.now() };
+  const young = Object.entries(names)
+    .filter(([, { at }]) => Date.now() - at < KEEP_MS)
+    .sort(([, a], [, b]) => b.at - a.at)
+    .slice(0, KEEP);
+  try {
+    localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(young)));
+  } catch {
+    // private mode, or a full quota: names are a comfort
+  }
+}
+
+/** `{filename, size}` if this browser sent the upload, else null. */
+export function recallName(id) {
+  const known = all()[id];
+  return typeof known?.filename === "string" ? { filename: known.filename, size: known.size ?? null } : null;
+}
+
+function all() {
+  try {
+    const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return stored && typeof stored === "object" ? stored : {};
+  } catch {
+    return {};
+  }
+}

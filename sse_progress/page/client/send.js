@@ -1,0 +1,63 @@
+/**
+ * One file's way out of the browser: a POST by XMLHttpRequest, the only API that counts the bytes of
+ * a body as they leave.
+ */
+
+import { parseJson } from "./service.js";
+
+/** After the last byte has left, an answer may take so long before we ask elsewhere. */
+const ANSWER_MS = 90_000;
+
+/**
+ * POST `file` under `id`. `fields` are text fields (a list repeats the field).
+ *
+ * Resolves to `{status, body, retryAfterS}` with the answer, or to null if the request broke without
+ * one; never rejects. `onBytes(loaded, total)` counts body bytes. `signal` abandons it.
+ */
+export async function send(service, { id, file, filename, fields = {}, onBytes, signal }) {
+  const headers = await service
+    .headers({ "X-Upload-ID": id, Prefer: "respond-async", Accept: "application/json" })
+    .catch(() => null);
+  if (!headers || signal.aborted) return null;
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    let timer = null;
+    const end = (answer) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      resolve(answer);
+    };
+    const stop = () => request.abort();
+    signal.addEventListener("abort", stop, { once: true });
+
+    request.open("POST", service.address("upload"));
+    request.withCredentials = service.credentials === "include";
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded, total }) => onBytes(loaded, total);
+    request.upload.onload = ({ loaded, total }) => {
+      onBytes(loaded, total);
+      timer = setTimeout(stop, ANSWER_MS);
+    };
+    request.onload = () => end(answerOf(request));
+    request.onerror = request.onabort = request.ontimeout = () => end(null);
+    request.send(multipart(file, filename, fields));
+  });
+}
+
+function multipart(file, filename, fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    for (const one of Array.isArray(value) ? value : [value]) form.append(name, String(one));
+  }
+  form.append("file", file, filename);
+  return form;
+}
+
+function answerOf(request) {
+  const seconds = Number.parseInt(request.getResponseHeader("Retry-After") ?? "", 10);
+  return {
+    status: request.status,
+    body: parseJson(request.getResponseHeader("Content-Type"), request.responseText),
+    retryAfterS: Number.isFinite(seconds) ? seconds : null,
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * The service's address and the caller's credentials: every request but the streams and the body
+ * goes through here.
+ */
+
+import { UploadError } from "./errors.js";
+
+const TIMEOUT_MS = 15_000;
+
+export class Service {
+  /**
+   * `url` is the service's root, with its prefix, absolute or relative to the document. `token` is
+   * a string, or a function (may be async) that is asked before every request and attempt.
+   */
+  constructor({ url = ".", token = null, credentials = "same-origin" } = {}) {
+    const root = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+    root.search = root.hash = "";
+    if (!root.pathname.endsWith("/")) root.pathname += "/";
+    this.root = root.href;
+    this.token = token;
+    this.credentials = credentials;
+  }
+
+  get hasToken() {
+    return this.token !== null && this.token !== undefined && this.token !== "";
+  }
+
+  /** The absolute address of `path` (relative to the root), with `params` as its query. */
+  address(path, params = {}) {
+    const address = new URL(path, this.root);
+    for (const [name, value] of Object.entries(params)) {
+      if (value !== null && value !== undefined && value !== "") address.searchParams.set(name, value);
+    }
+    return address.href;
+  }
+
+  /** Request headers with the credentials of this moment. */
+  async headers(more = {}) {
+    const token = typeof this.token === "function" ? await this.token() : this.token;
+    return token ? { ...more, Authorization: `Bearer ${token}` } : more;
+  }
+
+  /**
+   * One small request. Resolves to `{status, body, etag}`, whatever the status; `body` is null
+   * where the answer is not JSON. Rejects with `network` if there is no answer within `timeoutMs`.
+   */
+  async request(method, path, { params, headers = {}, signal, timeoutMs = TIMEOUT_MS } = {}) {
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    if (signal?.aborted) stop();
+    signal?.addEventListener("abort", stop, { once: true });
+    const timer = setTimeout(stop, timeoutMs);
+    try {
+      const response = await fetch(this.address(path, params), {
+        method,
+        headers: await this.headers({ Accept: "application/json", ...headers }),
+        credentials: this.credentials,
+        cache: "no-store",
+        signal: abort.signal,
+      });
+      const body = await parse(response);
+      return { status: response.status, body, etag: response.headers.get("ETag") };
+    } catch (error) {
+      throw new UploadError({ code: "network", detail: "The service could not be reached." });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+}
+
+async function parse(response) {
+  const text = await response.text();
+  return parseJson(response.headers.get("Content-Type"), text);
+}
+
+/** The object that `text` holds if it claims to be JSON and is, else null. */
+export function parseJson(contentType, text) {
+  if (!/[/+]json\b/.test(contentType ?? "")) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Path of one upload's resource, relative to the service's root. */
+export function uploadPath(id, rest = "") {
+  return `upload/${encodeURIComponent(id)}${rest}`;
+}

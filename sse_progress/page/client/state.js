@@ -1,0 +1,279 @@
+/**
+ * What is known of one upload: a frozen state and one pure function that moves it.
+ *
+ * Owns the stage table, the phases and every transition between them. Knows no network, clock or
+ * DOM: whatever happened comes in as an input, and the next state comes out.
+ */
+
+/** Every stage in order: its share of the whole percent, and the phase a terminal one leads to. */
+export const STAGES = Object.freeze(
+  [
+    { name: "receiving", lo: 0, hi: 9 },
+    { name: "file_received", lo: 10, hi: 10 },
+    { name: "validating", lo: 20, hi: 29 },
+    { name: "analyzing", lo: 30, hi: 69 },
+    { name: "moderating", lo: 70, hi: 84 },
+    { name: "processing", lo: 85, hi: 94 },
+    { name: "finalizing", lo: 95, hi: 99 },
+    { name: "complete", lo: 100, hi: 100, terminal: true },
+    { name: "error", lo: 0, hi: 0, terminal: true },
+    { name: "cancelled", lo: 0, hi: 0, terminal: true },
+  ].map((stage, rank) => Object.freeze({ terminal: false, rank, ...stage })),
+);
+
+const STAGE = new Map(STAGES.map((stage) => [stage.name, stage]));
+
+/** Which phase may follow which. An ended upload never moves again. */
+export const PHASES = Object.freeze({
+  waiting: ["sending", "working", "done", "refused", "failed", "cancelled"],
+  sending: ["waiting", "checking", "working", "done", "refused", "failed", "cancelled"],
+  checking: ["waiting", "working", "done", "refused", "failed", "cancelled"],
+  working: ["done", "refused", "failed", "cancelled"],
+  done: [],
+  refused: [],
+  failed: [],
+  cancelled: [],
+});
+
+/** Codes that say nothing about the file itself: sending it again may well succeed. */
+const FAILURES = new Set([
+  "internal", "invalid_upload_id", "malformed_multipart", "unexpected_part", "bad_request",
+  "unauthenticated", "forbidden", "unknown_upload", "not_found", "method_not_allowed",
+  "upload_id_in_use", "already_finished", "receive_timeout", "client_disconnected", "server_lost",
+  "too_many_uploads", "too_many_streams", "rate_limited", "unavailable", "insufficient_storage",
+  "network",
+]); // prettier-ignore
+
+/** `refused` if the file was judged and turned away, else `failed`. */
+export function phaseOfError(code) {
+  return FAILURES.has(code) ? "failed" : "refused";
+}
+
+export function hasEnded(state) {
+  return PHASES[state.phase].length === 0;
+}
+
+/** The first state of an upload. `size` is the file's bytes, null if it is not known here. */
+export function initial({ id, filename = null, size = null }) {
+  return Object.freeze({
+    id,
+    filename,
+    size,
+    phase: "waiting",
+    stage: null,
+    progress: 0,
+    stageProgress: 0,
+    message: "",
+    timestamp: null,
+    bytes: null,
+    total: null,
+    etaSeconds: null,
+    media: null,
+    error: null,
+    fromServer: false,
+    cancelling: false,
+    passed: Object.freeze([]),
+  });
+}
+
+/**
+ * The state after `input`; the very same object if nothing changed.
+ *
+ * Inputs: `{kind: "send"}` the body starts; `{kind: "bytes", loaded, total}` bytes left the browser;
+ * `{kind: "requeue"}` the service asked to come again later; `{kind: "cut"}` the request broke
+ * without an answer; `{kind: "answer", status, body}` the POST's answer; `{kind: "event", event}`
+ * from a stream; `{kind: "snapshot", state}` an upload's state as JSON; `{kind: "unknown"}` the
+ * service has never heard of it; `{kind: "cancelling", on}`; `{kind: "cancelled"}`;
+ * `{kind: "named", filename, size}`; `{kind: "failed", error}`.
+ */
+export function next(state, input) {
+  if (hasEnded(state)) return state;
+  return HANDLERS[input.kind](state, input);
+}
+
+const HANDLERS = {
+  named: (state, { filename, size }) =>
+    change(state, { filename: state.filename ?? filename, size: state.size ?? size }),
+  send: (state) => (state.phase === "waiting" ? change(state, { phase: "sending" }) : state),
+  bytes: ownBytes,
+  requeue: (state) =>
+    state.fromServer
+      ? state
+      : change(state, { phase: "waiting", stage: null, progress: 0, stageProgress: 0, bytes: null }),
+  cut: (state) => (state.phase === "sending" ? change(state, { phase: "checking" }) : state),
+  answer: answered,
+  event: (state, { event }) => heard(state, event),
+  snapshot: (state, input) => snapshot(state, input.state),
+  unknown: neverArrived,
+  cancelling: (state, { on }) => change(state, { cancelling: on }),
+  cancelled: (state) => end(state, "cancelled", { stage: "cancelled" }),
+  failed: (state, { error }) => failed(state, error),
+};
+
+/** Our own count of bytes, until the service's is seen: the bar moves from the first moment. */
+function ownBytes(state, { loaded, total }) {
+  if (state.phase !== "sending" || state.fromServer) return state;
+  const stageProgress = total > 0 ? Math.min(100, Math.floor((loaded * 100) / total)) : 0;
+  return change(state, {
+    stage: "receiving",
+    stageProgress,
+    progress: percent("receiving", stageProgress),
+    bytes: loaded,
+    total,
+    passed: pass(state.passed, { stage: "receiving" }),
+  });
+}
+
+function answered(state, { status, body }) {
+  const code = body?.code ?? codeOfStatus(status);
+  if (status === 200 && body?.data?.media) {
+    return end(state, "done", { stage: "complete", progress: 100, media: body.data.media });
+  }
+  if (status >= 200 && status < 300) return stored(state);
+  if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled" });
+  if (code === null) return HANDLERS.cut(state); // a proxy's 502 or 504 says nothing of the upload
+  return failed(state, { code, detail: body?.detail ?? "", stage: state.stage ?? "receiving" });
+}
+
+/** For answers that are not the service's own: a proxy's 413 is as good as ours, its 5xx is not. */
+function codeOfStatus(status) {
+  const known = { 401: "unauthenticated", 403: "forbidden", 408: "receive_timeout", 413: "too_large" };
+  if (status in known) return known[status];
+  return status >= 400 && status < 500 ? "bad_request" : null;
+}
+
+/** A 202: the whole file is safe on the other side, whether or not a stream has told yet. */
+function stored(state) {
+  if (rankOf(state.stage) >= STAGE.get("file_received").rank) return state;
+  return change(state, {
+    phase: "working",
+    stage: "file_received",
+    stageProgress: 100,
+    progress: percent("file_received", 100),
+    passed: pass(state.passed, { stage: "file_received" }),
+  });
+}
+
+function heard(state, event) {
+  if (event.type !== "progress" && event.type !== "reset") return state;
+  if (event.error) return failed(state, event.error, event);
+  const fields = fieldsOf(state, event);
+  if (event.stage === "cancelled") return end(state, "cancelled", { ...fields, progress: state.progress });
+  if (event.stage === "complete") {
+    return end(state, "done", { ...fields, progress: 100, media: event.media ?? null });
+  }
+  if (event.stage === "error") return failed(state, { code: "internal", detail: "" }, event);
+  const receiving = event.stage === "receiving";
+  // Our own count runs ahead of the service's by what the network holds: never step back for that.
+  const floor = event.type === "progress" || receiving ? state.progress : 0;
+  const phase = receiving && state.phase !== "working" ? receivingPhase(state) : "working";
+  return change(state, {
+    ...fields,
+    phase,
+    progress: Math.max(fields.progress, floor),
+    bytes: event.bytes === undefined ? state.bytes : Math.max(event.bytes, receiving ? state.bytes ?? 0 : 0),
+    fromServer: true,
+    passed: pass(state.passed, event),
+  });
+}
+
+/** While the service still waits for a body whose request broke here, nothing is being sent. */
+function receivingPhase(state) {
+  return state.phase === "checking" ? "checking" : "sending";
+}
+
+/** A state read as JSON may be older than what a stream has said since: then it says nothing. */
+function snapshot(state, seen) {
+  if (seen.status === "pending" || !seen.stage) {
+    return state.phase === "checking" ? neverArrived(state) : state;
+  }
+  const named = seen.filename ? HANDLERS.named(state, { filename: seen.filename, size: null }) : state;
+  if (state.fromServer && seen.timestamp && state.timestamp && seen.timestamp < state.timestamp) {
+    return named;
+  }
+  return heard(named, { ...seen, type: "reset" });
+}
+
+function neverArrived(state) {
+  if (state.phase === "checking") {
+    return failed(state, { code: "network", detail: "", stage: "receiving" });
+  }
+  if (state.phase !== "working") return state;
+  return failed(state, { code: "unknown_upload", detail: "", stage: state.stage });
+}
+
+function failed(state, error, event = {}) {
+  const { code, detail = "", stage = state.stage } = error;
+  if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled" });
+  return end(state, phaseOfError(code), {
+    stage: "error",
+    error: Object.freeze({ code, detail, stage }),
+    message: event.message || detail,
+    timestamp: event.timestamp ?? state.timestamp,
+  });
+}
+
+/** The end. `progress` stays where it was, so that a bar shows how far the upload had come. */
+function end(state, phase, fields) {
+  return change(state, {
+    ...fields,
+    phase,
+    etaSeconds: null,
+    cancelling: false,
+    passed: pass(state.passed, { ...fields, stage: fields.stage }),
+  });
+}
+
+function fieldsOf(state, event) {
+  return {
+    stage: event.stage ?? state.stage,
+    progress: percentOr(event.progress, state.progress),
+    stageProgress: percentOr(event.stageProgress, 0),
+    message: event.message ?? "",
+    timestamp: event.timestamp ?? state.timestamp,
+    total: event.total ?? state.total,
+    etaSeconds: event.etaSeconds ?? null,
+  };
+}
+
+function percentOr(value, otherwise) {
+  return Number.isFinite(value) ? Math.min(100, Math.max(0, value)) : otherwise;
+}
+
+/** Stages in the order they were seen, each with its first and last sign of life. */
+function pass(passed, { stage, timestamp = null, message = "" }) {
+  const last = passed.at(-1);
+  if (!stage || stage === "error" || stage === "cancelled") return passed;
+  if (last?.stage === stage) {
+    const same = Object.freeze({ ...last, from: last.from ?? timestamp, to: timestamp ?? last.to, message: message || last.message });
+    return Object.freeze([...passed.slice(0, -1), same]);
+  }
+  return Object.freeze([...passed, Object.freeze({ stage, from: timestamp, to: timestamp, message })]);
+}
+
+function percent(stage, stageProgress) {
+  const { lo, hi } = STAGE.get(stage);
+  return Math.min(hi, lo + Math.floor((stageProgress * (hi - lo + 1)) / 100));
+}
+
+/** Place of a stage in the order; -1 before the first and for one that is not in the table. */
+export function rankOf(stage) {
+  return STAGE.get(stage)?.rank ?? -1;
+}
+
+/** The one place where a state becomes another: checks the phase table, keeps the object if equal. */
+function change(state, fields) {
+  const phase = fields.phase ?? state.phase;
+  if (phase !== state.phase && !PHASES[state.phase].includes(phase)) return state;
+  const changed = Object.keys(fields).some((key) => !same(state[key], fields[key]));
+  return changed ? Object.freeze({ ...state, ...fields }) : state;
+}
+
+function same(a, b) {
+  if (!Array.isArray(a) || !Array.isArray(b)) return Object.is(a, b);
+  return a.length === b.length && a.every((row, i) => row === b[i] || alike(row, b[i]));
+}
+
+function alike(a, b) {
+  return a.stage === b.stage && a.from === b.from && a.to === b.to && a.message === b.message;
+}
