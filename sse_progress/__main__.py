@@ -1,0 +1,5 @@
+"""`python -m sse_progress` is `sse-progress`."""
+
+from sse_progress.cli import main
+
+main()

