@@ -188,6 +188,15 @@ class InsufficientStorage(Problem):
     sentence = "There is no room left to store the file."
 
 
+# ---- stages
+
+
+class StageTimeout(Problem):
+    code = "stage_timeout"
+    status = 422
+    sentence = "Working on this file takes too long."
+
+
 class Rejected(Problem):
     """A stage refuses the file: `raise Rejected("rejected_type", "A .exe is not accepted.")`.
 

@@ -11,7 +11,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "forbid_new_privileges",
     "harden_this_process",
     "keep_orphans",
+    "without_capabilities",
 ]
 
 CAP_DAC_READ_SEARCH = 2
@@ -90,8 +92,9 @@ def forbid_new_privileges() -> None:
 def drop_capabilities(keep: Iterable[int] = ()) -> None:
     """Give up every capability but `keep`, for good where that is allowed.
 
-    Root without capabilities still owns root's files, but may no longer look into a process that
-    has more than itself (ptrace(2), "Ptrace access mode checking").
+    The calling thread alone does, so call it before there are others. Root without capabilities
+    still owns root's files, but may no longer look into a process that has more than itself
+    (ptrace(2), "Ptrace access mode checking").
     """
     kept = sum(1 << capability for capability in set(keep))
     try:
@@ -101,23 +104,40 @@ def drop_capabilities(keep: Iterable[int] = ()) -> None:
                 _prctl(_PR_CAPBSET_DROP, capability)
     except OSError:
         pass  # without CAP_SETPCAP the bounding set stays; past the last capability it is EINVAL
-    _set_capabilities(kept)
+    words = _capabilities()
+    for at, mask in ((0, kept & 0xFFFFFFFF), (3, kept >> 32)):
+        words[at] = words[at + 1] = words[at + 1] & mask
+        words[at + 2] = 0
+    _set_capabilities(words)
 
 
-def _set_capabilities(kept: int) -> None:
+@contextmanager
+def without_capabilities() -> Iterator[None]:
+    """Do something as an ordinary user would, and have the capabilities back afterwards."""
+    words = _capabilities()
+    _set_capabilities([0, *words[1:3], 0, *words[4:6]])
+    try:
+        yield
+    finally:
+        _set_capabilities(words)
+
+
+def _capabilities() -> list[int]:
+    """This thread's sets: effective, permitted, inheritable; the low 32 bits, then the high."""
     import ctypes
 
-    def words(value: int) -> tuple[int, int]:
-        return value & 0xFFFFFFFF, value >> 32
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    words = (ctypes.c_uint32 * 6)()
+    if _libc().capget(header, words) != 0:
+        raise OSError(ctypes.get_errno(), "capget")
+    return list(words)
+
+
+def _set_capabilities(words: list[int]) -> None:
+    import ctypes
 
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)()
-    if _libc().capget(header, data) != 0:
-        raise OSError(ctypes.get_errno(), "capget")
-    for at, word in zip((0, 3), words(kept), strict=True):
-        data[at] = data[at + 1] = data[at + 1] & word  # effective and permitted
-        data[at + 2] = 0  # inheritable
-    if _libc().capset(header, data) != 0:
+    if _libc().capset(header, (ctypes.c_uint32 * 6)(*words)) != 0:
         raise OSError(ctypes.get_errno(), "capset")
 
 
