@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan"]
 
+EXTRA_GRACE_S = 5.0
+"""What ending well takes beyond the grace given to bodies in flight."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What the supervisor needs of the settings; no secret is among it.
 
     `redis` describes a given Redis for people (no password), empty means a private one.
+    `end_grace_s` is how long a process that was told to end may take, seconds.
     """
 
     host: str
@@ -27,7 +31,7 @@ class Plan:
     web_processes: int
     worker_processes: int
     worker_concurrency: int
-    shutdown_grace_s: float
+    end_grace_s: float
     open_mode: bool
     open_mode_anywhere: bool
     json_log: bool
@@ -46,7 +50,7 @@ class Plan:
             web_processes=settings.web_processes,
             worker_processes=settings.worker_processes,
             worker_concurrency=settings.worker_concurrency,
-            shutdown_grace_s=settings.shutdown_grace_s,
+            end_grace_s=settings.shutdown_grace_s + EXTRA_GRACE_S,
             open_mode=settings.open_mode,
             open_mode_anywhere=settings.open_mode_anywhere,
             json_log=settings.log_format == "json",

@@ -28,6 +28,8 @@ SOCKET_PATH_LIMIT_BYTES = 100
 """A unix socket's path fits in 107 bytes (unix(7)); some clients need a few for themselves."""
 LOG_LIMIT_BYTES = 1024 * 1024
 REMNANT_WAIT_S = 10.0
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
+"""All that a server gets to see: ours holds keys."""
 
 _VERSION = re.compile(rb"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE)
 
@@ -60,7 +62,7 @@ class Binary:
 def _probe_binary(path: str) -> Binary | None:
     try:
         said = subprocess.run(  # noqa: S603  # a path that we have looked up
-            [path, "--version"], capture_output=True, timeout=10, check=False
+            [path, "--version"], capture_output=True, timeout=10, check=False, env=ENVIRONMENT
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -164,7 +166,7 @@ class PrivateRedis:
     """A server on a unix socket in `<data_dir>/redis`, with its append-only file there.
 
     No TCP; nothing is evicted; what a crash of the machine can cost is the last second. `command`
-    is to be run in `directory`, with `environment` (no secrets) and `lock.descriptor` inherited.
+    is to be run in `directory`, with ENVIRONMENT and `lock.descriptor` inherited.
     """
 
     def __init__(self, directory: Path, binary: Binary, lock: DataDirLock) -> None:
@@ -196,10 +198,6 @@ class PrivateRedis:
     @property
     def log_path(self) -> Path:
         return self.directory / "redis.log"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"PATH": os.defpath, "LC_ALL": "C"}
 
     @property
     def command(self) -> list[str]:

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from sse_progress import private_redis
 from sse_progress.child import Child
 from sse_progress.listener import ListenError, base_url, listen, local_url
 from sse_progress.plan import Plan
@@ -34,7 +35,6 @@ WEB_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "
 """Keeps glibc from giving body buffers back and faulting them in again, once per read."""
 ORDER = ("web", "worker", "redis")
 """Streams end first; what everything else needs ends last."""
-EXTRA_GRACE_S = 5.0
 REDIS_GRACE_S = 10.0
 REDIS_START_S = 15.0
 KILL_WAIT_S = 10.0
@@ -171,8 +171,8 @@ class Supervisor:
         self._stopping = True
         killed = False
         for role in ORDER:
-            grace_s = self._plan.shutdown_grace_s + EXTRA_GRACE_S
-            killed |= self._end_role(role, REDIS_GRACE_S if role == "redis" else grace_s)
+            grace_s = REDIS_GRACE_S if role == "redis" else self._plan.end_grace_s
+            killed |= self._end_role(role, grace_s)
         if self._announced:
             self._say("Ended at once." if killed and self._at_once else "Ended.")
         return 1 if killed else 0
@@ -188,7 +188,7 @@ class Supervisor:
         for child in stubborn:
             if not self._at_once:
                 self._say(
-                    f"{child.name} did not end within {grace_s:.0f} s; killing it.", "warning"
+                    f"{child.name} did not end within {grace_s:g} s; killing it.", "warning"
                 )
             child.kill()
         self._pump_until(lambda: not living(), KILL_WAIT_S)
@@ -201,7 +201,7 @@ class Supervisor:
             role="redis",
             name="redis",
             command=redis.command,
-            environment=redis.environment,
+            environment=private_redis.ENVIRONMENT,
             directory=redis.directory,
             descriptors=(redis.lock.descriptor,),
             says_ready=False,

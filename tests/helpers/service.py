@@ -15,6 +15,8 @@ from tests.helpers.processes import alive, children, command, descendants, die_w
 from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVE = (sys.executable, "-m", "sse_progress", "serve")
+_READY = re.compile(r'^(Ready|.*"event": ?"Ready)', re.MULTILINE)
 _ADDRESS = re.compile(r"http://[\w.\[\]:]+:\d+")
 
 
@@ -41,6 +43,7 @@ class Service:
         env: Mapping[str, str] | None = None,
         *,
         arguments: tuple[str, ...] = (),
+        command: tuple[str, ...] = SERVE,
         start_timeout_s: float = 30,
     ) -> None:
         self.data_dir = directory / "data"
@@ -51,6 +54,7 @@ class Service:
             **(env or {}),
         }
         self.arguments = arguments
+        self.command = command
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
         self._directory = directory
@@ -62,26 +66,41 @@ class Service:
 
     def start(self) -> None:
         """Start and wait until it says that it is ready; fails with the log if it does not."""
+        process = self.launch()
+        wait_until(
+            lambda: process.poll() is not None or self.ready,
+            f"serve is ready, see {self.log_path}",
+            timeout_s=self._start_timeout_s,
+        )
+        if process.poll() is not None:
+            raise AssertionError(f"serve ended with {process.returncode}:\n{self.log}")
+        found = _ADDRESS.search(self.log)
+        assert found is not None, f"no address in the log:\n{self.log}"
+        self.url = found.group() + self.env.get("SSE_PROGRESS_PREFIX", "")
+        self.env["SSE_PROGRESS_PORT"] = found.group().rpartition(":")[2]
+        self.pids()
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it and wait for nothing."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sse_progress", "serve", *self.arguments],
+                [*self.command, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
                 cwd=self._directory,
                 preexec_fn=die_with_parent,
+                start_new_session=True,
             )
-        wait_until(self._ready_or_dead, "serve is ready", timeout_s=self._start_timeout_s)
-        if self.process.poll() is not None:
-            raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log}")
-        found = _ADDRESS.search(self.log)
-        assert found is not None, f"no address in the log:\n{self.log}"
-        self.url = found.group() + self.env.get("SSE_PROGRESS_PREFIX", "")
-        self.env["SSE_PROGRESS_PORT"] = found.group().rpartition(":")[2]
-        self.pids()
+        return self.process
+
+    @property
+    def ready(self) -> bool:
+        """It has said that all its parts are ready."""
+        return _READY.search(self.log) is not None
 
     def stop(self, sig: int = signal.SIGTERM, *, timeout_s: float = 40) -> int:
         """Send `sig` to the supervisor and wait for its end; the exit code (negative: signal).
@@ -188,9 +207,6 @@ class Service:
         if self.process is None:
             raise RuntimeError("this service was never started")
         return self.process
-
-    def _ready_or_dead(self) -> bool:
-        return self._process().poll() is not None or "\nReady" in "\n" + self.log
 
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SSE_PROGRESS_")}

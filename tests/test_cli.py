@@ -1,0 +1,156 @@
+"""The command line: what it hands over, how it refuses, and that it answers at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sse_progress import cli, supervisor
+from sse_progress.plan import Plan
+from tests.helpers.service import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith("SSE_PROGRESS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)  # no .env of ours
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sse_progress", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["serve", "-h"], ["upload", "--help"]])
+def test_help_exits_0(arguments: list[str]) -> None:
+    """Help goes to standard output; no command at all means help."""
+    done = run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: sse-progress")
+
+
+def test_version() -> None:
+    """`--version` names the program and a number."""
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, "sse-progress 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "said"),
+    [
+        (["serv"], {}, "No such command 'serv'"),
+        (["serve", "--prot", "1"], {}, "No such option: --prot"),
+        (["serve", "--port"], {}, "'--port' requires an argument"),
+        (["serve", "--port", "x"], {}, "Invalid value for '--port'"),
+        (["serve", "--port", "70000"], {}, "SSE_PROGRESS_PORT: "),
+        (["serve", "--web-processes", "0"], {}, "Invalid value for '--web-processes'"),
+        (["serve"], {"SSE_PROGRESS_PORT": "x"}, "SSE_PROGRESS_PORT: "),
+        (["serve"], {"SSE_PROGRESS_JWT_SECRET": "short"}, "is 5 bytes, needs at least 32"),
+        (["serve"], {"SSE_PROGRESS_REDIS_URL": "http://x"}, "SSE_PROGRESS_REDIS_URL: "),
+        (["web"], {}, "web alone needs a Redis"),
+        (["worker"], {}, "worker alone needs a Redis"),
+        (["upload"], {}, "Missing argument 'FILE...'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_use_is_one_line_and_2(
+    arguments: list[str], env: Mapping[str, str], said: str
+) -> None:
+    """Whatever is wrong is said in one line on standard error; no traceback; exit code 2."""
+    done = run(*arguments, **env)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_wrong_setting_is_named(tmp_path: Path) -> None:
+    """Two wrong settings give two lines, and `.env` counts like the environment."""
+    (tmp_path / ".env").write_text("SSE_PROGRESS_PORT=x\nSSE_PROGRESS_LEASE_S=-1\n")
+    done = run("serve")
+    assert done.returncode == 2
+    assert {line.split(":")[0] for line in done.stderr.splitlines()} == {
+        "SSE_PROGRESS_PORT",
+        "SSE_PROGRESS_LEASE_S",
+    }
+
+
+class Handed(Exception):
+    """What `serve` would have become."""
+
+    def __init__(self, plan: Plan, environment: Mapping[str, str]) -> None:
+        self.plan, self.environment = plan, environment
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def record(plan: Plan, environment: Mapping[str, str]) -> None:
+        raise Handed(plan, environment)
+
+    monkeypatch.setattr(supervisor, "become", record)
+
+    def start(*arguments: str) -> Handed:
+        with pytest.raises(Handed) as caught:
+            cli.main(["serve", *arguments])
+        return caught.value
+
+    return start
+
+
+def test_options_override_the_environment(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option beats its variable, in the plan and in what the processes will read."""
+    monkeypatch.setenv("SSE_PROGRESS_PORT", "9001")
+    monkeypatch.setenv("SSE_PROGRESS_PREFIX", "/from/env")
+    handed = serve("--port", "9002", "--web-processes", "3", "--log-format", "json")
+    assert (handed.plan.port, handed.plan.prefix) == (9002, "/from/env")
+    assert (handed.plan.web_processes, handed.plan.json_log) == (3, True)
+    assert handed.environment["SSE_PROGRESS_PORT"] == "9002"
+    assert handed.environment["SSE_PROGRESS_WEB_PROCESSES"] == "3"
+    assert handed.environment["SSE_PROGRESS_PREFIX"] == "/from/env"
+    assert "SSE_PROGRESS_HOST" not in handed.environment
+
+
+def test_the_plan_knows_no_secret(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither keys nor a Redis password are in what the supervisor is given to know."""
+    monkeypatch.setenv("SSE_PROGRESS_JWT_SECRET", "of-thirty-two-bytes-or-more-a-key")
+    monkeypatch.setenv("SSE_PROGRESS_REDIS_URL", "redis://user:hidden@redis.example:6380/1")
+    plan = serve().plan
+    assert plan.redis == "redis.example:6380"
+    assert not plan.open_mode
+    assert "of-thirty" not in repr(plan)
+    assert "hidden" not in repr(plan)
+
+
+def test_web_alone_listens_like_serve_does() -> None:
+    """`sse-progress web` refuses a public address in open mode as well."""
+    done = run("web", "--host", "0.0.0.0", SSE_PROGRESS_REDIS_URL="unix:///nowhere.sock")
+    assert done.returncode == 2
+    assert "SSE_PROGRESS_OPEN_MODE_ANYWHERE=1" in done.stderr
+
+
+def test_the_command_line_imports_little() -> None:
+    """Help and completion answer at once: what commands need is imported when they run."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, sse_progress.cli; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "typer" in loaded
+    assert not loaded & {"asyncio", "pydantic", "starlette", "redis", "rich", "httpx", "PIL"}
