@@ -1,0 +1,22 @@
+"""The built-in stages: what happens to an upload between the last byte and `complete`.
+
+Each is a plain function of `(upload, report)`; `pipeline` lists them in order. Heavy libraries
+are imported inside the functions that need them, and one that is missing is told in the result.
+"""
+
+from __future__ import annotations
+
+from sse_progress.stage import Pipeline
+from sse_progress.stages.analysis import analyze
+from sse_progress.stages.moderation import moderate
+from sse_progress.stages.processing import process
+from sse_progress.stages.validation import validate
+
+__all__ = ["pipeline"]
+
+pipeline: Pipeline = (
+    ("validating", validate),
+    ("analyzing", analyze),
+    ("moderating", moderate),
+    ("processing", process),
+)

@@ -1,0 +1,125 @@
+"""Stage `moderating`: may this file stay? Approved, or marked for review, or refused by name.
+
+Each check says what it looked at; one that is not available is listed in `notChecked`. clamd is
+asked by a function of its own (`clamd.py`), since it is a service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sse_progress.media import Moderation, Reason, Sampled, facts
+from sse_progress.stage import Report, Upload
+from sse_progress.stages import words
+from sse_progress.stages.extraction import extracted_text
+from sse_progress.stages.malware import load_digests, load_rules, scan_archive
+from sse_progress.stages.steps import part
+from sse_progress.stages.types import is_zip_based
+
+__all__ = ["moderate"]
+
+_REASONS = 20
+_NOTES = 20
+
+
+class Findings:
+    """What the checks of one upload have found so far."""
+
+    def __init__(self, upload: Upload) -> None:
+        self.upload = upload
+        self.path = Path(upload.path)
+        self.reasons: list[Reason] = []
+        self.scores: dict[str, float] = {}
+        self.checks: list[str] = []
+        self.not_checked: list[str] = list(
+            upload.results.get("validating", {}).get("notChecked", ())
+        )
+        self.sampled: Sampled | None = None
+
+    def verdict(self) -> dict[str, Any]:
+        shape = Moderation(
+            verdict="review" if self.reasons else "approved",
+            reasons=self.reasons[:_REASONS],
+            scores=self.scores,
+            checks=self.checks,
+            not_checked=list(dict.fromkeys(self.not_checked))[:_NOTES],
+            **({"sampled": self.sampled} if self.sampled else {}),
+        )
+        return facts(shape)
+
+
+Check = Callable[[Findings, Report], None]
+
+
+def moderate(upload: Upload, report: Report) -> dict[str, Any]:
+    """Run every check that applies; the result is a `media.Moderation`.
+
+    Raises Rejected: `malware`, `moderation_refused`.
+    """
+    findings = Findings(upload)
+    checks: list[tuple[float, Check]] = [(0.1, _digests), (0.4, _rules), (0.5, _words)]
+    done = 0.0
+    for share, check in checks:
+        check(findings, part(report, done, done + share))
+        done += share
+    result = findings.verdict()
+    report(1.0, "Approved" if result["verdict"] == "approved" else "Marked for review")
+    return result
+
+
+def _digests(findings: Findings, report: Report) -> None:
+    digests = load_digests(findings.upload.options.bad_sha256)
+    if digests:
+        report(0.0, "Comparing the checksum with the list of refused files")
+        digests.refuse(findings.upload.sha256, "The file")
+        findings.checks.append("list of refused files")
+    report(1.0)
+
+
+def _rules(findings: Findings, report: Report) -> None:
+    """YARA over the file as it is, and over each entry of an archive."""
+    options = findings.upload.options
+    report(0.0, "Scanning for malware")
+    rules = load_rules(options.yara_rules)
+    findings.reasons += rules.check_file(findings.path)
+    findings.checks.append("malware rules")
+    if is_zip_based(findings.upload.content_type):
+        reasons, not_checked = scan_archive(
+            findings.path,
+            Path(findings.upload.scratch),
+            rules,
+            load_digests(options.bad_sha256),
+            part(report, 0.2, 1.0),
+        )
+        findings.reasons += reasons
+        findings.not_checked += not_checked
+        findings.checks.append("malware rules on every entry")
+    report(1.0)
+
+
+def _words(findings: Findings, report: Report) -> None:
+    upload = findings.upload
+    word_list = words.load_words(upload.options.word_list)
+    report(0.0, "Reading the name and fields")
+    for where, said in words.texts_of(upload.filename, upload.fields):
+        findings.reasons += word_list.check(said, where)
+    findings.checks.append("words in name and fields")
+    text = extracted_text(
+        findings.path,
+        upload.content_type,
+        words.TEXT_LIMIT_CHARACTERS,
+        part(report, 0.1, 0.4),
+    )
+    if text is not None:
+        findings.reasons += word_list.check(text, "text", part(report, 0.4, 1.0))
+        findings.checks.append("words in the text")
+        limits = [words.TEXT_LIMIT_CHARACTERS]
+        if words.profanity_available():
+            limits.append(words.PROFANITY_LIMIT_CHARACTERS)
+        if len(text) >= min(limits):
+            findings.not_checked.append(f"words beyond the first {min(limits)} characters")
+    if not words.profanity_available():
+        findings.not_checked.append(words.NO_PROFANITY_FILTER)
+    report(1.0)

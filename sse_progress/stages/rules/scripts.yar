@@ -1,0 +1,24 @@
+/* Scripts that hand a server over to whoever calls them. */
+
+rule PHP_Runs_Request
+{
+    meta:
+        description = "a PHP script that runs what a request sends"
+    strings:
+        $php = "<?php" nocase
+        $direct = /(eval|assert|system|shell_exec|passthru|popen)\s*\(\s*(@|base64_decode\s*\(\s*|gzinflate\s*\(\s*)*\$_(GET|POST|REQUEST|COOKIE)\b/ nocase
+    condition:
+        $php and $direct
+}
+
+rule PowerShell_Hidden_Command
+{
+    meta:
+        description = "a text that starts PowerShell with a hidden command"
+        verdict = "review"
+    strings:
+        $encoded = /powershell[^\n]{0,200}-e(nc(odedcommand)?)?\s+[A-Za-z0-9+\/=]{40}/ nocase
+        $download = /powershell[^\n]{0,200}downloadstring\s*\(/ nocase
+    condition:
+        any of them
+}

@@ -1,0 +1,61 @@
+"""Media types and the allow-list."""
+
+from __future__ import annotations
+
+import pytest
+
+from sse_progress.settings import DEFAULT_TYPES
+from sse_progress.stages.types import allowed, canonical, extension_matches, kind_of
+
+DEFAULT = tuple(DEFAULT_TYPES.split(","))
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("audio/x-wav", "audio/wav"),
+        ("video/avi", "video/x-msvideo"),
+        ("application/csv", "text/csv"),
+        ("Text/Plain; charset=UTF-8", "text/plain"),
+        ("text/x-python", "text/plain"),
+        ("text/troff", "text/plain"),
+        ("text/html", "text/html"),
+        ("text/x-shellscript", "text/x-shellscript"),
+        ("image/svg+xml", "image/svg+xml"),
+    ],
+)
+def test_aliases_become_one_spelling(said: str, means: str) -> None:
+    """One type has one name, and harmless source code is plain text."""
+    assert canonical(said) == means
+
+
+@pytest.mark.parametrize(
+    "active", ["text/html", "image/svg+xml", "text/x-shellscript", "text/xml", "text/x-php"]
+)
+def test_active_content_is_never_admitted_by_a_family(active: str) -> None:
+    """`image/*` and `text/*` do not let scripts in; only the full name or `*/*` does."""
+    assert not allowed(active, DEFAULT)
+    assert not allowed(active, ("image/*", "text/*", "text/plain"))
+    assert allowed(active, ("*/*",))
+    assert allowed(active, (active,))
+
+
+def test_wildcards_admit_a_family() -> None:
+    """`image/*` admits pictures and nothing else; entries may use any alias."""
+    assert allowed("image/webp", ("image/*",))
+    assert not allowed("video/mp4", ("image/*",))
+    assert allowed("audio/wav", ("audio/x-wav",))
+    assert not allowed("image/png", ())
+
+
+def test_every_default_type_has_a_decoder() -> None:
+    """Nothing on the default allow-list is taken on libmagic's word alone."""
+    assert {kind_of(canonical(entry)) for entry in DEFAULT}.isdisjoint({"other"})
+
+
+def test_extension_is_compared_with_the_type() -> None:
+    """An extension fits, does not fit, or says nothing."""
+    assert extension_matches("photo.JPG", "image/jpeg") is True
+    assert extension_matches("photo.png", "image/jpeg") is False
+    assert extension_matches("photo", "image/jpeg") is None
+    assert extension_matches(".htaccess", "text/plain") is None
