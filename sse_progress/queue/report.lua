@@ -1,0 +1,110 @@
+-- A worker's report: what it holds, what it has done or gives back, how many more it can take.
+-- One step, and harmless when it is repeated or comes late: a job is named with the number of the
+-- report that took it, and reports of a worker are numbered upwards.
+-- KEYS: waiting  sorted set: id by time of its enqueue, ms (0: goes first)
+--       running  sorted set: id by the end of its lease, ms
+--       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id>, seen = time of a last report
+-- ARGV: worker number room lease_ms ttl_s channel unsure, then (held | done | back) id number, …
+-- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }
+
+local waiting, running, jobs = KEYS[1], KEYS[2], KEYS[3]
+local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local lease, ttl, channel, unsure = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local freed = false
+
+local function owner_of(id)
+  local owner = redis.call('HGET', jobs, 'owner/' .. id)
+  if not owner then return nil end
+  local who, since = string.match(owner, '^(.*):(%d+)$')
+  return who, tonumber(since)
+end
+
+local function hold(id, since)
+  redis.call('ZADD', running, now + lease, id)
+  redis.call('HSET', jobs, 'owner/' .. id, worker .. ':' .. since)
+end
+
+local function let_go(id)
+  redis.call('ZREM', running, id)
+  redis.call('HDEL', jobs, 'owner/' .. id)
+end
+
+local function give_back(id)
+  let_go(id)
+  redis.call('ZADD', waiting, 'NX', 0, id)
+  freed = true
+end
+
+-- ---- nobody reported for a while, or the clock jumped: Redis itself was away. Its leases ran out
+-- with nobody able to renew them, so they begin anew, and the living report before any ends.
+
+local seen = tonumber(redis.call('HGET', jobs, 'seen') or 0)
+redis.call('HSET', jobs, 'seen', now)
+if now < seen or now > seen + lease / 2 then
+  for _, id in ipairs(redis.call('ZRANGE', running, 0, -1)) do
+    redis.call('ZADD', running, now + lease, id)
+  end
+end
+
+-- ---- what the worker says. A job that Redis lost, or took for dead too early, is its again.
+
+local lost, named = {}, {}
+for i = 8, #ARGV, 3 do
+  local verb, id, since = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+  local who, known = owner_of(id)
+  named[id] = true
+  if not who or (who == worker and known <= since) then
+    local was_waiting = redis.call('ZREM', waiting, id) == 1
+    if verb == 'held' then
+      if was_waiting and redis.call('HEXISTS', jobs, 'crashes/' .. id) == 1 then
+        redis.call('HINCRBY', jobs, 'crashes/' .. id, -1)
+      end
+      hold(id, since)
+    elseif verb == 'done' then
+      let_go(id)
+      redis.call('HDEL', jobs, 'crashes/' .. id)
+    else
+      give_back(id)
+    end
+  elseif verb == 'held' then
+    lost[#lost + 1] = id
+    lost[#lost + 1] = since
+  end
+end
+
+-- ---- jobs given in an answer that the worker never got
+
+if unsure == '1' then
+  for _, id in ipairs(redis.call('ZRANGE', running, 0, -1)) do
+    local who, since = owner_of(id)
+    if who == worker and since < number and not named[id] then give_back(id) end
+  end
+end
+
+-- ---- jobs of workers unheard of
+
+for _, id in ipairs(redis.call('ZRANGE', running, '-inf', now, 'BYSCORE')) do
+  redis.call('HINCRBY', jobs, 'crashes/' .. id, 1)
+  give_back(id)
+end
+
+-- ---- new work
+
+local taken = {}
+if room > 0 then
+  local next = redis.call('ZPOPMIN', waiting, room)
+  for i = 1, #next, 2 do
+    hold(next[i], number)
+    taken[#taken + 1] = next[i]
+    taken[#taken + 1] = tonumber(redis.call('HGET', jobs, 'crashes/' .. next[i]) or 0)
+  end
+end
+if freed and redis.call('ZCARD', waiting) > 0 then redis.call('PUBLISH', channel, '') end
+
+for _, key in ipairs(KEYS) do
+  if redis.call('TTL', key) < ttl / 2 then redis.call('EXPIRE', key, ttl) end
+end
+return { lost, taken }

@@ -1,0 +1,50 @@
+"""A worker process for the queue's tests; arguments: URL DIR CONCURRENCY LEASE_S.
+
+It writes one line into DIR/log for whatever happens: `<what> <upload id> <pid> <crashes>`. A job
+whose id begins with `quick` ends at once, every other when the test makes the file DIR/<id>.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from sse_progress.queue import Job, Queue
+from sse_progress.redis import connect
+
+
+async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> None:
+    log = os.open(directory / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def note(what: str, upload_id: str = "-", crashes: int = 0) -> None:
+        os.write(log, f"{what} {upload_id} {os.getpid()} {crashes}\n".encode())
+
+    async def handler(job: Job) -> None:
+        note("start", job.upload_id, job.crashes)
+        try:
+            if not job.upload_id.startswith("quick"):
+                while not (directory / f"{job.upload_id}.go").exists():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            note("end", job.upload_id, job.crashes)
+        except asyncio.CancelledError:
+            note("cancelled", job.upload_id, job.crashes)
+            raise
+
+    redis = connect(url)
+    queue = Queue(redis, name="storage", lease_s=lease_s)
+    running = asyncio.ensure_future(
+        queue.run(handler, concurrency=concurrency, on_ready=lambda: note("ready"))
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        note("stopped")
+    await redis.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
