@@ -51,6 +51,9 @@ def become(plan: Plan, environment: Mapping[str, str]) -> NoReturn:
 
     Reading and checking settings needs large libraries; supervising does not.
     """
+    if not sys.argv[0].endswith("__main__.py"):
+        # started by its script, so no process of ours shall import from the current directory
+        environment = {**environment, "PYTHONSAFEPATH": "1"}
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the supervisor listens to them
     sys.stdout.flush()
     sys.stderr.flush()
@@ -187,9 +190,7 @@ class Supervisor:
         stubborn = living()
         for child in stubborn:
             if not self._at_once:
-                self._say(
-                    f"{child.name} did not end within {grace_s:g} s; killing it.", "warning"
-                )
+                self._say(f"{child.name} did not end within {grace_s:g} s; killing it.", "warning")
             child.kill()
         self._pump_until(lambda: not living(), KILL_WAIT_S)
         return bool(stubborn)
