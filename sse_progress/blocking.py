@@ -1,13 +1,15 @@
-"""The one door through which blocking work leaves the event loop."""
+"""The one door through which blocking work leaves the event loop, and work beside a block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 import anyio.to_thread
 
-__all__ = ["blocking"]
+__all__ = ["beside", "blocking", "first_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,3 +21,25 @@ async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     A cancelled caller still waits for the thread to finish, so nothing goes on behind its back.
     """
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` for the length of the block; it is cancelled and waited for at its end."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = None) -> None:
+    """Wait until one of `waits` is done, or for `timeout_s`; none of them goes on after that."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -65,8 +65,8 @@ class Follower(Protocol):
         """The journal is not yours (any more)."""
 
 
-ReadKey: TypeAlias = tuple[int, str, Position | None, bool]
-"""Generation, owner, after, claim: reads that agree in all of them are one read."""
+ReadKey: TypeAlias = tuple[int, str, Position | None, bool, int]
+"""Generation, owner, after, claim, limit: reads that agree in all of them are one read."""
 
 
 class Topic:
@@ -163,7 +163,13 @@ class Emitter:
         self._maybe_idle(topic)
 
     async def read(
-        self, topic: Topic, *, owner: str, after: Position | None, claim: bool
+        self,
+        topic: Topic,
+        *,
+        owner: str,
+        after: Position | None,
+        claim: bool,
+        limit: int = PAGE_FRAMES,
     ) -> tuple[Page | Foreign | None, int]:
         """A page read while subscribed, and the generation of the subscription it was read in.
 
@@ -171,7 +177,7 @@ class Emitter:
         """
         await topic.subscribed.wait()
         generation = topic.generation
-        key = (generation, owner, after, claim)
+        key = (generation, owner, after, claim, limit)
         task = topic.reads.get(key)
         if task is None:
             assert self._tasks is not None, "the emitter is not running"
@@ -183,10 +189,10 @@ class Emitter:
         return page, generation
 
     async def _read_page(self, topic: Topic, key: ReadKey) -> Page | Foreign | Exception | None:
-        _, owner, after, claim = key
+        _, owner, after, claim, limit = key
         try:
             return await self._journal.read(
-                topic.upload_id, owner=owner, after=after, claim=claim, limit=PAGE_FRAMES
+                topic.upload_id, owner=owner, after=after, claim=claim, limit=limit
             )
         except (RedisError, OSError) as exc:
             return exc
@@ -202,7 +208,7 @@ class Emitter:
         """
         topic.followers.add(follower)
         follower.live = False
-        self._spawn(self._begin(topic, follower, opening))
+        self.spawn(self._begin(topic, follower, opening))
 
     def leave(self, topic: Topic, follower: Follower) -> None:
         topic.followers.discard(follower)
@@ -257,7 +263,13 @@ class Emitter:
         held = topic.at(cursor)
         after = Position(cursor.epoch, cursor.seq - 1) if cursor and held else cursor
         claim = not follower.presented and (cursor is None or cursor.seq == 0)
-        page, generation = await self.read(topic, owner=follower.owner, after=after, claim=claim)
+        page, generation = await self.read(
+            topic,
+            owner=follower.owner,
+            after=after,
+            claim=claim,
+            limit=0 if follower.anew else PAGE_FRAMES,
+        )
         if generation != topic.generation or follower not in topic.followers:
             return False
         return await self.offer(topic, follower, page, held=held)
@@ -277,6 +289,8 @@ class Emitter:
         if page is None:
             return await self._missing(topic, follower)
         frames = _continuation(page, follower.cursor, held)
+        if follower.anew and page.last is not None:
+            frames = [page.last]
         if frames is None:
             if held is not None:
                 topic.tail.clear()
@@ -349,7 +363,7 @@ class Emitter:
     ) -> None:
         follower.live = False
         topic.live.discard(follower)
-        self._spawn(self._resume(topic, follower, rest))
+        self.spawn(self._resume(topic, follower, rest))
 
     async def _resume(
         self, topic: Topic, follower: Follower, rest: tuple[Awaitable[None], Position] | None
@@ -437,7 +451,7 @@ class Emitter:
             for follower in tuple(topic.live):
                 follower.live = False
                 topic.live.discard(follower)
-                self._spawn(self._catch_up(topic, follower))
+                self.spawn(self._catch_up(topic, follower))
 
     async def _probe(self) -> None:
         """A silent connection has to carry a message to ourselves; one that does not is dead."""
@@ -457,7 +471,8 @@ class Emitter:
 
     # ---- housekeeping
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Finish `work` beside everything else; what it raises is logged."""
         assert self._tasks is not None, "the emitter is not running"
         self._tasks.create_task(_guarded(work))
 

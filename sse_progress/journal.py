@@ -66,7 +66,7 @@ class Page:
 
     `end` is the position of the latest event (seq 0: none yet). `unknown` says that the position
     asked for is not in this journal, so that `frames` is empty and `last` is the whole state.
-    Times are milliseconds of Redis' clock.
+    Times are milliseconds of Redis' clock; `changed_ms` is the latest event's.
     """
 
     end: Position
@@ -75,6 +75,7 @@ class Page:
     fence: int
     lease_until_ms: int
     created_ms: int
+    changed_ms: int
     stage: str
     unknown: bool
     last: Frame | None
@@ -143,7 +144,8 @@ class Journal:
             return None
         if len(reply) < 5:
             return Foreign()
-        _, epoch, seq, of, term, fence, lease, created, stage, unknown, last, raw, now = reply
+        _, epoch, seq, of, term, fence, lease, created, changed, stage, unknown, *rest = reply
+        last, raw, now = rest
         done = bool(term)
         start = after.seq if after else 0
         return Page(
@@ -153,6 +155,7 @@ class Journal:
             fence=fence,
             lease_until_ms=lease,
             created_ms=created,
+            changed_ms=changed,
             stage=stage.decode(),
             unknown=bool(unknown),
             last=Frame(last, terminal=done) if last else None,
@@ -162,6 +165,12 @@ class Journal:
             now_ms=now,
             claimed=reply[0] == 2,
         )
+
+    async def head(self, upload_id: str) -> Page | None:
+        """The head alone, for the house. Raises `redis.RedisError`."""
+        page = await self.read(upload_id)
+        assert not isinstance(page, Foreign), "the house is nobody's foreigner"
+        return page
 
     async def results(self, upload_id: str) -> dict[str, bytes]:
         """JSON results of the finished stages, by stage name."""
@@ -224,7 +233,7 @@ class Journal:
         result: tuple[str, bytes] | None = None,
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has."""
-        nonce = "" if op in ("next", "renew", "leave", "note") else secrets.token_hex(8)
+        nonce = "" if op in ("next", "renew", "note") else secrets.token_hex(8)
         kept: tuple[Any, ...] = (f"r:{result[0]}", result[1]) if result else ("", b"")
         event: tuple[Any, ...] = ("", 0, 0, 0, 0, "0", "0", b"", b"", b"")
         if draft is not None:

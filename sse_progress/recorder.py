@@ -37,9 +37,9 @@ def interval_s(events: int) -> float:
 class Recorder:
     """Records for one writer, known to the journal by its fence.
 
-    `position` is the last place that Redis acknowledged. `on_lost` is called once, on the loop,
-    when the journal refuses this writer; `on_new_epoch` when Redis turned out to have lost
-    something, so that what only Redis knew can be put back.
+    `position` is the last place that Redis acknowledged; `on_position` hears of each. `on_lost` is
+    called once, on the loop, when the journal refuses this writer; `on_new_epoch` when Redis turned
+    out to have lost something, so that what only Redis knew can be put back.
     """
 
     def __init__(
@@ -51,14 +51,13 @@ class Recorder:
         answer: Answer,
         written: int,
         lease_s: float = 0,
-        on_position: Callable[[Position], None] | None = None,
     ) -> None:
         self.upload_id, self.owner, self.fence = upload_id, owner, answer.fence
         self.position = Position(answer.epoch, answer.seq)
         self.lost: WriterLost | None = None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_new_epoch: Callable[[], None] = lambda: None
-        self._on_position = on_position or (lambda _: None)
+        self.on_position: Callable[[Position], None] = lambda _: None
         self._journal, self._lease_s = journal, lease_s
         self._numbers = itertools.count(written + 1)
         self._loop = asyncio.get_running_loop()
@@ -100,11 +99,6 @@ class Recorder:
     async def note(self, name: str, result: bytes) -> None:
         """Keep a result without an event. Raises WriterLost."""
         await self._settled(self._submit("note", result=(name, result)))
-
-    async def leave(self) -> None:
-        """Give the job back unfinished: not a crash. Raises WriterLost."""
-        self._drop_pending()
-        await self._settled(self._submit("leave"))
 
     def close(self) -> None:
         self._drop_pending()
@@ -149,7 +143,7 @@ class Recorder:
         position = Position(answer.epoch, answer.seq)
         if renewed or position.seq > self.position.seq:
             self.position = position
-            self._on_position(position)
+            self.on_position(position)
         if renewed:
             self.on_new_epoch()
 

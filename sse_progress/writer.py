@@ -53,9 +53,6 @@ class Answer(NamedTuple):
     seq: int
     fence: int
     term: str
-    crashes: int
-    stage: str
-    stage_progress: int
 
 
 class Operation:
@@ -165,11 +162,8 @@ def _take(operation: Operation, reply: Any) -> bool:
             operation.future.set_exception(reply)
         return True
     if not operation.future.done():
-        status, epoch, seq, fence, term, crashes, stage, stage_progress = reply
+        status, epoch, seq, fence, term = reply
         operation.future.set_result(
-            Answer(
-                status.decode(), epoch.decode(), seq, fence, term.decode(), crashes,
-                stage.decode(), stage_progress,
-            )
-        )  # fmt: skip
+            Answer(status.decode(), epoch.decode(), seq, fence, term.decode())
+        )
     return True

@@ -5,12 +5,11 @@
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
 --       renew  a receiver lives: its lease goes on, no event
---       leave  a worker gives its job back: not a crash, no event
 --       note   a result alone, no event
 --       cancel by the owner: raises the fence, terminal event
 --       sweep  by the reconciler, if `fence` is still the one it judged and the lease ran out
 --       revive the end of a finished upload whose journal Redis no longer has
--- Reply: {status, epoch, seq, fence, term, crashes, stage, sp}
+-- Reply: {status, epoch, seq, fence, term}
 -- status: ok new dup skip stale ended forbidden in_use unknown busy
 
 local op, fence, n, nonce = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -22,8 +21,8 @@ local meta = load_meta()
 local status = 'ok'
 
 local function reply(what)
-  if not meta then return { what, '', 0, 0, '', 0, '', 0 } end
-  return { what, meta.epoch, meta.seq, meta.fence, meta.term, meta.crashes, meta.stage, meta.sp }
+  if not meta then return { what, '', 0, 0, '' } end
+  return { what, meta.epoch, meta.seq, meta.fence, meta.term }
 end
 
 local function keep()
@@ -57,8 +56,6 @@ elseif op == 'take' then
     status = 'new'
   end
   raise_fence()
-  meta.crashes = meta.crashes + meta.busy
-  meta.busy = 1
   keep()
   return reply(status)
 elseif op == 'cancel' then
@@ -76,14 +73,12 @@ elseif op == 'revive' then
   if meta and meta.owner ~= owner then return reply('forbidden') end
   meta = meta or new_meta(fresh_epoch, owner)
   raise_fence()
-else -- next, renew, leave, note: by the present writer
+else -- next, renew, note: by the present writer
   if meta and fence < meta.fence then return reply('stale') end
   if op ~= 'next' then
     if not meta then return reply('unknown') end
     if meta.term ~= '' then return reply('ended') end
-    if op == 'leave' then
-      meta.busy = 0
-    elseif op == 'note' then
+    if op == 'note' then
       redis.call('HSET', META, ARGV[23], ARGV[24])
     else
       meta.lease = now_ms() + lease_ms
@@ -112,10 +107,7 @@ local result_field, result = ARGV[23], ARGV[24]
 
 meta.n = meta.n + 1
 meta.lease = lease_ms > 0 and now_ms() + lease_ms or 0
-if result_field ~= '' then
-  redis.call('HSET', META, result_field, result)
-  meta.crashes = 0
-end
+if result_field ~= '' then redis.call('HSET', META, result_field, result) end
 
 local shown = meta.rank == rank and meta.stage == stage
 local again = not terminal and (rank < meta.rank or (shown and (first or meta.sp == 100)))
@@ -131,7 +123,7 @@ if stage ~= 'error' and stage ~= 'cancelled' then p = math.max(p, meta.p) end
 meta.seq = meta.seq + 1
 meta.ts = math.max(meta.ts, now_ms())
 meta.stage, meta.rank, meta.p, meta.sp = stage, rank, p, sp
-if terminal then meta.term, meta.busy = stage, 0 end
+if terminal then meta.term = stage end
 
 local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' .. head ..
   string.format('%d', p) .. middle .. rfc3339(meta.ts) .. '","stageProgress":' ..

@@ -1,6 +1,7 @@
 -- Read a journal's head and a range of it in one step; claim the id where asked to.
 -- ARGV: owner ('' reads for the house) claim epoch claim_ttl_s after_epoch after_seq limit
--- Reply: {found, epoch, seq, owner, term, fence, lease, created, stage, reset, last frame, frames, ttl_ms}
+-- Reply: {found, epoch, seq, owner, term, fence, lease, created, changed, stage, unknown, last frame,
+--         frames, now}; times in ms
 -- found: 0 nothing, 1 there, 2 claimed just now. A foreign owner learns nothing but that.
 
 local owner, claim, epoch = ARGV[1], ARGV[2] == '1', ARGV[3]
@@ -25,5 +26,5 @@ if meta.seq > 0 then
     for i, entry in ipairs(entries) do frames[i] = entry[2][2] end
   end
 end
-return { found, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.created,
+return { found, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.created, meta.ts,
   meta.stage, reset and 1 or 0, last, frames, now_ms() }

@@ -1,0 +1,128 @@
+"""The parts that web and worker processes share, wired and running.
+
+Also answers what only storage and Redis together know: what became of an upload whose journal
+is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sse_progress.blocking import beside, blocking
+from sse_progress.emitter import Absent, Emitter
+from sse_progress.events import Draft, decode_json
+from sse_progress.index import Index
+from sse_progress.journal import Journal
+from sse_progress.queue import Queue
+from sse_progress.redis import connect, dedicated
+from sse_progress.settings import Settings, SettingsError
+from sse_progress.storage import Object, Storage
+from sse_progress.texts import END
+
+__all__ = ["Core", "opened"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    settings: Settings
+    redis: Redis
+    journal: Journal
+    storage: Storage
+    index: Index
+    queue: Queue
+    emitter: Emitter
+
+    async def revive(self, found: Object) -> None:
+        """Tell the end of a finished upload again, from its record."""
+        assert found.record is not None
+        await self.journal.revive(
+            found.manifest.upload_id,
+            owner=found.manifest.owner,
+            draft=Draft(
+                stage="complete",
+                stage_progress=100,
+                message=END["complete"],
+                media=decode_json(found.record),
+            ),
+        )
+
+    async def absent(self, upload_id: str) -> Absent:
+        """What became of an upload whose journal Redis does not have.
+
+        Finished long ago: its end is told again. Stored or arriving: wait, its writer begins a new
+        epoch. A young Redis may have lost it: wait too. Otherwise nobody remembers it.
+        """
+        found = await blocking(self.storage.find, upload_id)
+        if found is not None and found.done:
+            await self.revive(found)
+            return "revived"
+        if found is not None or await blocking(self.storage.receiving, upload_id):
+            return "wait"
+        young = await self.journal.age_s() < self.settings.lease_s
+        return "wait" if young else "gone"
+
+    async def health(self) -> dict[str, str]:
+        """Each part that uploads need, and `ok` or what is wrong with it in one word."""
+        answers = {"redis": "ok", "journal": "ok", "queue": "ok", "storage": "ok"}
+        try:
+            async with asyncio.timeout(2):
+                await self.redis.ping()
+        except (TimeoutError, RedisError, OSError):
+            answers["redis"] = "unreachable"
+        if not (self.journal.writer.connected and self.emitter.connected):
+            answers["journal"] = "disconnected"
+        try:
+            async with asyncio.timeout(2):
+                await self.queue.depth()
+        except (TimeoutError, RedisError, OSError):
+            answers["queue"] = "unreachable"
+        try:
+            if await blocking(self.storage.free_bytes) <= 0:
+                answers["storage"] = "full"
+        except Exception:
+            answers["storage"] = "unusable"
+        return answers
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Core]:
+    """All shared parts, with their background work running for the length of the block."""
+    if settings.redis_url is None:
+        raise SettingsError(
+            "SSE_PROGRESS_REDIS_URL: is not set. `sse-progress serve` starts a private Redis; "
+            "a part that runs alone needs to be told of one."
+        )
+    url = settings.redis_url.get_secret_value()
+    storage = await blocking(
+        Storage.open, settings.data_dir, reserve_bytes=settings.disk_reserve_bytes
+    )
+    async with AsyncExitStack() as stack:
+        redis = connect(url)
+        stack.push_async_callback(redis.aclose)
+        journal = Journal(
+            redis, journal_ttl_s=settings.journal_ttl_s, claim_ttl_s=settings.claim_ttl_s
+        )
+        core: Core
+
+        async def absent(upload_id: str) -> Absent:
+            return await core.absent(upload_id)
+
+        emitter = Emitter(journal, connection=lambda: dedicated(url), absent=absent)
+        core = Core(
+            settings=settings,
+            redis=redis,
+            journal=journal,
+            storage=storage,
+            index=Index(redis, storage_id=storage.id),
+            queue=Queue(redis, name=storage.id),
+            emitter=emitter,
+        )
+        await stack.enter_async_context(beside(journal.writer.run()))
+        await stack.enter_async_context(beside(emitter.run()))
+        yield core

@@ -1,0 +1,74 @@
+"""Which uploads are open on this storage, and which are whose: lists beside the journals.
+
+An upload stands in the open list from before its first event until after its last, so that nothing
+that began can be forgotten. The lists may name too much; what holds is in the journals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from redis.asyncio import Redis
+
+__all__ = ["Index", "notices_of"]
+
+OPEN_TTL_S = 30 * 24 * 3600
+OWNED_TTL_S = 8 * 24 * 3600
+OWNED_LIMIT = 10_000
+"""Uploads kept in one user's list, the latest."""
+
+
+def _owned_key(owner: str) -> str:
+    # An owner is whatever a token says; its digest is short and harmless in a key.
+    return f"sp:u:{{{hashlib.sha256(owner.encode()).hexdigest()[:32]}}}:uploads"
+
+
+def notices_of(owner: str) -> str:
+    """Channel that says which upload of `owner` has just begun."""
+    return _owned_key(owner).removesuffix(":uploads")
+
+
+class Index:
+    def __init__(self, redis: Redis, *, storage_id: str) -> None:
+        self._redis = redis
+        self._open_key = f"sp:open:{storage_id}"
+
+    async def opened(self, upload_id: str, *, owner: str, now_ms: int) -> None:
+        """Before an upload's first event."""
+        owned = _owned_key(owner)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(self._open_key, {upload_id: now_ms}, nx=True)
+            pipe.expire(self._open_key, OPEN_TTL_S)
+            pipe.zadd(owned, {upload_id: now_ms}, nx=True)
+            pipe.zremrangebyrank(owned, 0, -OWNED_LIMIT - 1)
+            pipe.expire(owned, OWNED_TTL_S)
+            await pipe.execute()
+
+    async def announce(self, upload_id: str, *, owner: str) -> None:
+        """After its first event: whoever follows all of the owner's uploads may look."""
+        await self._redis.publish(notices_of(owner), upload_id)
+
+    async def closed(self, upload_id: str) -> None:
+        """After an upload's end and the removal of what it left."""
+        await self._redis.zrem(self._open_key, upload_id)
+
+    async def open_uploads(self) -> list[tuple[str, int]]:
+        """(upload id, ms since 1970 when it began) of every upload that may be open."""
+        rows: Any = await self._redis.zrange(
+            self._open_key, 0, -1, withscores=True
+        )
+        return [(name.decode(), int(score)) for name, score in rows]
+
+    async def owned(
+        self, owner: str, *, before_ms: int | None, limit: int
+    ) -> list[tuple[str, int]]:
+        """The owner's uploads that began before a moment, newest first."""
+        maximum: Any = "+inf" if before_ms is None else f"({before_ms}"
+        rows: Any = await self._redis.zrevrangebyscore(
+            _owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
+        )
+        return [(name.decode(), int(score)) for name, score in rows]
+
+    async def forget(self, upload_id: str, *, owner: str) -> None:
+        await self._redis.zrem(_owned_key(owner), upload_id)

@@ -1,0 +1,46 @@
+"""What is kept of an upload that came through: `media`, made of manifest and stage results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sse_progress.stage import Upload
+
+__all__ = ["media_of", "url_of", "with_sizes"]
+
+MEMBERS = ("analysis", "moderation")
+
+
+def url_of(upload_id: str, *, prefix: str, name: str | None = None) -> str:
+    """Path of an upload, or of one of its files, on this service."""
+    path = f"{prefix}/upload/{upload_id}"
+    return path if name is None else f"{path}/files/{quote(name, safe='')}"
+
+
+def with_sizes(files: Sequence[dict[str, Any]], scratch: Path) -> list[dict[str, Any]]:
+    """Derived files as a stage names them, with their sizes in bytes. Raises OSError."""
+    return [{**file, "size": (scratch / file["name"]).stat().st_size} for file in files]
+
+
+def media_of(upload: Upload, *, prefix: str) -> dict[str, Any]:
+    """The `media` member of the `complete` event."""
+    results = upload.results
+    derived = results.get("processing", {}).get("files", [])
+    return {
+        "id": upload.id,
+        "filename": upload.filename,
+        "contentType": upload.content_type,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "fields": upload.fields,
+        "url": url_of(upload.id, prefix=prefix, name=upload.filename),
+        "files": [
+            {**file, "url": url_of(upload.id, prefix=prefix, name=file["name"])} for file in derived
+        ],
+        "analysis": results.get("analyzing", {}),
+        "moderation": results.get("moderating", {}),
+        "createdAt": upload.created_at,
+    }

@@ -1,0 +1,1 @@
+"""Handlers: parse, call, respond. HTTP types live here and nowhere below."""
