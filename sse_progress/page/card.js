@@ -1,0 +1,173 @@
+/** One upload on the page: its stages as they pass, and what came out. Draws; decides nothing. */
+
+import { STAGES } from "../client/index.js";
+import { TEXTS, formatBytes, formatSeconds } from "../client/texts.js";
+import { element } from "./dom.js";
+import { outcome, pictureOf } from "./outcome.js";
+
+const SHOWN = STAGES.filter((stage) => !stage.terminal);
+/** Of the uploads that were over before this page was opened, so many are shown in full. */
+const OPEN = 3;
+
+/** When an older upload began is not known here, but the newest are listed first. */
+let listed = 0;
+
+export class Card {
+  #client;
+  #drawing = null;
+  #outcome = false;
+  #picture = null;
+
+  constructor(upload, client) {
+    this.upload = upload;
+    /** Order among cards: the smaller the younger. */
+    this.age = upload.file || !upload.ended ? -upload.createdAt - performance.now() / 1e6 : (listed += 1);
+    this.#client = client;
+    this.element = element("li", { className: "card" });
+    this.parts = {
+      picture: element("div", { className: "picture", ariaHidden: "true" }),
+      name: element("h3"),
+      about: element("p"),
+      badge: element("span", { className: "badge" }),
+      retry: element("button", { className: "act", type: "button", textContent: "Retry", hidden: true }),
+      cancel: element("button", { className: "act", type: "button", textContent: "Cancel" }),
+      unfold: element("button", { className: "act", type: "button", textContent: "Show", hidden: true }),
+      stages: element("ol", { className: "stages" }),
+      trouble: element("p", { className: "trouble", hidden: true }),
+    };
+    const { picture, name, about, badge, retry, cancel, unfold, stages, trouble } = this.parts;
+    const what = element("div", { className: "what" }, [name, about]);
+    const head = element("div", { className: "head" }, [picture, what, badge, retry, cancel, unfold]);
+    this.element.append(head, stages, trouble);
+    for (const { name: code } of SHOWN) stages.append(element("li", {}, [element("b"), element("i")]));
+    stages.ariaLabel = "Stages";
+    retry.addEventListener("click", () => upload.retry());
+    cancel.addEventListener("click", () => upload.cancel().catch(() => {}));
+    unfold.addEventListener("click", () => this.#fold(false));
+    this.#fold(this.age > OPEN);
+    if (upload.file?.type.startsWith("image/")) this.#preview(upload.file);
+  }
+
+  drawSoon() {
+    this.#drawing ??= requestAnimationFrame(() => {
+      this.#drawing = null;
+      this.#draw();
+    });
+  }
+
+  #fold(folded) {
+    this.element.classList.toggle("folded", folded);
+    this.parts.unfold.hidden = !folded;
+  }
+
+  #draw() {
+    const { upload, parts } = this;
+    const { state } = upload;
+    this.element.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
+    parts.name.textContent = parts.name.title = state.media?.filename ?? state.filename ?? `Upload ${upload.id.slice(-8)}`;
+    parts.about.textContent = about(state);
+    parts.badge.textContent = badge(state);
+    parts.retry.hidden = !upload.canRetry;
+    parts.cancel.hidden = upload.ended;
+    parts.cancel.disabled = state.cancelling;
+    for (const button of [parts.retry, parts.cancel, parts.unfold]) {
+      button.ariaLabel = `${button.textContent} ${parts.name.textContent}`;
+    }
+    if (!this.#picture) parts.picture.textContent = extension(state);
+    this.#drawStages(state);
+    this.#drawTrouble(state);
+    if (state.phase === "done" && state.media && !this.#outcome) this.#drawOutcome(state.media);
+  }
+
+  #drawStages(state) {
+    const rank = STAGES.findIndex((stage) => stage.name === (state.error?.stage ?? lastStage(state)));
+    const current = this.upload.ended && state.phase === "done" ? SHOWN.length : rank;
+    [...this.parts.stages.children].forEach((item, at) => {
+      const passed = at < current;
+      const now = at === current;
+      const value = passed ? 100 : now ? state.stageProgress || (this.upload.ended ? 100 : 0) : 0;
+      item.style.setProperty("--value", value);
+      item.toggleAttribute("data-passed", passed);
+      item.toggleAttribute("data-now", now);
+      item.toggleAttribute("data-late", at > 3);
+      if (now && !this.upload.ended) item.ariaCurrent = "step";
+      else item.ariaCurrent = null;
+      item.children[0].textContent = TEXTS.stage[SHOWN[at].name];
+      const time = passed ? took(state.passed, SHOWN[at].name) : now && !this.upload.ended ? `${value} %` : "";
+      item.children[1].textContent = time;
+      if (time) this.parts.stages.classList.add("timed");
+    });
+  }
+
+  #drawTrouble(state) {
+    const { trouble } = this.parts;
+    trouble.hidden = !state.error;
+    if (!state.error) return;
+    const { code, detail } = state.error;
+    trouble.textContent = detail || TEXTS.error[code] || state.message || TEXTS.phase.failed;
+    trouble.append(element("code", { textContent: code }));
+  }
+
+  #drawOutcome(media) {
+    this.#outcome = true;
+    this.element.append(outcome(media, this.#client));
+    void pictureOf(media, this.#client).then((source) => source && this.#show(source));
+  }
+
+  #preview(file) {
+    const source = URL.createObjectURL(file);
+    this.#show(source, () => URL.revokeObjectURL(source));
+  }
+
+  /** A picture that the browser cannot show leaves the file's extension in its place. */
+  #show(source, after = () => {}) {
+    const image = element("img", { alt: "", src: source });
+    image.decode().then(
+      () => {
+        this.#picture = image;
+        this.parts.picture.replaceChildren(image);
+        after();
+      },
+      () => after(),
+    );
+  }
+}
+
+function about(state) {
+  if (state.phase === "sending" && state.total) {
+    return `${formatBytes(state.bytes ?? 0)} of ${formatBytes(state.total)}`;
+  }
+  const size = state.media?.size ?? state.size;
+  const known = [size === null ? "" : formatBytes(size), state.media?.contentType ?? ""].filter(Boolean);
+  if (state.phase === "checking") return TEXTS.phase.checking;
+  const left = state.etaSeconds ? `${formatSeconds(state.etaSeconds)} left` : "";
+  if (state.phase === "working") return [state.message, left].filter(Boolean).join(" · ") || known.join(" · ");
+  return known.join(" · ");
+}
+
+function badge(state) {
+  if (state.cancelling) return "Cancelling…";
+  const active = ["sending", "working"].includes(state.phase);
+  return active ? `${Math.floor(state.progress)} %` : state.phase === "checking" ? "Checking" : TEXTS.phase[state.phase];
+}
+
+function lastStage(state) {
+  return state.passed.at(-1)?.stage ?? state.stage;
+}
+
+/** How long a stage took, from its first event to the next stage's; "" where that was not seen. */
+function took(passed, name) {
+  const at = passed.findIndex((row) => row.stage === name);
+  const from = Date.parse(passed[at]?.from);
+  const to = Date.parse(passed[at + 1]?.from ?? passed[at]?.to);
+  if (!(to >= from)) return "";
+  const seconds = (to - from) / 1000;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : formatSeconds(seconds);
+}
+
+function extension(state) {
+  const name = state.media?.filename ?? state.filename ?? "";
+  const dot = name.lastIndexOf(".");
+  return dot > 0 ? name.slice(dot + 1, dot + 6).toUpperCase() : "FILE";
+}

@@ -1,0 +1,210 @@
+/** Types of the browser client of sse_progress. */
+
+/** Where the service is, and who asks. */
+export interface ServiceOptions {
+  /** The service's root with its prefix, absolute or relative to the document. Default: `.` */
+  url?: string;
+  /** A token, or a function that is asked for one before every request. Without it: cookies. */
+  token?: string | (() => string | null | Promise<string | null>) | null;
+  /** As for fetch; `include` for cookies of another origin. Default: `same-origin` */
+  credentials?: RequestCredentials;
+}
+
+export interface ClientOptions extends ServiceOptions {
+  /** Bodies sent at once; the rest waits. Default: 3 */
+  parallel?: number;
+  /** Keep file names in this browser so that they survive a reload. Default: true */
+  remember?: boolean;
+}
+
+export type StageName =
+  | "receiving"
+  | "file_received"
+  | "validating"
+  | "analyzing"
+  | "moderating"
+  | "processing"
+  | "finalizing"
+  | "complete"
+  | "error"
+  | "cancelled";
+
+/** `checking`: the request broke, and the service is being asked what arrived. */
+export type Phase =
+  | "waiting"
+  | "sending"
+  | "checking"
+  | "working"
+  | "done"
+  | "refused"
+  | "failed"
+  | "cancelled";
+
+/** What the connection is doing. `denied`: the service wants other credentials. */
+export type Link = "idle" | "connecting" | "live" | "reconnecting" | "polling" | "denied";
+
+/** One message of a progress stream, as it came. Unknown fields may be there. */
+export interface ProgressEvent {
+  type: "connected" | "progress" | "reset";
+  uploadId: string;
+  /** Whole upload, 0–100. */
+  progress?: number;
+  stage?: StageName;
+  /** This stage, 0–100. */
+  stageProgress?: number;
+  /** One plain sentence for a person. */
+  message?: string;
+  /** UTC, RFC 3339 with milliseconds. */
+  timestamp?: string;
+  bytes?: number;
+  total?: number;
+  etaSeconds?: number;
+  media?: Media;
+  error?: UploadFailure;
+}
+
+export interface UploadFailure {
+  /** Stable; `network` if the service could not be reached. */
+  code: string;
+  /** One sentence for a person; may be empty. */
+  detail: string;
+  stage: StageName | null;
+}
+
+export interface MediaFile {
+  name: string;
+  contentType: string;
+  size: number;
+  url: string;
+}
+
+export interface Media {
+  id: string;
+  filename: string;
+  /** Detected, not claimed. */
+  contentType: string;
+  size: number;
+  sha256: string;
+  fields: Record<string, string | string[]>;
+  url: string;
+  files: MediaFile[];
+  analysis: Record<string, unknown>;
+  moderation: { verdict?: "approved" | "review"; notChecked?: string[] } & Record<string, unknown>;
+  createdAt: string;
+}
+
+/** A stage that was seen: the times of its first and last event, and its latest sentence. */
+export interface PassedStage {
+  readonly stage: StageName;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly message: string;
+}
+
+/** Everything that is known of an upload. Frozen; a change is a new object. */
+export interface UploadState {
+  readonly id: string;
+  readonly filename: string | null;
+  /** The file's bytes; null for an upload that was sent from elsewhere. */
+  readonly size: number | null;
+  readonly phase: Phase;
+  readonly stage: StageName | null;
+  /** 0–100; stays where it was when an upload fails. */
+  readonly progress: number;
+  readonly stageProgress: number;
+  readonly message: string;
+  readonly timestamp: string | null;
+  /** Body bytes that left or arrived, of `total`. */
+  readonly bytes: number | null;
+  readonly total: number | null;
+  readonly etaSeconds: number | null;
+  readonly media: Media | null;
+  readonly error: UploadFailure | null;
+  /** Whether the service itself has spoken of this upload yet. */
+  readonly fromServer: boolean;
+  readonly cancelling: boolean;
+  readonly passed: readonly PassedStage[];
+}
+
+/** `event` is null for a change that was made here, such as bytes leaving the browser. */
+export type Listener = (upload: Upload, event: ProgressEvent | null) => void;
+
+export interface ObserveOptions {
+  signal?: AbortSignal;
+}
+
+export interface FollowOptions extends ObserveOptions {
+  onEvent?: Listener;
+}
+
+export interface UploadOptions extends FollowOptions {
+  /** Name of the upload, `[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}`; one is made without it. */
+  id?: string;
+  filename?: string;
+  /** Text fields kept as metadata; a list repeats the field. */
+  fields?: Record<string, string | number | boolean | (string | number | boolean)[]>;
+}
+
+export declare class Upload {
+  private constructor();
+  readonly id: string;
+  readonly file: Blob | null;
+  readonly state: UploadState;
+  readonly link: Link;
+  readonly createdAt: number;
+  readonly ended: boolean;
+  readonly canRetry: boolean;
+  /** Resolves when the upload is complete; rejects with UploadError however else it ends. */
+  readonly done: Promise<Media>;
+  observe(listener: Listener, options?: ObserveOptions): () => void;
+  cancel(): Promise<void>;
+  retry(): Upload;
+  forget(): void;
+}
+
+export declare class Client {
+  constructor(options?: ClientOptions);
+  readonly url: string;
+  readonly link: Link;
+  readonly uploads: ReadonlyMap<string, Upload>;
+  set token(token: ServiceOptions["token"]);
+  headers(): Promise<Record<string, string>>;
+  upload(file: Blob, options?: UploadOptions): Upload;
+  follow(id: string, options?: FollowOptions): Upload;
+  watch(options?: { limit?: number }): Promise<() => void>;
+  observe(listener: Listener, options?: ObserveOptions): () => void;
+  observeLink(listener: (link: Link) => void, options?: ObserveOptions): () => void;
+  close(): void;
+}
+
+export declare class UploadError extends Error {
+  constructor(failure: Partial<UploadFailure> & { code: string; status?: number });
+  readonly code: string;
+  readonly detail: string;
+  readonly stage: StageName | null;
+  readonly status: number;
+}
+
+export declare class Decoder {
+  readonly lastEventId: string;
+  readonly retryMs: number | null;
+  feed(text: string): { event: string; data: string; id: string }[];
+}
+
+export interface Stage {
+  readonly name: StageName;
+  readonly rank: number;
+  readonly lo: number;
+  readonly hi: number;
+  readonly terminal: boolean;
+}
+
+export declare const STAGES: readonly Stage[];
+
+export declare function hasEnded(state: UploadState): boolean;
+export declare function phaseOfError(code: string): "refused" | "failed";
+export declare function newUploadId(nowMs?: number, random?: Uint8Array): string;
+export declare function clientFor(options?: ServiceOptions): Client;
+export declare function upload(file: Blob, options?: UploadOptions & ServiceOptions): Upload;
+export declare function follow(id: string, options?: FollowOptions & ServiceOptions): Upload;
+export declare function observe(listener: Listener, options?: ObserveOptions & ServiceOptions): () => void;

@@ -1,0 +1,23 @@
+/** Speed from byte counts: over the last seconds, so that it follows the line but does not jump. */
+
+const WINDOW_MS = 5_000;
+
+export class Meter {
+  #samples = [];
+
+  /** Note that `bytes` had gone at `nowMs`. Counts never go down. */
+  note(bytes, nowMs) {
+    const last = this.#samples.at(-1);
+    if (last && bytes <= last.bytes) return;
+    this.#samples.push({ bytes, at: nowMs });
+    while (this.#samples.length > 2 && this.#samples[0].at < nowMs - WINDOW_MS) this.#samples.shift();
+  }
+
+  /** Bytes per second at `nowMs`; null without a basis. A line that stands still slows down to 0. */
+  speed(nowMs) {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    if (!first || nowMs - first.at < 500) return null;
+    return ((last.bytes - first.bytes) * 1000) / (nowMs - first.at);
+  }
+}

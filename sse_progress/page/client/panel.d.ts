@@ -1,0 +1,45 @@
+/** Types of `<upload-panel>`. */
+
+import type { Client, Link, Phase, StageName } from "./index.js";
+
+/** A text, or one for each plural category of Intl.PluralRules. */
+export type Text = string | ({ other: string } & Record<string, string>);
+
+/** Words of your own over the panel's; see TEXTS in texts.js for the holes that each may have. */
+export interface PanelTexts {
+  lang?: string;
+  label?: string;
+  minimize?: string;
+  restore?: string;
+  dismissAll?: string;
+  cancel?: string;
+  retry?: string;
+  dismiss?: string;
+  unnamed?: string;
+  overall?: string;
+  active?: Text;
+  settled?: Text;
+  trouble?: Text;
+  percent?: string;
+  of?: string;
+  speed?: string;
+  left?: string;
+  announce?: string;
+  summary?: string;
+  link?: Partial<Record<Link, string>>;
+  phase?: Partial<Record<Phase | "cancelling", string>>;
+  stage?: Partial<Record<StageName, string>>;
+  error?: Record<string, string>;
+}
+
+export declare class UploadPanel extends HTMLElement {
+  client: Client;
+  texts: PanelTexts;
+  dismiss(): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "upload-panel": UploadPanel;
+  }
+}

@@ -1,0 +1,377 @@
+/**
+ * `<upload-panel>`: what is being uploaded, floating in a corner of any page.
+ *
+ *     <script type="module" src="…/client/panel.js"></script>
+ *     <upload-panel url="/api/media" position="bottom-right"></upload-panel>
+ *
+ * Attributes: `url` (the service's root), `position` (`bottom-right`, `bottom-left`, `top-right`,
+ * `top-left`), `clear-after` (seconds until a finished entry goes; 0 keeps it), `minimized`.
+ * Properties: `client` (a Client to show, in place of `url`), `texts` (words of your own, by code).
+ * Shows what is sent through the client. Failed and refused entries stay until somebody has seen them.
+ */
+
+import { Announcer } from "./announcer.js";
+import { clientFor } from "./index.js";
+import { Meter } from "./meter.js";
+import { STYLE } from "./panel-style.js";
+import { fill, formatBytes, formatSeconds, mergeTexts } from "./texts.js";
+
+const CLEAR_AFTER_S = 20;
+const TROUBLE = new Set(["refused", "failed"]);
+
+const ICONS = {
+  cross: "M4 4l8 8M12 4l-8 8",
+  chevron: "M4 6l4 4 4-4",
+  again: "M13 8a5 5 0 1 1-1.5-3.6M13 2.5V5h-2.5",
+};
+
+const FRAME = `
+<section class="panel" role="region">
+  <header>
+    <p class="headline"><span></span><small></small></p>
+    <button type="button" class="toggle" aria-controls="list"></button>
+    <button type="button" class="close"></button>
+  </header>
+  <div class="whole" role="progressbar" aria-valuemin="0" aria-valuemax="100"><i></i></div>
+  <p class="link" hidden></p>
+  <ul id="list"></ul>
+  <div class="spoken" role="status" aria-live="polite"></div>
+</section>`;
+
+const ENTRY = `
+<div class="row">
+  <span class="name"></span><span class="value" aria-hidden="true"></span>
+  <button type="button" class="retry"></button><button type="button" class="cancel"></button>
+</div>
+<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100"><i></i></div>
+<div class="facts"><span class="stage"></span><span class="numbers"></span></div>
+<p class="words" hidden></p>`;
+
+export class UploadPanel extends HTMLElement {
+  static observedAttributes = ["minimized"];
+
+  #client = null;
+  #texts = mergeTexts();
+  #entries = new Map(); // upload id → Entry
+  #listening = null;
+  #drawing = null;
+  #ticking = null;
+  #dismissed = false;
+  #announcer;
+  #parts;
+  #count = 0;
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet(); // allowed by `style-src 'self'`, which a <style> is not
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    root.append(fragment(FRAME));
+    const one = (selector) => root.querySelector(selector);
+    this.#parts = {
+      panel: one(".panel"), title: one(".headline span"), subtitle: one(".headline small"), toggle: one(".toggle"),
+      close: one(".close"), whole: one(".whole"), link: one(".link"), list: one("ul"),
+    }; // prettier-ignore
+    this.#announcer = new Announcer(one(".spoken"), () => this.#summary());
+    this.#parts.toggle.append(icon("chevron"));
+    this.#parts.close.append(icon("cross"));
+    this.#parts.toggle.addEventListener("click", () => this.toggleAttribute("minimized"));
+    this.#parts.close.addEventListener("click", () => this.dismiss());
+  }
+
+  /** The Client that is shown; the shared one for the attribute `url` if none was given. */
+  get client() {
+    return (this.#client ??= clientFor({ url: this.getAttribute("url") ?? undefined }));
+  }
+
+  set client(client) {
+    this.#client = client;
+    if (this.isConnected) this.#attach();
+  }
+
+  /** Words of your own; see TEXTS in texts.js for every one there is. */
+  get texts() {
+    return this.#texts;
+  }
+
+  set texts(own) {
+    this.#texts = mergeTexts(own);
+    this.#draw();
+  }
+
+  connectedCallback() {
+    this.hidden = true;
+    this.#attach();
+  }
+
+  disconnectedCallback() {
+    this.#listening?.abort();
+    this.#announcer.stop();
+    clearInterval(this.#ticking);
+    this.#ticking = null;
+    for (const entry of this.#entries.values()) clearTimeout(entry.clearing);
+    this.#entries.clear();
+    this.#parts.list.replaceChildren();
+  }
+
+  attributeChangedCallback() {
+    this.#draw();
+  }
+
+  /** Hide the panel and forget what is finished; the next upload brings it back. */
+  dismiss() {
+    this.#dismissed = true;
+    for (const entry of [...this.#entries.values()]) if (entry.upload.ended) this.#remove(entry);
+    this.#draw();
+  }
+
+  // ---- entries
+
+  #attach() {
+    this.disconnectedCallback();
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    const { client } = this;
+    for (const upload of client.uploads.values()) this.#seen(upload);
+    client.observe((upload) => this.#seen(upload), { signal });
+    client.observeLink(() => this.#drawSoon(), { signal });
+    this.#draw();
+  }
+
+  #seen(upload) {
+    const entry = this.#entries.get(upload.id) ?? (upload.ended ? null : this.#add(upload));
+    if (!entry) return;
+    const { state } = upload;
+    if (state.phase === "sending" && state.bytes !== null) entry.meter.note(state.bytes, performance.now());
+    const key = `${state.phase} ${state.stage}`;
+    if (key !== entry.spoken) {
+      const first = entry.spoken === null;
+      entry.spoken = key;
+      if (!first) this.#announce(entry);
+    }
+    if (upload.ended) this.#clearLater(entry);
+    this.#drawSoon();
+  }
+
+  #add(upload, before = null) {
+    const entry = this.#entry(upload);
+    this.#entries.set(upload.id, entry);
+    this.#parts.list.insertBefore(entry.item, before);
+    this.#dismissed = false;
+    return entry;
+  }
+
+  #entry(upload) {
+    const item = document.createElement("li");
+    item.append(fragment(ENTRY));
+    const one = (selector) => item.querySelector(selector);
+    const parts = {
+      name: one(".name"), value: one(".value"), retry: one(".retry"), cancel: one(".cancel"), bar: one(".bar"),
+      stage: one(".stage"), numbers: one(".numbers"), words: one(".words"),
+    }; // prettier-ignore
+    const entry = { upload, item, parts, meter: new Meter(), spoken: null, clearing: null };
+    parts.name.id = `name-${(this.#count += 1)}`;
+    parts.bar.setAttribute("aria-labelledby", parts.name.id);
+    parts.retry.append(icon("again"));
+    parts.cancel.append(icon("cross"));
+    parts.retry.addEventListener("click", () => this.#retry(entry));
+    parts.cancel.addEventListener("click", () => this.#cancelOrDismiss(entry));
+    return entry;
+  }
+
+  #retry(entry) {
+    const upload = entry.upload.retry();
+    const fresh = this.#entries.get(upload.id) ?? this.#add(upload);
+    this.#parts.list.insertBefore(fresh.item, entry.item);
+    this.#remove(entry);
+    this.#draw();
+    fresh.parts.cancel.focus();
+  }
+
+  #cancelOrDismiss(entry) {
+    if (!entry.upload.ended) {
+      entry.upload.cancel().catch(() => {}); // the entry shows that it goes on
+      return;
+    }
+    const neighbour = entry.item.nextElementSibling ?? entry.item.previousElementSibling;
+    this.#remove(entry);
+    this.#draw();
+    (neighbour?.querySelector(".cancel") ?? this.#parts.toggle).focus();
+  }
+
+  #remove(entry) {
+    clearTimeout(entry.clearing);
+    entry.item.remove();
+    this.#entries.delete(entry.upload.id);
+  }
+
+  #clearLater(entry) {
+    const seconds = Number(this.getAttribute("clear-after") ?? CLEAR_AFTER_S);
+    if (entry.clearing || !(seconds > 0) || TROUBLE.has(entry.upload.state.phase)) return;
+    entry.clearing = setTimeout(() => {
+      entry.clearing = null;
+      if (entry.item.matches(":hover, :focus-within")) return this.#clearLater(entry);
+      this.#remove(entry);
+      this.#draw();
+    }, seconds * 1000);
+  }
+
+  // ---- drawing
+
+  #drawSoon() {
+    this.#drawing ??= requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    if (this.#drawing) cancelAnimationFrame(this.#drawing);
+    this.#drawing = null;
+    const entries = [...this.#entries.values()];
+    this.hidden = this.#dismissed || entries.length === 0;
+    if (this.hidden) return this.#tick(false);
+    this.#drawFrame(entries);
+    for (const entry of entries) this.#drawEntry(entry);
+    this.#tick(entries.some(({ upload }) => upload.state.phase === "sending"));
+  }
+
+  /** Speed and remaining time change by the clock alone, also while nothing is heard. */
+  #tick(on) {
+    if (on) this.#ticking ??= setInterval(() => this.#drawSoon(), 1000);
+    else this.#ticking = clearInterval(this.#ticking) ?? null;
+  }
+
+  #drawFrame(entries) {
+    const { panel, title, subtitle, toggle, close, whole, link, list } = this.#parts;
+    const { texts } = this;
+    const minimized = this.hasAttribute("minimized");
+    const { active, trouble } = tally(entries);
+    const value = Math.round(entries.reduce((sum, { upload }) => sum + shown(upload.state), 0) / entries.length);
+    panel.setAttribute("aria-label", texts.label);
+    panel.classList.toggle("minimized", minimized);
+    title.textContent = active
+      ? this.#say(texts.active, { n: active })
+      : this.#say(texts.settled, { n: entries.length });
+    subtitle.textContent = [
+      active ? `${value} %` : "",
+      trouble ? this.#say(texts.trouble, { n: trouble }) : "",
+    ].filter(Boolean).join(" · "); // prettier-ignore
+    label(toggle, minimized ? texts.restore : texts.minimize);
+    toggle.setAttribute("aria-expanded", String(!minimized));
+    label(close, texts.dismissAll);
+    list.setAttribute("aria-label", texts.label);
+    whole.setAttribute("aria-label", texts.overall);
+    panel.dataset.phase = active ? "working" : trouble ? "failed" : "done";
+    gauge(whole, value, this.#say(texts.percent, { n: value }));
+    const line = active ? (texts.link[this.client.link] ?? "") : "";
+    link.hidden = this.client.link === "connecting" || !line;
+    link.textContent = line;
+  }
+
+  #drawEntry({ upload, item, parts, meter }) {
+    const { texts } = this;
+    const { state } = upload;
+    const name = this.#name(upload);
+    const words = this.#words(state);
+    const status = this.#status(state);
+    item.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
+    parts.name.textContent = parts.name.title = name;
+    parts.value.textContent = upload.ended && state.phase !== "done" ? "" : `${shown(state)} %`;
+    gauge(parts.bar, shown(state), upload.ended ? status : `${status}, ${this.#say(texts.percent, { n: shown(state) })}`);
+    parts.stage.textContent = status;
+    parts.stage.toggleAttribute("data-tone", upload.ended && state.phase !== "cancelled");
+    parts.numbers.textContent = this.#numbers(state, meter);
+    parts.words.hidden = !words;
+    parts.words.textContent = words;
+    parts.retry.hidden = !upload.canRetry;
+    label(parts.retry, this.#say(texts.retry, { name }));
+    label(parts.cancel, this.#say(upload.ended ? texts.dismiss : texts.cancel, { name }));
+    parts.cancel.disabled = state.cancelling;
+  }
+
+  #name({ id, state }) {
+    return state.media?.filename ?? state.filename ?? this.#say(this.texts.unnamed, { id: id.slice(-8) });
+  }
+
+  #status(state) {
+    const { phase, stage } = this.texts;
+    if (state.cancelling) return phase.cancelling;
+    if (state.phase === "working") return stage[state.stage] ?? state.message;
+    return phase[state.phase];
+  }
+
+  /** The error in words, or the sentence that goes with the stage. */
+  #words(state) {
+    if (TROUBLE.has(state.phase)) {
+      return this.texts.error[state.error?.code] ?? state.error?.detail ?? state.message;
+    }
+    return state.phase === "working" && state.stage !== "file_received" ? state.message : "";
+  }
+
+  #numbers(state, meter) {
+    const { texts } = this;
+    const size = (bytes) => formatBytes(bytes, texts.lang);
+    const numbers = [];
+    let left = state.etaSeconds;
+    if (state.phase === "sending" && state.bytes !== null) {
+      numbers.push(state.total ? this.#say(texts.of, { done: size(state.bytes), total: size(state.total) }) : size(state.bytes));
+      const speed = meter.speed(performance.now());
+      if (speed) numbers.push(this.#say(texts.speed, { amount: size(speed) }));
+      if (speed && state.total) left = (state.total - state.bytes) / speed;
+    } else if (state.size !== null) {
+      numbers.push(size(state.size));
+    }
+    if (left) numbers.push(this.#say(texts.left, { time: formatSeconds(left, texts.lang) }));
+    return numbers.join(" · ");
+  }
+
+  // ---- speaking
+
+  #announce({ upload }) {
+    const text = [this.#status(upload.state), TROUBLE.has(upload.state.phase) ? this.#words(upload.state) : ""];
+    const sentence = this.#say(this.texts.announce, { name: this.#name(upload), text: text.filter(Boolean).join(". ") });
+    this.#announcer.say(upload.id, sentence);
+  }
+
+  #summary() {
+    return this.#say(this.texts.summary, tally([...this.#entries.values()]));
+  }
+
+  #say(text, values) {
+    return fill(text, values, this.texts.lang);
+  }
+}
+
+function tally(entries) {
+  const ended = entries.filter(({ upload }) => upload.ended);
+  const trouble = ended.filter(({ upload }) => TROUBLE.has(upload.state.phase)).length;
+  return { active: entries.length - ended.length, done: ended.length - trouble, trouble };
+}
+
+/** Whole percent for a bar: an upload that did not end well is over as well. */
+function shown(state) {
+  return TROUBLE.has(state.phase) || state.phase === "cancelled" ? 100 : Math.floor(state.progress);
+}
+
+function gauge(element, value, text) {
+  element.style.setProperty("--value", value);
+  element.setAttribute("aria-valuenow", value);
+  element.setAttribute("aria-valuetext", text);
+}
+
+function label(button, text) {
+  button.title = text;
+  button.setAttribute("aria-label", text);
+}
+
+function fragment(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html; // constant markup of this file, never a value
+  return template.content;
+}
+
+function icon(name) {
+  const svg = fragment(`<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`);
+  return svg.firstElementChild;
+}
+
+if (!customElements.get("upload-panel")) customElements.define("upload-panel", UploadPanel);

@@ -1,0 +1,101 @@
+/**
+ * Every word the panel says, by code, so that all of it can be translated; and numbers with units in
+ * the reader's language. A text may hold `{n}` and the like; one that depends on a number is an
+ * object by plural category (Intl.PluralRules).
+ */
+
+export const TEXTS = Object.freeze({
+  lang: "en",
+  label: "Uploads",
+  minimize: "Minimize",
+  restore: "Show",
+  dismissAll: "Close the list",
+  cancel: "Cancel {name}",
+  retry: "Retry {name}",
+  dismiss: "Dismiss {name}",
+  unnamed: "Upload {id}",
+  overall: "All uploads",
+  active: { one: "Uploading {n} file", other: "Uploading {n} files" },
+  settled: { one: "{n} upload finished", other: "{n} uploads finished" },
+  trouble: { one: "{n} with a problem", other: "{n} with problems" },
+  percent: "{n} percent",
+  of: "{done} of {total}",
+  speed: "{amount}/s",
+  left: "{time} left",
+  announce: "{name}: {text}",
+  summary: "{active} in progress, {done} finished, {trouble} with problems",
+  link: {
+    connecting: "Connecting…",
+    reconnecting: "Connection lost. Reconnecting…",
+    polling: "Live updates are blocked here. Checking every few seconds.",
+    denied: "Your session has ended. Sign in again to see progress.",
+  },
+  phase: {
+    waiting: "Waiting",
+    sending: "Uploading",
+    checking: "Connection lost. Asking what has arrived…",
+    cancelling: "Cancelling…",
+    done: "Done",
+    refused: "Not accepted",
+    failed: "Failed",
+    cancelled: "Cancelled",
+  },
+  stage: {
+    receiving: "Uploading",
+    file_received: "Stored",
+    validating: "Validating",
+    analyzing: "Analyzing",
+    moderating: "Moderating",
+    processing: "Processing",
+    finalizing: "Finalizing",
+    complete: "Done",
+  },
+  error: {
+    network: "The connection was lost before the whole file had arrived.",
+    client_disconnected: "The connection was lost before the whole file had arrived.",
+    server_lost: "The service restarted before the whole file had arrived.",
+    receive_timeout: "The connection was too slow or stopped.",
+    unavailable: "The service cannot do this right now. Try again in a moment.",
+    unauthenticated: "Sign in again, then retry.",
+    forbidden: "You are not allowed to do this.",
+    unknown_upload: "The service no longer knows this upload.",
+    too_large: "The file is too large.",
+    internal: "Something went wrong on the service's side.",
+  },
+});
+
+/** TEXTS with the reader's own over them, table by table. */
+export function mergeTexts(own = {}) {
+  const merged = { ...TEXTS, ...own };
+  for (const table of ["link", "phase", "stage", "error"]) {
+    merged[table] = { ...TEXTS[table], ...own[table] };
+  }
+  return merged;
+}
+
+/** `text` with its `{holes}` filled; `values.n` chooses the plural form where there are several. */
+export function fill(text, values = {}, lang = "en") {
+  const form = typeof text === "string" ? text : (text[new Intl.PluralRules(lang).select(values.n)] ?? text.other);
+  return form.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+}
+
+const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+/** Bytes for people: decimal units, as file managers and networks count. */
+export function formatBytes(bytes, lang = "en") {
+  const power = bytes < 1000 ? 0 : Math.min(SIZES.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const value = bytes / 1000 ** power;
+  return unit(value, SIZES[power], lang, power > 0 && value < 99.95 ? 1 : 0);
+}
+
+/** Seconds for people, in the largest unit that fits. */
+export function formatSeconds(seconds, lang = "en") {
+  if (seconds < 60) return unit(Math.max(1, Math.round(seconds)), "second", lang, 0);
+  if (seconds < 3600) return unit(Math.round(seconds / 60), "minute", lang, 0);
+  return unit(seconds / 3600, "hour", lang, 1);
+}
+
+function unit(value, name, lang, digits) {
+  const options = { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits };
+  return new Intl.NumberFormat(lang, options).format(value);
+}

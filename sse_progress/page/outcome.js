@@ -1,0 +1,114 @@
+/** What came out of an upload: picture, verdict, facts and files, from its `media`. */
+
+import { formatBytes, formatSeconds } from "../client/texts.js";
+import { element } from "./dom.js";
+
+const FACTS = 12;
+
+/** The part of a card that appears when an upload is complete. */
+export function outcome(media, client) {
+  const facts = element("div", {}, [verdict(media.moderation), factList(media), files(media, client), everything(media)]);
+  const whole = element("div", { className: "outcome" }, [facts]);
+  void pictureOf(media, client).then((source) => {
+    if (!source) return;
+    const image = element("img", { src: source, alt: `Preview of ${media.filename}` });
+    image.decode().then(() => {
+      whole.classList.add("pictured");
+      whole.prepend(element("div", { className: "thumbnail" }, [image]));
+    }, () => {}); // prettier-ignore
+  });
+  return whole;
+}
+
+/** Address of a derived picture; with a token it is fetched, since an <img> sends no header. */
+export async function pictureOf(media, client) {
+  const pictures = (media.files ?? []).filter(({ contentType }) => contentType?.startsWith("image/"));
+  const picture = pictures.find(({ name }) => /thumb/i.test(name)) ?? pictures[0];
+  if (!picture) return null;
+  const headers = await client.headers();
+  if (!headers.Authorization) return address(picture.url, client);
+  const response = await fetch(address(picture.url, client), { headers }).catch(() => null);
+  return response?.ok ? URL.createObjectURL(await response.blob()) : null;
+}
+
+function address(url, client) {
+  return new URL(url, client.url).href;
+}
+
+function verdict(moderation) {
+  if (!moderation?.verdict) return "";
+  const review = moderation.verdict === "review";
+  const missing = moderation.notChecked ?? [];
+  return element("p", { className: "verdict" }, [
+    badge(review ? "Needs review" : "Approved", moderation.verdict),
+    missing.length ? `Not checked: ${missing.map(humanize).join(", ")}` : "",
+  ]);
+}
+
+function badge(text, value) {
+  const strong = element("strong", { textContent: text });
+  strong.dataset.verdict = value;
+  return strong;
+}
+
+function factList(media) {
+  const facts = { type: media.contentType, size: formatBytes(media.size), ...dimensions(media.analysis), ...plain(media.analysis) };
+  const rows = Object.entries(facts).slice(0, FACTS).map(([name, value]) => row(humanize(name), value));
+  if (media.sha256) rows.push(row("SHA-256", media.sha256, "code"));
+  return element("dl", { className: "facts" }, rows);
+}
+
+function row(name, value, className = "") {
+  const term = element("dt", { textContent: name });
+  return element("div", { className }, [term, element("dd", { textContent: value, title: value })]);
+}
+
+function dimensions({ width, height } = {}) {
+  return width && height ? { dimensions: `${width} × ${height}` } : {};
+}
+
+/** The facts that fit on a line, whatever a stage has found. */
+function plain(analysis = {}) {
+  const facts = {};
+  for (const [name, value] of Object.entries(analysis)) {
+    if (["width", "height", "contentType", "kind"].includes(name) || value === null || value === "") continue;
+    if (/^duration/i.test(name) && typeof value === "number") facts.duration = formatSeconds(value);
+    else if (typeof value === "boolean") facts[name] = value ? "Yes" : "No";
+    else if (typeof value === "number") facts[name] = new Intl.NumberFormat("en", { maximumFractionDigits: 2 }).format(value);
+    else if (typeof value === "string" && value.length <= 80) facts[name] = value;
+  }
+  return facts;
+}
+
+/** `durationSeconds` → `Duration seconds`. */
+function humanize(name) {
+  const words = String(name).replace(/_/g, " ").replace(/([a-z\d])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+function files(media, client) {
+  const links = [{ name: "Original", size: media.size, url: media.url }, ...(media.files ?? [])];
+  return element("ul", { className: "files" }, links.filter(({ url }) => url).map((file) => {
+    const link = element("a", { href: address(file.url, client) }, [`${file.name} `, element("small", { textContent: formatBytes(file.size) })]);
+    link.addEventListener("click", (event) => void download(event, file, client));
+    return element("li", {}, [link]);
+  })); // prettier-ignore
+}
+
+/** With a token, a plain link would be refused: fetch it and hand it over. */
+async function download(event, file, client) {
+  if (!sessionStorage.getItem("sse-progress:token")) return;
+  event.preventDefault();
+  const response = await fetch(address(file.url, client), { headers: await client.headers() });
+  if (!response.ok) return;
+  const source = URL.createObjectURL(await response.blob());
+  element("a", { href: source, download: file.name }).click();
+  setTimeout(() => URL.revokeObjectURL(source), 60_000);
+}
+
+function everything(media) {
+  return element("details", {}, [
+    element("summary", { textContent: "Everything that was found" }),
+    element("pre", { textContent: JSON.stringify(media, null, 2), tabIndex: 0 }),
+  ]);
+}

@@ -1,0 +1,149 @@
+/**
+ * The page at `/`: takes files, shows every upload of this caller with its stages and outcome.
+ *
+ * Only puts things together: uploads live in the client module, a card draws one of them.
+ */
+
+import { Client } from "../client/index.js";
+import "../client/panel.js";
+import { Card } from "./card.js";
+
+const TOKEN_KEY = "sse-progress:token";
+const LINKS = {
+  connecting: "Connecting",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  polling: "Checking every few seconds",
+  denied: "Signed out",
+  idle: "",
+};
+
+const one = (id) => document.getElementById(id);
+const cards = new Map();
+const client = new Client({ url: new URL("..", import.meta.url).href, token: sessionStorage.getItem(TOKEN_KEY) });
+
+one("panel").client = client;
+client.observe(show);
+client.observeLink(showLink);
+void client.watch();
+
+// ---- taking files
+
+one("choose").addEventListener("click", () => one("files").click());
+one("files").addEventListener("change", ({ target }) => {
+  take(target.files);
+  target.value = "";
+});
+document.addEventListener("paste", ({ clipboardData }) => take(clipboardData?.files ?? []));
+
+let depth = 0;
+document.addEventListener("dragenter", (event) => hasFiles(event) && over((depth += 1)));
+document.addEventListener("dragleave", (event) => hasFiles(event) && over((depth -= 1)));
+document.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+document.addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  over((depth = 0));
+  take(event.dataTransfer.files);
+});
+
+function take(files) {
+  for (const file of files) client.upload(file);
+}
+
+function hasFiles({ dataTransfer }) {
+  return [...(dataTransfer?.types ?? [])].includes("Files");
+}
+
+function over(deep) {
+  one("drop").classList.toggle("over", deep > 0);
+}
+
+addEventListener("beforeunload", (event) => {
+  const leaving = [...client.uploads.values()].some(({ file, ended, state }) => {
+    return file && !ended && ["waiting", "sending"].includes(state.phase);
+  });
+  if (leaving) event.preventDefault(); // what is still here would be lost; what is there goes on
+});
+
+// ---- showing uploads
+
+function show(upload) {
+  if (!cards.has(upload.id)) {
+    const card = new Card(upload, client);
+    cards.set(upload.id, card);
+    place(card);
+  }
+  cards.get(upload.id).drawSoon();
+  if (upload.state.error?.code === "unauthenticated") askForToken();
+  document.body.classList.add("compact");
+  one("uploads-section").hidden = false;
+  showTitle();
+}
+
+/** Newest first, also when older ones become known later. */
+function place(card) {
+  const list = one("uploads");
+  const younger = [...cards.values()].filter((other) => other !== card && other.age < card.age);
+  const last = younger.sort((a, b) => b.age - a.age)[0];
+  list.insertBefore(card.element, last ? last.element.nextSibling : list.firstChild);
+}
+
+function showTitle() {
+  const active = [...client.uploads.values()].filter((upload) => !upload.ended);
+  const sum = active.reduce((total, { state }) => total + state.progress, 0);
+  document.title = active.length ? `${Math.floor(sum / active.length)} % · sse_progress` : "sse_progress";
+}
+
+function showLink(link) {
+  one("link").dataset.state = link;
+  one("link").firstElementChild.textContent = LINKS[link];
+  if (link === "denied") askForToken();
+  if (link === "live") one("session").hidden = true;
+}
+
+// ---- signing in
+
+function askForToken() {
+  one("session").hidden = false;
+}
+
+one("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = one("token").value.trim();
+  if (!token) return;
+  sessionStorage.setItem(TOKEN_KEY, token);
+  one("token").value = "";
+  client.token = token;
+  void client.watch();
+});
+
+// ---- for developers
+
+const root = client.url;
+const snippets = {
+  curl: `# send a file, wait for what comes out
+curl -F file=@photo.jpg \\
+  ${root}upload
+
+# everything of yours, live
+curl -N \\
+  ${root}uploads/progress`,
+  module: `<!-- a panel for all uploads -->
+<upload-panel url="${root}">
+</upload-panel>
+
+<script type="module">
+import { upload } from
+  "${root}client/index.js";
+import "${root}client/panel.js";
+
+const media = await upload(file, {
+  url: "${root}",
+}).done;
+</script>`,
+};
+for (const box of document.querySelectorAll("[data-snippet]")) box.textContent = snippets[box.dataset.snippet];
+
+// Where the panel would cover the cards, it starts as a single line.
+one("panel").toggleAttribute("minimized", matchMedia("(max-width: 1120px)").matches);
