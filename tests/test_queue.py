@@ -24,7 +24,7 @@ from sse_progress.queue.shift import Shift
 from sse_progress.redis import connect
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
-from tests.helpers.waiting import eventually, wait_until
+from tests.helpers.waiting import eventually
 
 FOR_EVER_S = 600.0
 """A lease that does not run out within a test: what moves, moves without it."""
@@ -49,9 +49,7 @@ class Workers:
         self._directory = directory
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(
-        self, *, concurrency: int = 2, lease_s: float = 1, ready: bool = True
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *, concurrency: int = 2, lease_s: float = 1) -> subprocess.Popen[bytes]:
         words = [self._url, str(self._directory), str(concurrency), str(lease_s)]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.queue_worker", *words],
@@ -60,9 +58,11 @@ class Workers:
             preexec_fn=die_with_parent,
         )
         self._started.append(process)
-        if ready:
-            wait_until(lambda: self.pids("ready", "-").count(process.pid), "worker is ready")
         return process
+
+    async def ready(self, *processes: subprocess.Popen[bytes]) -> None:
+        for process in processes:
+            await eventually(lambda p=process: p.pid in self.pids("ready", "-"), "worker is ready")
 
     def lines(self, what: str, upload_id: str) -> list[Line]:
         try:
@@ -209,12 +209,13 @@ async def test_a_new_job_rings(redis_url: str) -> None:
 
 
 async def test_jobs_run_in_the_order_of_their_coming(redis_url: str) -> None:
-    """One worker of concurrency 1 takes the oldest job first, and never two at once."""
+    """One worker of concurrency 1 runs one job at a time, by the time of its first enqueue."""
     async with queue_at(redis_url) as queue:
         ids = [f"u{n}" for n in (3, 1, 2, 5, 4)]
         for upload_id in ids:
             await queue.enqueue(upload_id)
             await sleep(0.002)  # jobs of one millisecond have no order
+        await queue.enqueue(ids[0])
         seen, now, most = [], 0, 0
 
         async def handler(job: Job) -> None:
@@ -425,6 +426,7 @@ async def test_sigterm_hands_over(own_redis: RedisServer, workers: Workers) -> N
         await queue.enqueue("a")
         await workers.until("start", "a")
         second = workers.start(lease_s=FOR_EVER_S)
+        await workers.ready(second)
         first.terminate()
         again = await workers.until("start", "a", 2)
         assert (again.pid, again.crashes) == (second.pid, 0)
@@ -440,6 +442,7 @@ async def test_sigterm_hands_over(own_redis: RedisServer, workers: Workers) -> N
 async def test_a_killed_workers_job_goes_on(own_redis: RedisServer, workers: Workers) -> None:
     """A job whose worker is killed goes on in another, told of the crash, and ends once."""
     first, second = workers.start(), workers.start()
+    await workers.ready(first, second)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         pid = (await workers.until("start", "a")).pid
@@ -474,8 +477,7 @@ async def test_crashes_add_up_and_handovers_do_not(
 
 async def test_a_live_workers_lease_holds(own_redis: RedisServer, workers: Workers) -> None:
     """A job that runs for many leases is not taken by an idle worker beside."""
-    workers.start(lease_s=0.3)
-    workers.start(lease_s=0.3)
+    await workers.ready(workers.start(lease_s=0.3), workers.start(lease_s=0.3))
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
@@ -494,6 +496,7 @@ async def test_a_worker_that_was_frozen_stops_what_another_has_got(
         await queue.enqueue("a")
         await workers.until("start", "a")
         second = workers.start(lease_s=0.5)
+        await workers.ready(second)
         os.kill(first.pid, signal.SIGSTOP)
         again = await workers.until("start", "a", 2)
         os.kill(first.pid, signal.SIGCONT)
@@ -559,6 +562,7 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
 async def test_a_stopped_redis(own_redis: RedisServer, workers: Workers) -> None:
     """Redis silent for several leases: the handler goes on, once; workers take new jobs after."""
     started = [workers.start(lease_s=0.5), workers.start(lease_s=0.5)]
+    await workers.ready(*started)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
@@ -572,6 +576,7 @@ async def test_a_stopped_redis(own_redis: RedisServer, workers: Workers) -> None
 async def test_a_killed_redis(own_redis: RedisServer, workers: Workers) -> None:
     """Redis killed and back after several leases: the handler goes on, once; new jobs after."""
     started = [workers.start(lease_s=0.5), workers.start(lease_s=0.5)]
+    await workers.ready(*started)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
@@ -614,7 +619,7 @@ async def test_a_job_that_ends_while_redis_is_away(
 async def test_a_worker_may_start_before_redis(own_redis: RedisServer, workers: Workers) -> None:
     """A worker started during an outage waits, is ready when Redis is, and can be stopped."""
     own_redis.kill()
-    waiting, stopped = workers.start(ready=False), workers.start(ready=False)
+    waiting, stopped = workers.start(), workers.start()
     await sleep(0.5)
     assert waiting.poll() is stopped.poll() is None
     stopped.terminate()
