@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[int, str, Callable[[], bytes], dict[str, str]]] = {
         {},
     ),
     "empty body": (400, "malformed_multipart", lambda: b"", {}),
-    "empty multipart": (400, "malformed_multipart", lambda: f"--{BOUNDARY}--\r\n".encode(), {}),
+    "empty multipart": (400, "malformed_multipart", f"--{BOUNDARY}--\r\n".encode, {}),
     "no end": (
         400,
         "malformed_multipart",
@@ -295,9 +295,7 @@ async def test_cancel_in_every_state(running: Service, client: httpx.Client) -> 
     check_journal(frames)
     assert frames[-1].stage == "cancelled"
     working = new_id()
-    answer = post(
-        client, working, jpeg(6000, 5000), headers={"Prefer": "respond-async"}
-    )
+    answer = post(client, working, jpeg(6000, 5000), headers={"Prefer": "respond-async"})
     assert answer.status_code == 202
     assert client.delete(f"/upload/{working}").status_code == 204
     frames = await journal_of(running, working)

@@ -1,0 +1,423 @@
+"""The journal on a real Redis, held against a short model of what it promises."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sse_progress.blocking import beside
+from sse_progress.events import STAGES, Draft, Error, Position, decode_json, percent
+from sse_progress.journal import Foreign, Journal, Page, keys_of
+from sse_progress.redis import connect
+from sse_progress.writer import Answer
+from tests.helpers.waiting import eventually
+
+ID = "machine"
+
+
+@asynccontextmanager
+async def journal_at(url: str) -> AsyncIterator[Journal]:
+    redis = connect(url)
+    journal = Journal(redis)
+    async with beside(journal.writer.run()):
+        yield journal
+    await redis.aclose()
+
+
+def draft(stage: str, stage_progress: int = 0) -> Draft:
+    error = Error("internal", "it failed", "analyzing") if stage == "error" else None
+    return Draft(stage=stage, stage_progress=stage_progress, message="testing", error=error)
+
+
+async def whole(journal: Journal, upload_id: str) -> Page:
+    page = await journal.read(upload_id, limit=10_000)
+    assert isinstance(page, Page)
+    return page
+
+
+async def begin(journal: Journal, upload_id: str = ID, owner: str = "ann") -> Answer:
+    return await journal.begin(upload_id, owner=owner, draft=draft("receiving"), lease_s=10)
+
+
+async def say(journal: Journal, fence: int, n: int, event: Draft, **how: Any) -> Answer:
+    return await journal.operation(
+        "next", ID, owner="ann", fence=fence, numbers=iter([n]), draft=event, **how
+    )
+
+
+# ---- single facts
+
+
+async def test_a_claim_is_one_owners(redis_url: str) -> None:
+    """Whoever asks first owns the id; others learn nothing but that it is not theirs."""
+    async with journal_at(redis_url) as journal:
+        pages = await asyncio.gather(
+            *(journal.read(ID, owner=f"user{n}", claim=True) for n in range(20))
+        )
+        mine = [page for page in pages if isinstance(page, Page)]
+        assert len(mine) == 1
+        assert mine[0].claimed
+        assert sum(isinstance(page, Foreign) for page in pages) == 19
+        assert (await begin(journal, owner="nobody")).status == "forbidden"
+
+
+async def test_a_claim_expires_and_a_begun_upload_does_not(redis_url: str) -> None:
+    """A pending claim lives as long as it is told; keeping it never shortens a longer life."""
+    async with journal_at(redis_url) as journal:
+        meta = keys_of(ID)[0]
+        await journal.read(ID, owner="ann", claim=True)
+        assert 590 <= await journal.redis.ttl(meta) <= 600
+        await begin(journal)
+        await journal.keep_claim(ID)
+        assert await journal.redis.ttl(meta) > 600
+
+
+async def test_reading_without_a_claim_makes_nothing(redis_url: str) -> None:
+    """A plain read of an unknown id leaves no key behind."""
+    async with journal_at(redis_url) as journal:
+        assert await journal.read(ID, owner="ann") is None
+        assert await journal.redis.dbsize() == 0
+
+
+async def test_of_two_beginnings_one_wins(redis_url: str) -> None:
+    """`begin` is one transition, however many try at once."""
+    async with journal_at(redis_url) as journal:
+        answers = await asyncio.gather(*(begin(journal) for _ in range(20)))
+        statuses = sorted(answer.status for answer in answers)
+        assert statuses == ["in_use"] * 19 + ["ok"]
+        assert (await whole(journal, ID)).end.seq == 1
+
+
+async def test_every_key_has_a_life(redis_url: str) -> None:
+    """No key is for ever: an open journal's is long, an ended one's a day."""
+    async with journal_at(redis_url) as journal:
+        answer = await begin(journal)
+        for key in keys_of(ID):
+            assert await journal.redis.ttl(key) > 6 * 24 * 3600
+        await say(journal, answer.fence, 2, draft("error"))
+        for key in keys_of(ID):
+            assert 0 < await journal.redis.ttl(key) <= 24 * 3600
+
+
+async def test_times_are_the_servers_and_never_go_back(redis_url: str) -> None:
+    """Timestamps are RFC 3339 with milliseconds, of Redis' clock, and monotonic."""
+    async with journal_at(redis_url) as journal:
+        before = datetime.now(UTC)
+        answer = await begin(journal)
+        for n in range(2, 30):
+            await say(journal, answer.fence, n, draft("receiving", n))
+        page = await whole(journal, ID)
+        stamps = [decode_json(frame.data)["timestamp"] for frame in page.frames]
+        assert stamps == sorted(stamps)
+        read = [datetime.fromisoformat(stamp) for stamp in stamps]
+        assert all(stamp.endswith("Z") and len(stamp) == 24 for stamp in stamps)
+        assert abs((read[0] - before).total_seconds()) < 5
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, 951_782_399, 951_782_400, 1_709_164_800, 4_107_542_399, 4_107_542_400]
+)
+async def test_dates_are_right_at_their_edges(redis_url: str, seconds: int) -> None:
+    """Leap days and centuries: Lua's date agrees with Python's."""
+    async with journal_at(redis_url) as journal:
+        source = journal.writer._script.source
+        code = source[: source.index("local function load_meta")].replace("KEYS", "({1,2})")
+        got = await journal.redis.eval(
+            code + "return rfc3339(tonumber(ARGV[1]))", 0, seconds * 1000
+        )
+        wanted = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        assert got.decode() == wanted
+
+
+async def test_a_stage_result_comes_with_its_end(redis_url: str) -> None:
+    """One call: either both are there or neither."""
+    async with journal_at(redis_url) as journal:
+        await begin(journal)
+        taken = await journal.take(ID, owner="ann")
+        await say(
+            journal, taken.fence, 1, draft("validating", 100), result=("validating", b'{"a":1}')
+        )
+        assert await journal.results(ID) == {"validating": b'{"a":1}'}
+
+
+async def test_a_sweep_respects_the_living(redis_url: str) -> None:
+    """A journal whose writer moved on, or whose lease runs, is not swept."""
+    async with journal_at(redis_url) as journal:
+        answer = await begin(journal)
+        lost = draft("error")
+        assert (await journal.sweep(ID, fence=answer.fence, draft=lost)).status == "busy"
+        await journal.redis.hset(keys_of(ID)[0], "lease", 0)
+        assert (await journal.sweep(ID, fence=answer.fence - 1, draft=lost)).status == "busy"
+        assert (await journal.sweep(ID, fence=answer.fence, draft=lost)).status == "ok"
+        assert (await whole(journal, ID)).term == "error"
+        assert (await say(journal, answer.fence, 2, draft("receiving", 50))).status == "stale"
+
+
+async def test_a_revived_end_is_a_new_epoch(redis_url: str) -> None:
+    """A finished upload whose journal is gone is told again, once, to its owner."""
+    async with journal_at(redis_url) as journal:
+        end = Draft(stage="complete", stage_progress=100, message="done", media={"id": ID})
+        assert (await journal.revive(ID, owner="ann", draft=end)).status == "ok"
+        assert (await journal.revive(ID, owner="ann", draft=end)).status == "in_use"
+        page = await whole(journal, ID)
+        assert [decode_json(frame.data)["stage"] for frame in page.frames] == ["complete"]
+        assert isinstance(await journal.read(ID, owner="bob"), Foreign)
+
+
+async def test_a_young_redis_says_so(redis_url: str) -> None:
+    """An emptied server is as young as its data."""
+    async with journal_at(redis_url) as journal:
+        assert await journal.age_s() == 0.0
+        await journal.redis.set("sp:birth", 1)
+        await eventually(journal.age_s, "the server has been up for a second")
+
+
+# ---- the state machine
+
+
+@dataclass
+class Writer:
+    """A writer as it knows itself: its fence, and how far it has counted."""
+
+    fence: int
+    n: int = 0
+    last: tuple[int, Draft] | None = None
+
+
+@dataclass
+class Model:
+    """What the journal should hold."""
+
+    epochs: int = 0
+    fence: int = 0
+    n: int = 0
+    events: list[tuple[str, int, int]] = field(default_factory=list)
+    stage: str = ""
+    p: int = 0
+    sp: int = 0
+    term: str = ""
+    exists: bool = False
+
+    def copy(self) -> Model:
+        return Model(**{**self.__dict__, "events": list(self.events)})
+
+    def new_epoch(self) -> None:
+        self.epochs += 1
+        self.events, self.stage, self.p, self.sp, self.term = [], "", 0, 0, ""
+
+    def add(self, event: Draft, *, first: bool = False) -> None:
+        row = STAGES[event.stage]
+        rank = STAGES[self.stage].rank if self.stage else 0
+        shown = self.stage == event.stage
+        self.n += 1
+        if not row.terminal and (row.rank < rank or (shown and (first or self.sp == 100))):
+            return
+        sp = max(event.stage_progress, self.sp) if shown else event.stage_progress
+        p = percent(event.stage, sp)
+        if event.stage not in ("error", "cancelled"):
+            p = max(p, self.p)
+        self.stage, self.p, self.sp = event.stage, p, sp
+        self.events.append((event.stage, p, sp))
+        if row.terminal:
+            self.term = event.stage
+
+
+OPEN_STAGES = [name for name, row in STAGES.items() if not row.terminal]
+EVENTS = st.builds(
+    draft, st.sampled_from([*OPEN_STAGES, *OPEN_STAGES, "complete", "error"]), st.integers(0, 100)
+)
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """Twin writers, retries, cancellations, rewinds and lost data against `Model`."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.redis = connect(self.url)
+        self.run(self.redis.flushall())
+        counter = itertools.count(1)
+        self.journal = Journal(self.redis, epoch=lambda: f"e{next(counter)}")
+        self.delivery = self.loop.create_task(self.journal.writer.run())
+        self.model = Model()
+        self.writers: list[Writer] = []
+        self.saved: tuple[Model, list[bytes | None]] | None = None
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(work, 10))
+
+    def teardown(self) -> None:
+        self.delivery.cancel()
+        self.loop.run_until_complete(asyncio.wait([self.delivery]))
+        self.loop.run_until_complete(self.redis.aclose())
+        self.loop.close()
+
+    @initialize()
+    def start(self) -> None:
+        answer = self.run(begin(self.journal))
+        assert answer.status == "ok"
+        self.model = Model(epochs=1, fence=1, exists=True)
+        self.model.add(draft("receiving"), first=True)
+        self.writers.append(Writer(fence=1, n=1))
+
+    # -- writers
+
+    @rule(event=EVENTS, first=st.booleans(), which=st.integers(0, 7))
+    def append(self, event: Draft, first: bool, which: int) -> None:
+        writer = self.writers[which % len(self.writers)]
+        writer.n += 1
+        writer.last = (writer.n, event)
+        answer = self.run(say(self.journal, writer.fence, writer.n, event, first=first))
+        self._expect(writer, writer.n, event, answer, first=first)
+
+    @rule(which=st.integers(0, 7))
+    def retry(self, which: int) -> None:
+        """A writer that heard nothing sends its last event again, with the same number."""
+        writer = self.writers[which % len(self.writers)]
+        if writer.last is None:
+            return
+        n, event = writer.last
+        answer = self.run(say(self.journal, writer.fence, n, event))
+        self._expect(writer, n, event, answer, first=False)
+
+    def _expect(self, writer: Writer, n: int, event: Draft, answer: Answer, *, first: bool) -> None:
+        model = self.model
+        if model.exists and writer.fence < model.fence:
+            assert answer.status == "stale"
+        elif model.exists and writer.fence == model.fence and n <= model.n:
+            assert answer.status == "dup"
+        elif model.exists and model.term:
+            assert answer.status == "ended"
+            assert answer.term == model.term
+        else:
+            lost = not model.exists or writer.fence > model.fence or n > model.n + 1
+            if lost:
+                model.new_epoch()
+                model.exists = True
+                model.fence, model.n = writer.fence, n - 1
+            model.add(event, first=first)
+            assert answer.status == "new" if lost else answer.status in ("ok", "skip")
+
+    @rule()
+    def take(self) -> None:
+        answer = self.run(self.journal.take(ID, owner="ann"))
+        model = self.model
+        if model.exists and model.term:
+            assert answer.status == "ended"
+            return
+        if not model.exists:
+            model.new_epoch()
+            model.exists, model.fence = True, 0
+            assert answer.status == "new"
+        else:
+            assert answer.status == "ok"
+        model.fence, model.n = model.fence + 1, 0
+        assert answer.fence == model.fence
+        self.writers.append(Writer(fence=answer.fence))
+
+    @rule(ahead=st.integers(-3, 3))
+    def take_having_seen(self, ahead: int) -> None:
+        """A worker that knows of a later position than the journal has begins a new epoch."""
+        model = self.model
+        if not model.exists or model.term:
+            return
+        page = self.run(whole(self.journal, ID))
+        seen = Position(page.end.epoch, max(page.end.seq + ahead, 0))
+        answer = self.run(self.journal.take(ID, owner="ann", seen=seen))
+        if seen.seq > page.end.seq:
+            model.new_epoch()
+            assert answer.status == "new"
+        else:
+            assert answer.status == "ok"
+        model.fence, model.n = model.fence + 1, 0
+        self.writers.append(Writer(fence=answer.fence))
+
+    @rule()
+    def cancel(self) -> None:
+        answer = self.run(self.journal.cancel(ID, owner="ann", draft=draft("cancelled")))
+        model = self.model
+        if not model.exists:
+            assert answer.status == "unknown"
+        elif model.term:
+            assert answer.status == "ended"
+        else:
+            assert answer.status == "ok"
+            model.fence, model.n = model.fence + 1, 0
+            model.add(draft("cancelled"))
+
+    # -- Redis
+
+    @rule()
+    def save(self) -> None:
+        dumps = [self.run(self.redis.dump(key)) for key in keys_of(ID)]
+        self.saved = (self.model.copy(), dumps)
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def rewind(self) -> None:
+        """An older copy of the data is put back."""
+        assert self.saved is not None
+        model, dumps = self.saved
+        for key, dump in zip(keys_of(ID), dumps, strict=True):
+            self.run(self.redis.delete(key))
+            if dump is not None:
+                self.run(self.redis.restore(key, 1_000_000, dump, replace=True))
+        epochs = self.model.epochs
+        self.model = model.copy()
+        self.model.epochs = epochs
+
+    @rule()
+    def lose(self) -> None:
+        self.run(self.redis.flushall())
+        self.model = Model(epochs=self.model.epochs)
+
+    # -- what always holds
+
+    @invariant()
+    def is_as_modelled(self) -> None:
+        page = self.run(self.journal.read(ID, limit=10_000))
+        if not self.model.exists:
+            assert page is None
+            return
+        assert page.end.seq == len(self.model.events)
+        assert [frame.position.seq for frame in page.frames] == list(range(1, page.end.seq + 1))
+        assert {frame.position.epoch for frame in page.frames} <= {page.end.epoch}
+        told = [decode_json(frame.data) for frame in page.frames]
+        assert [(e["stage"], e["progress"], e["stageProgress"]) for e in told] == self.model.events
+        assert page.term == self.model.term
+        assert [frame.terminal for frame in page.frames].count(True) == bool(self.model.term)
+        ranks = [STAGES[event["stage"]].rank for event in told]
+        assert ranks == sorted(ranks)
+
+
+def test_the_journal_keeps_its_promises(redis_url: str) -> None:
+    """Whatever writers and Redis do, the log is what the model says, event by event."""
+    JournalMachine.url = redis_url
+    run_state_machine_as_test(
+        JournalMachine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
