@@ -7,6 +7,7 @@ Until a first task comes it imports next to nothing, so an idle child costs litt
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from sse_progress.process import (
@@ -23,6 +24,7 @@ NICENESS = 5
 """A web process beside us answers first."""
 OOM_SCORE = 500
 """Out of memory, the kernel ends a stage before it ends Redis or a web process."""
+PARENT_ENDED = signal.SIGRTMAX
 READY = b"\0\0\0\5ready"  # task.frame(task.READY); importing it now would double our memory
 
 
@@ -34,7 +36,9 @@ def settle(*, channel: int, lifeline: int, parent: int) -> None:
     os.set_inheritable(channel, False)
     os.set_inheritable(lifeline, False)
     die_with_lifeline(lifeline)
-    die_with_parent(parent)
+    # SIGKILL would end this process alone, and it may come before the lifeline is closed.
+    signal.signal(PARENT_ENDED, _end_group)
+    die_with_parent(parent, PARENT_ENDED)
     keep_orphans()
     forbid_new_privileges()
     os.nice(NICENESS)
@@ -45,6 +49,10 @@ def settle(*, channel: int, lifeline: int, parent: int) -> None:
     except OSError:
         pass  # some containers mount /proc read-only
     harden_this_process()
+
+
+def _end_group(*_: object) -> None:
+    os.killpg(0, signal.SIGKILL)
 
 
 def main(channel: int, lifeline: int, parent: int) -> None:

@@ -48,18 +48,19 @@ Report = Callable[[float, str | None], None]
 def child_environment(given: Mapping[str, str], directory: Path) -> dict[str, str]:
     """What a child may know of the environment `given`: how to find programs, texts and modules.
 
-    Relative entries of PYTHONPATH are taken from `directory`. Our own package is added where it
-    runs from a source tree.
+    Relative entries of PYTHONPATH are taken from `directory`, as an empty one is. Our own package
+    is added where it runs from a source tree.
     """
     passed = {
         name: value for name, value in given.items() if name in _PASSED_ON or name.startswith("LC_")
     }
-    paths = [str(directory / entry) for entry in given.get("PYTHONPATH", "").split(":") if entry]
+    found = given.get("PYTHONPATH", "")
+    paths = [str(directory / entry) for entry in found.split(os.pathsep)] if found else []
     home = Path(__file__).absolute().parent.parent
     if home.name not in ("site-packages", "dist-packages"):
         paths.append(str(home))
     if paths:
-        passed["PYTHONPATH"] = ":".join(paths)
+        passed["PYTHONPATH"] = os.pathsep.join(paths)
     return passed
 
 
@@ -282,7 +283,8 @@ class StageProcess:
             code, peak = -signal.SIGKILL, 0
         self._process.returncode = code
         self._read_output()
-        self._log_lines([self._output])
+        if self._output:
+            self._log_lines([self._output])
         for descriptor in (self._channel.fileno(), self._output_end, self._pidfd):
             self._loop.remove_reader(descriptor)
         self._channel.close()
