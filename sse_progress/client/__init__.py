@@ -1,0 +1,56 @@
+"""The Python client: send files, follow their journals over drops, fetch what came out.
+
+    async with AsyncClient("http://127.0.0.1:8000") as client:
+        media = await client.upload("photo.jpg", on_event=print)
+
+`Client` does the same without an event loop. Needs httpx, and of this package the events alone.
+"""
+
+from __future__ import annotations
+
+from sse_progress.client.aio import AsyncClient, AsyncDownload, AsyncFollow
+from sse_progress.client.failures import (
+    BadAnswer,
+    Busy,
+    ClientError,
+    Conflict,
+    FileChanged,
+    NotAllowed,
+    NotFound,
+    Refused,
+    Unreachable,
+    UploadCancelled,
+    UploadFailed,
+)
+from sse_progress.client.following import Pace, Phase
+from sse_progress.client.shapes import Media, Page, State, StoredFile
+from sse_progress.client.sync import Client, Download, Follow
+from sse_progress.events import Error, Event
+
+__all__ = [
+    "AsyncClient",
+    "AsyncDownload",
+    "AsyncFollow",
+    "BadAnswer",
+    "Busy",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "Download",
+    "Error",
+    "Event",
+    "FileChanged",
+    "Follow",
+    "Media",
+    "NotAllowed",
+    "NotFound",
+    "Pace",
+    "Page",
+    "Phase",
+    "Refused",
+    "State",
+    "StoredFile",
+    "Unreachable",
+    "UploadCancelled",
+    "UploadFailed",
+]

@@ -1,0 +1,137 @@
+"""A multipart/form-data body (RFC 7578) that is read from its file while it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import mimetypes
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from sse_progress.client.failures import FileChanged
+
+__all__ = ["Body", "Fields", "Source"]
+
+Source: TypeAlias = str | os.PathLike[str] | BinaryIO
+Fields: TypeAlias = Mapping[str, str | Sequence[str]]
+
+CHUNK_BYTES = 256 * 1024
+
+_UNSAFE = re.compile(r'[\r\n"\0]')
+
+
+class Stopped(Exception):
+    """The body is no longer wanted."""
+
+
+class Body:
+    """Text fields, then one file. Memory holds one chunk, whatever the file's size.
+
+    `length_bytes` is None where the file cannot tell its size (a pipe): then the body goes out
+    chunked. A file that grows meanwhile is sent as long as it was; one that shrinks raises
+    FileChanged. A path is opened here and closed by `close()`; a file object is left open.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        fields: Fields | None = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        self._file, self._ours = _open(source)
+        self._size = _remaining(self._file)
+        told = getattr(self._file, "name", None)
+        name = filename or (Path(told).name if isinstance(told, str) else "") or "file"
+        self.filename = name.encode("utf-8", "replace").decode()
+        kind = content_type or mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
+        if not kind.isprintable():
+            raise ValueError(f"{kind!r} is no media type")
+        boundary = f"----{secrets.token_hex(16)}"
+        self._head = _head(boundary, fields or {}, self.filename, kind)
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self._stopped = False
+        self.length_bytes = (
+            None if self._size is None else len(self._head) + self._size + len(self._tail)
+        )
+        self.headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        if self.length_bytes is not None:
+            self.headers["Content-Length"] = str(self.length_bytes)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head
+        sent = 0
+        while chunk := self._read(sent):
+            sent += len(chunk)
+            yield chunk
+        yield self._tail
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._head
+        sent = 0
+        while chunk := await asyncio.to_thread(self._read, sent):
+            sent += len(chunk)
+            yield chunk
+        yield self._tail
+
+    def stop(self) -> None:
+        """Whoever iterates gets Stopped at the next chunk; from any thread."""
+        self._stopped = True
+
+    def close(self) -> None:
+        if self._ours:
+            self._file.close()
+
+    def _read(self, sent: int) -> bytes:
+        if self._stopped:
+            raise Stopped
+        if self._size is None:
+            return self._file.read(CHUNK_BYTES)
+        chunk = self._file.read(min(CHUNK_BYTES, self._size - sent))
+        if not chunk and sent < self._size:
+            raise FileChanged(self.filename, self._size, sent)
+        return chunk
+
+
+def _open(source: Source) -> tuple[BinaryIO, bool]:
+    if isinstance(source, str | os.PathLike):
+        return Path(source).open("rb"), True
+    if isinstance(source, io.TextIOBase):
+        raise TypeError("open the file in binary mode")
+    return source, False
+
+
+def _remaining(file: BinaryIO) -> int | None:
+    """Bytes from the file's position to its end; None if it cannot tell."""
+    # Not by fstat: the descriptor of a gzip file tells the size of something else.
+    try:
+        here = file.tell()
+        size = file.seek(0, os.SEEK_END) - here
+        file.seek(here)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return max(size, 0)
+
+
+def _head(boundary: str, fields: Fields, filename: str, content_type: str) -> bytes:
+    disposition = f"--{boundary}\r\nContent-Disposition: form-data; name="
+    parts = [
+        f'{disposition}"{_quoted(name)}"\r\n\r\n{one}\r\n'
+        for name, value in fields.items()
+        for one in ([value] if isinstance(value, str) else value)
+    ]
+    parts.append(
+        f'{disposition}"file"; filename="{_quoted(filename)}"\r\n'
+        f"Content-Type: {content_type}\r\n\r\n"
+    )
+    return "".join(parts).encode("utf-8", "replace")
+
+
+def _quoted(text: str) -> str:
+    """As browsers do (WHATWG HTML, multipart/form-data encoding): only these are escaped."""
+    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", text)

@@ -1,0 +1,150 @@
+"""What both clients share: the address, the token, the pace, and the machines they drive."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import httpx
+
+from sse_progress.client.answers import base_url, refusal, upload_path
+from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
+from sse_progress.client.following import Following, Pace, Phase
+from sse_progress.client.sending import Accepted, Lost, News, Sending
+from sse_progress.client.shapes import State
+
+__all__ = ["Core", "Token", "in_words", "new_upload_id"]
+
+Token: TypeAlias = str | Callable[[], str] | None
+
+_ANSWER_TIMEOUT_S = 120.0
+"""For the answer to a whole body: the service syncs the file to its disk first."""
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""Streams wait for the service alone, never for each other."""
+
+
+def new_upload_id() -> str:
+    return f"upload_{uuid.uuid4()}"
+
+
+def in_words(error: Exception) -> str:
+    """Why a connection failed, for a person, on one line."""
+    match error:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return "no connection within the time limit"
+        case httpx.TimeoutException():
+            return "no answer within the time limit"
+        case httpx.ConnectError():
+            text = _from_the_system(error) or str(error)
+        case httpx.NetworkError() | httpx.RemoteProtocolError():
+            return "the connection was lost"
+        case _:
+            text = str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _from_the_system(error: BaseException | None) -> str:
+    """What the operating system said, below the wrappings of several libraries."""
+    told = ""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, ConnectionError) and error.errno:
+            told = os.strerror(error.errno)  # asyncio says something longer
+        elif isinstance(error, OSError) and error.strerror:
+            told = error.strerror
+        error = error.__cause__ or error.__context__
+    return told[:1].lower() + told[1:]
+
+
+class Core:
+    """`token` may be a function: it is asked anew for every request, so it can renew."""
+
+    def __init__(self, url: str, *, token: Token, timeout: float, pace: Pace | None) -> None:
+        self.url = base_url(url)
+        self._token = token
+        self._pace = pace or Pace()
+        self._timeout_s = timeout
+        self._timeout = httpx.Timeout(timeout)
+        self._post_timeout = httpx.Timeout(timeout, read=max(timeout, _ANSWER_TIMEOUT_S))
+
+    def _stream_timeout(self, silence_s: float | None = None) -> httpx.Timeout:
+        return httpx.Timeout(self._timeout_s, read=silence_s)
+
+    def _headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        token = self._token() if callable(self._token) else self._token
+        headers: dict[str, str] = {"Accept": "application/json", **(more or {})}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+    def _post_headers(self, upload_id: str, body: Mapping[str, str]) -> dict[str, str]:
+        return self._headers({**body, "X-Upload-ID": upload_id, "Prefer": "respond-async"})
+
+    def _following(
+        self,
+        upload_id: str,
+        last_event_id: str | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> Following:
+        return Following(
+            self.url,
+            upload_path(upload_id, "/progress"),
+            upload_id=upload_id,
+            last_event_id=last_event_id,
+            now=time.monotonic,
+            chance=random.random,
+            pace=self._pace,
+            on_phase=on_phase,
+        )
+
+    def _following_all(
+        self, ids: Iterable[str], on_phase: Callable[[Phase], None] | None
+    ) -> Following:
+        return Following(
+            self.url,
+            "/uploads/progress",
+            params=[("id", upload_path(one).rpartition("/")[2]) for one in ids],
+            now=time.monotonic,
+            chance=random.random,
+            pace=self._pace,
+            on_phase=on_phase,
+        )
+
+    def _sending(self, upload_id: str) -> Sending:
+        return Sending(upload_id, url=self.url, pace=self._pace, now=time.monotonic)
+
+    @staticmethod
+    def _page_params(
+        status: str | None, limit: int | None, after: str | None
+    ) -> list[tuple[str, str]]:
+        given = {"status": status, "limit": limit, "after": after}
+        return [(name, str(value)) for name, value in given.items() if value is not None]
+
+    def _told(self, status: int, headers: Mapping[str, str], body: bytes) -> News:
+        """What the answer to a POST says."""
+        if status in (200, 202):
+            return Accepted()
+        if status < 400:
+            return BadAnswer(self.url, status, "not expected")
+        error = refusal(status, headers, body)
+        if status >= 500 and error.code == f"http_{status}":
+            # Something between lost patience; the service itself would have said why.
+            return Lost(Unreachable(self.url, f"something between answered {status}"), sent=True)
+        return error
+
+    def _broken(self, error: httpx.RequestError) -> Lost:
+        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        return Lost(Unreachable(self.url, in_words(error)), sent=sent)
+
+
+def in_use(state: State) -> Conflict:
+    """What the service would say of a second upload under this id, before any byte is sent."""
+    error = Conflict(409, "upload_id_in_use", "This id already names an upload.")
+    error.upload = {"status": state.status, "uploadId": state.upload_id}
+    return error

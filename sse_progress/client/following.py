@@ -1,0 +1,338 @@
+"""Following a progress stream to its end, over drops, refusals and blocked streams. No I/O.
+
+The machine says what to ask and how long to wait; a driver (async or not) does it and tells the
+machine what came. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from sse_progress.client.answers import refusal, retry_after_s
+from sse_progress.client.failures import BadAnswer, ClientError, Unreachable
+from sse_progress.events import Decoder, Error, Event, ServerSentEvent
+
+__all__ = ["Ask", "Following", "Pace", "Phase"]
+
+Phase: TypeAlias = Literal["connecting", "live", "reconnecting", "polling"]
+Expected: TypeAlias = Literal["stream", "state", "refusal", "nothing"]
+
+_SEEN_LIMIT = 65_536
+_NOT_NOW = frozenset((408, 425, 429))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How patient a client is, seconds.
+
+    `heartbeat_s` is how often an idle stream of the service speaks: after three times that
+    without a byte a stream is taken for dead. One that shows no byte within `opening_s` is held
+    back by something in between, and the state is polled instead (`poll_wait_s` is how long the
+    service holds such a request, `poll_s` the pause where it does not). Between tries the pause
+    doubles from `retry_first_s` to `retry_limit_s`, with jitter; after `give_up_s` without any
+    good answer the call fails. `answer_s` is how long the end of an upload waits for its other
+    half, the answer or the event; `lost_s` how long a body whose connection broke may still turn
+    up in its journal.
+    """
+
+    heartbeat_s: float = 15
+    opening_s: float = 10
+    poll_wait_s: int = 25
+    poll_s: float = 2
+    retry_first_s: float = 3
+    retry_limit_s: float = 30
+    give_up_s: float = 300
+    answer_s: float = 5
+    lost_s: float = 15
+
+    @property
+    def silence_s(self) -> float:
+        return 3 * self.heartbeat_s
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The next request: GET `path`.
+
+    `opening_s` is the longest wait for the answer's begin; `silence_s` that for any byte of it,
+    for drivers that have one limit for a whole answer.
+    """
+
+    path: str
+    params: tuple[tuple[str, str], ...]
+    headers: dict[str, str]
+    opening_s: float
+    silence_s: float
+
+
+class Following:
+    """One stream, from the first request to its end.
+
+    `upload_id` names what is followed; without it (the stream of all uploads) nothing is polled,
+    and no event ends it. `now` is a monotonic clock, `chance` gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        path: str,
+        *,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+        upload_id: str | None = None,
+        params: Iterable[tuple[str, str]] = (),
+        last_event_id: str | None = None,
+        pace: Pace | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> None:
+        if last_event_id and not _is_position(last_event_id):
+            raise ValueError(f"{last_event_id!r} is no event id")
+        self.done = False
+        self.last_event_id = last_event_id or ""
+        self.phase: Phase = "connecting"
+        self._url, self._path, self._upload_id = url, path, upload_id
+        self._params = (*params, ("heartbeat", "event"))
+        self._now, self._chance, self._pace = now, chance, pace or Pace()
+        self._on_phase = on_phase
+        self._seen: dict[str, None] = {}
+        self._decoder = Decoder()
+        self._polling = False
+        self._hold = True
+        self._etag: str | None = None
+        self._proven = False
+        self._opened = self._spoke = False
+        self._mute = self._failures = 0
+        self._pause_s = 0.0
+        self._retry_s: float | None = None
+        self._asked_at = self._heard_at = now()
+
+    # ---- what to do next
+
+    def pause_s(self) -> float:
+        """How long to wait before the next request."""
+        return self._pause_s
+
+    def ask(self) -> Ask:
+        """The next request, and the begin of a new attempt."""
+        self._decoder = Decoder()
+        self._opened = self._spoke = False
+        self._asked_at = self._now()
+        headers: dict[str, str] = {"Cache-Control": "no-cache"}
+        if self._polling:
+            headers["Accept"] = "application/json"
+            opening_s = self._pace.opening_s
+            if self._etag is not None:
+                headers["If-None-Match"] = self._etag
+                if self._hold:
+                    headers["Prefer"] = f"wait={self._pace.poll_wait_s}"
+                    opening_s += self._pace.poll_wait_s
+            return Ask(self._path, (), headers, opening_s, opening_s)
+        headers["Accept"] = "text/event-stream"
+        headers["Accept-Encoding"] = "identity"
+        if self.last_event_id:
+            headers["Last-Event-ID"] = self.last_event_id
+        opening_s, silence_s = self._pace.opening_s, self._pace.silence_s
+        if not self._proven:
+            silence_s = min(opening_s + self._pace.heartbeat_s, silence_s)
+        return Ask(self._path, self._params, headers, opening_s, silence_s)
+
+    @property
+    def silence_s(self) -> float:
+        """The longest wait for the next byte as things are now."""
+        return self._pace.silence_s if self._spoke else self._pace.opening_s
+
+    # ---- what came
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> Expected:
+        """What the body is to be read as. Raises BadAnswer for what no service of ours says."""
+        if status >= 400:
+            return "refusal"
+        self._heard_at = self._now()
+        if status == 204:
+            self.done = True
+            return "nothing"
+        if status == 304 and self._polling:
+            self._polled(changed=False)
+            return "nothing"
+        if status != 200:
+            where = headers.get("location")
+            raise BadAnswer(self._url, status, f"moved to {where}" if where else "not expected")
+        self._opened = True
+        if self._polling:
+            return "state"
+        if headers.get("content-type", "").partition(";")[0].strip() != "text/event-stream":
+            self._blocked(f"{headers.get('content-type') or 'no type'}, not an event stream")
+            return "nothing"
+        return "stream"
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Bytes of a stream. Raises BadAnswer for what is no event of ours."""
+        if not chunk:
+            return
+        self._heard_at = self._now()
+        if not self._spoke:
+            self._spoke = self._proven = True
+            self._mute = self._failures = 0
+            self._phase("live")
+        try:
+            for frame in self._decoder.feed(chunk):
+                event = self._event(frame)
+                if event is not None:
+                    yield event
+                if self.done:
+                    return
+        except ValueError as error:
+            raise BadAnswer(self._url, 200, f"not an event of this service ({error})") from error
+        if self._decoder.retry_ms is not None:
+            self._retry_s = min(self._decoder.retry_ms / 1000, self._pace.retry_limit_s)
+
+    def state(self, body: bytes, headers: Mapping[str, str]) -> Iterator[Event]:
+        """A polled state. Raises BadAnswer for what is no state."""
+        self._polled(changed=True)
+        self._etag = headers.get("etag")
+        try:
+            fields = msgspec.json.decode(body, type=dict[str, Any])
+            if "status" not in fields:
+                raise ValueError("no status")
+            event = msgspec.convert({**fields, "type": "progress"}, Event)
+        except ValueError as error:
+            raise BadAnswer(self._url, 200, f"not a state of this service ({error})") from error
+        if event.stage is None:
+            return
+        position = (self._etag or "").removeprefix("W/").strip('"')
+        if position in self._seen:
+            return
+        self._moved(position)
+        self.done = event.terminal
+        yield event
+
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[Event]:
+        """An answer of 400 or more. Raises it if trying again cannot help."""
+        error = refusal(status, headers, body)
+        if status == 404 and self._polling and error.code == "unknown_upload":
+            self._heard_at = self._now()
+            if self.last_event_id:
+                self.done = True
+                yield self._forgotten()
+            self._polled(changed=False)
+            return
+        if status < 500 and status not in _NOT_NOW:
+            raise error
+        self._again(error, at_least_s=retry_after_s(headers))
+
+    def ended(self) -> None:
+        """The stream ended in good order, as streams do before their upload does."""
+        self._lost("the stream ended at once", blocked=False)
+
+    def lost(self, reason: str, *, silent: bool = False) -> None:
+        """The connection failed, or (`silent`) nothing came for too long. Raises to give up."""
+        self._lost(reason, blocked=silent)
+
+    # ---- inside
+
+    def _event(self, frame: ServerSentEvent) -> Event | None:
+        if frame.event != "message":
+            return None
+        event = _read(frame.data)
+        if event is None or event.type == "connected":
+            return None
+        if event.type == "reset":
+            self._seen.clear()
+        if frame.id:
+            if frame.id in self._seen:
+                return None
+            self._moved(frame.id)
+        if self._upload_id is not None:
+            gone = event.error is not None and event.error.code == "unknown_upload"
+            self.done = event.terminal or gone
+        return event
+
+    def _moved(self, position: str) -> None:
+        if not _is_position(position):
+            return
+        self.last_event_id = position
+        self._seen[position] = None
+        if len(self._seen) > _SEEN_LIMIT:
+            del self._seen[next(iter(self._seen))]
+
+    def _lost(self, reason: str, *, blocked: bool) -> None:
+        was_polling = self._polling
+        if was_polling:
+            # What breaks long requests may still let short ones pass.
+            self._polling, self._hold = self._hold and self._etag is not None, False
+        elif not self._spoke and (self._opened or blocked):
+            # An open stream showed nothing: something in between collects it, or cuts it.
+            self._mute += 1
+            if blocked or self._mute > 1:
+                self._poll()
+        self._again(Unreachable(self._url, reason))
+        if self._polling and not was_polling:
+            self._pause_s = 0.0
+
+    def _blocked(self, what: str) -> None:
+        if self._upload_id is None:
+            raise BadAnswer(self._url, 200, what)
+        self._poll()
+        self._pause_s = 0.0
+
+    def _poll(self) -> None:
+        if self._upload_id is not None:
+            self._polling = self._hold = True
+            self._mute = 0
+
+    def _polled(self, *, changed: bool) -> None:
+        self._heard_at = self._now()
+        self._failures = 0
+        self._phase("polling")
+        held = self._heard_at - self._asked_at >= self._pace.poll_s
+        quick = changed or held
+        self._pause_s = self._pace.poll_s / 8 if quick else self._pace.poll_s
+
+    def _again(self, error: ClientError, *, at_least_s: float | None = None) -> None:
+        if self._now() - self._heard_at > self._pace.give_up_s:
+            raise error
+        self._phase("connecting" if self.phase == "connecting" else "reconnecting")
+        if self._spoke and self._retry_s is not None:
+            self._pause_s = self._retry_s
+        else:
+            doubled = self._pace.retry_first_s * 2.0 ** min(self._failures, 20)
+            self._failures += 1
+            self._pause_s = min(doubled, self._pace.retry_limit_s) * (0.5 + self._chance() / 2)
+        if at_least_s is not None:
+            self._pause_s = max(self._pause_s, at_least_s * (1 + self._chance() / 10))
+
+    def _phase(self, phase: Phase) -> None:
+        if phase != self.phase:
+            self.phase = phase
+            if self._on_phase is not None:
+                self._on_phase(phase)
+
+    def _forgotten(self) -> Event:
+        text = "Nobody remembers this upload."
+        return Event(
+            type="reset",
+            upload_id=self._upload_id or "",
+            progress=0,
+            stage="error",
+            message=text,
+            error=Error("unknown_upload", text, "error"),
+        )
+
+
+def _is_position(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable()
+
+
+def _read(data: str) -> Event | None:
+    """An event; None for a type of a later service. Raises ValueError for anything else."""
+    try:
+        return msgspec.json.decode(data, type=Event)
+    except ValueError:
+        fields = msgspec.json.decode(data, type=dict[str, Any])
+        if fields.get("type") in ("connected", "progress", "reset", None):
+            raise
+        return None

@@ -1,0 +1,82 @@
+"""What the service answers with, as frozen records. Members that are not known are ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sse_progress.events import STAGES, Error, Event
+
+__all__ = ["Media", "Page", "State", "StoredFile"]
+
+
+class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+class StoredFile(_Shape, frozen=True, kw_only=True):
+    """A file derived from an upload; `size` bytes, `url` a path of the service."""
+
+    name: str
+    content_type: str = "application/octet-stream"
+    size: int = 0
+    url: str = ""
+
+
+class Media(_Shape, frozen=True, kw_only=True):
+    """A complete upload.
+
+    `content_type` was detected, not claimed; `size` bytes; `sha256` hex; `url` a path of the
+    service; `created_at` RFC 3339, UTC. `analysis` and `moderation` hold what the stages found.
+    """
+
+    id: str
+    filename: str = ""
+    content_type: str = "application/octet-stream"
+    size: int = 0
+    sha256: str = ""
+    fields: dict[str, str | list[str]] = {}
+    url: str = ""
+    files: tuple[StoredFile, ...] = ()
+    analysis: dict[str, Any] | None = None
+    moderation: dict[str, Any] | None = None
+    created_at: str = ""
+
+
+class State(_Shape, frozen=True, kw_only=True):
+    """How far an upload is: its `status`, and the fields of its latest event.
+
+    `status` is `pending`, `receiving`, `processing`, `complete`, `error` or `cancelled`.
+    """
+
+    status: str
+    upload_id: str
+    progress: int | None = None
+    stage: str | None = None
+    message: str = ""
+    timestamp: str | None = None
+    stage_progress: int | None = None
+    bytes: int | None = None
+    total: int | None = None
+    eta_seconds: int | None = None
+    media: dict[str, Any] | None = None
+    error: Error | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.stage in STAGES and STAGES[self.stage].terminal
+
+    def event(self) -> Event | None:
+        """The latest event itself; None while there is none."""
+        if self.stage is None:
+            return None
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "status"}
+        return Event(type="progress", **fields)
+
+
+class Page(_Shape, frozen=True, kw_only=True):
+    """Some of the caller's uploads, newest first; `next` is the cursor for `after`, if any."""
+
+    uploads: tuple[State, ...] = ()
+    next: str | None = None
