@@ -16,6 +16,7 @@ __all__ = [
     "Analysis",
     "ArchiveFacts",
     "AudioFacts",
+    "Clip",
     "Color",
     "DerivedFile",
     "DocumentFacts",
@@ -44,6 +45,14 @@ class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 # ---- validating
 
 
+class Clip(_Shape, frozen=True, kw_only=True):
+    """What was counted in a video or sound file: `duration_s` from its packets' time stamps."""
+
+    duration_s: float
+    frames: int = 0
+    key_frames: int = 0
+
+
 class Validation(_Shape, frozen=True, kw_only=True, omit_defaults=False):
     """What validating found: the result of the stage `validating`.
 
@@ -57,6 +66,7 @@ class Validation(_Shape, frozen=True, kw_only=True, omit_defaults=False):
     extension_matches: bool | None
     checks: list[str] = []
     not_checked: list[str] = []
+    clip: Clip | msgspec.UnsetType = msgspec.UNSET
 
 
 # ---- analyzing: pictures
@@ -108,7 +118,7 @@ class ImageFacts(_Shape, frozen=True, kw_only=True, tag="image", tag_field="kind
 
 
 class Loudness(_Shape, frozen=True, kw_only=True):
-    """EBU R 128: integrated loudness in LUFS, its range in LU, the true peak in dBTP."""
+    """EBU R 128: integrated loudness in LUFS, its range in LU, the true peak in dB of full scale."""
 
     integrated_lufs: float
     range_lu: float | None = None
@@ -130,8 +140,8 @@ class VideoFacts(_Shape, frozen=True, kw_only=True, tag="video", tag_field="kind
     """A video.
 
     `width` and `height` are pixels as displayed, after `rotation` (degrees clockwise: 0, 90, 180,
-    270) was applied; `frame_rate` frames per second, averaged; `bit_rate` bits per second of the
-    whole file. `frames` and `key_frames` were counted; `decoded_frames` says how many were really
+    270) was applied; `pixel_aspect` is there where pixels are not square (width by height);
+    `frame_rate` frames per second, averaged; `bit_rate` bits per second of the whole file. `frames` and `key_frames` were counted; `decoded_frames` says how many were really
     decoded: all of them, or in a long video the key frames alone.
     """
 
@@ -140,9 +150,10 @@ class VideoFacts(_Shape, frozen=True, kw_only=True, tag="video", tag_field="kind
     width: int
     height: int
     rotation: int = 0
+    pixel_aspect: float | None = None
     pixel_format: str | None = None
     frame_rate: float | None = None
-    variable_frame_rate: bool = False
+    variable_frame_rate: bool | None = None
     duration_s: float
     bit_rate: int | None = None
     frames: int

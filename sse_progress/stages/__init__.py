@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sse_progress.stage import Pipeline
 from sse_progress.stages.analysis import analyze
+from sse_progress.stages.clamd import scan_with_clamd
 from sse_progress.stages.moderation import moderate
 from sse_progress.stages.processing import process
 from sse_progress.stages.validation import validate
@@ -17,6 +18,7 @@ __all__ = ["pipeline"]
 pipeline: Pipeline = (
     ("validating", validate),
     ("analyzing", analyze),
+    ("moderating", scan_with_clamd),
     ("moderating", moderate),
     ("processing", process),
 )

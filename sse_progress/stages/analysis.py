@@ -2,34 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sse_progress.media import OtherFacts, facts
+from sse_progress.media import Analysis, OtherFacts, facts
 from sse_progress.stage import Report, Upload
-from sse_progress.stages import archive_facts, image_facts, images, text
-from sse_progress.stages.types import kind_of
+from sse_progress.stages import archive_facts, clip_facts, clips, image_facts, images, pdfs, text
+from sse_progress.stages.clip_checks import clip_of
+from sse_progress.stages.office import office_facts
+from sse_progress.stages.types import Kind, kind_of
 
 __all__ = ["analyze"]
 
 
 def analyze(upload: Upload, report: Report) -> dict[str, Any]:
-    """Look into the file; the result is one of the shapes of `media.Analysis`."""
-    path, options, media_type = Path(upload.path), upload.options, upload.content_type
+    """Look into the file; the result is one of the shapes of `media.Analysis`.
+
+    Raises Rejected("corrupt_file") for damage that only a full decode shows.
+    """
+    media_type = upload.content_type
     kind = kind_of(media_type)
-    if kind == "image" and images.decodable(media_type):
-        return facts(
-            image_facts.image_facts(
-                path,
-                media_type,
-                max_pixels=options.max_pixels,
-                keep_location=options.keep_location,
-                report=report,
-            )
-        )
-    if kind == "text":
-        return facts(text.text_facts(path, media_type, report))
-    if kind == "archive":
-        return facts(archive_facts.archive_facts(path, Path(upload.scratch), report))
-    report(1.0, f"Nothing here looks into {media_type}")
-    return facts(OtherFacts(not_checked=[f"content (nothing here looks into {media_type})"]))
+    found = _READERS[kind](upload, media_type, report) if kind in _READERS else None
+    if found is None:
+        report(1.0, f"Nothing here looks into {media_type}")
+        found = OtherFacts(not_checked=[f"content (nothing here looks into {media_type})"])
+    return facts(found)
+
+
+# ---- one reader for each kind; None from it means that it is not installed
+
+
+def _image(upload: Upload, media_type: str, report: Report) -> Analysis | None:
+    if not images.decodable(media_type):
+        return None
+    return image_facts.image_facts(
+        Path(upload.path),
+        media_type,
+        max_pixels=upload.options.max_pixels,
+        keep_location=upload.options.keep_location,
+        report=report,
+    )
+
+
+def _clip(upload: Upload, media_type: str, report: Report) -> Analysis | None:
+    if not clips.playable(media_type):
+        return None
+    is_video = kind_of(media_type) == "video"
+    look = clip_facts.video_facts if is_video else clip_facts.audio_facts
+    return look(
+        Path(upload.path),
+        media_type,
+        clip_of(upload),
+        max_pixels=upload.options.max_pixels,
+        report=report,
+    )
+
+
+def _pdf(upload: Upload, _: str, report: Report) -> Analysis | None:
+    return pdfs.pdf_facts(Path(upload.path), report) if pdfs.available() else None
+
+
+def _office(upload: Upload, media_type: str, report: Report) -> Analysis:
+    return office_facts(Path(upload.path), media_type, Path(upload.scratch), report)
+
+
+def _text(upload: Upload, media_type: str, report: Report) -> Analysis:
+    return text.text_facts(Path(upload.path), media_type, report)
+
+
+def _archive(upload: Upload, _: str, report: Report) -> Analysis:
+    return archive_facts.archive_facts(Path(upload.path), Path(upload.scratch), report)
+
+
+_READERS: dict[Kind, Callable[[Upload, str, Report], Analysis | None]] = {
+    "image": _image,
+    "video": _clip,
+    "audio": _clip,
+    "pdf": _pdf,
+    "office": _office,
+    "text": _text,
+    "archive": _archive,
+}

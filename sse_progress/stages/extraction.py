@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sse_progress.stage import Report
+from sse_progress.stage import Report, Upload
+from sse_progress.stages import pdfs
+from sse_progress.stages.office import office_text
 from sse_progress.stages.text import decoded, encoding_of
 from sse_progress.stages.types import kind_of
 
 __all__ = ["extracted_text"]
 
 
-def extracted_text(
-    path: Path, media_type: str, limit_characters: int, report: Report
-) -> str | None:
-    """At most `limit_characters` of the file's text; None for what has none to extract."""
-    if kind_of(media_type) != "text":
-        return None
+def extracted_text(upload: Upload, limit_characters: int, report: Report) -> str | None:
+    """At most `limit_characters` of the file's text; None where there is none to be had."""
+    path, media_type = Path(upload.path), upload.content_type
+    kind = kind_of(media_type)
+    if kind == "text":
+        return _plain(path, limit_characters, report)
+    if kind == "pdf" and pdfs.available():
+        return pdfs.pdf_text(path, limit_characters, report)
+    if kind == "office":
+        return office_text(path, media_type, Path(upload.scratch), limit_characters, report)
+    return None
+
+
+def _plain(path: Path, limit_characters: int, report: Report) -> str:
     pieces, length = [], 0
     for piece in decoded(path, encoding_of(path), report):
         pieces.append(piece)

@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sse_progress.errors import Rejected
 from sse_progress.stage import Report
@@ -83,11 +83,11 @@ def decodable(media_type: str) -> bool:
 
 @contextlib.contextmanager
 def opened(
-    path: Path, media_type: str, *, max_pixels: int, report: Report | None = None
+    source: Path | io.BytesIO, media_type: str, *, max_pixels: int, report: Report | None = None
 ) -> Iterator[Image.Image]:
-    """The picture at `path`, opened and not yet decoded; what fails inside is a `corrupt_file`.
+    """The picture in `source`, opened and not yet decoded; what fails inside is a `corrupt_file`.
 
-    `report` hears of the bytes as the decoder takes them. Raises Rejected with
+    `report` hears of the bytes of a file as the decoder takes them. Raises Rejected with
     `decompression_bomb` beyond `max_pixels`, or `corrupt_file`.
     """
     from PIL import Image
@@ -102,7 +102,7 @@ def opened(
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
             with (
-                io.BufferedReader(_Fed(path, fed), 65536) as file,
+                _stream(source, fed) as file,
                 Image.open(file, formats=_FORMATS.get(media_type, ())) as image,
             ):
                 yield image
@@ -114,6 +114,10 @@ def opened(
             raise Rejected("corrupt_file", f"The {media_type} cannot be decoded.") from exc
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _stream(source: Path | io.BytesIO, fed: _Progress) -> IO[bytes]:
+    return source if isinstance(source, io.BytesIO) else io.BufferedReader(_Fed(source, fed), 65536)
 
 
 def _bomb_text(exc: BaseException, max_pixels: int) -> str:

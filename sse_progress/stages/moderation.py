@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sse_progress.media import Moderation, Reason, Sampled, facts
 from sse_progress.stage import Report, Upload
-from sse_progress.stages import words
+from sse_progress.stages import nsfw, words
 from sse_progress.stages.extraction import extracted_text
 from sse_progress.stages.malware import load_digests, load_rules, scan_archive
+from sse_progress.stages.pictures import gallery_of, picture_in, picture_type
 from sse_progress.stages.steps import part
 from sse_progress.stages.types import is_zip_based
 
@@ -22,6 +23,8 @@ __all__ = ["moderate"]
 
 _REASONS = 20
 _NOTES = 20
+_ENTRY_PICTURES = 16
+"""So many pictures of an archive are looked at."""
 
 
 class Findings:
@@ -37,6 +40,18 @@ class Findings:
             upload.results.get("validating", {}).get("notChecked", ())
         )
         self.sampled: Sampled | None = None
+
+    def seen(self, viewer: nsfw.Viewer, unit: Literal["picture", "frame", "page"], of: int) -> None:
+        """Take over what the picture model saw of the `of` pictures that there are."""
+        if not nsfw.available():
+            self.not_checked.append(nsfw.MISSING)
+        elif not viewer.looked_at:
+            self.not_checked.append("pictures (none could be decoded)")
+        else:
+            self.reasons += viewer.reasons
+            self.scores["nsfw"] = viewer.worst
+            self.sampled = Sampled(unit=unit, looked_at=viewer.looked_at, of=of)
+            self.checks.append("pictures by the open_nsfw model")
 
     def verdict(self) -> dict[str, Any]:
         shape = Moderation(
@@ -59,7 +74,12 @@ def moderate(upload: Upload, report: Report) -> dict[str, Any]:
     Raises Rejected: `malware`, `moderation_refused`.
     """
     findings = Findings(upload)
-    checks: list[tuple[float, Check]] = [(0.1, _digests), (0.4, _rules), (0.5, _words)]
+    checks: list[tuple[float, Check]] = [
+        (0.05, _digests),
+        (0.35, _content),
+        (0.35, _pictures),
+        (0.25, _words),
+    ]
     done = 0.0
     for share, check in checks:
         check(findings, part(report, done, done + share))
@@ -78,24 +98,75 @@ def _digests(findings: Findings, report: Report) -> None:
     report(1.0)
 
 
-def _rules(findings: Findings, report: Report) -> None:
-    """YARA over the file as it is, and over each entry of an archive."""
-    options = findings.upload.options
+def _content(findings: Findings, report: Report) -> None:
+    """YARA over the file as it is, and over each entry of an archive; pictures in it on the way."""
+    upload = findings.upload
     report(0.0, "Scanning for malware")
-    rules = load_rules(options.yara_rules)
+    rules = load_rules(upload.options.yara_rules)
     findings.reasons += rules.check_file(findings.path)
     findings.checks.append("malware rules")
-    if is_zip_based(findings.upload.content_type):
-        reasons, not_checked = scan_archive(
+    if is_zip_based(upload.content_type):
+        album = _Album(upload)
+        scan = scan_archive(
             findings.path,
-            Path(findings.upload.scratch),
+            Path(upload.scratch),
             rules,
-            load_digests(options.bad_sha256),
-            part(report, 0.2, 1.0),
+            load_digests(upload.options.bad_sha256),
+            look=album.look,
+            report=part(report, 0.2, 1.0),
         )
-        findings.reasons += reasons
-        findings.not_checked += not_checked
+        findings.reasons += scan.reasons
+        findings.not_checked += scan.not_checked
         findings.checks.append("malware rules on every entry")
+        album.settle(findings)
+    report(1.0)
+
+
+class _Album:
+    """The pictures among an archive's entries: the first ones are looked at, all are counted."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._viewer = nsfw.Viewer(upload.options)
+        self._max_pixels = upload.options.max_pixels
+        self._count = self._broken = 0
+
+    def look(self, content: bytes, where: str) -> None:
+        media_type = picture_type(content)
+        if media_type is None:
+            return
+        self._count += 1
+        if self._viewer.looked_at >= _ENTRY_PICTURES or not nsfw.available():
+            return
+        picture = picture_in(content, media_type, max_pixels=self._max_pixels)
+        if picture is None:
+            self._broken += 1
+            return
+        self._viewer.look(picture, f"the picture {where}")
+
+    def settle(self, findings: Findings) -> None:
+        if not self._count:
+            return
+        if self._broken:
+            findings.not_checked.append(f"{self._broken} pictures inside that cannot be decoded")
+        findings.seen(self._viewer, "picture", self._count)
+
+
+def _pictures(findings: Findings, report: Report) -> None:
+    """The picture model over the picture, or over frames and pages taken evenly."""
+    gallery = gallery_of(findings.upload)
+    if gallery is None:
+        report(1.0)
+        return
+    viewer = nsfw.Viewer(findings.upload.options)
+    if nsfw.available():
+        for where, picture in gallery.pictures:
+            score = viewer.look(picture, where)
+            number = viewer.looked_at
+            report(
+                min(number / gallery.expected, 1.0),
+                f"Looked at {gallery.unit} {number} of {gallery.expected}: {score:.2f}",
+            )
+    findings.seen(viewer, gallery.unit, gallery.of)
     report(1.0)
 
 
@@ -106,12 +177,7 @@ def _words(findings: Findings, report: Report) -> None:
     for where, said in words.texts_of(upload.filename, upload.fields):
         findings.reasons += word_list.check(said, where)
     findings.checks.append("words in name and fields")
-    text = extracted_text(
-        findings.path,
-        upload.content_type,
-        words.TEXT_LIMIT_CHARACTERS,
-        part(report, 0.1, 0.4),
-    )
+    text = extracted_text(upload, words.TEXT_LIMIT_CHARACTERS, part(report, 0.1, 0.4))
     if text is not None:
         findings.reasons += word_list.check(text, "text", part(report, 0.4, 1.0))
         findings.checks.append("words in the text")

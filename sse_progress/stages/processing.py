@@ -5,13 +5,19 @@ Publishing them is the pipeline's business; it takes exactly the files named in 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sse_progress.media import Replacement, facts
 from sse_progress.stage import Report, Upload
-from sse_progress.stages import images
+from sse_progress.stages import clips, images, pdfs
+from sse_progress.stages.clip_checks import clip_of
+from sse_progress.stages.clip_frames import poster
 from sse_progress.stages.steps import part
-from sse_progress.stages.types import kind_of
+from sse_progress.stages.stripping import strip_metadata
+from sse_progress.stages.types import Kind, kind_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,18 +34,31 @@ def process(upload: Upload, report: Report) -> dict[str, Any]:
     The result is `{"files": [{"name", "contentType"}, ...]}`, each a file in `upload.scratch`;
     with `strip_metadata`, `original` (a `media.Replacement`) names the rewritten original there.
     """
-    files = []
-    media_type = upload.content_type
-    if kind_of(media_type) == "image" and images.decodable(media_type):
-        files.append(_thumbnail(upload, media_type, part(report, 0.0, 1.0)))
-    report(1.0, f"Made {len(files)} derived file{'s' * (len(files) != 1)}")
-    return {"files": files}
+    result: dict[str, Any] = {"files": []}
+    kind, shown = kind_of(upload.content_type), 0.0
+    if upload.options.strip_metadata and kind == "image":
+        shown = 0.5
+        replacement = _stripped(upload, part(report, 0.0, shown))
+        if replacement is not None:
+            result["original"] = facts(replacement)
+    if kind in _DRAWERS:
+        result["files"] += _DRAWERS[kind](upload, part(report, shown, 1.0))
+    count = len(result["files"])
+    report(1.0, f"Made {count} derived file{'s' * (count != 1)}")
+    return result
 
 
-def _thumbnail(upload: Upload, media_type: str, report: Report) -> dict[str, str]:
+# ---- one small picture for each kind that has one
+
+Files = list[dict[str, str]]
+
+
+def _thumbnail(upload: Upload, report: Report) -> Files:
+    if not images.decodable(upload.content_type):
+        return []
     with images.opened(
         Path(upload.path),
-        media_type,
+        upload.content_type,
         max_pixels=upload.options.max_pixels,
         report=part(report, 0.0, 0.6),
     ) as image:
@@ -47,9 +66,62 @@ def _thumbnail(upload: Upload, media_type: str, report: Report) -> dict[str, str
     return _written(small, "thumbnail.webp", upload, report)
 
 
-def _written(picture: Image.Image, name: str, upload: Upload, report: Report) -> dict[str, str]:
+def _poster(upload: Upload, report: Report) -> Files:
+    if not clips.playable(upload.content_type):
+        return []
+    report(0.0, "Taking a picture from the video")
+    picture = poster(
+        Path(upload.path),
+        upload.content_type,
+        clip_of(upload),
+        max_pixels=upload.options.max_pixels,
+        side=THUMBNAIL_SIDE,
+    )
+    return _written(picture, "poster.webp", upload, report)
+
+
+def _first_page(upload: Upload, report: Report) -> Files:
+    if not pdfs.available():
+        return []
+    report(0.0, "Drawing the first page")
+    page = pdfs.page_picture(Path(upload.path), THUMBNAIL_SIDE)
+    return [] if page is None else _written(page, "page-1.webp", upload, report)
+
+
+_DRAWERS: dict[Kind, Callable[[Upload, Report], Files]] = {
+    "image": _thumbnail,
+    "video": _poster,
+    "pdf": _first_page,
+}
+
+
+def _written(picture: Image.Image, name: str, upload: Upload, report: Report) -> Files:
     """Save `picture` (of at most 640 pixels, without metadata) as WebP."""
-    report(0.6, f"Writing a thumbnail of {picture.width} x {picture.height} pixels")
+    report(0.6, f"Writing a picture of {picture.width} x {picture.height} pixels")
     picture.save(Path(upload.scratch) / name, "WEBP", quality=_QUALITY, method=4)
     report(1.0)
-    return {"name": name, "contentType": "image/webp"}
+    return [{"name": name, "contentType": "image/webp"}]
+
+
+# ---- the original without metadata
+
+
+def _stripped(upload: Upload, report: Report) -> Replacement | None:
+    """The rewritten original; None where the format holds no metadata.
+
+    Raises Rejected("metadata_kept") for a format whose metadata cannot be removed here: a
+    configured promise that cannot be kept must not be broken in silence.
+    """
+    report(0.0, "Removing metadata from the original")
+    target = Path(upload.scratch) / "stripped"
+    done = strip_metadata(
+        Path(upload.path), target, upload.content_type, max_pixels=upload.options.max_pixels
+    )
+    report(0.8, "Computing the checksum of the rewritten original")
+    if not done:
+        report(1.0)
+        return None
+    with target.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    report(1.0)
+    return Replacement(name=target.name, size=target.stat().st_size, sha256=sha256)
