@@ -1,0 +1,58 @@
+"""A client's file name, made into a plain base name that is safe to show, offer and store beside.
+
+A name decides nothing here: the kind of a file is detected, and the original lies under a name of
+ours. So a bad name is mended, not refused.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["LIMIT_BYTES", "clean_filename"]
+
+LIMIT_BYTES = 150
+"""Longest cleaned name, bytes of UTF-8."""
+
+_SUFFIX_LIMIT_BYTES = 20
+_NAMELESS = "file"
+
+# Characters that end or split a name somewhere: Windows paths and streams, header parameters.
+_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"|?*\ufffd', "_"))
+
+# Device names on Windows, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
+_DEVICES = frozenset(
+    {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+    | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
+)
+
+
+def clean_filename(name: str) -> str:
+    """The base name of `name`: NFC, 1 to 150 bytes of UTF-8, its extension kept.
+
+    No separators, no control, format or bidirectional characters, no leading dot or dash, no
+    trailing dot or space, no Windows device name. Cleaning twice changes nothing.
+    """
+    name = name.replace("\\", "/").rpartition("/")[2]
+    name = "".join(" " if c.isspace() else c for c in name if _visible(c))
+    # NFC can make a letter of what stood apart, but never a separator or a control character.
+    name = unicodedata.normalize("NFC", name).translate(_FORBIDDEN)
+    name = " ".join(name.split()).lstrip(" .-").rstrip(" .")
+    if name.partition(".")[0].rstrip().upper() in _DEVICES:
+        name = f"_{name}"
+    return _cut(name) or _NAMELESS
+
+
+def _visible(c: str) -> bool:
+    return c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
+
+
+def _cut(name: str) -> str:
+    """At most LIMIT_BYTES of UTF-8; what goes is the end of the stem, not the extension."""
+    if len(name.encode()) <= LIMIT_BYTES:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(suffix.encode()) >= _SUFFIX_LIMIT_BYTES:
+        stem, dot, suffix = name, "", ""
+    room = LIMIT_BYTES - len((dot + suffix).encode())
+    stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(" .")
+    return f"{stem}{dot}{suffix}"
