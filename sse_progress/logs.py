@@ -1,0 +1,152 @@
+"""What is written to the log, and what never is.
+
+It owns structlog's set-up for this service's loggers and everybody else's (uvicorn, httpx, …).
+Every value of every entry passes through `_safe`: no secret and no control character comes out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal, TextIO
+from urllib.parse import unquote
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+__all__ = ["configure", "redact"]
+
+HIDDEN = "[redacted]"
+TEXT_LIMIT = 4096
+"""Characters of one value or one line of a traceback; the rest is cut off."""
+
+_SECRET_KEYS = re.compile(r"authorization|cookie|token|secret|password|api_?key", re.IGNORECASE)
+
+# None of these may take more than linear time: clients choose what is searched.
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]*\.[\w-]+(?:\.[\w-]*)?")
+_QUERY = re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*")
+_USERINFO = re.compile(r"(?<=://)[^\s/@\"']+@")
+_SCHEME = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE)
+_HEADER = re.compile(
+    r"""((?:set-)?cookie|authorization)        # a header's name
+        ( b?['"]? \s* [:=,] \s* )               # and what stands before its value in text or repr
+        ( b?"(?:[^"\\]|\\.)*" | b?'(?:[^'\\]|\\.)*' | [^\r\n]* )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_PAIR = re.compile(r"(token|secret|password)(=|%3d)[^\s&;,\"']+", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_QUIET = ("httpx", "httpcore", "asyncio")
+
+
+def configure(
+    log_format: Literal["console", "json"] = "console",
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    *,
+    stream: TextIO | None = None,
+) -> None:
+    """Send all logging of this process to `stream` (standard error): one entry, one line.
+
+    A traceback's lines are indented in `console` format. Loggers of the standard library take
+    the same way; give uvicorn `log_config=None`, so that it leaves them alone. May be repeated.
+    """
+    stream = stream or sys.stderr
+    threshold = getattr(logging, level.upper())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Processor = structlog.processors.JSONRenderer()
+    if log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _access],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _safe,
+                renderer,
+            ],
+            pass_foreign_args=True,
+        )
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+def redact(text: str) -> str:
+    """The text without tokens, credentials, query strings and control characters; one line."""
+    if len(text) > TEXT_LIMIT:
+        text = text[:TEXT_LIMIT] + "…"
+    text = _JWT.sub(HIDDEN, text)
+    text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
+    text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
+    text = _QUERY.sub(f"?{HIDDEN}", text)
+    text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
+    text = _USERINFO.sub(f"{HIDDEN}@", text)
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _access(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
+    """uvicorn's access line as fields; of the target, the path alone."""
+    args = entry.pop("positional_args", None)
+    if entry["_record"].name == "uvicorn.access" and isinstance(args, tuple) and len(args) == 5:
+        client, method, target, _version, status = args
+        path = unquote(str(target).partition("?")[0], errors="replace")
+        entry.update(event="request", method=method, path=path, status=status, client=client)
+    entry.pop("color_message", None)
+    return entry
+
+
+def _safe(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
+    exception = entry.pop("exception", None)
+    safe: EventDict = {redact(name): _field(name, value) for name, value in entry.items()}
+    if exception is not None:
+        # Line by line: what an error says about a client's input can begin no entry of its own.
+        safe["exception"] = "\n".join(f"  {redact(line)}" for line in exception.split("\n"))
+    return safe
+
+
+def _field(name: str | bytes, value: Any) -> Any:
+    return HIDDEN if _SECRET_KEYS.search(_text(name)) else _value(value)
+
+
+def _value(value: Any) -> Any:
+    """A value as plain data, whatever it was."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str() | bytes():
+            return redact(_text(value))
+        case Mapping():
+            return {redact(_text(name)): _field(_text(name), of) for name, of in value.items()}
+        case (str() | bytes() as name, str() | bytes() as of):
+            return [redact(_text(name)), _field(name, of)]  # a header of an ASGI scope
+        case list() | tuple() | set() | frozenset():
+            return [_value(inner) for inner in value]
+    return redact(str(value))
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
