@@ -24,19 +24,21 @@ as_root() {
 
 # apt_install PACKAGE...: without questions, and without starting the daemons among them
 apt_install() {
-    local policy=/usr/sbin/policy-rc.d made=
+    local policy=/usr/sbin/policy-rc.d made= done=0
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        fail "Missing, and only root can install them: apt install $*"
+    fi
     say "Installing with apt: $*"
     if [ ! -e "$policy" ]; then
         made=1
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
     fi
-    local done=0
     {
         as_root apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 update &&
             as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
                 -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install "$@"
-    } </dev/null >&2 || done=$?
+    } </dev/null >/dev/null || done=$?
     [ -z "$made" ] || as_root rm -f "$policy"
     [ "$done" = 0 ] || fail "apt could not install: $*"
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -121,12 +122,14 @@ def web(
     overrides = _given(locals())
     settings = _settings(overrides)
     _need_redis(settings, "web")
-    if fd is None:
-        fd = _listen(settings)
 
+    from sse_progress.auth import from_settings
     from sse_progress.web import run
 
-    run(settings, fd)
+    _run(partial(from_settings, settings))  # keys are looked at before anything is started
+    if fd is None:
+        fd = _listen(settings)
+    _run(partial(run, settings, fd))
 
 
 @app.command()
@@ -145,7 +148,7 @@ def worker(
 
     from sse_progress.worker import run
 
-    run(settings)
+    _run(partial(run, settings))
 
 
 # ---- the client
@@ -220,6 +223,16 @@ def _settings(overrides: dict[str, Any]) -> Settings:
 
     try:
         return load_settings(**overrides)
+    except SettingsError as error:
+        _refuse(str(error))
+
+
+def _run(part: Callable[[], object]) -> None:
+    """Do it; a setting may turn out wrong only when it is used."""
+    from sse_progress.settings import SettingsError
+
+    try:
+        part()
     except SettingsError as error:
         _refuse(str(error))
 

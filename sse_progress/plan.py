@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from sse_progress.settings import Settings
@@ -19,7 +19,8 @@ EXTRA_GRACE_S = 5.0
 class Plan:
     """What the supervisor needs of the settings; no secret is among it.
 
-    `redis` describes a given Redis for people (no password), empty means a private one.
+    `redis` is where a given Redis listens (`host:port` or a socket's path, never a password);
+    empty means a private one.
     `end_grace_s` is how long a process that was told to end may take, seconds.
     """
 
@@ -40,7 +41,9 @@ class Plan:
     def of(cls, settings: Settings) -> Plan:
         given = settings.redis_url.get_secret_value() if settings.redis_url else ""
         parts = urlsplit(given)
-        place = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+        place = unquote(parts.path)
+        if given and parts.scheme != "unix":
+            place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
         return cls(
             host=settings.host,
             port=settings.port,
@@ -56,22 +59,25 @@ class Plan:
             json_log=settings.log_format == "json",
         )
 
-    def banner(self, *, bound: str, local: str, redis: str, ready_s: float) -> list[str]:
-        """What is said once when all is ready: what runs, where, and what to try next.
-
-        `bound` is the address listened on, `local` the one to type on this machine.
-        """
+    def banner(self, *, bound: str, redis: str) -> list[str]:
+        """What is said first: what is being started, and where; `bound` is the address."""
         access = "tokens are asked for"
         if self.open_mode:
             access = "open: everybody is anonymous; SSE_PROGRESS_JWT_SECRET asks for tokens"
-        url = local + self.prefix
         return [
+            "Starting sse-progress:",
             f"  listening  {bound}{self.prefix} ({_count(self.web_processes, 'web process')})",
             f"  workers    {_count(self.worker_processes, 'process')}, "
             f"{_count(self.worker_concurrency, 'upload')} at once in each",
             f"  redis      {redis}",
             f"  files      {self.data_dir}",
             f"  access     {access}",
+        ]
+
+    def invitation(self, *, local: str, ready_s: float) -> list[str]:
+        """What is said when all is ready: what to try next; `local` is the address to type."""
+        url = local + self.prefix
+        return [
             f"Ready after {ready_s:.1f} s. Open {url}/ or try, in two terminals:",
             f"  curl -N {url}/upload/demo/progress",
             f"  curl -H 'X-Upload-ID: demo' -F file=@photo.jpg {url}/upload",

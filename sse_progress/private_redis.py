@@ -5,6 +5,7 @@ It owns the data directory's lock and knows nothing of restarts; the supervisor 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -30,6 +31,8 @@ LOG_LIMIT_BYTES = 1024 * 1024
 REMNANT_WAIT_S = 10.0
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 """All that a server gets to see: ours holds keys."""
+
+TMP = Path("/tmp")  # noqa: S108  # what is taken from it is looked at first
 
 _VERSION = re.compile(rb"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE)
 
@@ -286,8 +289,9 @@ def _socket_path(directory: Path) -> Path:
 
 def _private_tmp() -> Path:
     """A directory under /tmp that nobody else can have made, entered or prepared for us."""
-    path = Path(f"/tmp/sse-progress-{os.getuid()}")  # noqa: S108  # checked below
-    path.mkdir(mode=0o700, exist_ok=True)
+    path = TMP / f"sse-progress-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PrivateRedisError(

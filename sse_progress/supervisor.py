@@ -145,8 +145,18 @@ class Supervisor:
             self._add_redis(self._redis)
             environment["SSE_PROGRESS_REDIS_URL"] = self._redis.url
             self._wait_for_redis(self._redis)
+            if self._stopping:
+                return
+        assert self._socket is not None
+        about_redis = f"{self._redis.binary}, private" if self._redis else f"at {self._plan.redis}"
+        for line in self._plan.banner(bound=base_url(self._socket), redis=about_redis):
+            self._say(line)
+        if self._plan.redis and (reason := _unreachable(self._plan.redis)):
+            self._say(
+                f"Redis at {self._plan.redis} does not answer ({reason}): waiting for it.",
+                "warning",
+            )
         for number in range(1, self._plan.web_processes + 1):
-            assert self._socket is not None
             fd = self._socket.fileno()
             command = [*self._commands["web"], "--fd", str(fd)]
             self._add("web", number, command, {**environment, **WEB_MEMORY}, (fd,))
@@ -370,12 +380,8 @@ class Supervisor:
     def _announce(self) -> None:
         self._announced = True
         assert self._socket is not None
-        for line in self._plan.banner(
-            bound=base_url(self._socket),
-            local=local_url(self._socket),
-            redis=f"{self._redis.binary}, private" if self._redis else f"at {self._plan.redis}",
-            ready_s=self._clock() - self._began_at,
-        ):
+        ready_s = self._clock() - self._began_at
+        for line in self._plan.invitation(local=local_url(self._socket), ready_s=ready_s):
             self._say(line)
 
     def _say(self, text: str, level: str = "info") -> None:
@@ -415,6 +421,21 @@ def _check_writable(directory: Path) -> None:
             "(SSE_PROGRESS_DATA_DIR), or make it yours.",
             2,
         ) from None
+
+
+def _unreachable(place: str, *, timeout_s: float = 2.0) -> str | None:
+    """Why nobody answers at `place`, a socket's path or host:port; None if somebody does."""
+    unix = place.startswith("/")
+    host, _, port = place.rpartition(":")
+    try:
+        if unix:
+            with socket.socket(socket.AF_UNIX) as wire:
+                wire.connect(place)
+        else:
+            socket.create_connection((host, int(port)), timeout_s).close()
+    except OSError as error:
+        return error.strerror or "no answer"
+    return None
 
 
 def _healthy(listening: socket.socket, prefix: str, *, timeout_s: float = 2.0) -> bool:

@@ -15,6 +15,8 @@ from sse_progress import cli, supervisor
 from sse_progress.plan import Plan
 from tests.helpers.service import ROOT
 
+REDIS = {"SSE_PROGRESS_REDIS_URL": "unix:///nowhere.sock", "SSE_PROGRESS_PORT": "0"}
+
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -64,6 +66,12 @@ def test_version() -> None:
         (["serve"], {"SSE_PROGRESS_REDIS_URL": "http://x"}, "SSE_PROGRESS_REDIS_URL: "),
         (["web"], {}, "web alone needs a Redis"),
         (["worker"], {}, "worker alone needs a Redis"),
+        (["web"], {**REDIS, "SSE_PROGRESS_JWT_PUBLIC_KEY": "x"}, "SSE_PROGRESS_JWT_PUBLIC_KEY: "),
+        (
+            ["worker"],
+            {**REDIS, "SSE_PROGRESS_PIPELINE": "nowhere:x"},
+            "SSE_PROGRESS_PIPELINE=nowhere",
+        ),
         (["upload"], {}, "Missing argument 'FILE...'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

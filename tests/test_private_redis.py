@@ -145,18 +145,45 @@ def test_a_long_path_puts_the_socket_into_a_private_directory(short_dir: Path, r
     server.lock.release()
 
 
+def a_file(path: Path) -> None:
+    path.touch(mode=0o600)
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to("/root")
+
+
+def a_dangling_link(path: Path) -> None:
+    path.symlink_to("/nowhere")
+
+
+def open_to_all(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o777)
+
+
+@pytest.mark.parametrize("prepare", [a_file, a_link, a_dangling_link, open_to_all])
 def test_a_prepared_tmp_directory_is_not_trusted(
+    prepare: Callable[[Path], None], short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever somebody put in its place that others can enter or move is refused by name."""
+    monkeypatch.setattr(private_redis, "TMP", short_dir)
+    place = short_dir / f"sse-progress-{os.getuid()}"
+    prepare(place)
+    with pytest.raises(PrivateRedisError, match=str(place)):
+        PrivateRedis.prepare(short_dir / ("long" * 30))
+
+
+def test_somebody_elses_tmp_directory_is_not_trusted(
     short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory of that name that others can enter, or a link, is refused by name."""
-    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # nobody's: not the directory above
-    place = Path(f"/tmp/sse-progress-{os.getuid()}")
-    place.symlink_to(short_dir)
-    try:
-        with pytest.raises(PrivateRedisError, match=str(place)):
-            PrivateRedis.prepare(short_dir / ("long" * 30))
-    finally:
-        place.unlink()
+    """A directory that belongs to another user is refused, however closed it is."""
+    monkeypatch.setattr(private_redis, "TMP", short_dir)
+    me = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: me + 1)
+    (short_dir / f"sse-progress-{me + 1}").mkdir(mode=0o700)
+    with pytest.raises(PrivateRedisError, match=f"sse-progress-{me + 1}"):
+        PrivateRedis.prepare(short_dir / ("long" * 30))
 
 
 @pytest.mark.parametrize(
@@ -227,11 +254,21 @@ def test_a_living_holder_is_named_at_once(short_dir: Path) -> None:
     """Nobody waits for a lock whose holder lives: its process id and address are in the text."""
     holder = hold(short_dir / "lock")
     (short_dir / "lock").write_text(f"{holder.pid}\nhttp://127.0.0.1:8000\n")
-    with pytest.raises(PrivateRedisError) as caught:
-        DataDirLock.take(short_dir, wait_s=3600)
+    said: list[str] = []
+
+    def second() -> None:
+        try:
+            DataDirLock.take(short_dir, wait_s=3600)
+        except PrivateRedisError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=second, daemon=True)
+    thread.start()
+    thread.join(timeout=20)
     holder.kill()
     holder.wait()
-    assert f"(process {holder.pid}, http://127.0.0.1:8000)" in str(caught.value)
+    assert len(said) == 1
+    assert f"(process {holder.pid}, http://127.0.0.1:8000)" in said[0]
 
 
 def test_a_remnant_of_a_dead_holder_is_waited_for(short_dir: Path) -> None:

@@ -106,6 +106,15 @@ def test_ready_is_not_said_before_every_part_is(house: Make, silent: str) -> Non
     assert not one.ready
 
 
+def test_ready_is_not_said_before_web_answers(house: Make) -> None:
+    """That a web process says it is ready is not enough: `/healthz` has to answer 200."""
+    one = house(start=False, STAND_IN_WEB="deaf")
+    one.launch()
+    wait_until(lambda: one.said("web", "asked"), "it was asked")
+    assert one.stop() == 0
+    assert not one.ready
+
+
 def test_accepted_connections_inherit_the_dead_peer_options(house: Make) -> None:
     """Keepalive and TCP_USER_TIMEOUT are set on what accept() returns in the web process."""
     one = house()
@@ -300,6 +309,14 @@ def test_kill_9_while_redis_is_stopped_leaves_nothing(house: Make) -> None:
     wait_until(lambda: not alive(server), "Redis has ended")
 
 
+def test_redis_holds_the_lock_too(house: Make) -> None:
+    """The data directory stays locked until Redis itself has ended, whatever ended the rest."""
+    one = house()
+    (server,) = one.pids()["redis"]
+    held = [os.path.realpath(entry) for entry in Path(f"/proc/{server}/fd").iterdir()]
+    assert str(one.data_dir / "redis" / "lock") in held
+
+
 # ---- what is wrong is said in one line, with exit code 2
 
 
@@ -324,6 +341,13 @@ def test_two_serve_one_data_directory_with_one_redis(house: Make, own_redis: Red
     assert one.pids()["redis"] == other.pids()["redis"] == []
     assert f"redis      at {own_redis.socket_path}" in one.log
     assert one.said("worker", f"redis {own_redis.url}")
+
+
+def test_a_given_redis_that_is_away_is_said(house: Make, own_redis: RedisServer) -> None:
+    """One line names it and the reason; serve waits for it and gets ready all the same."""
+    own_redis.kill()
+    one = house(REDIS_URL=own_redis.url)
+    assert f"Redis at {own_redis.socket_path} does not answer (Connection refused)" in one.log
 
 
 def test_a_taken_port_is_said(house: Make) -> None:
@@ -360,6 +384,20 @@ def test_a_redis_that_does_not_start_is_said(house: Make) -> None:
     assert (code, len(said)) == (2, 1)
     assert "does not start: " in said[0]
     assert str(one.data_dir / "redis" / "redis.log") in said[0]
+
+
+def test_a_redis_that_says_nothing_is_given_up(house: Make, short_dir: Path) -> None:
+    """A server that starts and never answers: which one, and where its log is."""
+    mute = short_dir / "bin" / "valkey-server"
+    mute.parent.mkdir()
+    mute.write_text("#!/bin/sh\n[ $1 = --version ] && echo Valkey server v=8.0.0 || sleep 3600\n")
+    mute.chmod(0o755)
+    one = house(start=False, STAND_IN_REDIS_START_S="0.2")
+    one.env["PATH"] = f"{mute.parent}:{os.environ['PATH']}"
+    one.launch()
+    code, said = one.result()
+    assert (code, len(said)) == (2, 1)
+    assert said[0].startswith(f"Valkey 8.0.0 ({mute}) does not start: ")
 
 
 def test_open_mode_is_refused_on_a_public_address(house: Make) -> None:

@@ -6,7 +6,8 @@
 
 Each appends `<role> <process id> <what>` to the file STAND_IN_LOG. How they behave is said by
 STAND_IN_WEB and STAND_IN_WORKER: `refuse`, `crash`, `mute` (never ready), `stubborn` (ignores
-SIGTERM), `stray` (leaves an ended process without a parent, as happens to process 1).
+SIGTERM), `deaf` (web: takes a request and never answers), `stray` (worker: leaves an ended process
+without a parent, as happens to process 1).
 """
 
 from __future__ import annotations
@@ -81,6 +82,9 @@ def web(fd: int) -> None:
                 connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
             ]
             connection.recv(65536)
+            if how == "deaf":
+                note("web", "asked")
+                continue
             body = json.dumps({"pid": os.getpid(), "options": options}).encode()
             connection.sendall(
                 b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
@@ -117,18 +121,20 @@ def stage() -> None:
         time.sleep(3600)
 
 
-def supervisor() -> None:
+def supervise() -> None:
+    from sse_progress import supervisor
     from sse_progress.plan import Plan
     from sse_progress.settings import load_settings
-    from sse_progress.supervisor import Supervisor
 
+    if limit := os.environ.get("STAND_IN_REDIS_START_S"):
+        supervisor.REDIS_START_S = float(limit)
     if os.environ.get("STAND_IN_WORKER") == "stray":
         keep_orphans()
     plan = Plan.of(load_settings())
     if grace := os.environ.get("STAND_IN_END_GRACE_S"):
         plan = replace(plan, end_grace_s=float(grace))
     commands = {"web": [*ME, "web"], "worker": [*ME, "worker"]}
-    sys.exit(Supervisor(plan, environment=os.environ, commands=commands).run())
+    sys.exit(supervisor.Supervisor(plan, environment=os.environ, commands=commands).run())
 
 
 if __name__ == "__main__":
@@ -137,4 +143,4 @@ if __name__ == "__main__":
     if role == "web":
         web(int(rest[-1]))
     else:
-        {"worker": worker, "stage": stage, "supervisor": supervisor}[role]()
+        {"worker": worker, "stage": stage, "supervisor": supervise}[role]()
