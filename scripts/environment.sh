@@ -107,8 +107,8 @@ build() {
 }
 
 environment() {
+    mkdir -p "$root/.cache" 2>/dev/null || true # needed only where something is to be made
     complete "$1" && return
-    mkdir -p "$root/.cache"
     exec 9>"$root/.cache/venv.lock"
     flock 9 # another script may be making it just now
     complete "$1" || build "$1" 9>&-
