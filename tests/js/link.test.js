@@ -59,6 +59,12 @@ test("waking opens at once, reads the state, and forgets the failures", () => {
   assert.deepEqual(last, ["open", "catchup"]);
 });
 
+test("a service that answers again after an outage is tried at once", () => {
+  const { link, last } = run("want", "frame", "lost", "due", "lost", "reachable");
+  assert.equal(link.state, "reconnecting");
+  assert.deepEqual(last, ["open"]);
+});
+
 test("blocked streams lead to polling, and a stream that speaks again ends it", () => {
   const polling = run("want", "silent", "blocked");
   assert.equal(polling.link.state, "polling");

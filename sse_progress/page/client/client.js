@@ -1,52 +1,34 @@
 /**
- * All uploads of one service and one caller: who is sent when, which streams are open, and which
- * event belongs to whom.
- *
- * On HTTP/1.1 a browser has six connections to a host. So there is one stream for everything, at
- * most `parallel` bodies at once, and small requests in between.
+ * All uploads of one service and one caller: keeps their states, and gives every event to the one it
+ * belongs to. What goes out is the Outbox's business, what comes in is that of Streams.
  */
 
 import { UploadError } from "./errors.js";
-import { Feed } from "./feed.js";
 import { newUploadId } from "./ids.js";
 import { recallName, rememberName } from "./names.js";
 import { Observers } from "./observers.js";
-import { send } from "./send.js";
+import { Outbox } from "./outbox.js";
 import { Service, uploadPath } from "./service.js";
-import { hasEnded, initial, next } from "./state.js";
+import { initial, next } from "./state.js";
+import { Streams } from "./streams.js";
 import { Upload } from "./upload.js";
 
-const ALL = "*";
-/** Streams of single uploads at once, where the service has no stream for all. */
-const SINGLE_STREAMS = 2;
 /** So long after a stream is live, uploads that it did not mention are asked about one by one. */
 const SWEEP_MS = 3_000;
-/** A page out of sight gives up the stream for uploads that are not its own. */
-const HIDDEN_MS = 60_000;
 const LIST_LIMIT = 100;
-/** Refusals of too much at once that are waited out before they count as a failure. */
-const PATIENCE = 10;
+const WAIT_S = 25;
 
 export class Client {
   /** Every upload known here by id, in the order in which it became known. */
   uploads = new Map();
 
   #service;
-  #parallel;
   #remember;
+  #outbox;
+  #streams;
   #observers = new Observers();
-  #linkObservers = new Observers();
-  #rows = new Map(); // id → what only the client needs to know of an upload
-  #feeds = new Map(); // ALL or an id → Feed
-  #queue = [];
-  #sending = 0;
-  #pausedUntil = 0;
+  #rows = new Map(); // upload id → what only the client needs to know of it
   #watchers = 0;
-  #singles = false;
-  #asleep = false;
-  #planned = false;
-  #link = "idle";
-  #listening = new AbortController();
   #heard = new Set();
 
   /**
@@ -56,9 +38,22 @@ export class Client {
    */
   constructor({ url, token, credentials, parallel = 3, remember = true } = {}) {
     this.#service = new Service({ url, token, credentials });
-    this.#parallel = parallel;
     this.#remember = remember;
-    this.#listenToPage();
+    this.#outbox = new Outbox(this.#service, {
+      parallel,
+      apply: (upload, input) => this.#apply(upload, input),
+      onAnswer: (upload) => this.#release(upload),
+      onSilence: (upload) => void this.#ask(upload),
+    });
+    this.#streams = new Streams(this.#service, {
+      wanted: ({ asleep }) => this.#wanted(asleep),
+      onFrame: (frame) => this.#event(frame),
+      onLive: () => this.#sweepSoon(),
+      onRefused: (id, status) => this.#streamRefused(id, status),
+      readAll: (options) => this.#readAll(options),
+      readOne: (id, options) => this.#readOne(id, options),
+      onLink: () => this.#relink(),
+    });
   }
 
   /** The service's root, absolute, ending in a slash. */
@@ -68,22 +63,19 @@ export class Client {
 
   /** What the connection is doing: idle, connecting, live, reconnecting, polling or denied. */
   get link() {
-    return this.#link;
+    return this.#streams.link;
   }
 
   /** New credentials: whatever was refused for the old ones is tried again. */
   set token(token) {
     this.#service.token = token;
-    for (const feed of this.#feeds.values()) feed.wake({ changed: true });
-    this.#pump();
+    this.#streams.renew();
   }
 
-  /** The Authorization header of this moment, for requests of your own such as a thumbnail. */
+  /** The request headers of this moment, for requests of your own such as a thumbnail. */
   headers() {
     return this.#service.headers();
   }
-
-  // ---- for users of the module
 
   /**
    * Send `file`. The Upload exists at once, before any answer.
@@ -104,18 +96,17 @@ export class Client {
       return upload;
     }
     signal?.addEventListener("abort", () => void upload.cancel().catch(() => {}), { once: true });
-    this.#queue.push(upload);
-    this.#pump();
+    this.#outbox.add(upload, { filename, fields, signal: this.#rows.get(id).abort.signal });
     return upload;
   }
 
   /** Follow an upload that is sent from elsewhere, also one that has not begun. `signal` stops it. */
   follow(id, { onEvent, signal } = {}) {
-    const upload = this.uploads.get(id) ?? this.#enter(initial({ id, ...this.#recall(id) }), { own: true });
+    const upload = this.uploads.get(id) ?? this.#enter(initial({ id, ...this.#recall(id) }));
     this.#rows.get(id).own = true;
     if (onEvent) upload.observe(onEvent, { signal });
     signal?.addEventListener("abort", () => this.#forget(upload), { once: true });
-    this.#plan();
+    this.#streams.planSoon();
     return upload;
   }
 
@@ -126,11 +117,11 @@ export class Client {
    */
   async watch({ limit = 20 } = {}) {
     this.#watchers += 1;
-    this.#plan();
-    await this.#list(limit);
+    this.#streams.planSoon();
+    await this.#readList({ limit });
     return () => {
       this.#watchers -= 1;
-      this.#plan();
+      this.#streams.planSoon();
     };
   }
 
@@ -141,16 +132,13 @@ export class Client {
 
   /** `listener(link)` whenever the connection's state changes. */
   observeLink(listener, options) {
-    return this.#linkObservers.add(listener, options);
+    return this.#streams.observe(listener, options);
   }
 
   /** Close every stream and abandon every body. The client is of no use afterwards. */
   close() {
-    this.#listening.abort();
-    this.#watchers = 0;
     for (const upload of [...this.uploads.values()]) this.#forget(upload);
-    for (const feed of this.#feeds.values()) feed.stop();
-    this.#feeds.clear();
+    this.#streams.close();
   }
 
   // ---- uploads
@@ -163,10 +151,10 @@ export class Client {
     };
     const upload = new Upload(state, { file, actions });
     this.uploads.set(state.id, upload);
-    this.#rows.set(state.id, { own, options, abort: new AbortController(), refusals: 0, etag: null });
-    upload.relink(this.#linkFor(state.id));
+    this.#rows.set(state.id, { own, options, abort: new AbortController(), etag: null, held: null });
+    upload.relink(upload.ended ? "idle" : this.#streams.linkOf(state.id));
     this.#observers.notify(upload, null);
-    this.#planSoon();
+    this.#streams.planSoon();
     return upload;
   }
 
@@ -176,18 +164,18 @@ export class Client {
     if (after === before) return;
     upload.become(after, event);
     this.#observers.notify(upload, event);
-    if (!hasEnded(after)) return;
+    if (!upload.ended) return;
     if (after.phase !== "done") this.#rows.get(upload.id)?.abort.abort();
     upload.relink("idle");
-    this.#planSoon();
+    this.#streams.planSoon();
   }
 
   #forget(upload) {
     this.#rows.get(upload.id)?.abort.abort();
-    this.#queue = this.#queue.filter((other) => other !== upload);
+    this.#outbox.drop(upload);
     this.uploads.delete(upload.id);
     this.#rows.delete(upload.id);
-    this.#planSoon();
+    this.#streams.planSoon();
   }
 
   #recall(id) {
@@ -196,78 +184,28 @@ export class Client {
 
   async #cancel(upload) {
     if (upload.ended) return;
-    if (this.#queue.includes(upload)) {
-      this.#queue = this.#queue.filter((other) => other !== upload);
+    if (this.#outbox.holds(upload)) {
+      this.#outbox.drop(upload);
       this.#apply(upload, { kind: "cancelled" });
       return;
     }
     this.#apply(upload, { kind: "cancelling", on: true });
-    const path = uploadPath(upload.id);
-    const answer = await this.#service.request("DELETE", path).catch((error) => ({ status: 0, error }));
-    const { abort } = this.#rows.get(upload.id) ?? {};
+    const answer = await this.#service.request("DELETE", uploadPath(upload.id)).catch(() => ({ status: 0 }));
     // Cut the body only after the service has been told, so that the journal says "cancelled".
-    if (upload.state.phase === "sending") abort?.abort();
+    if (upload.state.phase === "sending") this.#rows.get(upload.id)?.abort.abort();
     if (answer.status === 204 || answer.status === 404) return this.#apply(upload, { kind: "cancelled" });
     this.#apply(upload, { kind: "cancelling", on: false });
     if (answer.status === 409) return; // it ended first: its own end is on the way
     throw new UploadError({ code: "network", ...answer.body, status: answer.status });
   }
 
-  // ---- sending
-
-  #pump() {
-    const waitMs = this.#pausedUntil - Date.now();
-    if (waitMs > 0 && this.#queue.length) {
-      setTimeout(() => this.#pump(), waitMs);
-      return;
-    }
-    while (this.#sending < this.#parallel && this.#queue.length) void this.#send(this.#queue.shift());
-  }
-
-  async #send(upload) {
-    const row = this.#rows.get(upload.id);
-    this.#sending += 1;
-    this.#apply(upload, { kind: "send" });
-    const answer = await send(this.#service, {
-      id: upload.id,
-      file: upload.file,
-      filename: row.options.filename,
-      fields: row.options.fields,
-      onBytes: (loaded, total) => this.#apply(upload, { kind: "bytes", loaded, total }),
-      signal: row.abort.signal,
-    });
-    this.#sending -= 1;
-    if (this.uploads.get(upload.id) === upload) this.#answered(upload, row, answer);
-    this.#pump();
-  }
-
-  #answered(upload, row, answer) {
-    if (upload.ended) return;
-    if (answer === null) {
-      this.#apply(upload, { kind: "cut" });
-      void this.#ask(upload);
-      return;
-    }
-    if (answer.status === 429 && !upload.state.fromServer && row.refusals < PATIENCE) {
-      row.refusals += 1;
-      this.#pausedUntil = Date.now() + 1000 * (answer.retryAfterS ?? 2 ** row.refusals);
-      this.#apply(upload, { kind: "requeue" });
-      this.#queue.unshift(upload);
-      return;
-    }
-    this.#apply(upload, { kind: "answer", ...answer });
-    if (upload.state.phase === "checking") void this.#ask(upload);
-  }
-
   // ---- what the service says
 
-  /** An event of the shared stream, or of one upload's own. */
   #event(frame) {
     const event = parse(frame.data);
-    const id = event?.uploadId;
-    if (typeof id !== "string") return;
-    this.#heard.add(id);
-    this.#learn(id, { kind: "event", event }, event);
+    if (typeof event?.uploadId !== "string") return;
+    this.#heard.add(event.uploadId);
+    this.#learn(event.uploadId, { kind: "event", event }, event);
   }
 
   #snapshot(state) {
@@ -277,131 +215,80 @@ export class Client {
   /** Something about an upload; one that this page did not start is taken in if somebody watches all. */
   #learn(id, input, event = null) {
     const upload = this.uploads.get(id);
-    if (upload) return this.#apply(upload, input, event);
+    if (upload) return this.#hold(upload, input, event) || this.#apply(upload, input, event);
     if (!this.#watchers) return;
     const unknown = initial({ id, ...this.#recall(id) });
     const state = next(unknown, input);
     if (state !== unknown) this.#enter(state);
   }
 
-  async #list(limit) {
-    const answer = await this.#service.request("GET", "uploads", { params: { limit } }).catch(() => null);
-    for (const state of listed(answer?.body)) this.#snapshot(state);
+  /**
+   * A completion that comes before the POST's answer may be that of an older upload under the same id,
+   * which the answer will tell: nothing is shown as done before.
+   */
+  #hold(upload, input, event) {
+    const complete = (input.event ?? input.state).stage === "complete";
+    const unanswered = upload.file && upload.state.phase === "sending";
+    if (complete && unanswered) this.#rows.get(upload.id).held = { input, event };
+    return complete && unanswered;
   }
 
+  #release(upload) {
+    const { held } = this.#rows.get(upload.id);
+    if (held) this.#apply(upload, held.input, held.event);
+  }
+
+  #streamRefused(id, status) {
+    const upload = this.uploads.get(id);
+    if (!upload) return;
+    if (status === 403) this.#forbidden(upload);
+    else void this.#ask(upload);
+  }
+
+  #forbidden(upload) {
+    this.#apply(upload, { kind: "failed", error: { code: "forbidden", detail: "This upload is not yours to see." } });
+  }
+
+  // ---- asking
+
   /** Ask for one upload's state; what the answer says of it is applied. Resolves to its status, or 0. */
-  async #ask(upload, { headers, signal, timeoutMs } = {}) {
+  async #ask(upload, options) {
     const path = uploadPath(upload.id, "/progress");
-    const answer = await this.#service.request("GET", path, { headers, signal, timeoutMs }).catch(() => null);
+    const answer = await this.#service.request("GET", path, options).catch(() => null);
     if (!answer) return 0;
     const row = this.#rows.get(upload.id);
     if (row) row.etag = answer.etag ?? row.etag;
     if (answer.status === 200) this.#snapshot({ uploadId: upload.id, ...answer.body });
     if (answer.status === 404) this.#apply(upload, { kind: "unknown" });
-    if (answer.status === 403) this.#refused(upload);
+    if (answer.status === 403) this.#forbidden(upload);
     return answer.status;
   }
 
-  #refused(upload) {
-    const error = { code: "forbidden", detail: "This upload is not yours to see." };
-    this.#apply(upload, { kind: "failed", error });
-  }
-
-  /** Uploads that can still change and that the service has had a chance to hear of. */
-  #open() {
-    return [...this.uploads.values()].filter((upload) => !upload.ended && !this.#queue.includes(upload));
-  }
-
-  // ---- streams
-
-  #planSoon() {
-    if (this.#planned) return;
-    this.#planned = true;
-    queueMicrotask(() => {
-      this.#planned = false;
-      this.#plan();
-    });
-  }
-
-  /** Open what should be open, close what should not. */
-  #plan() {
-    const wanted = this.#wanted();
-    for (const [key, feed] of this.#feeds) {
-      if (wanted.includes(key)) continue;
-      this.#feeds.delete(key);
-      feed.stop();
-    }
-    for (const key of wanted) {
-      if (this.#feeds.has(key)) continue;
-      const feed = key === ALL ? this.#feedOfAll() : this.#feedOfOne(key);
-      this.#feeds.set(key, feed);
-      feed.start();
-    }
-    this.#relink();
-  }
-
-  #wanted() {
-    const open = [...this.uploads.values()].filter((upload) => !upload.ended);
-    const mine = open.filter((upload) => this.#rows.get(upload.id).own);
-    const watching = this.#watchers > 0 && !this.#asleep;
-    const relevant = watching ? open : mine;
-    if (this.#singles) return relevant.slice(0, SINGLE_STREAMS).map((upload) => upload.id);
-    if (watching || relevant.length > 1) return [ALL];
-    if (relevant.length === 0) return [];
-    return this.#feeds.has(ALL) ? [ALL] : [relevant[0].id];
-  }
-
-  #feedOfAll() {
-    return new Feed(this.#service, "uploads/progress", {
-      onFrame: (frame) => this.#event(frame),
-      onLink: (state) => {
-        if (state === "live") this.#sweepSoon();
-        this.#relink();
-      },
-      onRefused: () => {},
-      read: ({ signal }) => this.#readAll({ signal }),
-    });
-  }
-
-  #feedOfOne(id) {
-    const upload = this.uploads.get(id);
-    return new Feed(this.#service, uploadPath(id, "/progress"), {
-      onFrame: (frame) => this.#event(frame),
-      onLink: (state) => {
-        if (state === "live") this.#sweepSoon();
-        this.#relink();
-      },
-      onRefused: (status) => (status === 403 ? this.#refused(upload) : void this.#ask(upload)),
-      read: ({ wait, signal }) => this.#readOne(upload, { wait, signal }),
-    });
+  /** Read the list of uploads; resolves to the ids in it, or to why there are none. */
+  async #readList({ limit = LIST_LIMIT, signal } = {}) {
+    const answer = await this.#service.request("GET", "uploads", { params: { limit }, signal }).catch(() => null);
+    if (answer?.status !== 200) return { failure: FAILURES[answer?.status] ?? "away" };
+    const states = Array.isArray(answer.body?.uploads) ? answer.body.uploads : [];
+    for (const state of states) this.#snapshot(state);
+    return { ids: new Set(states.map((state) => state.uploadId)) };
   }
 
   async #readAll({ signal }) {
-    const params = { limit: LIST_LIMIT };
-    const answer = await this.#service.request("GET", "uploads", { params, signal }).catch(() => null);
-    if (!answer) return "away";
-    if (answer.status === 401 || answer.status === 403) return "denied";
-    if (answer.status === 404) {
-      this.#singles = true;
-      this.#planSoon();
-      return "away";
-    }
-    if (answer.status !== 200) return "away";
-    const states = listed(answer.body);
-    for (const state of states) this.#snapshot(state);
-    const seen = new Set(states.map((state) => state.uploadId));
-    for (const upload of this.#open()) if (!seen.has(upload.id)) await this.#ask(upload, { signal });
+    const { ids, failure } = await this.#readList({ signal });
+    if (failure) return failure;
+    for (const upload of this.#open()) if (!ids.has(upload.id)) await this.#ask(upload, { signal });
     return "ok";
   }
 
-  async #readOne(upload, { wait, signal }) {
-    const { etag } = this.#rows.get(upload.id) ?? {};
+  async #readOne(id, { wait, signal }) {
+    const upload = this.uploads.get(id);
+    if (!upload) return "ok";
+    const { etag } = this.#rows.get(id);
     const headers = etag ? { "If-None-Match": etag } : {};
-    if (wait) headers.Prefer = "wait=25";
-    const status = await this.#ask(upload, { headers, signal, timeoutMs: wait ? 40_000 : undefined });
+    if (wait) headers.Prefer = `wait=${WAIT_S}`;
+    const status = await this.#ask(upload, { headers, signal, timeoutMs: wait ? 1000 * (WAIT_S + 15) : undefined });
     if (status === 200) return "changed";
-    if (status === 304 || status === 404) return "ok";
-    return status === 401 || status === 403 ? "denied" : "away";
+    return status === 304 || status === 404 ? "ok" : (FAILURES[status] ?? "away");
   }
 
   /**
@@ -417,54 +304,29 @@ export class Client {
     }, SWEEP_MS);
   }
 
-  #linkFor(id) {
-    return (this.#feeds.get(ALL) ?? this.#feeds.get(id))?.state ?? "idle";
+  /** Uploads that can still change and that the service has had a chance to hear of. */
+  #open() {
+    return [...this.uploads.values()].filter((upload) => !upload.ended && !this.#outbox.holds(upload));
+  }
+
+  // ---- for the streams
+
+  #wanted(asleep) {
+    const open = [...this.uploads.values()].filter((upload) => !upload.ended);
+    const mine = open.filter((upload) => this.#rows.get(upload.id).own);
+    const everything = this.#watchers > 0 && !asleep;
+    return { everything, ids: (everything ? open : mine).map((upload) => upload.id) };
   }
 
   #relink() {
-    for (const upload of this.uploads.values()) upload.relink(upload.ended ? "idle" : this.#linkFor(upload.id));
-    const states = [...this.#feeds.values()].map((feed) => feed.state);
-    const link = LINKS.find((state) => states.includes(state)) ?? "idle";
-    if (link === this.#link) return;
-    this.#link = link;
-    this.#linkObservers.notify(link);
-  }
-
-  // ---- the page comes and goes
-
-  #listenToPage() {
-    const { signal } = this.#listening;
-    const on = (target, type, act) => target?.addEventListener?.(type, act, { signal });
-    const wake = (options) => this.#feeds.forEach((feed) => feed.wake(options));
-    let hidden = null;
-    on(globalThis.document, "visibilitychange", () => {
-      clearTimeout(hidden);
-      if (document.hidden) {
-        hidden = setTimeout(() => this.#sleep(true), HIDDEN_MS);
-        return;
-      }
-      this.#sleep(false);
-      wake();
-    });
-    on(globalThis, "online", () => wake({ changed: true }));
-    on(globalThis, "offline", () => this.#feeds.forEach((feed) => feed.lost()));
-    on(globalThis, "pageshow", ({ persisted }) => persisted && wake({ changed: true }));
-  }
-
-  #sleep(asleep) {
-    if (this.#asleep === asleep) return;
-    this.#asleep = asleep;
-    this.#plan();
+    for (const upload of this.uploads.values()) {
+      if (!upload.ended) upload.relink(this.#streams.linkOf(upload.id));
+    }
   }
 }
 
-/** The worst first: one word for several streams. */
-const LINKS = ["denied", "reconnecting", "polling", "connecting", "live"];
-
-function listed(body) {
-  const rows = Array.isArray(body) ? body : (body?.uploads ?? []);
-  return Array.isArray(rows) ? rows : [];
-}
+/** What a status other than 200 means for a read. */
+const FAILURES = { 401: "denied", 403: "denied", 404: "missing" };
 
 function parse(data) {
   try {

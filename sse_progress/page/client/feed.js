@@ -20,6 +20,8 @@ export class Feed {
   #heardAt = 0;
   #spoke = false;
   #silent = false;
+  #attempt = 0;
+  #failedAlone = 0; // attempts that failed one after the other although JSON passed
   #position = "";
 
   /**
@@ -80,6 +82,7 @@ export class Feed {
     this.#shut();
     clearTimeout(this.#backoff);
     this.#spoke = this.#silent = false;
+    this.#attempt += 1;
     this.#watch(OPENING_MS);
     this.#close = openStream(this.service, this.path, {
       lastEventId: this.#position,
@@ -105,6 +108,7 @@ export class Feed {
   #heard(frame) {
     this.#heardAt = Date.now();
     this.#spoke = true;
+    this.#failedAlone = 0;
     if (frame.id) this.#position = frame.id;
     this.#watch(SILENCE_MS);
     this.#input("frame");
@@ -116,13 +120,18 @@ export class Feed {
     this.#input(status === 401 || status === 403 ? "denied" : "lost");
   }
 
-  /** Streams fail; does JSON pass? Then something in between holds streams back, and we poll. */
+  /**
+   * A stream failed; does JSON pass? After an outage the next stream will, too. If it does not, or
+   * never says a word, something in between holds streams back.
+   */
   async #catchUp() {
+    const attempt = this.#attempt;
     const result = await this.owner.read({ wait: false });
     if (result === "denied") this.#input("denied");
-    const blocked = this.#silent || this.#link.failures > 1;
-    const answers = result === "ok" || result === "changed";
-    if (answers && blocked && !this.#spoke) this.#input("blocked");
+    if (result === "away") this.#failedAlone = 0;
+    if (attempt !== this.#attempt || this.#spoke || !["ok", "changed"].includes(result)) return;
+    this.#failedAlone += 1;
+    this.#input(this.#silent || this.#failedAlone > 1 ? "blocked" : "reachable");
   }
 
   async #poll() {

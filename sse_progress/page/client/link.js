@@ -24,8 +24,8 @@ export const IDLE = Object.freeze({ state: "idle", failures: 0 });
  *
  * Inputs: `want` somebody follows; `unwant` nobody does; `frame` the stream spoke; `lost` it broke
  * or would not open; `silent` it said nothing for too long; `due` a back-off ran out; `wake` the
- * page came back; `blocked` JSON answers although streams do not; `unpolled` JSON does not answer
- * either; `denied` the service wants other credentials.
+ * page came back; `reachable` JSON answers, so a stream should soon; `blocked` JSON answers and streams
+ * do not; `unpolled` JSON does not answer either; `denied` the service wants other credentials.
  *
  * Effects: `open` a stream (closing an older one), `close` it, `backoff` then `due`, `poll`,
  * `unpoll`, `catchup` read the states once as JSON.
@@ -56,6 +56,7 @@ const TABLE = Object.freeze({
     due: ["reconnecting", "open"],
     lost: ["reconnecting", "close", "catchup", "backoff"],
     silent: ["reconnecting", "close", "catchup", "backoff"],
+    reachable: ["reconnecting", "open"],
     blocked: ["polling", "poll", "backoff"],
     denied: ["denied", "close"],
     wake: ["reconnecting", "open", "catchup"],

@@ -11,9 +11,9 @@ export const STYLE = `
   --_track: var(--upload-panel-track, light-dark(#e8ebf1, #333845));
   --_waiting: var(--upload-panel-waiting, light-dark(#a7b0c0, #6d7688));
   --_working: var(--upload-panel-working, light-dark(#3d5afe, #8296ff));
-  --_done: var(--upload-panel-done, light-dark(#128a5c, #43c793));
-  --_refused: var(--upload-panel-refused, light-dark(#b45309, #f5a94b));
-  --_failed: var(--upload-panel-failed, light-dark(#cc2f3c, #ff7a80));
+  --_done: var(--upload-panel-done, light-dark(#0f7a51, #4ccb98));
+  --_refused: var(--upload-panel-refused, light-dark(#9a4a05, #f7b45c));
+  --_failed: var(--upload-panel-failed, light-dark(#bf2634, #ff878c));
   --_radius: var(--upload-panel-radius, 16px);
   --_width: var(--upload-panel-width, 380px);
   --_gap: var(--upload-panel-gap, 20px);

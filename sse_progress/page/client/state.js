@@ -150,6 +150,7 @@ function stored(state) {
     stage: "file_received",
     stageProgress: 100,
     progress: percent("file_received", 100),
+    message: "",
     passed: pass(state.passed, { stage: "file_received" }),
   });
 }

@@ -6,7 +6,7 @@
 
 export const TEXTS = Object.freeze({
   lang: "en",
-  label: "Uploads",
+  label: "Upload progress",
   minimize: "Minimize",
   restore: "Show",
   dismissAll: "Close the list",

@@ -1,0 +1,35 @@
+"""Where things are on the page, and what a person would do to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+
+def send(page: Page, *files: Path) -> None:
+    page.set_input_files("#files", files)
+
+
+def card(page: Page, name: str) -> Locator:
+    """The upload on the page itself, with its stages."""
+    return page.locator(".card", has=page.get_by_role("heading", name=name, exact=True))
+
+
+def entry(page: Page, name: str) -> Locator:
+    """The upload in the floating panel."""
+    return page.locator("upload-panel li", has=page.get_by_text(name, exact=True))
+
+
+def percent(where: Locator) -> int:
+    """What a card's badge says; -1 if that is no percent."""
+    text = where.locator(".badge").inner_text()
+    return int(text.removesuffix(" %")) if text.endswith("%") else -1
+
+
+def phase(where: Locator, name: str, *, timeout_s: float = 15) -> None:
+    expect(where).to_have_attribute("data-phase", name, timeout=timeout_s * 1000)
+
+
+def link(page: Page, name: str) -> None:
+    expect(page.locator("#link")).to_have_attribute("data-state", name)

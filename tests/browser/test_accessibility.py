@@ -1,0 +1,89 @@
+"""axe-core finds nothing on the page in any of its states, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.gates import Gates
+from tests.browser.looking import card, entry, link, phase, send
+from tests.browser.users import User
+from tests.helpers.service import Service
+
+AXE = Path(__file__).parents[1] / "js" / "node_modules" / "axe-core" / "axe.min.js"
+RUN = """
+async () => {
+  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((n) => n.html).join(" ")}`);
+}
+"""  # noqa: E501
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(
+        AXE.read_text()
+    )  # by evaluate, since the page's own policy forbids foreign scripts
+    found: list[str] = page.evaluate(RUN)
+    return found
+
+
+Scheme = Literal["light", "dark"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_violation_in_any_state(
+    contexts: Callable[..., BrowserContext],
+    paced: Service,
+    user: User,
+    gates: Gates,
+    scheme: Scheme,
+    width: int,
+) -> None:
+    """Working, waiting, refused, failed, done, and the panel with all of them."""
+    options: dict[str, Any] = {"viewport": {"width": width, "height": 900}}
+    context = contexts(color_scheme=scheme, reduced_motion="reduce", **options)
+    user.sign_in(context, paced)
+    page = context.new_page()
+    page.goto(paced.url + "/")
+    link(page, "live")
+    send(page, gates.file("good.txt"))
+    gates.open_all()
+    phase(card(page, "good.txt"), "done")
+    for gate in ("refuse", "break"):
+        gates.open(f"validating-{gate}")
+        send(page, gates.file(f"{gate}.txt"))
+        phase(card(page, f"{gate}.txt"), "refused" if gate == "refuse" else "failed")
+        (gates.directory / f"validating-{gate}").unlink()
+    (gates.directory / "validating").unlink()
+    names = [f"now-{n}.txt" for n in range(3)]
+    send(page, *[gates.file(name) for name in names])
+    expect(card(page, names[0])).to_contain_text("is half done")
+    expect(card(page, names[-1])).to_contain_text("is half done")
+    if width < 1120:
+        page.get_by_role("button", name="Show", exact=True).first.click()
+    expect(entry(page, "refuse.txt")).to_be_visible()
+    assert violations(page) == []
+    gates.open("validating")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_violation_on_the_api_page(
+    contexts: Callable[..., BrowserContext], paced: Service, scheme: Scheme
+) -> None:
+    """The API page shows every operation of the service's own document, accessibly."""
+    page = contexts(color_scheme=scheme).new_page()
+    page.goto(paced.url + "/api")
+    expect(page.locator("#document")).to_have_attribute("aria-busy", "false")
+    document = page.evaluate("fetch('openapi.json').then((answer) => answer.json())")
+    operations = sum(
+        len(item.keys() & {"get", "post", "delete", "head", "put"})
+        for item in document["paths"].values()
+    )
+    expect(page.locator(".operation")).to_have_count(operations)
+    expect(page.locator(".schema")).to_have_count(len(document["components"]["schemas"]))
+    assert violations(page) == []

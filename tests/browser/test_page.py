@@ -1,0 +1,237 @@
+"""The page against the real service: what a person sees while an upload lives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.gates import Gates
+from tests.browser.line import Line
+from tests.browser.looking import card, entry, link, percent, phase, send
+from tests.browser.paced import STAGES
+from tests.helpers import media
+from tests.helpers.service import Service
+from tests.helpers.waiting import wait_until
+
+LABELS = {
+    "validating": "Validating",
+    "analyzing": "Analyzing",
+    "moderating": "Moderating",
+    "processing": "Processing",
+}
+
+
+def test_every_stage_is_seen_as_it_passes(page: Page, gates: Gates) -> None:
+    """Card and panel show each stage while it is worked on, its sentence, and a rising percent."""
+    send(page, gates.file("report.txt"))
+    mine = card(page, "report.txt")
+    seen = []
+    for stage in STAGES:
+        expect(mine.locator("li[data-now]")).to_contain_text(LABELS[stage])
+        expect(mine).to_contain_text(f"{stage} has begun")
+        seen.append(percent(mine))
+        gates.open(f"{stage}-half")
+        expect(mine).to_contain_text(f"{stage} is half done")
+        expect(entry(page, "report.txt")).to_contain_text(LABELS[stage])
+        seen.append(percent(mine))
+        gates.open(stage)
+    phase(mine, "done")
+    phase(entry(page, "report.txt"), "done")
+    assert seen == sorted(set(seen)), seen
+    assert seen[0] >= 20
+    expect(mine.locator("li[data-passed]")).to_have_count(7)
+
+
+def test_eight_files_do_not_block_each_other(page: Page, gates: Gates) -> None:
+    """On HTTP/1.1 with its six connections, eight uploads are worked on side by side."""
+    names = [f"file-{n}.bin" for n in range(8)]
+    send(page, *[gates.file(name, 200_000) for name in names])
+    for name in names:
+        expect(card(page, name)).to_contain_text("validating has begun")
+    protocol = page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")
+    assert protocol == "http/1.1"
+    gates.open_all()
+    for name in names:
+        phase(card(page, name), "done")
+
+
+def test_a_reload_in_the_middle_loses_nothing(page: Page, gates: Gates) -> None:
+    """After a reload the upload is there with its name and stage, and goes on to its end."""
+    send(page, gates.file("report.txt"))
+    gates.open("validating-half", "validating")
+    expect(card(page, "report.txt")).to_contain_text("analyzing has begun")
+    page.reload()
+    mine = card(page, "report.txt")
+    expect(mine.locator("li[data-now]")).to_contain_text("Analyzing")
+    expect(entry(page, "report.txt")).to_contain_text("Analyzing")
+    gates.open_all()
+    phase(mine, "done")
+    page.reload()
+    expect(card(page, "report.txt").first).to_contain_text("Everything that was found")
+
+
+def test_a_second_tab_tells_the_same(
+    page: Page, context: BrowserContext, paced: Service, gates: Gates
+) -> None:
+    """Another tab shows an upload that it did not send, and may cancel it for both."""
+    send(page, gates.file("report.txt"), gates.file("other.txt"))
+    gates.open("validating-half")
+    second = context.new_page()
+    second.goto(paced.url + "/")
+    for name in ("report.txt", "other.txt"):
+        for tab in (page, second):
+            expect(card(tab, name)).to_contain_text("validating is half done")
+        assert percent(card(page, name)) == percent(card(second, name))
+    card(second, "report.txt").get_by_role("button", name="Cancel").click()
+    for tab in (page, second):
+        phase(card(tab, "report.txt"), "cancelled")
+        phase(card(tab, "other.txt"), "working")
+    gates.open_all()
+    for tab in (page, second):
+        phase(card(tab, "other.txt"), "done")
+
+
+def test_the_service_restarts_in_the_middle(
+    contexts: Callable[..., BrowserContext], service: Callable[..., Service], gates: Gates
+) -> None:
+    """The page says that it reconnects, does so by itself, and the upload goes on to its end."""
+    running = service({"SSE_PROGRESS_PIPELINE": "tests.browser.paced:pipeline"})
+    page = contexts(faulty=True).new_page()
+    page.goto(running.url + "/")
+    send(page, gates.file("report.txt"))
+    expect(card(page, "report.txt")).to_contain_text("validating has begun")
+    running.stop()
+    link(page, "reconnecting")
+    expect(page.locator("upload-panel .link")).to_be_visible()
+    expect(page.locator("upload-panel .link")).to_contain_text("Reconnecting")
+    phase(card(page, "report.txt"), "working")
+    running.start()
+    gates.open_all()
+    phase(card(page, "report.txt"), "done", timeout_s=40)
+    link(page, "live")
+
+
+def test_offline_and_back(faulty_page: Page, gates: Gates, line: Line) -> None:
+    """What happened while the browser was offline is there as soon as it is back."""
+    page = faulty_page
+    send(page, gates.file("report.txt"))
+    expect(card(page, "report.txt")).to_contain_text("validating has begun")
+    page.context.set_offline(True)
+    line.cut()
+    link(page, "reconnecting")
+    gates.open_all()
+    line.mend()
+    page.context.set_offline(False)
+    phase(card(page, "report.txt"), "done")
+    link(page, "live")
+
+
+def test_a_body_that_broke_is_told_and_sent_again(
+    faulty_page: Page, gates: Gates, line: Line
+) -> None:
+    """The network goes while a file is being sent: a failure in words, mended by retry."""
+    page = faulty_page
+    line.rate = 400_000
+    send(page, gates.file("long.bin", 4_000_000))
+    expect(card(page, "long.bin")).to_contain_text("kB of 4 MB")
+    line.cut()
+    expect(card(page, "long.bin")).to_contain_text("Asking what has arrived")
+    line.rate = None
+    line.mend()
+    phase(card(page, "long.bin"), "failed")
+    expect(entry(page, "long.bin")).to_contain_text("connection was lost")
+    gates.open_all()
+    entry(page, "long.bin").get_by_role("button", name="Retry long.bin").click()
+    expect(page.locator(".card")).to_have_count(2)
+    phase(page.locator(".card").first, "done")
+    phase(page.locator(".card").last, "failed")
+    expect(entry(page, "long.bin")).to_have_count(1)
+
+
+def test_a_slow_line_shows_bytes_speed_and_time(
+    faulty_page: Page, gates: Gates, line: Line
+) -> None:
+    """The entry is there at once; bytes, speed and remaining time come before any answer."""
+    page = faulty_page
+    line.rate = 500_000
+    send(page, gates.file("slow.bin", 3_000_000))
+    numbers = entry(page, "slow.bin").locator(".numbers")
+    expect(numbers).to_have_text(
+        re.compile(r"[\d.]+ [kM]B of 3 MB · [\d.]+ [kM]B/s · \d+ sec left")
+    )
+    first = percent(card(page, "slow.bin"))
+    wait_until(lambda: percent(card(page, "slow.bin")) > first, "the bar moves")
+    phase(card(page, "slow.bin"), "sending")
+    line.rate = None
+    gates.open_all()
+    phase(card(page, "slow.bin"), "done")
+
+
+def test_a_refused_file_is_told_apart_from_a_failure(page: Page, gates: Gates) -> None:
+    """A refusal has its own colour, its reason in words, and no retry; a failure may be retried."""
+    gates.open("validating-refuse", "validating-half", "validating")
+    send(page, gates.file("bad.txt"))
+    phase(card(page, "bad.txt"), "refused")
+    for where in (card(page, "bad.txt"), entry(page, "bad.txt")):
+        expect(where).to_contain_text("This kind of file is not accepted.")
+        expect(where.get_by_role("button", name="Retry")).to_have_count(0)
+
+
+def test_a_failure_is_retried_under_a_new_id(page: Page, gates: Gates) -> None:
+    """Retry sends the same file again, and takes the old one's place in the panel."""
+    gates.open("validating-break", "validating-half", "validating")
+    send(page, gates.file("unlucky.txt"))
+    phase(card(page, "unlucky.txt"), "failed")
+    (gates.directory / "validating-break").unlink()
+    gates.open_all()
+    entry(page, "unlucky.txt").get_by_role("button", name="Retry").click()
+    phase(page.locator(".card").first, "done")
+    expect(page.locator(".card")).to_have_count(2)
+    expect(page.locator("upload-panel li")).to_have_count(1)
+
+
+def test_cancel_while_sending_and_while_working(
+    faulty_page: Page, gates: Gates, line: Line
+) -> None:
+    """Cancelling stops a body, a stage and a file in the queue; the service says so itself."""
+    page = faulty_page
+    line.rate = 300_000
+    names = ["a.bin", "b.bin", "c.bin", "queued.bin"]
+    send(page, *[gates.file(name, 2_000_000) for name in names])
+    expect(card(page, "a.bin")).to_contain_text("kB of 2 MB")
+    phase(card(page, "queued.bin"), "waiting")
+    for name in ("queued.bin", "b.bin", "c.bin"):
+        entry(page, name).get_by_role("button", name=f"Cancel {name}").click()
+        phase(card(page, name), "cancelled")
+    line.rate = None
+    expect(card(page, "a.bin")).to_contain_text("validating has begun")
+    card(page, "a.bin").get_by_role("button", name="Cancel").click()
+    phase(card(page, "a.bin"), "cancelled")
+    states = page.evaluate("fetch('uploads?limit=3').then((answer) => answer.json())")["uploads"]
+    assert [state["status"] for state in states] == ["cancelled"] * 3
+
+
+def test_what_came_out_is_shown(
+    contexts: Callable[..., BrowserContext], service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """With the built-in stages: a thumbnail, measured facts, a verdict, links that work."""
+    picture = tmp_path / "harbour.jpg"
+    picture.write_bytes(media.jpeg(800, 600))
+    running = service()
+    page = contexts().new_page()
+    page.goto(running.url + "/")
+    send(page, picture)
+    mine = card(page, "harbour.jpg")
+    phase(mine, "done", timeout_s=40)
+    expect(mine.locator(".facts")).to_contain_text("800 × 600")
+    expect(mine.locator(".facts")).to_contain_text("image/jpeg")
+    expect(mine.locator(".verdict")).to_contain_text("Approved")
+    thumbnail = mine.locator(".thumbnail img")
+    expect(thumbnail).to_be_visible()
+    assert thumbnail.evaluate("(image) => image.naturalWidth") > 0
+    with page.expect_download() as download:
+        mine.get_by_role("link", name=re.compile("^Original")).click()
+    assert download.value.path().read_bytes() == picture.read_bytes()
