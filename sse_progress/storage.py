@@ -199,21 +199,36 @@ class Storage:
         if path.parent != self._incoming:
             raise ValueError("not a directory of an incoming body")
         with _named_problems():
-            try:
-                descriptor = os.open(path / _ORIGINAL, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:
-                self._trash(path)
+            while True:
+                try:
+                    descriptor = _private(path / _ORIGINAL, os.O_RDONLY)
+                except FileNotFoundError:
+                    if self._remove_empty(path):
+                        return True
+                    continue  # a receiver has begun here in this moment
+                try:
+                    # Held while renaming, so a receiver that has only begun notices: `incoming`.
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._trash(path)
+                except BlockingIOError:
+                    return False
+                finally:
+                    os.close(descriptor)
                 return True
-            try:
-                # Held while renaming, so a receiver that has only begun notices (see `incoming`).
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+
+    def _remove_empty(self, path: Path) -> bool:
+        """Remove a directory in which there is no original; False if now there is one."""
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError as exc:
+            if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if (path / _ORIGINAL).exists():
                 return False
-            else:
-                self._trash(path)
-                return True
-            finally:
-                os.close(descriptor)
+            self._trash(path)  # half deleted: a receiver makes the original before all else
+        return True
 
     # ---- stored
 
@@ -432,7 +447,7 @@ class Storage:
         for directory, done in self._places(upload_id):
             path = directory / _MANIFEST
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                descriptor = _private(path, os.O_RDONLY)
             except FileNotFoundError:
                 continue
             try:
@@ -626,7 +641,7 @@ def _still_there(descriptor: int, path: Path) -> bool:
 def _locked(path: Path) -> bool:
     """Whether a living process holds the flock of `path`; asked with a shared lock, let go."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _private(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
