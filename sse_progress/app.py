@@ -17,9 +17,11 @@ from sse_progress.routes.house import (
     get_client_file,
     get_health,
     get_index,
+    get_openapi,
     get_page_file,
     get_ready,
 )
+from sse_progress.routes.metrics import get_metrics
 from sse_progress.routes.progress import get_progress
 from sse_progress.routes.upload import post_upload
 from sse_progress.routes.uploads import delete_upload, get_file, get_upload, get_uploads
@@ -38,6 +40,8 @@ ROUTES = [
     Route("/uploads", get_uploads, methods=["GET"]),
     Route("/healthz", get_health),
     Route("/readyz", get_ready),
+    Route("/metrics", get_metrics),
+    Route("/openapi.json", get_openapi),
     Route("/api", get_api_page),
     Route("/client/{name:path}", get_client_file),
     Route("/page/{name:path}", get_page_file),

@@ -19,6 +19,7 @@ from sse_progress.emitter import Absent, Emitter
 from sse_progress.events import Draft, decode_json
 from sse_progress.index import Index
 from sse_progress.journal import Journal
+from sse_progress.metrics import Metrics
 from sse_progress.queue import Queue
 from sse_progress.redis import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
@@ -37,6 +38,7 @@ class Core:
     index: Index
     queue: Queue
     emitter: Emitter
+    metrics: Metrics
 
     async def revive(self, found: Object) -> None:
         """Tell the end of a finished upload again, from its record."""
@@ -113,7 +115,10 @@ async def opened(settings: Settings) -> AsyncIterator[Core]:
         async def absent(upload_id: str) -> Absent:
             return await core.absent(upload_id)
 
-        emitter = Emitter(journal, connection=lambda: dedicated(url), absent=absent)
+        metrics = Metrics()
+        emitter = Emitter(
+            journal, connection=lambda: dedicated(url), absent=absent, metrics=metrics
+        )
         core = Core(
             settings=settings,
             redis=redis,
@@ -122,6 +127,7 @@ async def opened(settings: Settings) -> AsyncIterator[Core]:
             index=Index(redis, storage_id=storage.id),
             queue=Queue(redis, name=storage.id),
             emitter=emitter,
+            metrics=metrics,
         )
         await stack.enter_async_context(beside(journal.writer.run()))
         await stack.enter_async_context(beside(emitter.run()))

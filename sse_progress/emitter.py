@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.events import Position
 from sse_progress.journal import Foreign, Frame, Journal, Page, channel_of
+from sse_progress.metrics import Metrics
 
 __all__ = ["Absent", "Emitter", "Follower", "Topic"]
 
@@ -130,10 +131,11 @@ class Emitter:
         *,
         connection: Callable[[], AbstractConnection],
         absent: Callable[[str], Awaitable[Absent]],
+        metrics: Metrics,
         probe_s: float = PROBE_S,
     ) -> None:
         self._journal, self._connection, self._absent = journal, connection, absent
-        self._probe_s = probe_s
+        self._metrics, self._probe_s = metrics, probe_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
         self._probe_channel = b"sp:probe:%b" % secrets.token_hex(8).encode()
@@ -143,8 +145,6 @@ class Emitter:
         self._generation = 0
         self._tasks: asyncio.TaskGroup | None = None
         self.connected = False
-        self.rereads = 0
-        self.resets = 0
 
     # ---- following
 
@@ -258,7 +258,7 @@ class Emitter:
 
     async def _step(self, topic: Topic, follower: Follower) -> bool | None:
         """One read and what it brings; None asks for a pause before the next."""
-        self.rereads += 1
+        self._metrics.rereads.inc()
         cursor = follower.cursor
         held = topic.at(cursor)
         after = Position(cursor.epoch, cursor.seq - 1) if cursor and held else cursor
@@ -317,7 +317,7 @@ class Emitter:
         if cursor is not None and cursor.seq == 0 and not follower.presented:
             follower.cursor = Position(page.end.epoch, 0)
             return False
-        self.resets += 1
+        self._metrics.resets.inc()
         follower.presented = False
         follower.anew = True
         follower.cursor = Position(page.end.epoch, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["Problem", "Rejected", "problem_for", "status_of"]
+__all__ = ["Problem", "Rejected", "every_problem", "problem_for", "status_of"]
 
 DETAIL_LIMIT = 200
 
@@ -228,3 +228,8 @@ def status_of(code: str) -> int:
     """HTTP status that goes with an error code; codes of stages are 422."""
     known = _leaves(Problem).get(code)
     return known.status if known else Rejected.status
+
+
+def every_problem() -> list[type[Problem]]:
+    """All problems that have a code of their own, as declared above."""
+    return list(_leaves(Problem).values())

@@ -32,6 +32,7 @@ from sse_progress.errors import (
 from sse_progress.events import Draft
 from sse_progress.index import Index
 from sse_progress.journal import Journal
+from sse_progress.metrics import Metrics
 from sse_progress.receive import Received, ReceiveLimits, receive
 from sse_progress.recorder import Recorder, WriterLost
 from sse_progress.storage import Manifest, Storage
@@ -93,12 +94,13 @@ class Intake:
         queue: Enqueues,
         index: Index,
         emitter: Emitter,
+        metrics: Metrics,
         limits: ReceiveLimits,
         lease_s: float,
         redis_wait_s: float,
     ) -> None:
         self._journal, self._storage, self._queue, self._index = journal, storage, queue, index
-        self._emitter = emitter
+        self._emitter, self._metrics = emitter, metrics
         self._limits, self._lease_s, self._redis_wait_s = limits, lease_s, redis_wait_s
         self._receiving: set[_Receiving] = set()
         self._none = asyncio.Event()
@@ -124,6 +126,7 @@ class Intake:
         watch = Watch(owner=owner)
         watch.on_end = lambda frame: under_way.stop(_ended(frame.data))
         self._receiving.add(under_way)
+        self._metrics.bodies.inc()
         self._none.clear()
         try:
             if refuse is not None:
@@ -146,6 +149,7 @@ class Intake:
             raise
         finally:
             recorder.close()
+            self._metrics.bodies.dec()
             self._receiving.discard(under_way)
             if not self._receiving:
                 self._none.set()
@@ -216,6 +220,7 @@ class Intake:
         self, upload_id: str, received: Received, recorder: Recorder, total: int | None
     ) -> None:
         size = size_text(received.size)
+        self._metrics.received_bytes.inc(received.size)
         arrived = Draft(
             stage="receiving",
             stage_progress=100,
@@ -253,6 +258,7 @@ class Intake:
 
     async def _fail(self, upload_id: str, recorder: Recorder, problem: Problem) -> None:
         """End the journal; where Redis is away its event follows when it is back."""
+        self._metrics.uploads.labels(problem.code).inc()
         try:
             async with asyncio.timeout(BEGIN_WAIT_S):
                 await recorder.end(failure(problem, "receiving"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +26,8 @@ from sse_progress.events import Draft, decode_json, encode_json
 from sse_progress.index import Index
 from sse_progress.journal import Frame, Journal
 from sse_progress.media import merged
-from sse_progress.pool import Pool
+from sse_progress.metrics import Metrics
+from sse_progress.pool import ChildLost, Pool
 from sse_progress.queue import Job
 from sse_progress.record import media_of, with_sizes
 from sse_progress.recorder import Recorder, WriterLost
@@ -52,6 +54,7 @@ class Runner:
         storage: Storage,
         index: Index,
         emitter: Emitter,
+        metrics: Metrics,
         pool: Pool,
         history: History,
         pipeline: Pipeline,
@@ -62,15 +65,17 @@ class Runner:
     ) -> None:
         self.journal, self.storage, self.index = journal, storage, index
         self.pool, self.history, self._emitter = pool, history, emitter
+        self.metrics = metrics
         self._stages = [
             (name, [function for _, function in group])
             for name, group in groupby(pipeline, key=lambda row: row[0])
         ]
         self.options, self.prefix, self.timeout_s = options, prefix, stage_timeout_s
-        self._attempts = attempts
+        self.attempts = attempts
 
     async def run(self, job: Job) -> None:
         """Bring one upload to its end, or as far as this worker may. Raises only when cancelled."""
+        self.metrics.jobs.inc()
         try:
             await self._run(job.upload_id, crashes=job.crashes)
         except WriterLost:
@@ -78,6 +83,8 @@ class Runner:
         except Exception:
             # The reconciler enqueues it again.
             log.exception("a job could not be done", upload_id=job.upload_id)
+        finally:
+            self.metrics.jobs.dec()
 
     async def _run(self, upload_id: str, *, crashes: int) -> None:
         found = await blocking(self.storage.find, upload_id)
@@ -97,7 +104,7 @@ class Runner:
                 recorder.on_lost = scope.cancel
                 watch.on_end = lambda _: None if attempt.ending else scope.cancel()
                 async with beside(attempt.keep_marks()):
-                    await attempt.make(self._stages, crashes=crashes, most=self._attempts)
+                    await attempt.make(self._stages, crashes=crashes, most=self.attempts)
             if scope.cancelled_caught and watch.latest and _failed(watch.latest):
                 # Whoever ended it removed its bytes; a stage may have written since.
                 await blocking(self.storage.remove, upload_id)
@@ -105,11 +112,13 @@ class Runner:
             recorder.close()
 
     async def _missing(self, upload_id: str) -> None:
-        """A job without a file: its journal must not stay open."""
+        """A job without a file: refused by an attempt that did not come to say so, or lost."""
         page = await self.journal.head(upload_id)
         if page is None or page.terminal:
             return
-        problem = Internal("The stored file could not be found.")
+        problem: Problem = Internal("The stored file could not be found.")
+        if verdict := (await self.journal.results(upload_id)).get(VERDICT):
+            problem = problem_for(*decode_json(verdict))
         draft = failure(problem, page.stage or "file_received")
         await self.journal.sweep(upload_id, fence=page.fence, draft=draft)
         await self.index.closed(upload_id)
@@ -163,8 +172,7 @@ class _Attempt:
 
     async def _work(self, stages: Sequence[tuple[str, Sequence[StageFunction]]]) -> None:
         if verdict := self._results.get(VERDICT):
-            code, detail = decode_json(verdict)
-            raise problem_for(code, detail)
+            raise problem_for(*decode_json(verdict))
         if not self._found.done:
             manifest = self._found.manifest
             estimate = await self._runner.history.estimate(
@@ -182,16 +190,13 @@ class _Attempt:
         self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
     ) -> None:
         self._stage = name
+        began = time.monotonic()
         self._recorder.first(Draft(stage=name, stage_progress=0, message=BEGIN[name]))
         estimate.begin(name)
         result: dict[str, Any] = {}
         for at, function in enumerate(functions):
-            got = await self._runner.pool.run(
-                function,
-                self._upload(scratch),
-                self._report(name, at, len(functions), estimate),
-                timeout_s=self._runner.timeout_s,
-            )
+            report = self._report(name, at, len(functions), estimate)
+            got = await self._call(function, scratch, report)
             result = merged(result, got)
         if files := result.get("files"):
             result["files"] = await blocking(with_sizes, files, scratch)
@@ -201,8 +206,22 @@ class _Attempt:
             await blocking(
                 self._storage.replace_original, self.upload_id, scratch / replaced["name"]
             )
+        self._runner.metrics.stage_seconds.labels(name).observe(time.monotonic() - began)
         await self._checkpoint(name, result)
         await estimate.finish()
+
+    async def _call(
+        self, function: StageFunction, scratch: Path, report: Callable[[float, str | None], None]
+    ) -> dict[str, Any]:
+        """Run one function; a child that something outside ended is worth another try."""
+        for left in reversed(range(self._runner.attempts)):
+            try:
+                return await self._runner.pool.run(
+                    function, self._upload(scratch), report, timeout_s=self._runner.timeout_s
+                )
+            except ChildLost:
+                log.warning("a stage's child was lost", upload_id=self.upload_id, left=left)
+        raise Internal("The work was given up after several crashes.")
 
     async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
         self._results[name] = encode_json(result)
@@ -275,6 +294,7 @@ class _Attempt:
             if lost.term in ("cancelled", "error"):
                 await blocking(self._storage.remove, self.upload_id)
             raise
+        self._runner.metrics.uploads.labels("complete").inc()
         await self._closed()
 
     async def _refuse(self, problem: Problem) -> None:
@@ -284,6 +304,7 @@ class _Attempt:
         await blocking(self._storage.remove, self.upload_id)
         self.ending = True
         await self._recorder.end(failure(problem, self._stage))
+        self._runner.metrics.uploads.labels(problem.code).inc()
         await self._closed()
 
     async def _closed(self) -> None:

@@ -14,7 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from sse_progress.blocking import blocking
-from sse_progress.errors import Internal, Problem, ServerLost
+from sse_progress.errors import Problem, ServerLost
 from sse_progress.index import Index
 from sse_progress.journal import Journal, Page
 from sse_progress.queue import Queue
@@ -99,21 +99,17 @@ class Reconciler:
         elif page is None or not page.stage:
             if self._now() * 1000 - began_ms > self._lease_s * 1000:
                 await self._index.closed(upload_id)
-        else:
+        elif page.stage == "receiving":
             await self._end_lost(upload_id, page)
+        else:
+            await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
 
     async def _end_lost(self, upload_id: str, page: Page) -> None:
         """Its bytes are nowhere and nobody is receiving them."""
-        lost: Problem = (
-            ServerLost()
-            if page.stage == "receiving"
-            else Internal("The stored file could not be found.")
-        )
-        answer = await self._journal.sweep(
-            upload_id, fence=page.fence, draft=failure(lost, page.stage)
-        )
+        draft = failure(ServerLost(), page.stage)
+        answer = await self._journal.sweep(upload_id, fence=page.fence, draft=draft)
         if answer.status in ("ok", "ended"):
-            log.warning("an upload was lost", upload_id=upload_id, code=lost.code)
+            log.warning("an upload was lost with its receiver", upload_id=upload_id)
             await self._index.closed(upload_id)
 
     async def _expire(self) -> None:

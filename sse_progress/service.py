@@ -156,6 +156,7 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
             queue=core.queue,
             index=core.index,
             emitter=core.emitter,
+            metrics=core.metrics,
             limits=ReceiveLimits.of(settings),
             lease_s=settings.lease_s,
             redis_wait_s=settings.redis_wait_s,

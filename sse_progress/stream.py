@@ -30,6 +30,7 @@ from sse_progress.events import (
     retry,
 )
 from sse_progress.journal import Frame, Page
+from sse_progress.metrics import Metrics
 from sse_progress.wheel import Wheel
 
 __all__ = ["Pace", "Stream", "UploadStream", "gone_frame", "retry_ms"]
@@ -116,9 +117,11 @@ class Stream(EventSourceResponse):
         pace: Pace,
         wheel: Wheel,
         spawn: Callable[[Awaitable[None]], None],
+        metrics: Metrics,
     ) -> None:
         super().__init__(_NOTHING, ping=0, sep="\n", headers={"Vary": "Accept"})
         self._first, self._pace, self._wheel, self._spawn = first, pace, wheel, spawn
+        self._metrics, self._why = metrics, "client_left"
         self._now = asyncio.get_running_loop().time
         self._send: Send | None = None
         self._free: asyncio.Event | None = None
@@ -130,6 +133,7 @@ class Stream(EventSourceResponse):
         self._ends_at = self._now() + max(lifetime, 0)
         self._abort: Callable[[], None] = lambda: None
         self.ended = False
+        self._closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -137,6 +141,7 @@ class Stream(EventSourceResponse):
             return
         self._send = send
         self._abort = scope.get("extensions", {}).get("sse_progress.abort", self._abort)
+        self._metrics.streams.inc()
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
@@ -146,6 +151,8 @@ class Stream(EventSourceResponse):
                 pass
         finally:
             self.ended = True
+            self._metrics.streams.dec()
+            self._metrics.stream_ends.labels(self._why).inc()
             self._wheel.drop(self)
             self.left()
 
@@ -164,7 +171,8 @@ class Stream(EventSourceResponse):
         if self._busy_since is not None:
             return self._emit_later(body, final)
         assert self._send is not None
-        self.ended = final
+        if final:
+            self.ended, self._why = True, self._why if self._closing else "upload_ended"
         sending = self._send({"type": "http.response.body", "body": body, "more_body": not final})
         assert isinstance(sending, Coroutine)
         try:
@@ -200,6 +208,7 @@ class Stream(EventSourceResponse):
     def finish(self) -> None:
         """End with a whole frame and a whole chunk; the client's reconnect resumes."""
         if not self.ended and self._send is not None:
+            self._closing, self._why = True, "server_closed"
             self._later(self.emit(retry(retry_ms()), final=True))
 
     def _later(self, rest: Awaitable[None] | None) -> None:
@@ -212,7 +221,7 @@ class Stream(EventSourceResponse):
         if self.ended and self._busy_since is None:
             return None
         if self._busy_since is not None and now - self._busy_since >= self._pace.slow_s:
-            self.ended = True
+            self.ended, self._why = True, "too_slow"
             self._abort()
             return None
         if now >= self._ends_at:

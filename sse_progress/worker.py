@@ -84,6 +84,7 @@ async def _work(settings: Settings) -> None:
             storage=core.storage,
             index=core.index,
             emitter=core.emitter,
+            metrics=core.metrics,
             pool=pool,
             history=History(
                 core.redis,

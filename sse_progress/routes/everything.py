@@ -31,4 +31,5 @@ async def get_all_progress(request: Request) -> Response:
         pace=pace_of(request, service, principal),
         wheel=service.wheel,
         spawn=service.core.emitter.spawn,
+        metrics=service.core.metrics,
     )

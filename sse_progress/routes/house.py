@@ -9,11 +9,20 @@ from importlib.resources.abc import Traversable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sse_progress import __version__
 from sse_progress.errors import NotFound
 from sse_progress.events import encode_json
+from sse_progress.openapi import document
 from sse_progress.routes.asking import service_of
 
-__all__ = ["get_client_file", "get_health", "get_index", "get_page_file", "get_ready"]
+__all__ = [
+    "get_client_file",
+    "get_health",
+    "get_index",
+    "get_openapi",
+    "get_page_file",
+    "get_ready",
+]
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -36,6 +45,14 @@ async def get_ready(request: Request) -> Response:
     ready = all(word == "ok" for word in checks.values())
     body = {"status": "ready" if ready else "unavailable", "checks": checks}
     return _json(body, 200 if ready else 503)
+
+
+async def get_openapi(request: Request) -> Response:
+    settings = service_of(request).settings
+    description = document(
+        version=__version__, prefix=settings.prefix, tokens=not settings.open_mode
+    )
+    return _json(description)
 
 
 async def get_index(request: Request) -> Response:  # noqa: ARG001

@@ -77,6 +77,7 @@ async def _stream(
             pace=pace_of(request, service, principal),
             wheel=service.wheel,
             spawn=emitter.spawn,
+            metrics=service.core.metrics,
         )
     except BaseException:
         emitter.release(topic)

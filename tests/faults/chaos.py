@@ -211,6 +211,8 @@ class Chaos:
         assert percents == sorted(percents), f"{where}: {percents}"
         self.report.events += len(frames)
         error = frames[-1].json.get("error")
+        if error and error["code"] == "internal":
+            assert self.plan.rewind, f"{where}: {error}"
         self.report.ends[error["code"] if error else str(frames[-1].stage)] += 1
 
     async def _check_upload(self, client: httpx.AsyncClient, sent: Sent, end: Frame) -> None:
