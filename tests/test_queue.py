@@ -304,6 +304,7 @@ async def test_every_key_lapses(redis_url: str) -> None:
         queue = Queue(redis, name="storage", lease_s=0.3)
         for n in range(3):
             await queue.enqueue(f"u{n}")
+        assert await redis.ttl("sp:q:{storage}:waiting") > 3600
         async with at_work(queue, desk := Desk(), concurrency=1):
             await eventually(lambda: desk.started, "job starts")
             keys = await redis.keys("*")
@@ -477,11 +478,11 @@ async def test_crashes_add_up_and_handovers_do_not(
 
 async def test_a_live_workers_lease_holds(own_redis: RedisServer, workers: Workers) -> None:
     """A job that runs for many leases is not taken by an idle worker beside."""
-    await workers.ready(workers.start(lease_s=0.3), workers.start(lease_s=0.3))
+    await workers.ready(workers.start(lease_s=0.6), workers.start(lease_s=0.6))
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
-        await sleep(1)
+        await sleep(1.8)
         workers.let_end("a")
         await no_jobs(queue)
     assert len(workers.lines("start", "a")) == 1
@@ -550,7 +551,7 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
     await queue.enqueue("new")
     await workers.until("start", "new")
     await queue.enqueue("a")
-    await sleep(0.8)  # more than a lease and a report: whoever could take `a` has
+    await sleep(1.2)  # more than a lease and a report: whoever could take `a` has
     workers.let_end("a")
     workers.let_end("new")
     await no_jobs(queue)
@@ -561,13 +562,13 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
 
 async def test_a_stopped_redis(own_redis: RedisServer, workers: Workers) -> None:
     """Redis silent for several leases: the handler goes on, once; workers take new jobs after."""
-    started = [workers.start(lease_s=0.5), workers.start(lease_s=0.5)]
+    started = [workers.start(lease_s=0.8), workers.start(lease_s=0.8)]
     await workers.ready(*started)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.stop()
-        await sleep(1.2)
+        await sleep(1.8)
         own_redis.cont()
         await after_an_outage(queue, workers)
     assert [process.poll() for process in started] == [None, None]
@@ -575,7 +576,7 @@ async def test_a_stopped_redis(own_redis: RedisServer, workers: Workers) -> None
 
 async def test_a_killed_redis(own_redis: RedisServer, workers: Workers) -> None:
     """Redis killed and back after several leases: the handler goes on, once; new jobs after."""
-    started = [workers.start(lease_s=0.5), workers.start(lease_s=0.5)]
+    started = [workers.start(lease_s=0.8), workers.start(lease_s=0.8)]
     await workers.ready(*started)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
@@ -583,7 +584,7 @@ async def test_a_killed_redis(own_redis: RedisServer, workers: Workers) -> None:
         own_redis.kill()
         with pytest.raises(RedisError):
             await queue.enqueue("nowhere")
-        await sleep(0.8)
+        await sleep(1.2)
         own_redis.start()
         await after_an_outage(queue, workers)
     assert [process.poll() for process in started] == [None, None]
@@ -591,7 +592,7 @@ async def test_a_killed_redis(own_redis: RedisServer, workers: Workers) -> None:
 
 async def test_an_empty_redis(own_redis: RedisServer, workers: Workers) -> None:
     """Redis forgets everything, scripts too: running jobs are made known to it again."""
-    process = workers.start(lease_s=0.5)
+    process = workers.start(lease_s=0.8)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
@@ -604,13 +605,14 @@ async def test_a_job_that_ends_while_redis_is_away(
     own_redis: RedisServer, workers: Workers
 ) -> None:
     """The end of a job is told when Redis is back; it is not done again."""
-    workers.start(lease_s=0.5)
+    workers.start(lease_s=0.8)
     async with queue_at(own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.kill()
         workers.let_end("a")
         await workers.until("end", "a")
+        await sleep(0.8)  # the worker tries to tell it, several times
         own_redis.start()
         await no_jobs(queue)
     assert len(workers.lines("start", "a")) == 1
@@ -662,6 +664,45 @@ async def test_a_lost_answer_loses_no_job(redis_url: str) -> None:
             desk.ends.set()
             await no_jobs(queue)
             group.cancel_scope.cancel()
+
+
+class Slow(Leases):
+    """Leases whose answers are held back while `gate` is closed."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis, name="storage", lease_s=FOR_EVER_S)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def report(self, *args: object, **more: object) -> Answer:
+        answer = await super().report(*args, **more)  # type: ignore[arg-type]
+        await self.gate.wait()
+        return answer
+
+
+async def test_jobs_that_come_in_the_moment_of_leaving_are_given_back(redis_url: str) -> None:
+    """Cancelled while an answer is on its way: the running job and the new one both wait again."""
+    async with connect(redis_url) as redis:
+        queue = Queue(redis, name="storage")
+        leases, desk = Slow(redis), Desk()
+        shift = Shift(leases, desk, concurrency=2, on_ready=lambda: None)
+
+        async def given(waiting: int, running: int) -> bool:
+            return await queue.depth() == (waiting, running)
+
+        async with create_task_group() as group:
+            group.start_soon(shift.work)
+            await queue.enqueue("a")
+            await eventually(lambda: desk.started, "job starts")
+            leases.gate.clear()
+            await queue.enqueue("b")
+            await eventually(lambda: given(0, 2), "the second is given")
+            group.cancel_scope.cancel()
+            with CancelScope(shield=True):
+                await sleep(0.05)  # the handler ends while the answer is held back
+                leases.gate.set()
+        assert await queue.depth() == (2, 0)
+        assert desk.ids == ["a"]
 
 
 async def test_a_late_report_changes_nothing(redis_url: str) -> None:
