@@ -48,6 +48,8 @@ def listen(host: str, port: int, *, loopback_only: bool = False) -> socket.socke
 
 
 def _resolve(host: str, port: int) -> tuple[int, tuple[str, int]]:
+    if host == "localhost":  # RFC 6761 §6.3: whatever a resolver, or none, would say
+        return socket.AF_INET, ("127.0.0.1", port)
     try:
         found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -57,8 +59,7 @@ def _resolve(host: str, port: int) -> tuple[int, tuple[str, int]]:
             f"{host!r} is not an address of this machine ({error.strerror}). "
             "Set --host (SSE_PROGRESS_HOST), such as 127.0.0.1."
         ) from None
-    # IPv4 first, as a resolver may put ::1 before 127.0.0.1 for "localhost"
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, address = found[0]
     return family, address  # type: ignore[return-value]
 
 

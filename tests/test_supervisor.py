@@ -160,6 +160,7 @@ def test_a_killed_web_process_is_replaced_on_the_same_socket(house: Make) -> Non
     one = house()
     first = raw_http.request("GET", one.url).json["pid"]
     os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not alive(first), "it is gone")
     second = raw_http.request("GET", one.url).json["pid"]
     assert second != first
     assert f"web 1 (process {first}) was ended by SIGKILL; starting it again in 0.1 s." in one.log
