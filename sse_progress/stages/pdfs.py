@@ -93,9 +93,10 @@ def check_pdf(path: Path, report: Report) -> tuple[list[str], list[str]]:
 
 
 def _tail(path: Path) -> bytes:
+    """The last bytes that say something: some writers and mails pad a file with zeros."""
     with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
-        return file.read()
+        file.seek(max(path.stat().st_size - _CHUNK_BYTES, 0))
+        return file.read().rstrip(b"\0\r\n\t ")[-_TAIL_BYTES:]
 
 
 # ---- facts
