@@ -25,9 +25,11 @@ async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 @contextlib.asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` for the length of the block; it is cancelled and waited for at its end."""
+    """Run `work` for the length of the block, which begins when `work` has; it is cancelled and
+    waited for at its end."""
     task = asyncio.ensure_future(work)
     try:
+        await asyncio.sleep(0)
         yield
     finally:
         task.cancel()

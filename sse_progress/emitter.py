@@ -133,9 +133,10 @@ class Emitter:
         absent: Callable[[str], Awaitable[Absent]],
         metrics: Metrics,
         probe_s: float = PROBE_S,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._journal, self._connection, self._absent = journal, connection, absent
-        self._metrics, self._probe_s = metrics, probe_s
+        self._metrics, self._probe_s, self._linger_s = metrics, probe_s, linger_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
         self._probe_channel = b"sp:probe:%b" % secrets.token_hex(8).encode()
@@ -478,7 +479,7 @@ class Emitter:
 
     def _maybe_idle(self, topic: Topic) -> None:
         if topic.idle:
-            asyncio.get_running_loop().call_later(LINGER_S, self._drop_idle, topic)
+            asyncio.get_running_loop().call_later(self._linger_s, self._drop_idle, topic)
 
     def _drop_idle(self, topic: Topic) -> None:
         # Unsubscribing before the acknowledgement would make the next one ambiguous.

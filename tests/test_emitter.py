@@ -1,0 +1,488 @@
+"""The emitter on a real Redis: every follower gets exactly the journal, whatever is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from sse_progress.blocking import beside
+from sse_progress.emitter import Absent, Emitter, Topic
+from sse_progress.events import Draft, Position
+from sse_progress.journal import Frame, Journal, keys_of
+from sse_progress.metrics import Metrics
+from sse_progress.recorder import Recorder
+from sse_progress.redis import connect, dedicated
+from sse_progress.watch import Watch, watching
+from tests.helpers.waiting import eventually
+
+
+class Reader:
+    """A follower that keeps what it was given; `slow` makes it take its time."""
+
+    def __init__(self, *, owner: str = "ann", cursor: Position | None = None) -> None:
+        self.owner, self.cursor = owner, cursor
+        self.presented = cursor is not None
+        self.anew = self.live = False
+        self.got: list[tuple[str, Frame]] = []
+        self.writes = 0
+        self.closed = self.is_gone = False
+        self.free = asyncio.Event()
+        self.free.set()
+
+    def push(self, frame: Frame) -> Awaitable[None] | None:
+        self.got.append(("event", frame))
+        if not self.free.is_set():
+            return self._wait()
+        return None
+
+    async def _wait(self) -> None:
+        await self.free.wait()
+
+    async def write(self, frames: Sequence[Frame]) -> None:
+        await self.free.wait()
+        self.writes += 1
+        self.got += [("event", frame) for frame in frames]
+
+    async def reset(self, frame: Frame) -> None:
+        await self.free.wait()
+        self.got.append(("reset", frame))
+
+    async def gone(self) -> None:
+        self.is_gone = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def positions(self) -> list[Position]:
+        return [frame.position for _, frame in self.got]
+
+
+class House:
+    """A journal, an emitter and one upload's recorder."""
+
+    def __init__(self, journal: Journal, emitter: Emitter) -> None:
+        self.journal, self.emitter = journal, emitter
+        self.recorder: Recorder | None = None
+        self.told = 0
+
+    async def begin(self, upload_id: str = "u") -> Recorder:
+        answer = await self.journal.begin(
+            upload_id, owner="ann", draft=self.draft("receiving", 0), lease_s=10
+        )
+        assert answer.status == "ok"
+        self.recorder = Recorder(self.journal, upload_id, owner="ann", answer=answer, written=1)
+        return self.recorder
+
+    def draft(self, stage: str, stage_progress: int) -> Draft:
+        self.told += 1
+        return Draft(stage=stage, stage_progress=stage_progress, message=f"said {self.told}")
+
+    async def say(self, count: int = 1) -> None:
+        """Events that are never merged."""
+        assert self.recorder is not None
+        for _ in range(count):
+            await self.recorder._settled(self.recorder._append(self.draft("receiving", 1)))
+
+    async def end(self) -> None:
+        assert self.recorder is not None
+        await self.recorder.end(self.draft("cancelled", 0))
+
+    def follow(self, reader: Any, upload_id: str = "u") -> Topic:
+        topic = self.emitter.open(upload_id)
+        self.emitter.follow(topic, reader)
+        return topic
+
+    async def drop_subscriptions(self) -> None:
+        await self.journal.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+@asynccontextmanager
+async def house_at(
+    url: str, *, absent: Absent = "gone", subscribe_at: str | None = None
+) -> AsyncIterator[House]:
+    async def what(_: str) -> Absent:
+        return absent
+
+    redis = connect(url)
+    journal = Journal(redis)
+    emitter = Emitter(
+        journal,
+        connection=lambda: dedicated(subscribe_at or url),
+        absent=what,
+        metrics=Metrics(),
+        probe_s=0.3,
+        linger_s=0.2,
+    )
+    async with beside(journal.writer.run()), beside(emitter.run()):
+        yield House(journal, emitter)
+    await redis.aclose()
+
+
+async def caught_up(house: House, reader: Reader) -> None:
+    async def there() -> bool:
+        page = await house.journal.head("u")
+        return page is not None and bool(reader.positions) and reader.positions[-1] == page.end
+
+    await eventually(there, "the reader has everything")
+
+
+def contiguous(reader: Reader) -> bool:
+    steps = zip(reader.got, reader.got[1:], strict=False)
+    return all(
+        kind == "reset"
+        or (frame.position.epoch, frame.position.seq)
+        == (before.position.epoch, before.position.seq + 1)
+        for (_, before), (kind, frame) in steps
+    )
+
+
+async def test_before_during_and_after(redis_url: str) -> None:
+    """Readers that come before, during and after an upload all see the whole journal."""
+    async with house_at(redis_url) as house:
+        early = Reader()
+        house.follow(early)
+        await house.begin()
+        await house.say(10)
+        middle = Reader()
+        house.follow(middle)
+        await house.say(10)
+        await house.end()
+        late = Reader()
+        house.follow(late)
+        for reader in (early, middle, late):
+            await caught_up(house, reader)
+            assert [p.seq for p in reader.positions] == list(range(1, 23))
+            assert reader.got[-1][1].terminal
+
+
+async def test_a_lost_subscription_loses_nothing(redis_url: str) -> None:
+    """What is published while nobody listens is read from the journal, also the terminal event."""
+    async with house_at(redis_url) as house:
+        reader = Reader()
+        house.follow(reader)
+        await house.begin()
+        await house.say(3)
+        await caught_up(house, reader)
+        await house.drop_subscriptions()
+        await house.say(2)
+        await house.end()
+        await caught_up(house, reader)
+        assert [p.seq for p in reader.positions] == list(range(1, 8))
+        assert contiguous(reader)
+
+
+class Wire:
+    """A unix socket in front of Redis that can fall silent without closing anything."""
+
+    def __init__(self, url: str, path: Path) -> None:
+        self._to, self._path = url.removeprefix("unix://"), path
+        self.url = f"unix://{path}"
+        self.open = asyncio.Event()
+        self.open.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Wire:
+        self._server = await asyncio.start_unix_server(self._connect, str(self._path))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.set()  # a new connection works
+        up, down = await asyncio.open_unix_connection(self._to)
+        for one, other in ((reader, down), (up, writer)):
+            self._tasks.add(asyncio.ensure_future(self._carry(one, other)))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while part := await reader.read(65536):
+            await self.open.wait()
+            writer.write(part)
+        writer.close()
+
+
+async def test_a_silent_subscription_is_found(redis_url: str, short_dir: Path) -> None:
+    """A connection that is open and carries nothing is probed, given up and made again."""
+    async with (
+        Wire(redis_url, short_dir / "wire") as wire,
+        house_at(redis_url, subscribe_at=wire.url) as house,
+    ):
+        reader = Reader()
+        topic = house.follow(reader)
+        await house.begin()
+        await caught_up(house, reader)
+        generation = topic.generation
+        wire.open.clear()
+        await house.say(1)
+        assert house.emitter.connected
+        await caught_up(house, reader)
+        assert topic.generation > generation
+        assert contiguous(reader)
+
+
+async def test_many_followers_share_a_read(redis_url: str) -> None:
+    """A hundred readers of one place cost a few reads, not a hundred."""
+    async with house_at(redis_url) as house:
+        await house.begin()
+        await house.say(20)
+        before = (await house.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        readers = [Reader() for _ in range(100)]
+        for reader in readers:
+            house.follow(reader)
+        for reader in readers:
+            await caught_up(house, reader)
+            assert len(reader.got) == 21
+        after = (await house.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        looks = 100  # of caught_up itself
+        assert after - before - looks < 20
+
+
+async def test_a_slow_follower_catches_up_in_one_piece(redis_url: str) -> None:
+    """While it takes its time nobody queues for it; then it gets all it lacks joined."""
+    async with house_at(redis_url) as house:
+        reader, quick = Reader(), Reader()
+        topic = house.follow(reader)
+        house.follow(quick)
+        await house.begin()
+        await caught_up(house, reader)
+        reader.free.clear()
+        await house.say(200)
+        await caught_up(house, quick)
+        assert len(reader.got) < 5
+        assert len(topic.tail) <= 64
+        writes = reader.writes
+        reader.free.set()
+        await caught_up(house, reader)
+        assert contiguous(reader)
+        assert reader.writes - writes <= 4
+
+
+async def test_a_rewound_log_is_a_reset(redis_url: str) -> None:
+    """A failover that takes a log back under the same epoch is noticed by what it holds."""
+    async with house_at(redis_url) as house:
+        reader = Reader()
+        house.follow(reader)
+        recorder = await house.begin()
+        dumps = [await house.journal.redis.dump(key) for key in keys_of("u")]
+        await house.say(1)
+        await caught_up(house, reader)
+        for key, dump in zip(keys_of("u"), dumps, strict=True):
+            await house.journal.redis.restore(key, 100_000, dump, replace=True)
+        # Another writer, with a count of its own, tells another story at the same places.
+        answer = await house.journal.take("u", owner="ann")
+        recorder.fence, recorder._numbers = answer.fence, iter(range(1, 100))
+        await house.drop_subscriptions()
+        await house.say(1)
+        await eventually(lambda: reader.got[-1][0] == "reset", "the reader was told")
+        page = await house.journal.head("u")
+        assert page is not None
+        assert page.last is not None
+        assert reader.got[-1][1].raw == page.last.raw
+
+
+async def test_lost_data_is_a_reset_with_the_new_epoch(redis_url: str) -> None:
+    """Redis back empty: the next event of the writer begins a new epoch, told as a reset."""
+    async with house_at(redis_url, absent="wait") as house:
+        reader = Reader()
+        house.follow(reader)
+        await house.begin()
+        await house.say(3)
+        await caught_up(house, reader)
+        await house.journal.redis.flushall()
+        await house.drop_subscriptions()
+        await house.say(2)
+        await caught_up(house, reader)
+        assert "reset" in [kind for kind, _ in reader.got]
+        assert contiguous(reader)
+        assert len({position.epoch for position in reader.positions}) == 2
+
+
+async def test_a_foreigner_is_shut_out(redis_url: str) -> None:
+    """A journal that is another's is closed to the follower before it saw anything."""
+    async with house_at(redis_url) as house:
+        await house.begin()
+        bob = Reader(owner="bob")
+        house.follow(bob)
+        await eventually(lambda: bob.closed, "bob was shut out")
+        assert not bob.got
+
+
+async def test_a_forgotten_position_is_gone(redis_url: str) -> None:
+    """A position in a journal that is not there is asked about, and then gone."""
+    async with house_at(redis_url) as house:
+        reader = Reader(cursor=Position("abcd", 3))
+        house.follow(reader)
+        await eventually(lambda: reader.is_gone, "the reader was told")
+        assert await house.journal.head("u") is None
+
+
+async def test_topics_do_not_stay(redis_url: str) -> None:
+    """After its last follower a topic lingers and is then unsubscribed; it can come back."""
+    async with house_at(redis_url) as house:
+        await house.begin()
+        for _ in range(2):
+            reader = Reader()
+            topic = house.follow(reader)
+            await caught_up(house, reader)
+            house.emitter.leave(topic, reader)
+            house.emitter.release(topic)
+            await eventually(lambda: not house.emitter.topics(), "the topic is gone", timeout_s=10)
+
+        async def unsubscribed() -> bool:
+            channels = await house.journal.redis.pubsub_channels("sp:{*")
+            return not channels
+
+        await eventually(unsubscribed, "the channel is unsubscribed")
+
+
+async def test_a_watch_waits_for_the_end(redis_url: str) -> None:
+    """The follower inside the process: the terminal frame, whenever it comes."""
+    async with house_at(redis_url) as house:
+        await house.begin()
+        watch = Watch(owner="ann")
+        with watching(house.emitter, "u", watch):
+            await house.say(2)
+            assert not watch.ended
+            await house.end()
+            frame = await asyncio.wait_for(watch.end(), 10)
+        assert frame is not None
+        assert frame.terminal
+
+
+# ---- random interleavings
+
+
+class EmitterMachine(RuleBasedStateMachine):
+    """Writers, readers, lost subscriptions, rewinds and lost data in any order."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.context = house_at(self.url, absent="wait")
+        self.house = self.run(self.context.__aenter__())
+        self.run(self.house.journal.redis.flushall())
+        self.readers: list[tuple[Topic, Reader]] = []
+        self.saved: list[bytes | None] | None = None
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
+
+    @initialize()
+    def start(self) -> None:
+        self.follow()
+        self.run(self.house.begin())
+
+    @rule(count=st.integers(1, 4))
+    def say(self, count: int) -> None:
+        self.run(self.house.say(count))
+
+    @rule(count=st.integers(5, 90))
+    def say_at_once(self, count: int) -> None:
+        """Many in one batch, also more than a tail holds."""
+
+        async def many() -> None:
+            recorder = self.house.recorder
+            futures = [recorder._append(self.house.draft("receiving", 1)) for _ in range(count)]
+            await asyncio.gather(*futures)
+
+        self.run(many())
+
+    @rule()
+    def follow(self) -> None:
+        reader = Reader()
+        self.readers.append((self.house.follow(reader), reader))
+
+    @rule(which=st.integers(0, 9))
+    def come_back(self, which: int) -> None:
+        """A reader hangs up and presents its position again."""
+        _, old = self.readers[which % len(self.readers)]
+        if old.positions:
+            reader = Reader(cursor=old.positions[-1])
+            self.readers.append((self.house.follow(reader), reader))
+
+    @rule(which=st.integers(0, 9), slow=st.booleans())
+    def dawdle(self, which: int, slow: bool) -> None:
+        free = self.readers[which % len(self.readers)][1].free
+        if slow:
+            free.clear()
+        else:
+            free.set()
+
+    @rule()
+    def drop(self) -> None:
+        self.run(self.house.drop_subscriptions())
+
+    @rule()
+    def save(self) -> None:
+        redis = self.house.journal.redis
+        self.saved = [self.run(redis.dump(key)) for key in keys_of("u")]
+
+    @rule()
+    def rewind(self) -> None:
+        """An older state comes back; as after a real failover, subscriptions are gone."""
+        if self.saved is None or None in self.saved:
+            return
+        redis = self.house.journal.redis
+        for key, dump in zip(keys_of("u"), self.saved, strict=True):
+            self.run(redis.restore(key, 1_000_000, dump, replace=True))
+        self.run(self.house.drop_subscriptions())
+
+    @rule()
+    def lose(self) -> None:
+        self.run(self.house.journal.redis.flushall())
+        self.run(self.house.drop_subscriptions())
+
+    @rule(seconds=st.sampled_from([0, 0.001, 0.02]))
+    def pause(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    def teardown(self) -> None:
+        try:
+            for _, reader in self.readers:
+                reader.free.set()
+            self.run(self.house.say(1))
+            self.run(self.house.end())
+            for _, reader in self.readers:
+                self.run(caught_up(self.house, reader))
+            page = self.run(self.house.journal.read("u", limit=10_000))
+            final = {frame.position: frame.raw for frame in page.frames}
+            for _, reader in self.readers:
+                assert not reader.closed
+                assert contiguous(reader), [(k, str(f.position)) for k, f in reader.got]
+                # From the last reset on, every frame is the journal's own, to the byte.
+                kinds = [kind for kind, _ in reader.got]
+                since = len(kinds) - 1 - kinds[::-1].index("reset") if "reset" in kinds else 0
+                for _, frame in reader.got[since:]:
+                    assert final[frame.position] == frame.raw
+                assert reader.got[-1][1].terminal
+        finally:
+            self.run(self.context.__aexit__(None, None, None))
+            self.loop.close()
+
+
+def test_every_reader_reads_the_journal(redis_url: str) -> None:
+    """In any interleaving each reader sees one unbroken run of the journal, or a reset into it."""
+    EmitterMachine.url = redis_url
+    random.seed(1)
+    run_state_machine_as_test(
+        EmitterMachine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
