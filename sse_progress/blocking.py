@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import anyio.to_thread
+import structlog
 
 __all__ = ["beside", "blocking", "first_of"]
+
+log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,12 +31,18 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run `work` for the length of the block, which begins when `work` has; it is cancelled and
     waited for at its end."""
     task = asyncio.ensure_future(work)
+    task.add_done_callback(_tell_failure)
     try:
         await asyncio.sleep(0)
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("background work failed", exc_info=error)
 
 
 async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = None) -> None:

@@ -195,7 +195,7 @@ class Emitter:
             return await self._journal.read(
                 topic.upload_id, owner=owner, after=after, claim=claim, limit=limit
             )
-        except (RedisError, OSError) as exc:
+        except Exception as exc:  # handed on to whoever asked; it is not to end the others
             return exc
         finally:
             del topic.reads[key]
@@ -252,6 +252,9 @@ class Emitter:
             try:
                 caught_up = await self._step(topic, follower)
             except (RedisError, OSError):
+                caught_up = None
+            except Exception:
+                log.exception("a follower could not be brought up to date")
                 caught_up = None
             if caught_up is None:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
@@ -390,6 +393,8 @@ class Emitter:
                     if self.connected:
                         log.warning("subscription lost", error=type(group.exceptions[0]).__name__)
                         pause_s = 0.05
+                except* Exception:
+                    log.exception("subscription failed")
                 self.connected = False
                 self._sent.clear()
                 for topic in self._topics.values():
