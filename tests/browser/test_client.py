@@ -85,6 +85,10 @@ def state(page: Page, upload_id: str) -> dict[str, Any]:
     return found
 
 
+def wait_for_stage(page: Page, upload_id: str, name: str) -> None:
+    wait_until(lambda: state(page, upload_id).get("stage") == name, name)
+
+
 def wait_for_phase(page: Page, upload_id: str, name: str, timeout_s: float = 20) -> None:
     wait_until(lambda: state(page, upload_id).get("phase") == name, name, timeout_s=timeout_s)
 
@@ -101,12 +105,12 @@ def test_a_lone_upload_is_followed_by_its_own_stream_and_misses_nothing(
         files={"file": ("a.txt", gated(gates).encode())},
         headers={"X-Upload-ID": "lone-upload", "Prefer": "respond-async", **user.headers},
     ).raise_for_status()
-    wait_until(lambda: state(blank, "lone-upload")["stage"] == "validating", "validating")
+    wait_for_stage(blank, "lone-upload", "validating")
     line.cut()
     wait_until(lambda: blank.evaluate("window.client.link") == "reconnecting", "reconnecting")
     gates.open("validating-half", "validating", "analyzing-half")
     line.mend()
-    wait_until(lambda: state(blank, "lone-upload")["stage"] == "analyzing", "analyzing")
+    wait_for_stage(blank, "lone-upload", "analyzing")
     gates.open_all()
     wait_for_phase(blank, "lone-upload", "done")
     assert blank.evaluate("window.events") == journal(paced, user, "lone-upload")
@@ -123,7 +127,7 @@ def test_many_uploads_share_one_stream(blank: Page, gates: Gates) -> None:
     blank.evaluate(START, {})
     upload(blank, gates, *[f"shared-{n}" for n in range(5)])
     for n in range(5):
-        wait_until(lambda n=n: state(blank, f"shared-{n}").get("stage") == "validating", "working")
+        wait_for_stage(blank, f"shared-{n}", "validating")
     gates.open_all()
     for n in range(5):
         wait_for_phase(blank, f"shared-{n}", "done")
@@ -178,7 +182,7 @@ def test_where_streams_are_blocked_it_polls(blank: Page, gates: Gates, how: str)
     ids = [f"{how[:4]}-1", f"{how[:4]}-2"]
     upload(blank, gates, *ids)
     wait_until(lambda: blank.evaluate("window.client.link") == "polling", "polling")
-    wait_until(lambda: state(blank, ids[0])["stage"] == "validating", "validating")
+    wait_for_stage(blank, ids[0], "validating")
     gates.open_all()
     for one in ids:
         wait_for_phase(blank, one, "done")
@@ -240,7 +244,7 @@ def test_a_signal_cancels_an_upload_on_the_service(
         }""",
         {"text": gated(gates)},
     )
-    wait_until(lambda: state(blank, "signalled").get("stage") == "validating", "validating")
+    wait_for_stage(blank, "signalled", "validating")
     blank.evaluate("window.stop.abort()")
     wait_until(lambda: blank.evaluate("window.error"), "rejected")
     assert blank.evaluate("window.error") == {"name": "UploadError", "code": "cancelled"}
@@ -301,7 +305,7 @@ def test_a_function_that_gives_tokens_is_asked_again_when_one_expires(
     page.expose_function("giveToken", give)
     page.evaluate(START.replace("...options", "token: () => window.giveToken()"), {})
     upload(page, gates, "renewed")
-    wait_until(lambda: state(page, "renewed").get("stage") == "validating", "validating")
+    wait_for_stage(page, "renewed", "validating")
     wait_until(lambda: "reconnecting" in page.evaluate("window.links"), "the stream ended")
     gates.open_all()
     wait_for_phase(page, "renewed", "done")
@@ -316,7 +320,7 @@ def test_another_users_upload_is_forbidden(
     page.goto(paced.url + "/api")
     page.evaluate(START, {"token": user.token()})
     upload(page, gates, "private")
-    wait_until(lambda: state(page, "private").get("stage") == "validating", "validating")
+    wait_for_stage(page, "private", "validating")
     gates.open_all()
     wait_for_phase(page, "private", "done")
     page.evaluate(START, {"token": User("somebody-else").token()})

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Page, expect
 
 from tests.browser.gates import Gates
 from tests.browser.looking import card, entry, phase, send
 from tests.helpers.waiting import wait_until
 
 
-def panel_box(page: Page) -> dict[str, float]:
+def panel_box(page: Page) -> FloatRect:
     box = page.locator("upload-panel").bounding_box()
     assert box is not None
-    return dict(box)
+    return box
 
 
 @pytest.mark.parametrize("position", ["bottom-right", "bottom-left", "top-right", "top-left"])

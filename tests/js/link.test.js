@@ -69,7 +69,7 @@ test("blocked streams lead to polling, and a stream that speaks again ends it", 
   const polling = run("want", "silent", "blocked");
   assert.equal(polling.link.state, "polling");
   assert.deepEqual(polling.last, ["poll", "backoff"]);
-  assert.equal(delayMs(polling.link, 0), 30_000);
+  assert.equal(delayMs(polling.link, 0), 15_000);
   assert.deepEqual(run("want", "silent", "blocked", "due").last, ["open"]);
   assert.deepEqual(run("want", "silent", "blocked", "due", "frame").last, ["unpoll"]);
   assert.equal(run("want", "silent", "blocked", "due", "lost").link.state, "polling");

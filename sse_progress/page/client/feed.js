@@ -8,6 +8,7 @@ import { openStream } from "./stream.js";
 
 /** After a held request that brought something new: the next one is held again. */
 const SHORT_PAUSE_MS = 300;
+const QUICK_MS = 2_000;
 const POLL_PAUSE_MS = 2_000;
 const HIDDEN_POLL_PAUSE_MS = 10_000;
 
@@ -121,17 +122,19 @@ export class Feed {
   }
 
   /**
-   * A stream failed; does JSON pass? After an outage the next stream will, too. If it does not, or
-   * never says a word, something in between holds streams back.
+   * A stream failed; does JSON pass? After an outage the next stream will, too. A stream that stays
+   * silent while JSON is quick, or fails twice, is held back by something in between. Slow JSON proves
+   * nothing: a service that is just starting lets both wait.
    */
   async #catchUp() {
     const attempt = this.#attempt;
+    const askedAt = Date.now();
     const result = await this.owner.read({ wait: false });
     if (result === "denied") this.#input("denied");
     if (result === "away") this.#failedAlone = 0;
     if (attempt !== this.#attempt || this.#spoke || !["ok", "changed"].includes(result)) return;
-    this.#failedAlone += 1;
-    this.#input(this.#silent || this.#failedAlone > 1 ? "blocked" : "reachable");
+    if (Date.now() - askedAt < QUICK_MS) this.#failedAlone += this.#silent ? 2 : 1;
+    this.#input(this.#failedAlone > 1 ? "blocked" : "reachable");
   }
 
   async #poll() {

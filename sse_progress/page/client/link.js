@@ -14,9 +14,6 @@ export const STALE_MS = 16_000;
 
 const FIRST_DELAY_MS = 3_000;
 const LAST_DELAY_MS = 30_000;
-/** While polling works, streams are tried again this rarely. */
-const POLLING_RETRY_MS = 60_000;
-
 export const IDLE = Object.freeze({ state: "idle", failures: 0 });
 
 /**
@@ -99,7 +96,7 @@ function failuresAfter(link, input, state) {
 export function delayMs(link, random) {
   const whole =
     link.state === "polling"
-      ? POLLING_RETRY_MS
+      ? LAST_DELAY_MS
       : Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, link.failures - 1));
   return Math.round(whole * (0.5 + random / 2));
 }
