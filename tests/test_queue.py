@@ -132,17 +132,19 @@ class Desk:
 async def at_work(
     queue: Queue, handler: Callable[[Job], Awaitable[None]], *, concurrency: int = 2
 ) -> AsyncIterator[CancelScope]:
-    """A worker for the time of the block, ready at its beginning, gone at its end."""
+    """A worker for the time of the block, ready at its beginning, gone at its end or when told."""
     ready = asyncio.Event()
+    scope = CancelScope()
 
     async def run() -> None:
-        await queue.run(handler, concurrency=concurrency, on_ready=ready.set)
+        with scope:
+            await queue.run(handler, concurrency=concurrency, on_ready=ready.set)
 
     async with create_task_group() as group:
         group.start_soon(run)
         await eventually(ready.is_set, "worker is ready")
-        yield group.cancel_scope
-        group.cancel_scope.cancel()
+        yield scope
+        scope.cancel()
 
 
 async def left_in(redis: Redis) -> dict[str, list[str]]:
