@@ -81,15 +81,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._deadline = None
-        if self.transport.is_closing():
-            return
-        if self._in_head and self._answering():
-            self._start_deadline()  # the answer before it comes first, and may take its time
-        elif self._in_head:
+        if self._in_head and not self.transport.is_closing():
             self._refuse(
                 ReceiveTimeout(f"The request head took longer than {self.head_limit_s:g} s.")
             )
-        elif not self._answering():
+        else:
             self.transport.close()
 
     def _answering(self) -> bool:
@@ -122,11 +118,12 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._not_body_bytes > self.head_limit_bytes:
             self._refuse(self._too_large())
-        elif self._in_head or self._idle_without_timer():
+        elif self._unguarded():
             self._start_deadline()
 
-    def _idle_without_timer(self) -> bool:
-        """Bytes came that begin nothing, such as empty lines: they stop uvicorn's own timer."""
+    def _unguarded(self) -> bool:
+        """Nothing is being answered and no timer runs: any byte, be it of an empty line, stops
+        uvicorn's own. While something is answered, a head behind it may take its time."""
         return (
             not self._answering()
             and self.timeout_keep_alive_task is None
