@@ -140,7 +140,8 @@ class Stream(EventSourceResponse):
             await super().__call__(scope, receive, send)
             return
         self._send = send
-        self._abort = scope.get("extensions", {}).get("sse_progress.abort", self._abort)
+        ours = scope.get("extensions", {}).get("sse_progress", {})
+        self._abort = ours.get("abort", self._abort)
         self._metrics.streams.inc()
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

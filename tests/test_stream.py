@@ -1,0 +1,270 @@
+"""Streams as ASGI responses: pushed frames, clients that do not read, time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sse_progress.metrics import Metrics
+from sse_progress.stream import Pace, Stream, gone_frame, retry_ms
+from sse_progress.wheel import Wheel
+
+PACE = Pace(heartbeat_s=15, lifetime_s=3600, slow_s=30, claim_s=200)
+
+
+class Server:
+    """The server's side of one ASGI exchange: records messages, suspends where told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.room: asyncio.Future[None] | None = None
+        self.gone = asyncio.Event()
+        self.aborted = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if self.room is not None:
+            await self.room
+        self.sent.append(message)
+        if not message.get("more_body", True):
+            self.gone.set()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+    def stop_reading(self) -> None:
+        self.room = asyncio.get_running_loop().create_future()
+
+    def read_on(self) -> None:
+        assert self.room is not None
+        room, self.room = self.room, None
+        room.set_result(None)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = asyncio.get_running_loop().time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def running(
+    pace: Pace = PACE,
+) -> tuple[Stream, Server, asyncio.Task[None], list[Awaitable[None]]]:
+    spawned: list[Awaitable[None]] = []
+    stream = Stream(
+        b"first\n\n",
+        pace=pace,
+        wheel=Wheel(clock=asyncio.get_running_loop().time),
+        spawn=spawned.append,
+        metrics=Metrics(),
+    )
+    server = Server()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "extensions": {"sse_progress": {"abort": lambda: setattr(server, "aborted", True)}},
+    }
+    task = asyncio.ensure_future(stream(scope, server.receive, server.send))
+    await asyncio.sleep(0)
+    return stream, server, task, spawned
+
+
+async def test_a_push_is_sent_without_a_task() -> None:
+    """While the socket takes it, `emit` has sent the frame when it returns."""
+    stream, server, task, _ = await running()
+    tasks = len(asyncio.all_tasks())
+    assert stream.emit(b"frame\n\n") is None
+    assert server.body == b"first\n\nframe\n\n"
+    assert len(asyncio.all_tasks()) == tasks
+    server.gone.set()
+    await task
+
+
+async def test_a_suspended_send_is_finished_later_and_in_order() -> None:
+    """A client that does not read yet: the send goes on by hand where it stopped."""
+    stream, server, task, _ = await running()
+    server.stop_reading()
+    one = stream.emit(b"1")
+    two = stream.emit(b"2")
+    assert one is not None
+    assert two is not None
+    finishing = asyncio.gather(one, two)
+    await asyncio.sleep(0)
+    assert server.body == b"first\n\n"
+    server.read_on()
+    await finishing
+    assert server.body == b"first\n\n12"
+    assert stream.emit(b"3") is None
+    assert server.body == b"first\n\n123"
+    server.gone.set()
+    await task
+
+
+async def test_a_cancelled_send_is_cancelled_inside() -> None:
+    """Whoever finishes a suspended send and is cancelled leaves nothing waiting."""
+    stream, server, task, _ = await running()
+    server.stop_reading()
+    rest = stream.emit(b"1")
+    assert rest is not None
+    finishing = asyncio.ensure_future(rest)
+    await asyncio.sleep(0)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    assert server.room is not None
+    assert server.room.cancelled()
+    server.room = None
+    server.gone.set()
+    await task
+
+
+async def test_the_end_is_a_whole_last_message() -> None:
+    """`final` closes the body with the frame itself; nothing is sent after it."""
+    stream, server, task, _ = await running()
+    stream.emit(b"end\n\n", final=True)
+    await task
+    assert server.sent[-1] == {"type": "http.response.body", "body": b"end\n\n", "more_body": False}
+    assert stream.emit(b"more") is None
+    stream.finish()
+    assert server.sent[-1]["body"] == b"end\n\n"
+
+
+async def test_finish_says_when_to_come_back() -> None:
+    """An end that is not the upload's carries a jittered `retry:`."""
+    stream, server, task, _ = await running()
+    stream.finish()
+    await task
+    last = server.sent[-1]
+    assert last["body"].startswith(b"retry: ")
+    assert last["more_body"] is False
+    assert len({retry_ms() for _ in range(50)}) > 10
+    assert all(1500 <= retry_ms() <= 2500 for _ in range(50))
+
+
+@pytest.mark.parametrize(
+    ("named", "beat"), [(False, b":\n\n"), (True, b"event: heartbeat\ndata: {}\n\n")]
+)
+async def test_heartbeats_come_when_idle_only(named: bool, beat: bytes) -> None:
+    """After a quiet interval one heartbeat; a frame in between puts it off."""
+    stream, server, task, _ = await running(Pace(15, 3600, 30, 200, named=named))
+    written = stream._written_at
+    assert stream.tick(written + 5) == pytest.approx(written + 15)
+    assert not server.body.endswith(beat)
+    stream.tick(written + 15)
+    assert server.body.endswith(beat)
+    server.gone.set()
+    await task
+
+
+async def test_a_lifetime_is_jittered_and_ends() -> None:
+    """Streams end in the last fifth of their life, spread, and with their token."""
+    ends = []
+    for _ in range(30):
+        stream, server, task, _ = await running(Pace(15, 100, 30, 200))
+        ends.append(stream._ends_at - stream._written_at)
+        server.gone.set()
+        await task
+    assert all(80 <= end <= 100.1 for end in ends)
+    assert max(ends) - min(ends) > 1
+    import time
+
+    stream, server, task, _ = await running(Pace(15, 100, 30, 200, expires_at=time.time() + 5))
+    assert stream._ends_at - stream._written_at == pytest.approx(5, abs=0.5)
+    stream.tick(stream._ends_at)
+    await task
+    assert server.sent[-1]["more_body"] is False
+
+
+async def test_a_client_that_never_reads_is_let_go() -> None:
+    """Behind for longer than `slow_s`: the connection is aborted, since a close would wait."""
+    stream, server, task, _ = await running()
+    server.stop_reading()
+    rest = stream.emit(b"1")
+    assert rest is not None
+    finishing = asyncio.ensure_future(rest)
+    await asyncio.sleep(0)
+    since = stream._busy_since
+    assert since is not None
+    stream.tick(since + 29)
+    assert not server.aborted
+    stream.tick(since + 30)
+    assert server.aborted
+    server.read_on()
+    await finishing
+    server.gone.set()
+    await task
+
+
+async def test_head_sends_headers_and_ends() -> None:
+    """HEAD has the stream's headers, no body, and is over."""
+    stream = Stream(
+        b"first",
+        pace=PACE,
+        wheel=Wheel(clock=asyncio.get_running_loop().time),
+        spawn=lambda _: None,
+        metrics=Metrics(),
+    )
+    server = Server()
+    await stream({"type": "http", "method": "HEAD"}, server.receive, server.send)
+    assert server.body == b""
+    assert dict(server.sent[0]["headers"])[b"content-type"].startswith(b"text/event-stream")
+    assert server.sent[-1]["more_body"] is False
+
+
+async def test_gone_is_one_frame() -> None:
+    """What nobody remembers is told in one frame with its own id."""
+    raw = gone_frame("u", "2026-01-15T10:30:00.000Z")
+    assert raw.startswith(b"id: gone-0\ndata: {")
+    assert raw.endswith(b"}\n\n")
+    assert raw.count(b"\n") == 3
+
+
+# ---- the wheel
+
+
+class Item:
+    def __init__(self, again: Callable[[float], float | None]) -> None:
+        self.again, self.ticks = again, 0
+
+    def tick(self, now: float) -> float | None:
+        self.ticks += 1
+        return self.again(now)
+
+
+async def test_the_wheel_asks_at_the_right_time_and_survives_failures() -> None:
+    """An item is asked in its slot, again if it says so; one that fails harms nobody else."""
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(slot_s=0.01, clock=loop.time)
+    turning = asyncio.ensure_future(wheel.run())
+    asked: list[float] = []
+
+    def broken(_: float) -> float | None:
+        raise ValueError("broken")
+
+    def repeat(now: float) -> float | None:
+        asked.append(now)
+        return now + 0.02 if len(asked) < 3 else None
+
+    began = loop.time()
+    wheel.put(Item(broken), began + 0.02)
+    wheel.put(Item(repeat), began + 0.02)
+    dropped = Item(lambda _: None)
+    wheel.put(dropped, began + 0.02)
+    wheel.drop(dropped)
+    async with asyncio.timeout(5):
+        while len(asked) < 3:
+            await asyncio.sleep(0.01)
+    assert asked[0] >= began + 0.02
+    assert all(later - earlier >= 0.02 for earlier, later in zip(asked, asked[1:], strict=False))
+    assert dropped.ticks == 0
+    assert len(wheel) == 0
+    turning.cancel()
