@@ -167,9 +167,10 @@ def test_a_killed_web_process_is_replaced_on_the_same_socket(house: Make) -> Non
 
 
 @pytest.mark.faults
-def test_a_killed_worker_is_replaced_and_its_children_go(house: Make) -> None:
+@pytest.mark.parametrize("how", ["", "careless"], ids=["bound", "not bound to it"])
+def test_a_killed_worker_is_replaced_and_its_children_go(house: Make, how: str) -> None:
     """kill -9 of a worker: its stage children end, and another worker says that it is ready."""
-    one = house()
+    one = house(STAND_IN_WORKER=how)
     before = one.pids()
     os.kill(before["worker"][0], signal.SIGKILL)
     wait_until(lambda: len(one.said("worker", "started")) == 2, "a second worker started")

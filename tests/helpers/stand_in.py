@@ -7,7 +7,7 @@
 Each appends `<role> <process id> <what>` to the file STAND_IN_LOG. How they behave is said by
 STAND_IN_WEB and STAND_IN_WORKER: `refuse`, `crash`, `mute` (never ready), `stubborn` (ignores
 SIGTERM), `deaf` (web: takes a request and never answers), `stray` (worker: leaves an ended process
-without a parent, as happens to process 1).
+without a parent, as happens to process 1), `careless` (worker: its child does not end with it).
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ def worker() -> None:
     note("worker", "memory " + os.environ.get("MALLOC_MMAP_THRESHOLD_", "untouched"))
     note("worker", "redis " + os.environ["SSE_PROGRESS_REDIS_URL"])
     me = os.getpid()
-    child = subprocess.Popen([*ME, "stage"], preexec_fn=lambda: die_with_parent(me))
+    bind = None if how == "careless" else lambda: die_with_parent(me)
+    child = subprocess.Popen([*ME, "stage"], preexec_fn=bind)
     if how == "stray":
         leave_stray()
     say_ready("worker", how)
