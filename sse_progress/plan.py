@@ -48,7 +48,7 @@ class Plan:
             host=settings.host,
             port=settings.port,
             prefix=settings.prefix,
-            data_dir=str(settings.data_dir.absolute()),
+            data_dir=str(settings.data_dir),
             redis=place,
             web_processes=settings.web_processes,
             worker_processes=settings.worker_processes,

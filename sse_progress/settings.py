@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     """TCP port; 0 takes a free one and says which."""
     prefix: str = ""
     """Path before every route, such as `/api/media`."""
-    data_dir: Path = Path("data")
-    """Files, and the private Redis' data."""
+    data_dir: Path = Field(Path("data"), validate_default=True)
+    """Files, and the private Redis' data; a relative path is made absolute at start."""
     redis_url: SecretStr | None = None
     """`redis://`, `rediss://` or `unix://`. Unset: a private server in the data directory."""
     web_processes: int = Field(1, ge=1, le=64)
@@ -185,6 +185,11 @@ class Settings(BaseSettings):
         if any(c in value for c in "?#{} \\"):
             raise ValueError("must be a plain path")
         return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _data_dir(cls, value: Path) -> Path:
+        return value.expanduser().absolute()  # stages run in directories of their own
 
     @field_validator("jwt_secret")
     @classmethod

@@ -132,6 +132,12 @@ def test_options_override_the_environment(serve: Any, monkeypatch: pytest.Monkey
     assert "SSE_PROGRESS_HOST" not in handed.environment
 
 
+def test_the_data_directory_is_absolute(serve: Any, tmp_path: Path) -> None:
+    """Processes and stages have working directories of their own, so the default is made whole."""
+    assert serve().plan.data_dir == str(tmp_path / "data")
+    assert serve("--data-dir", "else/where").plan.data_dir == str(tmp_path / "else/where")
+
+
 def test_the_plan_knows_no_secret(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither keys nor a Redis password are in what the supervisor is given to know."""
     monkeypatch.setenv("SSE_PROGRESS_JWT_SECRET", "of-thirty-two-bytes-or-more-a-key")
