@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
+from typing import NamedTuple
 
 import msgspec
 
@@ -174,7 +175,7 @@ class Reporter:
             self._closed.wait(INTERVAL_S)
             with self._lock:
                 self._work.clear()
-                if self._waiting:
+                if self._waiting and self._open:
                     self._pass_on()
 
     def _pass_on(self) -> None:
@@ -204,10 +205,13 @@ def perform(task: Task, worker: Channel, environment: Mapping[str, str]) -> Outc
     except BaseException as error:  # SystemExit is a failed stage too
         outcome = explain(error)
     if os.getpid() != pid:
-        os._exit(1)  # a process forked by the stage has come out of it; it is not the child
+        os._exit(0)  # a process forked by the stage has come out of it; it is not the child
     reporter.close()
-    tidy(environment)
-    return msgspec.structs.replace(outcome, rss_bytes=_memory()[1], leftovers=leftovers())
+    tidy()
+    memory = _memory()
+    return msgspec.structs.replace(
+        outcome, resting_bytes=memory.resident + memory.free, leftovers=leftovers()
+    )
 
 
 def call(name: str, upload: Upload, report: Reporter) -> object:
@@ -227,7 +231,7 @@ def limited(limits: Limits) -> Iterator[None]:
     for_good = {resource.RLIMIT_FSIZE: limits.file_bytes, resource.RLIMIT_NOFILE: limits.open_files}
     for_now = {
         resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_AS: _memory()[0] + limits.memory_bytes,
+        resource.RLIMIT_AS: _memory().taken + limits.memory_bytes,
         resource.RLIMIT_NPROC: running + SPARE_PROCESSES,
     }
     for which, value in for_good.items():
@@ -281,8 +285,8 @@ def _plain(text: str) -> str:
 # ---- between tasks
 
 
-def tidy(environment: Mapping[str, str]) -> None:
-    """Forget the task: its environment, directory, temporary names, and memory that is free."""
+def tidy() -> None:
+    """Forget the task: what it printed, its directory, temporary names, memory that is free."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -290,7 +294,6 @@ def tidy(environment: Mapping[str, str]) -> None:
             pass  # the stage has closed or replaced it
     os.chdir("/")
     os.umask(0o077)
-    _set_environment(environment)
     tempfile.tempdir = None
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc alone has it
         trim(0)
@@ -311,9 +314,35 @@ def _set_environment(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
-def _memory() -> tuple[int, int]:
-    """Bytes of address space, and bytes resident (proc(5), statm)."""
+class _Memory(NamedTuple):
+    """Bytes of address space, of those that are resident, and of those that malloc holds free."""
+
+    space: int
+    resident: int
+    free: int
+
+    @property
+    def taken(self) -> int:
+        """Address space in use: what is free is had again without growing."""
+        return self.space - self.free
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def _memory() -> _Memory:
+    """From proc(5), statm, and mallinfo2(3), which glibc has from 2.33 on."""
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        size, resident = file.read().split()[:2]
-    page = resource.getpagesize()
-    return int(size) * page, int(resident) * page
+        space, resident = file.read().split()[:2]
+    page, free = resource.getpagesize(), 0
+    if mallinfo2 := getattr(ctypes.CDLL(None), "mallinfo2", None):
+        mallinfo2.restype = _Mallinfo2
+        free = mallinfo2().fordblks
+    return _Memory(int(space) * page, int(resident) * page, free)

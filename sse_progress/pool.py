@@ -178,7 +178,7 @@ class Pool:
         spent = (
             outcome is None
             or outcome.leftovers
-            or outcome.rss_bytes > self._resting_bytes
+            or outcome.resting_bytes > self._resting_bytes
             or child.tasks >= self._tasks_per_child
         )
         if spent or self._closed or child.exit is not None:

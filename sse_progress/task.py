@@ -66,10 +66,11 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a task ended, and the state of the child after it.
 
-    `rss_bytes` is resident memory; `leftovers` tells of processes that the stage left running.
+    `resting_bytes` is memory that the child keeps, resident or reserved; `leftovers` tells of
+    processes that the stage left running.
     """
 
-    rss_bytes: int = 0
+    resting_bytes: int = 0
     leftovers: bool = False
 
 

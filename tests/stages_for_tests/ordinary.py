@@ -78,6 +78,7 @@ def surroundings(upload: Upload, report: Report) -> dict[str, Any]:
 
 def disturb(upload: Upload, report: Report) -> dict[str, Any]:
     """Leave everything else than it was found."""
+    tempfile.gettempdir()
     os.environ["LEFT_BEHIND"] = "1"
     del os.environ["PATH"]
     os.umask(0)
@@ -180,8 +181,10 @@ def prints_for_ever(upload: Upload, report: Report) -> dict[str, Any]:
 
 
 def meet(upload: Upload, report: Report) -> dict[str, Any]:
-    """Say that it runs, by a file of the upload's name, and wait to be let go."""
-    (field(upload, "place") / upload.id).touch()
+    """Say where it runs, in a file of the upload's name, and wait to be let go."""
+    told = field(upload, "place") / f"{upload.id}.part"
+    told.write_text(str(os.getpid()))
+    told.rename(told.with_suffix(""))
     wait_for(field(upload, "go"))
     return {"pid": os.getpid()}
 
@@ -208,6 +211,12 @@ def grow(upload: Upload, report: Report) -> dict[str, Any]:
 
 
 _grown: list[bytes] = []
+
+
+def fragment(upload: Upload, report: Report) -> None:
+    """Leave 128 MiB of holes below one piece that is kept, so that malloc cannot return them."""
+    pieces = [b"x" * 65536 for _ in range(2048)]
+    _grown.append(pieces[-1])
 
 
 async def asynchronous_in_disguise(upload: Upload, report: Report) -> None:

@@ -66,9 +66,11 @@ def spin(upload: Upload, report: Report) -> None:
 
 
 def hoard(upload: Upload, report: Report) -> None:
+    """Take memory until there is no more, and say how much there is, in MiB."""
     held = []
     while True:
         held.append(bytearray(16 * MIB))
+        report(0.5, str(16 * len(held)))
 
 
 def write_for_ever(upload: Upload, report: Report) -> None:
@@ -88,7 +90,7 @@ def open_for_ever(upload: Upload, report: Report) -> dict[str, Any]:
         while True:
             held.append(Path("/dev/null").open("rb"))  # noqa: SIM115
     except OSError as error:
-        return {"opened": len(held), "errno": error.errno}
+        return {"pid": os.getpid(), "opened": len(held), "errno": error.errno}
     finally:
         for file in held:
             file.close()
@@ -144,23 +146,39 @@ def crowd(upload: Upload, report: Report) -> dict[str, Any]:
     return {"pids": pids}
 
 
-def fork_and_return(upload: Upload, report: Report) -> dict[str, Any]:
-    """Come back twice: a forked copy reports, prints and returns as if it were the child."""
+def fork_and_report(upload: Upload, report: Report) -> dict[str, Any]:
+    """A forked copy reports, and looks for the channel; its exit code says what it met."""
     pid = os.fork()
     if pid == 0:
-        report(0.99, "from the copy")
-        return {"copy": True}
+        code = 1
+        try:
+            report(0.99, "from the copy")
+            _channel()
+            code = 2
+        except LookupError:
+            code = 3
+        finally:
+            os._exit(code)
     _, status = os.waitpid(pid, 0)
     report(0.5, "from the child")
-    return {"copy": False, "status": os.waitstatus_to_exitcode(status)}
+    return {"code": os.waitstatus_to_exitcode(status)}
+
+
+def fork_and_return(upload: Upload, report: Report) -> dict[str, Any]:
+    """Come back twice: a forked copy returns as if it were the child."""
+    pid = os.fork()
+    if pid == 0:
+        return {"copy": True}
+    _, status = os.waitpid(pid, 0)
+    return {"copy": False, "code": os.waitstatus_to_exitcode(status)}
 
 
 def fork_and_raise(upload: Upload, report: Report) -> dict[str, Any]:
     pid = os.fork()
     if pid == 0:
         raise RuntimeError("in the copy")
-    os.waitpid(pid, 0)
-    return {"copy": False}
+    _, status = os.waitpid(pid, 0)
+    return {"copy": False, "code": os.waitstatus_to_exitcode(status)}
 
 
 # ---- against the protocol
@@ -182,6 +200,14 @@ def write_nonsense(upload: Upload, report: Report) -> None:
 def write_long_frame(upload: Upload, report: Report) -> None:
     os.write(_channel(), b"\xff\xff\xff\xff")
     time.sleep(60)
+
+
+def forge_reports(upload: Upload, report: Report) -> None:
+    """What an attacker in the child might write; the pauses let each one arrive alone."""
+    for fraction in (0.5, 7.5, -3, 0.25):
+        body = b'{"type":"progress","fraction":%f}' % fraction
+        os.write(_channel(), len(body).to_bytes(4, "big") + body)
+        time.sleep(0.05)
 
 
 def close_channel(upload: Upload, report: Report) -> None:
