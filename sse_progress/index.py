@@ -34,13 +34,13 @@ class Index:
         self._redis = redis
         self._open_key = f"sp:open:{storage_id}"
 
-    async def opened(self, upload_id: str, *, owner: str, now_ms: int) -> None:
-        """Before an upload's first event."""
+    async def opened(self, upload_id: str, *, owner: str, now_s: float) -> None:
+        """Before an upload's first event. `now_s`: Unix time."""
         owned = _owned_key(owner)
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(self._open_key, {upload_id: now_ms}, nx=True)
+            pipe.zadd(self._open_key, {upload_id: int(now_s * 1e3)}, nx=True)
             pipe.expire(self._open_key, OPEN_TTL_S)
-            pipe.zadd(owned, {upload_id: now_ms}, nx=True)
+            pipe.zadd(owned, {upload_id: int(now_s * 1e6)}, nx=True)
             pipe.zremrangebyrank(owned, 0, -OWNED_LIMIT - 1)
             pipe.expire(owned, OWNED_TTL_S)
             await pipe.execute()
@@ -55,16 +55,14 @@ class Index:
 
     async def open_uploads(self) -> list[tuple[str, int]]:
         """(upload id, ms since 1970 when it began) of every upload that may be open."""
-        rows: Any = await self._redis.zrange(
-            self._open_key, 0, -1, withscores=True
-        )
+        rows: Any = await self._redis.zrange(self._open_key, 0, -1, withscores=True)
         return [(name.decode(), int(score)) for name, score in rows]
 
     async def owned(
-        self, owner: str, *, before_ms: int | None, limit: int
+        self, owner: str, *, before_us: int | None, limit: int
     ) -> list[tuple[str, int]]:
-        """The owner's uploads that began before a moment, newest first."""
-        maximum: Any = "+inf" if before_ms is None else f"({before_ms}"
+        """(upload id, us since 1970) of uploads that began before a moment, newest first."""
+        maximum: Any = "+inf" if before_us is None else f"({before_us}"
         rows: Any = await self._redis.zrevrangebyscore(
             _owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
         )

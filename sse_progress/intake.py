@@ -180,7 +180,7 @@ class Intake:
         )
         try:
             async with asyncio.timeout(BEGIN_WAIT_S):
-                await self._index.opened(upload_id, owner=owner, now_ms=int(time.time() * 1000))
+                await self._index.opened(upload_id, owner=owner, now_s=time.time())
                 answer = await self._journal.begin(
                     upload_id, owner=owner, draft=draft, lease_s=self._lease_s
                 )

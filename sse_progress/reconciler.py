@@ -79,7 +79,7 @@ class Reconciler:
         for manifest in await blocking(lambda: list(self._storage.open_uploads())):
             if manifest.upload_id not in known:
                 await self._index.opened(
-                    manifest.upload_id, owner=manifest.owner, now_ms=int(self._now() * 1000)
+                    manifest.upload_id, owner=manifest.owner, now_s=self._now()
                 )
                 await self._queue.enqueue(manifest.upload_id)
 

@@ -106,17 +106,17 @@ class Service:
         await self.intake.drain(self.settings.shutdown_grace_s)
 
     async def states(
-        self, owner: str, *, status: str | None, limit: int, before_ms: int | None
+        self, owner: str, *, status: str | None, limit: int, before_us: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
         """The owner's uploads, newest first, and the moment to go on before (None: no more)."""
         states: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(ASK_WAIT_S):
                 while True:
-                    rows = await self.core.index.owned(owner, before_ms=before_ms, limit=limit)
-                    for upload_id, began_ms in rows:
+                    rows = await self.core.index.owned(owner, before_us=before_us, limit=limit)
+                    for upload_id, began_us in rows:
                         page = await self.core.journal.read(upload_id, owner=owner)
-                        before_ms = began_ms
+                        before_us = began_us
                         if isinstance(page, Foreign):
                             continue
                         if page is None:
@@ -126,7 +126,7 @@ class Service:
                         if status is None or state["status"] == status:
                             states.append(state)
                         if len(states) == limit:
-                            return states, before_ms
+                            return states, before_us
                     if len(rows) < limit:
                         return states, None
         except (TimeoutError, RedisError, OSError) as exc:

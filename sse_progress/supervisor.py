@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -156,6 +157,7 @@ class Supervisor:
                 f"Redis at {self._plan.redis} does not answer ({reason}): waiting for it.",
                 "warning",
             )
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(_own_directory(Path(self._plan.data_dir)))
         for number in range(1, self._plan.web_processes + 1):
             fd = self._socket.fileno()
             command = [*self._commands["web"], "--fd", str(fd)]
@@ -421,6 +423,19 @@ def _check_writable(directory: Path) -> None:
             "(SSE_PROGRESS_DATA_DIR), or make it yours.",
             2,
         ) from None
+
+
+def _own_directory(data_dir: Path) -> Path:
+    """`run/<pid>` for what lives as long as this process; what dead ones left is removed."""
+    run = data_dir / "run"
+    run.mkdir(mode=0o700, exist_ok=True)
+    for left in run.iterdir():
+        if not Path(f"/proc/{left.name}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    own = run / str(os.getpid())
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir(mode=0o700)
+    return own
 
 
 def _unreachable(place: str, *, timeout_s: float = 2.0) -> str | None:

@@ -119,7 +119,7 @@ class UserStream(Stream):
 
     async def _current(self) -> list[str]:
         """Open uploads, and those that ended just now, oldest first."""
-        rows = await self._core.index.owned(self.owner, before_ms=None, limit=MEMBERS)
+        rows = await self._core.index.owned(self.owner, before_us=None, limit=MEMBERS)
         current = []
         for upload_id, _ in rows:
             if upload_id in self._members or upload_id in self._told:

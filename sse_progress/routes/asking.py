@@ -114,6 +114,6 @@ def integer(request: Request, name: str, *, default: int, check: Callable[[int],
     value: Any = request.query_params.get(name)
     if value is None:
         return default
-    if value.isascii() and value.isdigit() and len(value) < 16 and check(int(value)):
+    if value.isascii() and value.isdigit() and len(value) < 18 and check(int(value)):
         return int(value)
     raise BadRequest(f"The query parameter {name} is not a number in its range.")

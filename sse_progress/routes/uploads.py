@@ -44,7 +44,7 @@ async def get_uploads(request: Request) -> Response:
     limit = integer(request, "limit", default=50, check=lambda n: 1 <= n <= 200)
     after = integer(request, "after", default=0, check=lambda n: n > 0)
     states, more = await service.states(
-        principal.sub, status=status, limit=limit, before_ms=after or None
+        principal.sub, status=status, limit=limit, before_us=after or None
     )
     body: dict[str, object] = {"uploads": states}
     if more is not None:

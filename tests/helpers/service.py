@@ -198,7 +198,7 @@ class Service:
         found = []
         for directory, _, names in os.walk(self.data_dir):  # bears what vanishes meanwhile
             place = Path(directory).relative_to(self.data_dir)
-            if place.parts[:1] != ("redis",):
+            if place.parts[:1] not in (("redis",), ("run",)):
                 found += [str(place / name) for name in names]
         return sorted(found)
 
