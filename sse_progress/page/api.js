@@ -163,7 +163,8 @@ function part(title) {
 
 function text(...parts) {
   const words = [...new Set(parts.filter(Boolean))].join("\n");
-  return words ? element("p", { className: "text", textContent: words }) : "";
+  const pieces = words.split(/`([^`]+)`/).map((piece, at) => (at % 2 ? element("code", { textContent: piece }) : piece));
+  return words ? element("p", { className: "text" }, pieces) : "";
 }
 
 function operationId({ method: verb, path }) {

@@ -6,6 +6,7 @@ import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
 
 const SHOWN = STAGES.filter((stage) => !stage.terminal);
+const STORED = SHOWN.findIndex(({ name }) => name === "file_received");
 /** Of the uploads that were over before this page was opened, so many are shown in full. */
 const OPEN = 3;
 
@@ -93,7 +94,7 @@ export class Card {
       if (now && !this.upload.ended) item.ariaCurrent = "step";
       else item.ariaCurrent = null;
       item.children[0].textContent = TEXTS.stage[SHOWN[at].name];
-      const time = passed ? took(state.passed, SHOWN[at].name) : now && !this.upload.ended ? `${value} %` : "";
+      const time = at === STORED && now ? "in the queue" : passed ? took(state.passed, SHOWN[at].name) : now && !this.upload.ended ? `${value} %` : "";
       item.children[1].textContent = time;
       if (time) this.parts.stages.classList.add("timed");
     });

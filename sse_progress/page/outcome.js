@@ -3,7 +3,13 @@
 import { formatBytes, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 
-const FACTS = 12;
+/** What people look for first; the rest of what a stage found is a click away. */
+const FIRST = [
+  "type", "size", "dimensions", "duration", "pages", "title", "format", "container", "codec", "frameRate", "camera",
+  "language", "words", "lines", "rows", "columns", "entries", "sampleRate", "channels", "encoding",
+]; // prettier-ignore
+const DETAILS = new Set(["width", "height", "contentType", "kind", "orientation", "mode", "perceptualHash", "hasAlpha"]);
+const FACTS = 8;
 
 /** The part of a card that appears when an upload is complete. */
 export function outcome(media, client) {
@@ -53,9 +59,15 @@ function badge(text, value) {
 
 function factList(media) {
   const facts = { type: media.contentType, size: formatBytes(media.size), ...dimensions(media.analysis), ...plain(media.analysis) };
-  const rows = Object.entries(facts).slice(0, FACTS).map(([name, value]) => row(humanize(name), value));
+  const sorted = Object.entries(facts).sort(([a], [b]) => place(a) - place(b));
+  const rows = sorted.slice(0, FACTS).map(([name, value]) => row(humanize(name), value));
   if (media.sha256) rows.push(row("SHA-256", media.sha256, "code"));
   return element("dl", { className: "facts" }, rows);
+}
+
+function place(name) {
+  const at = FIRST.indexOf(name);
+  return at < 0 ? FIRST.length : at;
 }
 
 function row(name, value, className = "") {
@@ -71,7 +83,7 @@ function dimensions({ width, height } = {}) {
 function plain(analysis = {}) {
   const facts = {};
   for (const [name, value] of Object.entries(analysis)) {
-    if (["width", "height", "contentType", "kind"].includes(name) || value === null || value === "") continue;
+    if (DETAILS.has(name) || value === null || value === "") continue;
     if (/^duration/i.test(name) && typeof value === "number") facts.duration = formatSeconds(value);
     else if (typeof value === "boolean") facts[name] = value ? "Yes" : "No";
     else if (typeof value === "number") facts[name] = new Intl.NumberFormat("en", { maximumFractionDigits: 2 }).format(value);

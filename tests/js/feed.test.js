@@ -128,6 +128,7 @@ test("waking replaces a stream that missed a heartbeat and leaves one that did n
   await settle();
   assert.equal(streams.length, 2);
   assert.equal(reads.length, 1, "and the state is read at once");
+  await say(CONNECTED);
   feed.wake({ changed: true });
   await settle();
   assert.equal(streams.length, 3, "a new network replaces any stream");
@@ -183,6 +184,22 @@ test("one failure while JSON passes is tried again at once; a second one means p
   await settle();
   assert.equal(streams.length, 2);
   assert.equal(feed.state, "polling");
+});
+
+test("failures that lie apart are outages: a stream in between clears the suspicion", async () => {
+  readResult = async () => "ok";
+  answers = [503];
+  await start();
+  await settle();
+  await say(CONNECTED);
+  answers = [503];
+  streams.at(-1).controller.close();
+  await settle();
+  await pass(3000);
+  await settle();
+  assert.equal(feed.state, "reconnecting");
+  await say(CONNECTED);
+  assert.equal(feed.state, "live");
 });
 
 test("while polling, waiting requests follow each other, and short ones where those break", async () => {

@@ -61,8 +61,8 @@ test("speed is that of the last seconds, and a line that stands still slows down
 });
 
 test("bytes and seconds are written for people, in their language", () => {
-  assert.equal(formatBytes(0), "0 byte");
-  assert.equal(formatBytes(999), "999 byte");
+  assert.equal(formatBytes(0), "0 bytes");
+  assert.equal(formatBytes(999), "999 bytes");
   assert.equal(formatBytes(1500), "1.5 kB");
   assert.equal(formatBytes(1_073_741_824), "1.1 GB");
   assert.equal(formatBytes(123_456_789, "de"), "123 MB");

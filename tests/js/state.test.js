@@ -115,7 +115,9 @@ test("a request that breaks is not a failure until the service says so", () => {
   const broken = run(send, bytes(500), cut);
   assert.equal(broken.phase, "checking");
   assert.equal(next(broken, event("analyzing", { progress: 30 })).phase, "working", "it had arrived after all");
-  assert.equal(next(broken, { kind: "snapshot", state: { status: "receiving", stage: "receiving" } }).phase, "checking");
+  const waiting = next(broken, event("receiving", { progress: 6, message: "Still waiting" }));
+  assert.equal(waiting.phase, "checking");
+  assert.equal(waiting.message, "Still waiting");
   assert.equal(next(broken, { kind: "unknown" }).error.code, "network");
   assert.equal(next(broken, { kind: "snapshot", state: { status: "pending" } }).error.code, "network");
   const lost = event("error", { error: { code: "client_disconnected", detail: "", stage: "receiving" } });
@@ -162,6 +164,8 @@ test("no transition leaves the table of phases", () => {
   for (const followers of Object.values(PHASES)) for (const phase of followers) assert.ok(phase in PHASES);
   const working = run(send, event("analyzing", { progress: 40 }));
   assert.equal(next(working, send), working);
+  const stored = run(send, answer(202));
+  assert.equal(next(stored, { kind: "requeue" }), stored, "what is stored is not sent again");
   assert.equal(next(working, cut), working, "a POST that breaks after the file is stored means nothing");
 });
 

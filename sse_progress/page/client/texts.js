@@ -85,7 +85,8 @@ const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 export function formatBytes(bytes, lang = "en") {
   const power = bytes < 1000 ? 0 : Math.min(SIZES.length - 1, Math.floor(Math.log10(bytes) / 3));
   const value = bytes / 1000 ** power;
-  return unit(value, SIZES[power], lang, power > 0 && value < 99.95 ? 1 : 0);
+  if (power === 0) return unit(value, "byte", lang, 0, "long");
+  return unit(value, SIZES[power], lang, value < 99.95 ? 1 : 0);
 }
 
 /** Seconds for people, in the largest unit that fits. */
@@ -95,7 +96,7 @@ export function formatSeconds(seconds, lang = "en") {
   return unit(seconds / 3600, "hour", lang, 1);
 }
 
-function unit(value, name, lang, digits) {
-  const options = { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits };
+function unit(value, name, lang, digits, display = "short") {
+  const options = { style: "unit", unit: name, unitDisplay: display, maximumFractionDigits: digits };
   return new Intl.NumberFormat(lang, options).format(value);
 }
