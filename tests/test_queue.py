@@ -458,6 +458,16 @@ async def test_a_killed_workers_job_goes_on(own_redis: RedisServer, workers: Wor
     assert workers.pids("end", "a") == [heir.pid]
 
 
+async def test_a_dead_workers_job_goes_on_when_its_lease_runs_out(redis_url: str) -> None:
+    """A living worker looks in that moment, although its own next report is far off."""
+    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue, connect(redis_url) as redis:
+        await queue.enqueue("a")
+        await Leases(redis, name="storage", lease_s=0.3).report("dead", 1, [], room=1, unsure=False)
+        async with at_work(queue, desk := Desk()):
+            await eventually(lambda: desk.started, "job goes on")
+        assert desk.started == [Job("a", 1)]
+
+
 async def test_crashes_add_up_and_handovers_do_not(
     own_redis: RedisServer, workers: Workers
 ) -> None:
@@ -720,9 +730,9 @@ async def test_a_late_report_changes_nothing(redis_url: str) -> None:
         await report(2, Word("done", "a", 1))
         await leases.add("a")
         assert (await report(3, room=1)).taken == [Job("a", 0)]
-        assert await report(2) == Answer(set(), [])
-        assert await report(2, Word("done", "a", 1)) == Answer(set(), [])
-        assert await report(2, Word("back", "a", 1)) == Answer(set(), [])
+        for late in ([], [Word("done", "a", 1)], [Word("back", "a", 1)]):
+            answer = await report(2, *late)
+            assert (answer.lost, answer.taken) == (set(), [])
         assert await leases.count() == (0, 1)
         assert (await report(2, Word("held", "a", 1))).lost == {("a", 1)}
         assert (await report(4, Word("held", "a", 3))).lost == set()
@@ -737,7 +747,8 @@ async def test_another_workers_job_cannot_be_settled(redis_url: str) -> None:
         await leases.report("one", 1, [], room=1, unsure=False)
         for verb in ("done", "back", "held"):
             answer = await leases.report("two", 1, [Word(verb, "a", 1)], room=1, unsure=True)
-            assert answer == Answer({("a", 1)} if verb == "held" else set(), [])
+            assert answer.lost == ({("a", 1)} if verb == "held" else set())
+            assert answer.taken == []
             assert await leases.count() == (0, 1)
 
 

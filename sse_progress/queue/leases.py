@@ -44,10 +44,14 @@ class Word(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """`lost`: held jobs, by id and number, that are another worker's now. `taken`: new jobs."""
+    """`lost`: held jobs, by id and number, that are another worker's now. `taken`: new jobs.
+
+    `lapse_s`: seconds until the first lease of all runs out, unless its worker reports.
+    """
 
     lost: set[tuple[str, int]]
     taken: list[Job]
+    lapse_s: float
 
 
 class Leases:
@@ -87,12 +91,13 @@ class Leases:
         for word in words:
             args.extend(word)
         with fail_after(self.lease_s):
-            lost, taken = await self._report(
+            lost, taken, lapse_ms = await self._report(
                 keys=[self._waiting, self._running, self._jobs], args=args
             )
         return Answer(
             lost={(lost[i].decode(), lost[i + 1]) for i in range(0, len(lost), 2)},
             taken=[Job(taken[i].decode(), taken[i + 1]) for i in range(0, len(taken), 2)],
+            lapse_s=lapse_ms / 1000,
         )
 
     async def listen(self, ring: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@
 --       running  sorted set: id by the end of its lease, ms
 --       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id>, seen = time of a last report
 -- ARGV: worker number room lease_ms ttl_s channel unsure, then (held | done | back) id number, …
--- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }
+-- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }, ms until a lease may run out
 
 local waiting, running, jobs = KEYS[1], KEYS[2], KEYS[3]
 local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -107,4 +107,5 @@ if freed and redis.call('ZCARD', waiting) > 0 then redis.call('PUBLISH', channel
 for _, key in ipairs(KEYS) do
   if redis.call('TTL', key) < ttl / 2 then redis.call('EXPIRE', key, ttl) end
 end
-return { lost, taken }
+local soonest = redis.call('ZRANGE', running, 0, 0, 'WITHSCORES')[2]
+return { lost, taken, soonest and soonest - now or lease }

@@ -90,7 +90,7 @@ class Shift:
             self._stir.set()
 
     async def _keep(self, jobs: TaskGroup) -> None:
-        """Report whenever there is something to say, and three times a lease."""
+        """Report whenever there is something to say, three times a lease, and when one runs out."""
         reached = True
         # Handlers that clean up still hold their jobs: reports go on until the last has ended.
         with CancelScope(shield=True):
@@ -98,7 +98,7 @@ class Shift:
                 self._stir.clear()
                 last = self._over
                 try:
-                    await self._report(jobs)
+                    lapse_s = await self._report(jobs)
                 except AWAY as error:
                     if self._over:
                         log.warning("queue not told of the end", error=repr(error))
@@ -115,10 +115,11 @@ class Shift:
                 reached = True
                 self._on_ready()
                 self._on_ready = _nothing
-                with move_on_after(self._leases.lease_s / 3):
+                with move_on_after(min(self._leases.lease_s / 3, lapse_s)):
                     await self._stir.wait()
 
-    async def _report(self, jobs: TaskGroup) -> None:
+    async def _report(self, jobs: TaskGroup) -> float:
+        """Tell and do as told; answers the seconds until a lease may run out."""
         self._number += 1
         settled = len(self._settled)
         words = [Word("held", h.job.upload_id, h.number) for h in self._held if not h.lost]
@@ -136,6 +137,7 @@ class Shift:
                 held.scope.cancel()
         for job in answer.taken:
             self._begin(_Held(job, self._number), jobs)
+        return answer.lapse_s
 
     def _begin(self, held: _Held, jobs: TaskGroup) -> None:
         if self._leaving:
