@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 CACHE = Path(__file__).parent.parent / ".cache" / "samples"
 FETCH_S = 180
@@ -36,8 +38,7 @@ def clip(name: str, *arguments: str) -> Path:
         return path
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed, so no clips can be made")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"part-{os.getpid()}-{name}")
+    part = _part(path)
     command = ["ffmpeg", "-loglevel", "error", "-nostdin", "-y", *arguments, str(part)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
@@ -55,6 +56,38 @@ def pattern(size: str = "160x120", *, rate: str = "25", seconds: str = "2") -> l
 def tone(*, seconds: str = "2", frequency: int = 440) -> list[str]:
     """Arguments for a sine tone."""
     return ["-f", "lavfi", "-i", f"sine=frequency={frequency}:d={seconds}"]
+
+
+# ---- files that take a while
+
+
+def slow_archive() -> Path:
+    """A zip whose one entry takes seconds to inflate: 40 MB of noise, packed by bzip2."""
+    path = CACHE / "slow.zip"
+    if not path.exists():
+        part = _part(path)
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_BZIP2) as archive:
+            noise = random.Random(1).randbytes(4_000_000)
+            for number in range(10):
+                archive.writestr(f"{number}.bin", noise)
+        part.rename(path)
+    return path
+
+
+def slow_picture() -> Path:
+    """A PNG of 64 megapixels of noise, which takes a while to decode."""
+    path = CACHE / "slow.png"
+    if not path.exists():
+        part = _part(path)
+        Image.effect_noise((8000, 8000), 100).save(part, "PNG", compress_level=1)
+        part.rename(path)
+    return path
+
+
+def _part(path: Path) -> Path:
+    """A name to write to before the finished file is renamed: runs may go on side by side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"part-{os.getpid()}-{path.name}")
 
 
 # ---- packages

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+import anyio
 
 from sse_progress.blocking import blocking
 from sse_progress.errors import Rejected
@@ -82,11 +84,12 @@ async def _ask(address: str, path: Path, size: int, report: Report) -> str:
     except (OSError, EOFError, asyncio.LimitOverrunError) as exc:  # TimeoutError is an OSError
         raise _Unreachable from exc
     finally:
+        writer.transport.abort()
         reply.cancel()
-        await asyncio.wait([reply])
+        with anyio.CancelScope(shield=True):  # a cancelled scope cancels every later wait again
+            await asyncio.wait([reply])
         if not reply.cancelled():
             reply.exception()  # fetched, or asyncio complains about it
-        writer.transport.abort()
     if "size limit exceeded" in text:
         raise _TooLarge
     if not (text == "stream: OK" or text.endswith(" FOUND")):
@@ -117,8 +120,7 @@ async def _send(
     """Send the file in chunks, each after its length; stop early once there is a reply."""
     writer.write(b"zINSTREAM\0")
     sent = 0
-    file: IO[bytes] = await blocking(path.open, "rb")
-    try:
+    with await blocking(path.open, "rb") as file:
         while not reply.done() and (chunk := await blocking(file.read, _CHUNK_BYTES)):
             writer.write(len(chunk).to_bytes(4, "big") + chunk)
             try:
@@ -129,5 +131,3 @@ async def _send(
             sent += len(chunk)
             report(sent / max(size, sent), f"Sent {megabytes(sent, size)} to clamd")
         writer.write(bytes(4))
-    finally:
-        await blocking(file.close)

@@ -42,6 +42,7 @@ class Clamd:
 
     def start(self) -> None:
         assert self._program is not None
+        self._socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [self._program, "--config-file", str(self._folder / "clamd.conf")],
             stdout=subprocess.DEVNULL,
@@ -61,6 +62,12 @@ class Clamd:
                 return connection.recv(16) == b"PONG\0"
             except OSError:
                 return False
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(20)
 
     def close(self) -> None:
         if self._process is not None:

@@ -32,7 +32,7 @@ def clamd(session_dir: Path) -> Iterator[Clamd]:
     server.close()
 
 
-def asking(desk: Desk, content: bytes, address: str, *, fail: str = "closed") -> Upload:
+def asking(desk: Desk, content: bytes | Path, address: str, *, fail: str = "closed") -> Upload:
     options = msgspec.structs.replace(desk.options, clamd=address, clamd_fail=fail)
     return desk.upload(content, "a.bin", options=options)
 
@@ -96,15 +96,15 @@ async def test_without_a_setting_nothing_is_asked(desk: Desk) -> None:
 async def scripted(script: Script, short_dir: Path) -> AsyncIterator[str]:
     """A server that does what `script` says with each connection."""
     tasks: list[asyncio.Task[None]] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError, EOFError):
-                await script(reader, writer)
-        finally:
-            writer.transport.abort()
+        with contextlib.suppress(OSError, EOFError):
+            await script(reader, writer)
+        writer.transport.abort()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         tasks.append(asyncio.ensure_future(serve(reader, writer)))
 
     path = short_dir / "clamd"
@@ -113,6 +113,8 @@ async def scripted(script: Script, short_dir: Path) -> AsyncIterator[str]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
 
 
 async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
