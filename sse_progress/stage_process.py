@@ -2,6 +2,10 @@
 
 Everything arrives through descriptors that the event loop watches; there is no thread and no task
 per child. Which child does what, and what an end means for an upload, is the pool's business.
+
+A child is a session of its own, and its process group ends with it in every case, also when this
+process is killed. Programs that have left the group for a session of their own are found and killed
+by us, so they outlive a crash of the child and a kill -9 of this process.
 """
 
 from __future__ import annotations
@@ -92,6 +96,7 @@ class StageProcess:
         self._answer: asyncio.Future[Outcome | None] | None = None
         self._report: Report | None = None
         self._frames = Frames()
+        self._unsent = memoryview(b"")
         self._output = b""
         self._lines = 0
         self._fraction = 0.0
@@ -152,6 +157,7 @@ class StageProcess:
         An exception raised by `report` is raised here, and the task goes on: end the process, as
         after cancelling this.
         """
+        unsent = memoryview(frame(msgspec.json.encode(task)))
         answer: asyncio.Future[Outcome | None] = self._loop.create_future()
         if self.exit is not None:
             return None
@@ -159,11 +165,9 @@ class StageProcess:
         self.tasks += 1
         self._lines, self._fraction = 0, 0.0
         self._log = log.bind(function=task.function, upload_id=task.upload.id)
+        self._unsent = unsent
+        self._loop.add_writer(self._channel.fileno(), self._tell)
         try:
-            try:
-                await self._loop.sock_sendall(self._channel, frame(msgspec.json.encode(task)))
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it is ending, and what it has still said counts
             return await answer
         finally:
             self._answer = self._report = None
@@ -193,6 +197,17 @@ class StageProcess:
                 pass
 
     # ---- what the loop tells
+
+    def _tell(self) -> None:
+        """Send what fits of the task."""
+        try:
+            self._unsent = self._unsent[self._channel.send(self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = memoryview(b"")  # it is ending, and what it has still said counts
+        if not self._unsent:
+            self._loop.remove_writer(self._channel.fileno())
 
     def _hear(self) -> None:
         """Take what the child has said. Of many reports at once only the last is passed on."""
@@ -287,6 +302,7 @@ class StageProcess:
             self._log_lines([self._output])
         for descriptor in (self._channel.fileno(), self._output_end, self._pidfd):
             self._loop.remove_reader(descriptor)
+        self._loop.remove_writer(self._channel.fileno())
         self._channel.close()
         for descriptor in (self._output_end, self._pidfd, self._lifeline):
             os.close(descriptor)

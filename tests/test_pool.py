@@ -352,6 +352,31 @@ async def test_a_child_ended_from_outside_is_lost_and_may_be_tried_again(
     assert await run(pool, ordinary.nothing, make_upload()) == {}
 
 
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_a_child_ended_while_it_is_told_its_task_is_lost(
+    make_upload: Callable[..., Upload], uvloop: bool
+) -> None:
+    """A task larger than the channel's buffer is on its way when the child ends."""
+    large = make_upload(text="x" * (4 * MIB))
+
+    async def main() -> None:
+        async with open_pool() as pool, anyio.create_task_group() as group:
+            await pool.start()
+            (pid,) = pool.pids
+            os.kill(pid, signal.SIGSTOP)
+
+            async def lost() -> None:
+                with pytest.raises(ChildLost):
+                    await run(pool, ordinary.nothing, large)
+
+            group.start_soon(lost)
+            await eventually(lambda: pool._idle == [], "the child was taken")
+            await anyio.wait_all_tasks_blocked()
+            os.kill(pid, signal.SIGKILL)
+
+    anyio.run(main, backend_options={"use_uvloop": uvloop})
+
+
 async def test_an_idle_child_that_is_killed_is_replaced(pool: Pool, upload: Upload) -> None:
     """Nobody is told of a child that had nothing to do."""
     await pool.start()
@@ -702,7 +727,7 @@ async def test_a_killed_worker_takes_its_children_with_it(
         process.kill()
         await gone(child, program)
     finally:
-        for stray in strays:  # left the group, which the kernel kills: see the module's docstring
+        for stray in strays:  # they left the group, which is what the kernel kills
             os.kill(stray, signal.SIGKILL)
 
 
