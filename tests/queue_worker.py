@@ -26,7 +26,7 @@ async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> N
         note("start", job.upload_id, job.crashes)
         try:
             if not job.upload_id.startswith("quick"):
-                while not (directory / f"{job.upload_id}.go").exists():  # noqa: ASYNC110
+                while not (directory / f"{job.upload_id}.go").exists():
                     await asyncio.sleep(0.01)
             note("end", job.upload_id, job.crashes)
         except asyncio.CancelledError:
