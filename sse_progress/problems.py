@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -89,7 +90,7 @@ def for_status(status: int) -> Problem:
     phrase = _phrase(status)
     unnamed = Problem(f"{phrase}.")
     unnamed.status = status  # type: ignore[misc]  # an open set, as with Rejected
-    unnamed.code = phrase.lower().replace(" ", "_").replace("-", "_")  # type: ignore[misc]
+    unnamed.code = re.sub("[^a-z]+", "_", phrase.lower())  # type: ignore[misc]
     return unnamed
 
 
