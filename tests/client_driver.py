@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import pytest
 
 from sse_progress.client import AsyncClient, AsyncFollow, Client, Event, Media, Pace
 
@@ -21,6 +24,23 @@ QUICK = Pace(
     lost_s=0.5,
 )
 """Patience for a loopback server that fails on purpose."""
+
+
+TEST_LIMIT_S = 30
+
+
+@pytest.fixture
+def bounded() -> Iterator[None]:
+    """A test that would wait for ever fails instead."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError(f"the test took more than {TEST_LIMIT_S} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, TEST_LIMIT_S)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 class Driver:

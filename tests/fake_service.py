@@ -169,12 +169,21 @@ class _Server(uvicorn.Server):
     ready = staticmethod(lambda: None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # asyncio loses a connection that was accepted in the turn in which its server closes.
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listening in server.sockets:
+                loop.remove_reader(listening.fileno())
+        turns = 0
+        while self.server_state.connections or turns < 5:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            for task in list(self.server_state.tasks):
+                task.cancel()
+            await asyncio.sleep(0)
+            turns += 1
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        for task in list(self.server_state.tasks):
-            task.cancel()
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
 

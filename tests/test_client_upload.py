@@ -34,9 +34,12 @@ from sse_progress.client import (
     UploadFailed,
 )
 from sse_progress.client.body import Body
-from tests.client_driver import QUICK, AsyncDriver, Driver, SyncDriver
+from sse_progress.client.sending import Accepted, Lost, Sending
+from tests.client_driver import QUICK, AsyncDriver, Driver, SyncDriver, bounded  # noqa: F401
 from tests.fake_service import MEDIA, REFUSED, STORY, Answer, FakeService, Play, Receive, event
 from tests.helpers.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("bounded")
 
 
 @pytest.fixture(params=[AsyncDriver, SyncDriver], ids=["async", "sync"])
@@ -365,6 +368,81 @@ def test_a_result_that_is_none(driver: Driver, photo: Path) -> None:
             driver.upload(service.url, photo)
 
 
+# ---- either half first, without waiting for it
+
+
+def sending() -> tuple[Sending, list[float]]:
+    clock = [0.0]
+    return Sending("u", url="http://s", pace=Pace(), now=lambda: clock[0]), clock
+
+
+RECEIVING = Event(type="progress", upload_id="u", stage="receiving")
+COMPLETE = Event(type="progress", upload_id="u", stage="complete", media={"id": "u"})
+CANCELLED = Event(type="progress", upload_id="u", stage="cancelled", message="Cancelled.")
+LOST = Lost(Unreachable("http://s", "the connection was lost"), sent=True)
+
+
+def test_both_halves_are_needed_and_either_may_be_first() -> None:
+    """`complete` waits for the answer, and the answer for the end, without limit."""
+    for first, second in ((COMPLETE, Accepted()), (Accepted(), COMPLETE)):
+        both, _ = sending()
+        both.take(first)
+        assert (both.over, both.wait_s()) == (False, None)
+        both.take(second)
+        assert both.over
+        assert both.media().id == "u"
+
+
+def test_a_lost_answer_waits_for_a_journal_that_has_not_begun() -> None:
+    """15 s for the first event; once there is one, the journal's end is waited for."""
+    lost, clock = sending()
+    lost.take(LOST)
+    assert lost.wait_s() == 15
+    clock[0] = 14
+    assert lost.wait_s() == 1
+    lost.take(RECEIVING)
+    assert (lost.over, lost.wait_s()) == (False, None)
+    lost.take(COMPLETE)
+    assert lost.over
+    assert lost.media().id == "u"
+    begun, _ = sending()
+    begun.take(RECEIVING)
+    begun.take(LOST)
+    assert (begun.over, begun.wait_s()) == (False, None)
+    never, _ = sending()
+    never.take(LOST)
+    never.expired()
+    assert never.over
+    with pytest.raises(Unreachable):
+        never.media()
+
+
+def test_an_end_that_is_no_success_waits_5_s_for_the_answer() -> None:
+    """It may be another upload's end: then the answer says that the id is taken."""
+    ours, _ = sending()
+    ours.take(CANCELLED)
+    assert (ours.over, ours.wait_s()) == (False, 5)
+    ours.expired()
+    with pytest.raises(UploadCancelled):
+        ours.media()
+    others, _ = sending()
+    others.take(CANCELLED)
+    others.take(Conflict(409, "upload_id_in_use", "Taken."))
+    assert others.over
+    with pytest.raises(Conflict):
+        others.media()
+
+
+def test_the_journal_outweighs_an_answer_about_something_else() -> None:
+    """A 500 for the answer's own sake does not undo an upload that completed."""
+    both, _ = sending()
+    both.take(Refused(500, "internal", "Oh."))
+    assert (both.over, both.wait_s()) == (False, 5)
+    both.take(COMPLETE)
+    assert both.over
+    assert both.media().id == "u"
+
+
 # ---- the file and the caller
 
 
@@ -418,9 +496,14 @@ def test_a_listener_that_fails_stops_the_upload(driver: Driver) -> None:
     def senders() -> list[threading.Thread]:
         return [one for one in threading.enumerate() if one.name == "sse-progress upload"]
 
-    with FakeService(gate=1) as service, pytest.raises(KeyError, match="receiving"):
-        driver.upload(service.url, Endless(), on_event=on_event)  # type: ignore[arg-type]
-    wait_until(lambda: not senders(), "no thread sends any more")
+    source: Any = Endless()
+    with FakeService(gate=1) as service:
+        with pytest.raises(KeyError, match="receiving"):
+            driver.upload(service.url, source, on_event=on_event)
+        with Client(service.url, pace=QUICK) as client:
+            with pytest.raises(KeyError, match="receiving"):
+                client.upload(source, on_event=on_event)
+            wait_until(lambda: not senders(), "no thread sends any more")
 
 
 async def test_listeners_may_wait(photo: Path) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import msgspec
-
 from sse_progress.client.failures import (
     BadAnswer,
     ClientError,
@@ -21,7 +19,7 @@ from sse_progress.client.failures import (
     UploadFailed,
 )
 from sse_progress.client.following import Pace
-from sse_progress.client.shapes import Media
+from sse_progress.client.shapes import Media, media_of
 from sse_progress.events import Event
 
 __all__ = ["Accepted", "Followed", "Lost", "News", "Sending"]
@@ -98,10 +96,8 @@ class Sending:
         if isinstance(answer, Refused) and _not_begun(answer):
             raise answer
         if end is not None and end.stage == "complete":
-            if isinstance(answer, Refused):
-                raise answer
             try:
-                return msgspec.convert(end.media, Media)
+                return media_of(end)
             except ValueError as error:
                 raise BadAnswer(self._url, 200, f"not a result ({error})") from error
         if end is not None:

@@ -8,7 +8,7 @@ import msgspec
 
 from sse_progress.events import STAGES, Error, Event
 
-__all__ = ["Media", "Page", "State", "StoredFile"]
+__all__ = ["Media", "Page", "State", "StoredFile", "media_of"]
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -42,6 +42,11 @@ class Media(_Shape, frozen=True, kw_only=True):
     analysis: dict[str, Any] | None = None
     moderation: dict[str, Any] | None = None
     created_at: str = ""
+
+
+def media_of(event: Event) -> Media:
+    """The result that a `complete` event carries; raises ValueError if it is none."""
+    return msgspec.convert(event.media, Media)
 
 
 class State(_Shape, frozen=True, kw_only=True):
