@@ -7,11 +7,6 @@ import { outcome, pictureOf } from "./outcome.js";
 
 const SHOWN = STAGES.filter((stage) => !stage.terminal);
 const STORED = SHOWN.findIndex(({ name }) => name === "file_received");
-/** Of the uploads that were over before this page was opened, so many are shown in full. */
-const OPEN = 3;
-
-/** When an older upload began is not known here, but the newest are listed first. */
-let listed = 0;
 
 export class Card {
   #client;
@@ -21,8 +16,10 @@ export class Card {
 
   constructor(upload, client) {
     this.upload = upload;
-    /** Order among cards: the smaller the younger. */
-    this.age = upload.file || !upload.ended ? -upload.createdAt - performance.now() / 1e6 : (listed += 1);
+    /** When the upload began, ms since the epoch: cards are ordered by it. */
+    this.bornAt = bornAt(upload);
+    /** Whether it was over before this page knew of it. */
+    this.old = upload.ended;
     this.#client = client;
     this.element = element("li", { className: "card" });
     this.parts = {
@@ -44,8 +41,10 @@ export class Card {
     stages.ariaLabel = "Stages";
     retry.addEventListener("click", () => upload.retry());
     cancel.addEventListener("click", () => upload.cancel().catch(() => {}));
-    unfold.addEventListener("click", () => this.#fold(false));
-    this.#fold(this.age > OPEN);
+    unfold.addEventListener("click", () => {
+      this.old = false;
+      this.fold(false);
+    });
     if (upload.file?.type.startsWith("image/")) this.#preview(upload.file);
   }
 
@@ -56,7 +55,8 @@ export class Card {
     });
   }
 
-  #fold(folded) {
+  /** Show only the head, until somebody asks for more. */
+  fold(folded) {
     this.element.classList.toggle("folded", folded);
     this.parts.unfold.hidden = !folded;
   }
@@ -132,6 +132,13 @@ export class Card {
       () => after(),
     );
   }
+}
+
+/** From what came out, from the time in a UUIDv7 (ours are named so), or from when it was first seen. */
+function bornAt({ id, state, createdAt }) {
+  const uuid = /([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/.exec(id);
+  const known = uuid ? Number.parseInt(uuid[1] + uuid[2], 16) : Date.parse(state.media?.createdAt);
+  return Number.isFinite(known) ? known : createdAt;
 }
 
 function about(state) {

@@ -8,7 +8,10 @@ const FIRST = [
   "type", "size", "dimensions", "duration", "pages", "title", "format", "container", "codec", "frameRate", "camera",
   "language", "words", "lines", "rows", "columns", "entries", "sampleRate", "channels", "encoding",
 ]; // prettier-ignore
-const DETAILS = new Set(["width", "height", "contentType", "kind", "orientation", "mode", "perceptualHash", "hasAlpha"]);
+const DETAILS = new Set([
+  "width", "height", "contentType", "kind", "orientation", "mode", "perceptualHash", "hasAlpha",
+  "readPages", "pageWidthPt", "pageHeightPt", "pixelFormat", "variableFrameRate", "bitRate", "keyFrames",
+]); // prettier-ignore
 const FACTS = 8;
 
 /** The part of a card that appears when an upload is complete. */

@@ -9,6 +9,8 @@ import "../client/panel.js";
 import { Card } from "./card.js";
 
 const TOKEN_KEY = "sse-progress:token";
+/** Of the uploads that were over before this page was opened, so many are shown in full. */
+const OLD_SHOWN = 3;
 const LINKS = {
   connecting: "Connecting",
   live: "Live",
@@ -81,12 +83,12 @@ function show(upload) {
   showTitle();
 }
 
-/** Newest first, also when older ones become known later. */
+/** Newest first, in whatever order they became known; of the old ones, the newest are shown in full. */
 function place(card) {
-  const list = one("uploads");
-  const younger = [...cards.values()].filter((other) => other !== card && other.age < card.age);
-  const last = younger.sort((a, b) => b.age - a.age)[0];
-  list.insertBefore(card.element, last ? last.element.nextSibling : list.firstChild);
+  const order = [...cards.values()].reverse().sort((a, b) => b.bornAt - a.bornAt);
+  const next = order[order.indexOf(card) + 1];
+  one("uploads").insertBefore(card.element, next?.element ?? null);
+  order.filter(({ old }) => old).forEach((one, at) => one.fold(at >= OLD_SHOWN));
 }
 
 function showTitle() {

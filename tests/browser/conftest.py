@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,16 @@ def live_page(context: BrowserContext, url: str) -> Page:
 
 @pytest.fixture(scope="session")
 def paced(session_dir: Path) -> Iterator[Service]:
-    """One service for all tests that do not stop it; its stages wait at gates."""
+    """One service for all tests that do not stop it; its stages wait at gates.
+
+    Pages of `http://localhost` may use it from there, which is another origin.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     env = {
+        "SSE_PROGRESS_PORT": str(port),
+        "SSE_PROGRESS_CORS_ORIGINS": f"http://localhost:{port}",
         "SSE_PROGRESS_PIPELINE": "tests.browser.paced:pipeline",
         "SSE_PROGRESS_WORKER_CONCURRENCY": "10",
         "SSE_PROGRESS_ALLOWED_TYPES": "*/*",

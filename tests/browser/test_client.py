@@ -327,3 +327,31 @@ def test_another_users_upload_is_forbidden(
     page.evaluate(FOLLOW, "private")
     wait_for_phase(page, "private", "failed")
     assert state(page, "private")["error"]["code"] == "forbidden"
+
+
+def test_another_origin_may_use_it_with_a_token(
+    contexts: Callable[..., BrowserContext], paced: Service, user: User, gates: Gates
+) -> None:
+    """A product on its own origin imports the module, sends and follows, if it is on the list."""
+    page = contexts(bypass_csp=True).new_page()
+    page.goto(paced.url.replace("127.0.0.1", "localhost") + "/api")
+    start = START.replace("./client", f"{paced.url}/client").replace('"."', f'"{paced.url}"')
+    page.evaluate(start, {"token": user.token()})
+    upload(page, gates, "from-elsewhere")
+    wait_for_stage(page, "from-elsewhere", "validating")
+    gates.open_all()
+    wait_for_phase(page, "from-elsewhere", "done")
+    assert page.evaluate("location.origin") not in paced.url
+
+
+def test_everybody_on_a_page_shares_one_client(blank: Page, user: User) -> None:
+    """However the root is written and whoever gives tokens, a service has one client and stream."""
+    assert blank.evaluate(
+        """async () => {
+          const { clientFor } = await import("./client/index.js");
+          const one = clientFor({ url: "." });
+          const same = [location.origin, location.origin + "/", "/", undefined].map((url) => clientFor({ url }));
+          same.push(clientFor({ token: () => "a" }), clientFor({ token: () => "b" }));
+          return same.every((other) => other === one);
+        }"""  # noqa: E501
+    )

@@ -70,7 +70,25 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, gates: Gates) -> None:
     gates.open_all()
     phase(mine, "done")
     page.reload()
-    expect(card(page, "report.txt").first).to_contain_text("Everything that was found")
+    expect(card(page, "report.txt")).to_contain_text("Everything that was found")
+
+
+def test_cards_stand_newest_first_also_after_a_reload(page: Page, gates: Gates) -> None:
+    """The order is that of sending, whatever order the service tells of them in."""
+    names = [f"file-{n}.txt" for n in range(6)]
+    gates.open_all()
+    for name in names:
+        send(page, gates.file(name))
+        phase(card(page, name), "done")
+    headings = page.locator(".card h3")
+    expect(headings).to_have_text(names[::-1])
+    page.reload()
+    expect(headings).to_have_text(names[::-1])
+    expect(page.locator(".card.folded")).to_have_count(3)
+    last = card(page, names[0])
+    expect(last.locator(".outcome")).to_be_hidden()
+    last.get_by_role("button", name=f"Show {names[0]}").click()
+    expect(last.locator(".outcome")).to_be_visible()
 
 
 def test_a_second_tab_tells_the_same(
@@ -214,13 +232,35 @@ def test_cancel_while_sending_and_while_working(
     assert [state["status"] for state in states] == ["cancelled"] * 3
 
 
+def test_a_hidden_page_gives_up_its_stream(page: Page, gates: Gates, paced: Service) -> None:
+    """Out of sight for a minute with nothing of its own: no connection; in sight again: live."""
+    page.clock.install()
+    page.goto(paced.url + "/")
+    link(page, "live")
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    page.clock.fast_forward(61_000)
+    expect(page.locator("#link")).to_have_attribute("data-state", "idle")
+    page.evaluate(hide, False)
+    link(page, "live")
+    send(page, gates.file("mine.txt"))
+    expect(card(page, "mine.txt")).to_contain_text("validating has begun")
+    page.evaluate(hide, True)
+    page.clock.fast_forward(61_000)
+    gates.open_all()
+    phase(card(page, "mine.txt"), "done")
+
+
 def test_what_came_out_is_shown(
     contexts: Callable[..., BrowserContext], service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    """With the built-in stages: a thumbnail, measured facts, a verdict, links that work."""
+    """Built-in stages, under a path prefix: a thumbnail, facts, a verdict, links that work."""
     picture = tmp_path / "harbour.jpg"
     picture.write_bytes(media.jpeg(800, 600))
-    running = service()
+    running = service({"SSE_PROGRESS_PREFIX": "/api/media"})
     page = contexts().new_page()
     page.goto(running.url + "/")
     send(page, picture)

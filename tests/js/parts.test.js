@@ -18,6 +18,8 @@ test("a new id is valid on the wire, unique, and sorts by time", () => {
     assert.match(id, /^upload_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   }
   assert.notEqual(module.newUploadId(1), module.newUploadId(1));
+  const together = Array.from({ length: 50 }, () => module.newUploadId());
+  assert.deepEqual([...together].sort(), together);
 });
 
 test("a listener that throws is reported and stops nobody", () => {

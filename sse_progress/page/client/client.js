@@ -68,8 +68,9 @@ export class Client {
 
   /** New credentials: whatever was refused for the old ones is tried again. */
   set token(token) {
+    const same = token === this.#service.token || typeof token === "function";
     this.#service.token = token;
-    this.#streams.renew();
+    if (!same || this.link === "denied") this.#streams.renew();
   }
 
   /** The request headers of this moment, for requests of your own such as a thumbnail. */

@@ -1,6 +1,14 @@
 /** Names for uploads: `upload_` and a UUIDv7 (RFC 9562 §5.7), so that ids sort by time. */
 
-export function newUploadId(nowMs = Date.now(), random = crypto.getRandomValues(new Uint8Array(10))) {
+let lastMs = 0;
+
+/** Files that are chosen together keep their order: no two ids of a page share a millisecond. */
+function tick() {
+  lastMs = Math.max(lastMs + 1, Date.now());
+  return lastMs;
+}
+
+export function newUploadId(nowMs = tick(), random = crypto.getRandomValues(new Uint8Array(10))) {
   const bytes = new Uint8Array(16);
   let rest = nowMs;
   for (let i = 5; i >= 0; i -= 1) {

@@ -7,6 +7,7 @@
  */
 
 import { Client } from "./client.js";
+import { rootOf } from "./service.js";
 
 export { Client } from "./client.js";
 export { Decoder } from "./decoder.js";
@@ -17,13 +18,16 @@ export { Upload } from "./upload.js";
 
 const clients = new Map();
 
-/** The one client for this service and these credentials, so that everybody shares its stream. */
-export function clientFor({ url = ".", token = null, credentials } = {}) {
-  const root = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
-  if (!clients.has(root)) clients.set(root, new Map());
-  const byToken = clients.get(root);
-  if (!byToken.has(token)) byToken.set(token, new Client({ url, token, credentials }));
-  return byToken.get(token);
+/**
+ * The one client for this service, so that everybody on the page shares its stream. A `token` that is
+ * given replaces an older one. For two callers at once, make Clients of your own.
+ */
+export function clientFor({ url, token, credentials } = {}) {
+  const key = `${credentials} ${rootOf(url)}`;
+  if (!clients.has(key)) clients.set(key, new Client({ url, token, credentials }));
+  const client = clients.get(key);
+  if (token !== undefined) client.token = token;
+  return client;
 }
 
 /** Send `file`; see Client.upload, and Client for `url`, `token` and `credentials`. */

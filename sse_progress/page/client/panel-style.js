@@ -58,6 +58,7 @@ ul { list-style: none; margin: 0; padding: 4px 0; max-height: min(46vh, 380px); 
 li { padding: 10px 10px 12px 18px; }
 li + li { border-top: 1px solid var(--_line); }
 .panel[data-phase="done"] .whole { --_color: var(--_done); }
+.panel[data-phase="refused"] .whole { --_color: var(--_refused); }
 .panel[data-phase="failed"] .whole { --_color: var(--_failed); }
 li[data-phase="waiting"] { --_color: var(--_waiting); }
 li[data-phase="done"] { --_color: var(--_done); }

@@ -260,7 +260,9 @@ export class UploadPanel extends HTMLElement {
     label(close, texts.dismissAll);
     list.setAttribute("aria-label", texts.label);
     whole.setAttribute("aria-label", texts.overall);
-    panel.dataset.phase = active ? "working" : trouble ? "failed" : "done";
+    const phases = entries.map(({ upload }) => upload.state.phase);
+    const worst = ["failed", "refused"].find((phase) => phases.includes(phase));
+    panel.dataset.phase = active ? "working" : (worst ?? "done");
     gauge(whole, value, this.#say(texts.percent, { n: value }));
     const line = active ? (texts.link[this.client.link] ?? "") : "";
     link.hidden = this.client.link === "connecting" || !line;

@@ -13,10 +13,7 @@ export class Service {
    * a string, or a function (may be async) that is asked before every request and attempt.
    */
   constructor({ url = ".", token = null, credentials = "same-origin" } = {}) {
-    const root = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
-    root.search = root.hash = "";
-    if (!root.pathname.endsWith("/")) root.pathname += "/";
-    this.root = root.href;
+    this.root = rootOf(url);
     this.token = token;
     this.credentials = credentials;
   }
@@ -67,6 +64,14 @@ export class Service {
       signal?.removeEventListener("abort", stop);
     }
   }
+}
+
+/** A service's root as one absolute address, ending in a slash, however it was written. */
+export function rootOf(url = ".") {
+  const root = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+  root.search = root.hash = "";
+  if (!root.pathname.endsWith("/")) root.pathname += "/";
+  return root.href;
 }
 
 async function parse(response) {
