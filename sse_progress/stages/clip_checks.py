@@ -44,14 +44,18 @@ class _Clock:
     def __init__(self) -> None:
         self.first: float | None = None
         self.last = 0.0
+        self._bases: dict[int, float] = {}
 
     def see(self, packet: Packet[Any]) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return
-        begin = float(stamp * packet.time_base)
+        base = self._bases.get(packet.stream_index)
+        if base is None:  # arithmetic with fractions costs more than reading the packet
+            base = self._bases[packet.stream_index] = float(packet.time_base)
+        begin = stamp * base
         self.first = begin if self.first is None else min(self.first, begin)
-        self.last = max(self.last, begin + float((packet.duration or 0) * packet.time_base))
+        self.last = max(self.last, begin + (packet.duration or 0) * base)
 
     @property
     def duration_s(self) -> float:

@@ -67,10 +67,11 @@ def video_facts(
         if not every:
             video.codec_context.skip_frame = "NONKEY"
         meter = Meter(audio) if audio is not None else None
+        base = float(audio.time_base) if audio is not None else 0.0
         rhythm, decoded, rotation = _Rhythm(), 0, 0
         for packet in opened.demux([one for one in (video, audio) if one is not None]):
             if packet.stream_index != video.index:
-                _listen(packet, meter)
+                _listen(packet, base, meter)
                 continue
             for frame in _frames(packet):
                 decoded += 1
@@ -115,12 +116,13 @@ def audio_facts(
         audio = audio_of(opened)
         meter = Meter(audio)
         total = min(clip.duration_s, LOUDNESS_S) or 1.0
+        base = float(audio.time_base)
         start = None
         for packet in opened.demux(audio):
-            _listen(packet, meter)
+            _listen(packet, base, meter)
             if packet.pts is None:
                 continue
-            now = float(packet.pts * packet.time_base)
+            now = packet.pts * base
             start = now if start is None else start
             done = min(max(now - start, 0.0), total)
             report(done / total, f"Listening to second {done:.0f} of {total:.0f}")
@@ -153,10 +155,11 @@ def _frames(packet: Any) -> list[Any]:
         return []
 
 
-def _listen(packet: Any, meter: Meter | None) -> None:
+def _listen(packet: Any, base: float, meter: Meter | None) -> None:
+    """Measure one packet of sound; `base` is its stream's time base in seconds."""
     if meter is None or meter.broken:
         return
-    if packet.pts is not None and float(packet.pts * packet.time_base) > LOUDNESS_S:
+    if packet.pts is not None and packet.pts * base > LOUDNESS_S:
         return
     for frame in _frames(packet):
         meter.feed(frame)
