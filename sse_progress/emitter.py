@@ -155,6 +155,10 @@ class Emitter:
         topic = self._topics.get(channel)
         if topic is None:
             topic = self._topics[channel] = Topic(upload_id)
+            if channel in self._sent:
+                # Dropped just now and not unsubscribed yet: it never stopped listening.
+                topic.generation = self._generation
+                topic.subscribed.set()
             self._steer.set()
         topic.opening += 1
         return topic
