@@ -60,6 +60,9 @@ test("speed is that of the last seconds, and a line that stands still slows down
   for (let s = 21; s <= 30; s += 1) meter.note(20_000 + (s - 20) * 5000, s * 1000);
   assert.equal(meter.speed(30_000), 5000);
   assert.ok(meter.speed(60_000) < 1000);
+  meter.note(5, 60_000);
+  meter.note(1005, 61_000);
+  assert.equal(meter.speed(61_000), 1000, "another counter's count begins anew");
 });
 
 test("bytes and seconds are written for people, in their language", () => {

@@ -152,7 +152,8 @@ export class Client {
     };
     const upload = new Upload(state, { file, actions });
     this.uploads.set(state.id, upload);
-    this.#rows.set(state.id, { own, options, abort: new AbortController(), etag: null, held: null });
+    const row = { own, options, abort: new AbortController(), etag: null, unanswered: file !== null, held: null };
+    this.#rows.set(state.id, row);
     upload.relink(upload.ended ? "idle" : this.#streams.linkOf(state.id));
     this.#observers.notify(upload, null);
     this.#streams.planSoon();
@@ -228,15 +229,16 @@ export class Client {
    * which the answer will tell: nothing is shown as done before.
    */
   #hold(upload, input, event) {
-    const complete = (input.event ?? input.state).stage === "complete";
-    const unanswered = upload.file && upload.state.phase === "sending";
-    if (complete && unanswered) this.#rows.get(upload.id).held = { input, event };
-    return complete && unanswered;
+    const row = this.#rows.get(upload.id);
+    const held = row.unanswered && (input.event ?? input.state).stage === "complete";
+    if (held) row.held = { input, event };
+    return held;
   }
 
   #release(upload) {
-    const { held } = this.#rows.get(upload.id);
-    if (held) this.#apply(upload, held.input, held.event);
+    const row = this.#rows.get(upload.id);
+    row.unanswered = false;
+    if (row.held) this.#apply(upload, row.held.input, row.held.event);
   }
 
   #streamRefused(id, status) {

@@ -5,10 +5,11 @@ const WINDOW_MS = 5_000;
 export class Meter {
   #samples = [];
 
-  /** Note that `bytes` had gone at `nowMs`. Counts never go down. */
+  /** Note that `bytes` had gone at `nowMs`. A lower count is that of another counter: it begins anew. */
   note(bytes, nowMs) {
     const last = this.#samples.at(-1);
-    if (last && bytes <= last.bytes) return;
+    if (last?.bytes === bytes) return;
+    if (last && bytes < last.bytes) this.#samples = [];
     this.#samples.push({ bytes, at: nowMs });
     while (this.#samples.length > 2 && this.#samples[0].at < nowMs - WINDOW_MS) this.#samples.shift();
   }

@@ -165,14 +165,14 @@ function heard(state, event) {
   }
   if (event.stage === "error") return failed(state, { code: "internal", detail: "" }, event);
   const receiving = event.stage === "receiving";
-  // Our own count runs ahead of the service's by what the network holds: never step back for that.
+  // Our own count runs ahead of the service's by what the network holds: no bar steps back for that.
   const floor = event.type === "progress" || receiving ? state.progress : 0;
   const phase = receiving && state.phase !== "working" ? receivingPhase(state) : "working";
   return change(state, {
     ...fields,
     phase,
     progress: Math.max(fields.progress, floor),
-    bytes: event.bytes === undefined ? state.bytes : Math.max(event.bytes, receiving ? state.bytes ?? 0 : 0),
+    bytes: event.bytes ?? state.bytes,
     fromServer: true,
     passed: pass(state.passed, event),
   });
