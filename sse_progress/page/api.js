@@ -15,13 +15,24 @@ try {
   if (!response.ok) throw new Error(`the service answered ${response.status}`);
   show(await response.json());
 } catch (error) {
-  page.replaceChildren(element("p", { className: "empty", role: "alert", textContent: `The description could not be read: ${error.message}.` }));
+  page.replaceChildren(
+    element("p", {
+      className: "empty",
+      role: "alert",
+      textContent: `The description could not be read: ${error.message}.`,
+    }),
+  );
 }
 page.ariaBusy = "false";
 
 function show(api) {
   const operations = Object.entries(api.paths ?? {}).flatMap(([path, item]) =>
-    METHODS.filter((method) => item[method]).map((method) => ({ path, method, shared: item.parameters ?? [], ...item[method] })),
+    METHODS.filter((method) => item[method]).map((method) => ({
+      path,
+      method,
+      shared: item.parameters ?? [],
+      ...item[method],
+    })),
   );
   const schemas = Object.entries(api.components?.schemas ?? {});
   page.replaceChildren(
@@ -32,7 +43,10 @@ function show(api) {
     ...schemas.map(([name, schema]) => schemaCard(name, schema)),
   );
   contents.replaceChildren(
-    ...groups(operations).flatMap(([tag, rows]) => [element("h2", { textContent: tag }), ...rows.map(operationLink)]),
+    ...groups(operations).flatMap(([tag, rows]) => [
+      element("h2", { textContent: tag }),
+      ...rows.map(operationLink),
+    ]),
     element("h2", { textContent: "Schemas" }),
     ...schemas.map(([name]) => element("a", { href: `#${schemaId(name)}`, textContent: name })),
   );
@@ -67,11 +81,13 @@ function parameterRow({ name, in: place, required, schema, description }) {
 function body({ content = {}, description }) {
   return element("div", {}, [
     text(description),
-    ...Object.entries(content).map(([type, { schema }]) => element("div", {}, [
-      element("p", { className: "type" }, [element("code", { textContent: type }), " ", ...typeOf(schema)]),
-      schema?.properties ? properties(schema) : "",
-    ])),
-  ]); // prettier-ignore
+    ...Object.entries(content).map(([type, { schema }]) =>
+      element("div", {}, [
+        element("p", { className: "type" }, [element("code", { textContent: type }), " ", ...typeOf(schema)]),
+        schema?.properties ? properties(schema) : "",
+      ]),
+    ),
+  ]);
 }
 
 function answers(responses, api) {
@@ -81,10 +97,15 @@ function answers(responses, api) {
       element("p", { className: "type" }, [element("code", { textContent: type }), " ", ...typeOf(schema)]),
     );
     const names = Object.keys(headers);
-    const sent = names.length ? [element("p", { className: "type", textContent: `Headers: ${names.join(", ")}` })] : [];
+    const sent = names.length
+      ? [element("p", { className: "type", textContent: `Headers: ${names.join(", ")}` })]
+      : [];
     const code = element("b", { textContent: status });
     code.dataset.class = status[0];
-    return element("div", { className: "answer" }, [code, element("div", {}, [text(description), ...types, ...sent])]);
+    return element("div", { className: "answer" }, [
+      code,
+      element("div", {}, [text(description), ...types, ...sent]),
+    ]);
   });
   return made.length ? element("div", {}, made) : null;
 }
@@ -108,11 +129,18 @@ function properties({ properties: known, required = [] }) {
 }
 
 function rows(described) {
-  return element("tbody", {}, described.map(({ name, required, type, about }) => {
-    const flag = required ? element("span", { className: "required", textContent: "required" }) : "";
-    const head = element("th", { scope: "row" }, [element("code", { textContent: name }), flag]);
-    return element("tr", {}, [head, element("td", {}, [element("div", { className: "type" }, type), text(about)])]);
-  })); // prettier-ignore
+  return element(
+    "tbody",
+    {},
+    described.map(({ name, required, type, about }) => {
+      const flag = required ? element("span", { className: "required", textContent: "required" }) : "";
+      const head = element("th", { scope: "row" }, [element("code", { textContent: name }), flag]);
+      return element("tr", {}, [
+        head,
+        element("td", {}, [element("div", { className: "type" }, type), text(about)]),
+      ]);
+    }),
+  );
 }
 
 /** A schema in a line: names are links, the rest are words. */
@@ -134,12 +162,17 @@ function typeOf(schema) {
 
 function limits({ minimum, maximum, maxLength, pattern }) {
   const range = minimum !== undefined || maximum !== undefined ? `${minimum ?? ""}…${maximum ?? ""}` : "";
-  return [range, maxLength && `≤ ${maxLength} characters`, pattern && `/${pattern}/`].filter(Boolean).join(", ");
+  return [range, maxLength && `≤ ${maxLength} characters`, pattern && `/${pattern}/`]
+    .filter(Boolean)
+    .join(", ");
 }
 
 function follow(thing, api) {
   if (!thing?.$ref?.startsWith("#/")) return thing;
-  const steps = thing.$ref.slice(2).split("/").map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
+  const steps = thing.$ref
+    .slice(2)
+    .split("/")
+    .map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
   return steps.reduce((found, step) => found?.[step], api) ?? {};
 }
 
@@ -163,7 +196,9 @@ function part(title) {
 
 function text(...parts) {
   const words = [...new Set(parts.filter(Boolean))].join("\n");
-  const pieces = words.split(/`([^`]+)`/).map((piece, at) => (at % 2 ? element("code", { textContent: piece }) : piece));
+  const pieces = words
+    .split(/`([^`]+)`/)
+    .map((piece, at) => (at % 2 ? element("code", { textContent: piece }) : piece));
   return words ? element("p", { className: "text" }, pieces) : "";
 }
 

@@ -65,7 +65,8 @@ export class Card {
     const { upload, parts } = this;
     const { state } = upload;
     this.element.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
-    parts.name.textContent = parts.name.title = state.media?.filename ?? state.filename ?? `Upload ${upload.id.slice(-8)}`;
+    parts.name.textContent = parts.name.title =
+      state.media?.filename ?? state.filename ?? `Upload ${upload.id.slice(-8)}`;
     parts.about.textContent = about(state);
     parts.badge.textContent = badge(state);
     parts.retry.hidden = !upload.canRetry;
@@ -94,7 +95,14 @@ export class Card {
       if (now && !this.upload.ended) item.ariaCurrent = "step";
       else item.ariaCurrent = null;
       item.children[0].textContent = TEXTS.stage[SHOWN[at].name];
-      const time = at === STORED && now ? "in the queue" : passed ? took(state.passed, SHOWN[at].name) : now && !this.upload.ended ? `${value} %` : "";
+      const time =
+        at === STORED && now
+          ? "in the queue"
+          : passed
+            ? took(state.passed, SHOWN[at].name)
+            : now && !this.upload.ended
+              ? `${value} %`
+              : "";
       item.children[1].textContent = time;
       if (time) this.parts.stages.classList.add("timed");
     });
@@ -149,14 +157,19 @@ function about(state) {
   const known = [size === null ? "" : formatBytes(size), state.media?.contentType ?? ""].filter(Boolean);
   if (state.phase === "checking") return TEXTS.phase.checking;
   const left = state.etaSeconds ? `${formatSeconds(state.etaSeconds)} left` : "";
-  if (state.phase === "working") return [state.message, left].filter(Boolean).join(" · ") || known.join(" · ");
+  if (state.phase === "working")
+    return [state.message, left].filter(Boolean).join(" · ") || known.join(" · ");
   return known.join(" · ");
 }
 
 function badge(state) {
   if (state.cancelling) return "Cancelling…";
   const active = ["sending", "working"].includes(state.phase);
-  return active ? `${Math.floor(state.progress)} %` : state.phase === "checking" ? "Checking" : TEXTS.phase[state.phase];
+  return active
+    ? `${Math.floor(state.progress)} %`
+    : state.phase === "checking"
+      ? "Checking"
+      : TEXTS.phase[state.phase];
 }
 
 function lastStage(state) {

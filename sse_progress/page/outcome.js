@@ -5,26 +5,65 @@ import { element } from "./dom.js";
 
 /** What people look for first; the rest of what a stage found is a click away. */
 const FIRST = [
-  "type", "size", "dimensions", "duration", "pages", "title", "format", "container", "codec", "frameRate", "camera",
-  "language", "words", "lines", "rows", "columns", "entries", "sampleRate", "channels", "encoding",
-]; // prettier-ignore
+  "type",
+  "size",
+  "dimensions",
+  "duration",
+  "pages",
+  "title",
+  "format",
+  "container",
+  "codec",
+  "frameRate",
+  "camera",
+  "language",
+  "words",
+  "lines",
+  "rows",
+  "columns",
+  "entries",
+  "sampleRate",
+  "channels",
+  "encoding",
+];
 const DETAILS = new Set([
-  "width", "height", "contentType", "kind", "orientation", "mode", "perceptualHash", "hasAlpha",
-  "readPages", "pageWidthPt", "pageHeightPt", "pixelFormat", "variableFrameRate", "bitRate", "keyFrames",
-]); // prettier-ignore
+  "width",
+  "height",
+  "contentType",
+  "kind",
+  "orientation",
+  "mode",
+  "perceptualHash",
+  "hasAlpha",
+  "readPages",
+  "pageWidthPt",
+  "pageHeightPt",
+  "pixelFormat",
+  "variableFrameRate",
+  "bitRate",
+  "keyFrames",
+]);
 const FACTS = 8;
 
 /** The part of a card that appears when an upload is complete. */
 export function outcome(media, client) {
-  const facts = element("div", {}, [verdict(media.moderation), factList(media), files(media, client), everything(media)]);
+  const facts = element("div", {}, [
+    verdict(media.moderation),
+    factList(media),
+    files(media, client),
+    everything(media),
+  ]);
   const whole = element("div", { className: "outcome" }, [facts]);
   void pictureOf(media, client).then((source) => {
     if (!source) return;
     const image = element("img", { src: source, alt: `Preview of ${media.filename}` });
-    image.decode().then(() => {
-      whole.classList.add("pictured");
-      whole.prepend(element("div", { className: "thumbnail" }, [image]));
-    }, () => {}); // prettier-ignore
+    image.decode().then(
+      () => {
+        whole.classList.add("pictured");
+        whole.prepend(element("div", { className: "thumbnail" }, [image]));
+      },
+      () => {},
+    );
   });
   return whole;
 }
@@ -61,7 +100,12 @@ function badge(text, value) {
 }
 
 function factList(media) {
-  const facts = { type: media.contentType, size: formatBytes(media.size), ...dimensions(media.analysis), ...plain(media.analysis) };
+  const facts = {
+    type: media.contentType,
+    size: formatBytes(media.size),
+    ...dimensions(media.analysis),
+    ...plain(media.analysis),
+  };
   const sorted = Object.entries(facts).sort(([a], [b]) => place(a) - place(b));
   const rows = sorted.slice(0, FACTS).map(([name, value]) => row(humanize(name), value));
   if (media.sha256) rows.push(row("SHA-256", media.sha256, "code"));
@@ -89,7 +133,8 @@ function plain(analysis = {}) {
     if (DETAILS.has(name) || value === null || value === "") continue;
     if (/^duration/i.test(name) && typeof value === "number") facts.duration = formatSeconds(value);
     else if (typeof value === "boolean") facts[name] = value ? "Yes" : "No";
-    else if (typeof value === "number") facts[name] = new Intl.NumberFormat("en", { maximumFractionDigits: 2 }).format(value);
+    else if (typeof value === "number")
+      facts[name] = new Intl.NumberFormat("en", { maximumFractionDigits: 2 }).format(value);
     else if (typeof value === "string" && value.length <= 80) facts[name] = value;
   }
   return facts;
@@ -97,17 +142,28 @@ function plain(analysis = {}) {
 
 /** `durationSeconds` → `Duration seconds`. */
 function humanize(name) {
-  const words = String(name).replace(/_/g, " ").replace(/([a-z\d])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
+  const words = String(name)
+    .replace(/_/g, " ")
+    .replace(/([a-z\d])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
   return words[0].toUpperCase() + words.slice(1);
 }
 
 function files(media, client) {
   const links = [{ name: "Original", size: media.size, url: media.url }, ...(media.files ?? [])];
-  return element("ul", { className: "files" }, links.filter(({ url }) => url).map((file) => {
-    const link = element("a", { href: address(file.url, client) }, [`${file.name} `, element("small", { textContent: formatBytes(file.size) })]);
-    link.addEventListener("click", (event) => void download(event, file, client));
-    return element("li", {}, [link]);
-  })); // prettier-ignore
+  return element(
+    "ul",
+    { className: "files" },
+    links
+      .filter(({ url }) => url)
+      .map((file) => {
+        const link = element("a", { href: address(file.url, client) }, [
+          `${file.name} `,
+          element("small", { textContent: formatBytes(file.size) }),
+        ]);
+        link.addEventListener("click", (event) => void download(event, file, client));
+        return element("li", {}, [link]);
+      }),
+  );
 }
 
 /** With a token, a plain link would be refused: fetch it and hand it over. */

@@ -22,7 +22,10 @@ const LINKS = {
 
 const one = (id) => document.getElementById(id);
 const cards = new Map();
-const client = new Client({ url: new URL("..", import.meta.url).href, token: sessionStorage.getItem(TOKEN_KEY) });
+const client = new Client({
+  url: new URL("..", import.meta.url).href,
+  token: sessionStorage.getItem(TOKEN_KEY),
+});
 
 one("panel").client = client;
 client.observe(show);
@@ -145,7 +148,8 @@ const media = await upload(file, {
 }).done;
 </script>`,
 };
-for (const box of document.querySelectorAll("[data-snippet]")) box.textContent = snippets[box.dataset.snippet];
+for (const box of document.querySelectorAll("[data-snippet]"))
+  box.textContent = snippets[box.dataset.snippet];
 
 // Where the panel would cover the cards, it starts as a single line.
 one("panel").toggleAttribute("minimized", matchMedia("(max-width: 1120px)").matches);

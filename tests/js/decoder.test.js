@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Decoder } from "../../sse_progress/page/client/decoder.js";
 
 const STREAM =
-  "\uFEFFretry: 2000\n\n: comment\n\nid: a-1\ndata: {\"x\":1}\n\nevent: heartbeat\ndata\n\n" +
+  '\uFEFFretry: 2000\n\n: comment\n\nid: a-1\ndata: {"x":1}\n\nevent: heartbeat\ndata\n\n' +
   "id: a-2\r\ndata: one\r\ndata:two\r\n\r\nid: a-3\rdata:  two spaces\r\rdata: never finished";
 
 const EVENTS = [

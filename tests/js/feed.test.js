@@ -207,10 +207,16 @@ test("while polling, waiting requests follow each other, and short ones where th
   readResult = async () => results.shift() ?? "ok";
   await start();
   await pass(OPENING_MS); // the first read says: polling
-  assert.deepEqual(reads.map(({ wait }) => wait), [false, true]);
+  assert.deepEqual(
+    reads.map(({ wait }) => wait),
+    [false, true],
+  );
   await pass(300);
   await pass(300);
-  assert.deepEqual(reads.map(({ wait }) => wait), [false, true, true, true]);
+  assert.deepEqual(
+    reads.map(({ wait }) => wait),
+    [false, true, true, true],
+  );
   await pass(2000);
   assert.equal(reads.at(-1).wait, false);
 });

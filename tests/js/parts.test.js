@@ -103,7 +103,9 @@ test("the stage table is the service's own", () => {
 
 test("what the module exports is what its types declare", () => {
   const types = readFileSync(new URL("client/index.d.ts", PAGE), "utf8");
-  const declared = [...types.matchAll(/^export declare (?:class|const|function) (\w+)/gm)].map(([, name]) => name);
+  const declared = [...types.matchAll(/^export declare (?:class|const|function) (\w+)/gm)].map(
+    ([, name]) => name,
+  );
   assert.deepEqual(declared.sort(), Object.keys(module).sort());
 });
 

@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PHASES, STAGES, hasEnded, initial, next, phaseOfError } from "../../sse_progress/page/client/state.js";
+import {
+  PHASES,
+  STAGES,
+  hasEnded,
+  initial,
+  next,
+  phaseOfError,
+} from "../../sse_progress/page/client/state.js";
 
 const ID = "upload_1";
 const media = { id: ID, filename: "a.jpg" };
@@ -13,7 +20,10 @@ function run(...inputs) {
 }
 
 function event(stage, fields = {}) {
-  return { kind: "event", event: { type: "progress", uploadId: ID, stage, progress: 0, stageProgress: 0, ...fields } };
+  return {
+    kind: "event",
+    event: { type: "progress", uploadId: ID, stage, progress: 0, stageProgress: 0, ...fields },
+  };
 }
 
 const send = { kind: "send" };
@@ -32,7 +42,12 @@ test("an upload waits, is sent, and its bar moves with the browser's own count",
 });
 
 test("the service's count takes over, and the bar does not step back for it", () => {
-  const state = run(send, bytes(800), event("receiving", { progress: 3, stageProgress: 30, bytes: 300 }), bytes(900));
+  const state = run(
+    send,
+    bytes(800),
+    event("receiving", { progress: 3, stageProgress: 30, bytes: 300 }),
+    bytes(900),
+  );
   assert.equal(state.fromServer, true);
   assert.equal(state.progress, 8);
   assert.equal(state.bytes, 300, "what has arrived, not what has left");
@@ -45,7 +60,10 @@ test("every stage passes in order and complete carries the media", () => {
   assert.equal(state.phase, "done");
   assert.equal(state.progress, 100);
   assert.equal(state.media, media);
-  assert.deepEqual(state.passed.map((row) => row.stage), [...stages.map((row) => row.name), "complete"]);
+  assert.deepEqual(
+    state.passed.map((row) => row.stage),
+    [...stages.map((row) => row.name), "complete"],
+  );
 });
 
 test("progress never goes down by an event, but a reset sets the whole state", () => {
@@ -56,7 +74,12 @@ test("progress never goes down by an event, but a reset sets the whole state", (
 
 test("a state read as JSON that is older than the stream's is ignored", () => {
   const state = run(send, event("analyzing", { progress: 60, timestamp: "2026-01-01T00:00:02.000Z" }));
-  const old = { status: "processing", stage: "validating", progress: 20, timestamp: "2026-01-01T00:00:01.000Z" };
+  const old = {
+    status: "processing",
+    stage: "validating",
+    progress: 20,
+    timestamp: "2026-01-01T00:00:01.000Z",
+  };
   assert.equal(next(state, { kind: "snapshot", state: old }), state);
   const young = { ...old, stage: "moderating", progress: 70, timestamp: "2026-01-01T00:00:03.000Z" };
   assert.equal(next(state, { kind: "snapshot", state: young }).stage, "moderating");
@@ -70,11 +93,20 @@ test("an ended upload never moves again, whatever comes", () => {
     [{ kind: "cancelled" }],
   ];
   const later = [
-    send, bytes(1), cut, answer(500), answer(200, { data: { media } }), event("analyzing", { progress: 99 }),
-    event("analyzing", { type: "reset", progress: 1 }), { kind: "unknown" }, { kind: "cancelled" }, { kind: "requeue" },
-    { kind: "cancelling", on: true }, { kind: "snapshot", state: { status: "processing", stage: "analyzing" } },
+    send,
+    bytes(1),
+    cut,
+    answer(500),
+    answer(200, { data: { media } }),
+    event("analyzing", { progress: 99 }),
+    event("analyzing", { type: "reset", progress: 1 }),
+    { kind: "unknown" },
+    { kind: "cancelled" },
+    { kind: "requeue" },
+    { kind: "cancelling", on: true },
+    { kind: "snapshot", state: { status: "processing", stage: "analyzing" } },
     { kind: "failed", error: { code: "internal" } },
-  ]; // prettier-ignore
+  ];
   for (const inputs of ends) {
     const ended = run(send, ...inputs);
     assert.ok(hasEnded(ended));
@@ -86,12 +118,18 @@ test("an input that changes nothing returns the very same object", () => {
   const seen = event("analyzing", { progress: 40, message: "m", timestamp: "2026-01-01T00:00:02.000Z" });
   const state = run(send, seen);
   assert.equal(next(state, seen), state);
-  assert.equal(next(state, { kind: "event", event: { type: "connected", uploadId: ID, message: "hi" } }), state);
+  assert.equal(
+    next(state, { kind: "event", event: { type: "connected", uploadId: ID, message: "hi" } }),
+    state,
+  );
   assert.equal(next(state, { kind: "event", event: { type: "something_new", uploadId: ID } }), state);
 });
 
 test("fields and stages that are not known yet do no harm", () => {
-  const state = run(send, event("transcoding", { progress: 45, novelty: { deep: 1 }, stageProgress: "many" }));
+  const state = run(
+    send,
+    event("transcoding", { progress: 45, novelty: { deep: 1 }, stageProgress: "many" }),
+  );
   assert.equal(state.phase, "working");
   assert.equal(state.stage, "transcoding");
   assert.equal(state.progress, 45);
@@ -102,10 +140,21 @@ test("a refused file is told from a failed upload by its code", () => {
   for (const code of ["rejected_type", "empty_file", "malware", "too_large", "a_code_of_some_stage"]) {
     assert.equal(phaseOfError(code), "refused", code);
   }
-  for (const code of ["internal", "unavailable", "server_lost", "client_disconnected", "network", "receive_timeout"]) {
+  for (const code of [
+    "internal",
+    "unavailable",
+    "server_lost",
+    "client_disconnected",
+    "network",
+    "receive_timeout",
+  ]) {
     assert.equal(phaseOfError(code), "failed", code);
   }
-  const state = run(send, event("analyzing", { progress: 40 }), event("error", { error: { code: "corrupt_file", detail: "No.", stage: "analyzing" } }));
+  const state = run(
+    send,
+    event("analyzing", { progress: 40 }),
+    event("error", { error: { code: "corrupt_file", detail: "No.", stage: "analyzing" } }),
+  );
   assert.equal(state.phase, "refused");
   assert.equal(state.progress, 40, "the bar stays where the upload ended");
   assert.deepEqual(state.error, { code: "corrupt_file", detail: "No.", stage: "analyzing" });
@@ -114,7 +163,11 @@ test("a refused file is told from a failed upload by its code", () => {
 test("a request that breaks is not a failure until the service says so", () => {
   const broken = run(send, bytes(500), cut);
   assert.equal(broken.phase, "checking");
-  assert.equal(next(broken, event("analyzing", { progress: 30 })).phase, "working", "it had arrived after all");
+  assert.equal(
+    next(broken, event("analyzing", { progress: 30 })).phase,
+    "working",
+    "it had arrived after all",
+  );
   const waiting = next(broken, event("receiving", { progress: 6, message: "Still waiting" }));
   assert.equal(waiting.phase, "checking");
   assert.equal(waiting.message, "Still waiting");

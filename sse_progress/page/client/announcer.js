@@ -22,7 +22,10 @@ export class Announcer {
   /** Say `sentence` about `id` soon; a later one about the same id takes its place. */
   say(id, sentence) {
     this.#pending.set(id, sentence);
-    this.#timer ??= setTimeout(() => this.#flush(), Math.max(300, this.#spokeAt + PAUSE_MS - performance.now()));
+    this.#timer ??= setTimeout(
+      () => this.#flush(),
+      Math.max(300, this.#spokeAt + PAUSE_MS - performance.now()),
+    );
   }
 
   stop() {

@@ -152,7 +152,14 @@ export class Client {
     };
     const upload = new Upload(state, { file, actions });
     this.uploads.set(state.id, upload);
-    const row = { own, options, abort: new AbortController(), etag: null, unanswered: file !== null, held: null };
+    const row = {
+      own,
+      options,
+      abort: new AbortController(),
+      etag: null,
+      unanswered: file !== null,
+      held: null,
+    };
     this.#rows.set(state.id, row);
     upload.relink(upload.ended ? "idle" : this.#streams.linkOf(state.id));
     this.#observers.notify(upload, null);
@@ -249,7 +256,10 @@ export class Client {
   }
 
   #forbidden(upload) {
-    this.#apply(upload, { kind: "failed", error: { code: "forbidden", detail: "This upload is not yours to see." } });
+    this.#apply(upload, {
+      kind: "failed",
+      error: { code: "forbidden", detail: "This upload is not yours to see." },
+    });
   }
 
   // ---- asking
@@ -269,7 +279,9 @@ export class Client {
 
   /** Read the list of uploads; resolves to the ids in it, or to why there are none. */
   async #readList({ limit = LIST_LIMIT, signal } = {}) {
-    const answer = await this.#service.request("GET", "uploads", { params: { limit }, signal }).catch(() => null);
+    const answer = await this.#service
+      .request("GET", "uploads", { params: { limit }, signal })
+      .catch(() => null);
     if (answer?.status !== 200) return { failure: FAILURES[answer?.status] ?? "away" };
     const states = Array.isArray(answer.body?.uploads) ? answer.body.uploads : [];
     for (const state of states) this.#snapshot(state);
@@ -289,7 +301,11 @@ export class Client {
     const { etag } = this.#rows.get(id);
     const headers = etag ? { "If-None-Match": etag } : {};
     if (wait) headers.Prefer = `wait=${WAIT_S}`;
-    const status = await this.#ask(upload, { headers, signal, timeoutMs: wait ? 1000 * (WAIT_S + 15) : undefined });
+    const status = await this.#ask(upload, {
+      headers,
+      signal,
+      timeoutMs: wait ? 1000 * (WAIT_S + 15) : undefined,
+    });
     if (status === 200) return "changed";
     return status === 304 || status === 404 ? "ok" : (FAILURES[status] ?? "away");
   }

@@ -31,14 +31,7 @@ export type StageName =
 
 /** `checking`: the request broke, and the service is being asked what arrived. */
 export type Phase =
-  | "waiting"
-  | "sending"
-  | "checking"
-  | "working"
-  | "done"
-  | "refused"
-  | "failed"
-  | "cancelled";
+  "waiting" | "sending" | "checking" | "working" | "done" | "refused" | "failed" | "cancelled";
 
 /** What the connection is doing. `denied`: the service wants other credentials. */
 export type Link = "idle" | "connecting" | "live" | "reconnecting" | "polling" | "denied";

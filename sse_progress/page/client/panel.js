@@ -70,9 +70,15 @@ export class UploadPanel extends HTMLElement {
     root.append(fragment(FRAME));
     const one = (selector) => root.querySelector(selector);
     this.#parts = {
-      panel: one(".panel"), title: one(".headline span"), subtitle: one(".headline small"), toggle: one(".toggle"),
-      close: one(".close"), whole: one(".whole"), link: one(".link"), list: one("ul"),
-    }; // prettier-ignore
+      panel: one(".panel"),
+      title: one(".headline span"),
+      subtitle: one(".headline small"),
+      toggle: one(".toggle"),
+      close: one(".close"),
+      whole: one(".whole"),
+      link: one(".link"),
+      list: one("ul"),
+    };
     this.#announcer = new Announcer(one(".spoken"), () => this.#summary());
     this.#parts.toggle.append(icon("chevron"));
     this.#parts.close.append(icon("cross"));
@@ -167,9 +173,15 @@ export class UploadPanel extends HTMLElement {
     item.append(fragment(ENTRY));
     const one = (selector) => item.querySelector(selector);
     const parts = {
-      name: one(".name"), value: one(".value"), retry: one(".retry"), cancel: one(".cancel"), bar: one(".bar"),
-      stage: one(".stage"), numbers: one(".numbers"), words: one(".words"),
-    }; // prettier-ignore
+      name: one(".name"),
+      value: one(".value"),
+      retry: one(".retry"),
+      cancel: one(".cancel"),
+      bar: one(".bar"),
+      stage: one(".stage"),
+      numbers: one(".numbers"),
+      words: one(".words"),
+    };
     const entry = { upload, item, parts, meter: new Meter(), spoken: null, clearing: null };
     parts.name.id = `name-${(this.#count += 1)}`;
     parts.bar.setAttribute("aria-labelledby", parts.name.id);
@@ -245,7 +257,9 @@ export class UploadPanel extends HTMLElement {
     const { texts } = this;
     const minimized = this.hasAttribute("minimized");
     const { active, trouble } = tally(entries);
-    const value = Math.round(entries.reduce((sum, { upload }) => sum + shown(upload.state), 0) / entries.length);
+    const value = Math.round(
+      entries.reduce((sum, { upload }) => sum + shown(upload.state), 0) / entries.length,
+    );
     panel.setAttribute("aria-label", texts.label);
     panel.classList.toggle("minimized", minimized);
     title.textContent = active
@@ -254,7 +268,9 @@ export class UploadPanel extends HTMLElement {
     subtitle.textContent = [
       active ? `${value} %` : "",
       trouble ? this.#say(texts.trouble, { n: trouble }) : "",
-    ].filter(Boolean).join(" · "); // prettier-ignore
+    ]
+      .filter(Boolean)
+      .join(" · ");
     label(toggle, minimized ? texts.restore : texts.minimize);
     toggle.setAttribute("aria-expanded", String(!minimized));
     label(close, texts.dismissAll);
@@ -278,7 +294,11 @@ export class UploadPanel extends HTMLElement {
     item.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title = name;
     parts.value.textContent = upload.ended && state.phase !== "done" ? "" : `${shown(state)} %`;
-    gauge(parts.bar, shown(state), upload.ended ? status : `${status}, ${this.#say(texts.percent, { n: shown(state) })}`);
+    gauge(
+      parts.bar,
+      shown(state),
+      upload.ended ? status : `${status}, ${this.#say(texts.percent, { n: shown(state) })}`,
+    );
     parts.stage.textContent = status;
     parts.stage.toggleAttribute("data-tone", upload.ended && state.phase !== "cancelled");
     parts.numbers.textContent = this.#numbers(state, meter);
@@ -315,7 +335,11 @@ export class UploadPanel extends HTMLElement {
     const numbers = [];
     let left = state.etaSeconds;
     if (state.phase === "sending" && state.bytes !== null) {
-      numbers.push(state.total ? this.#say(texts.of, { done: size(state.bytes), total: size(state.total) }) : size(state.bytes));
+      numbers.push(
+        state.total
+          ? this.#say(texts.of, { done: size(state.bytes), total: size(state.total) })
+          : size(state.bytes),
+      );
       const speed = meter.speed(performance.now());
       if (speed) numbers.push(this.#say(texts.speed, { amount: size(speed) }));
       if (speed && state.total) left = (state.total - state.bytes) / speed;
@@ -329,8 +353,14 @@ export class UploadPanel extends HTMLElement {
   // ---- speaking
 
   #announce({ upload }) {
-    const text = [this.#status(upload.state), TROUBLE.has(upload.state.phase) ? this.#words(upload.state) : ""];
-    const sentence = this.#say(this.texts.announce, { name: this.#name(upload), text: text.filter(Boolean).join(". ") });
+    const text = [
+      this.#status(upload.state),
+      TROUBLE.has(upload.state.phase) ? this.#words(upload.state) : "",
+    ];
+    const sentence = this.#say(this.texts.announce, {
+      name: this.#name(upload),
+      text: text.filter(Boolean).join(". "),
+    });
     this.#announcer.say(upload.id, sentence);
   }
 

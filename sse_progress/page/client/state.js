@@ -37,12 +37,28 @@ export const PHASES = Object.freeze({
 
 /** Codes that say nothing about the file itself: sending it again may well succeed. */
 const FAILURES = new Set([
-  "internal", "invalid_upload_id", "malformed_multipart", "unexpected_part", "bad_request",
-  "unauthenticated", "forbidden", "unknown_upload", "not_found", "method_not_allowed",
-  "upload_id_in_use", "already_finished", "receive_timeout", "client_disconnected", "server_lost",
-  "too_many_uploads", "too_many_streams", "rate_limited", "unavailable", "insufficient_storage",
+  "internal",
+  "invalid_upload_id",
+  "malformed_multipart",
+  "unexpected_part",
+  "bad_request",
+  "unauthenticated",
+  "forbidden",
+  "unknown_upload",
+  "not_found",
+  "method_not_allowed",
+  "upload_id_in_use",
+  "already_finished",
+  "receive_timeout",
+  "client_disconnected",
+  "server_lost",
+  "too_many_uploads",
+  "too_many_streams",
+  "rate_limited",
+  "unavailable",
+  "insufficient_storage",
   "network",
-]); // prettier-ignore
+]);
 
 /** `refused` if the file was judged and turned away, else `failed`. */
 export function phaseOfError(code) {
@@ -246,7 +262,12 @@ function pass(passed, { stage, timestamp = null, message = "" }) {
   const last = passed.at(-1);
   if (!stage || stage === "error" || stage === "cancelled") return passed;
   if (last?.stage === stage) {
-    const same = Object.freeze({ ...last, from: last.from ?? timestamp, to: timestamp ?? last.to, message: message || last.message });
+    const same = Object.freeze({
+      ...last,
+      from: last.from ?? timestamp,
+      to: timestamp ?? last.to,
+      message: message || last.message,
+    });
     return Object.freeze([...passed.slice(0, -1), same]);
   }
   return Object.freeze([...passed, Object.freeze({ stage, from: timestamp, to: timestamp, message })]);

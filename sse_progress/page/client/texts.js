@@ -75,7 +75,8 @@ export function mergeTexts(own = {}) {
 
 /** `text` with its `{holes}` filled; `values.n` chooses the plural form where there are several. */
 export function fill(text, values = {}, lang = "en") {
-  const form = typeof text === "string" ? text : (text[new Intl.PluralRules(lang).select(values.n)] ?? text.other);
+  const form =
+    typeof text === "string" ? text : (text[new Intl.PluralRules(lang).select(values.n)] ?? text.other);
   return form.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
 }
 
