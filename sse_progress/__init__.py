@@ -4,10 +4,38 @@ What people who write stages need is here; an application of one's own begins wi
 `sse_progress.app.create_app`, a client with `sse_progress.client`.
 """
 
-from sse_progress.errors import Problem, Rejected
-from sse_progress.events import Event
-from sse_progress.stage import Pipeline, Report, Upload
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sse_progress.errors import Problem, Rejected
+    from sse_progress.events import Event
+    from sse_progress.stage import Pipeline, Report, Upload
 
 __all__ = ["Event", "Pipeline", "Problem", "Rejected", "Report", "Upload", "__version__"]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Event": "events",
+    "Pipeline": "stage",
+    "Problem": "errors",
+    "Rejected": "errors",
+    "Report": "stage",
+    "Upload": "stage",
+}
+"""Imported when first asked for (PEP 562): supervisor and idle stage children stay small."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
