@@ -75,7 +75,9 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(2, ge=1, le=64)
     """Uploads that one worker process works on at once, each in a child process."""
     log_format: Literal["console", "json"] = "console"
+    """How log lines look: for a person, or one JSON object each."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
 
     # ---- identity
     jwt_secret: SecretStr | None = None
@@ -85,7 +87,9 @@ class Settings(BaseSettings):
     jwks_url: str | None = None
     """Where the identity provider publishes its keys (RFC 7517)."""
     jwt_audience: str | None = None
+    """The `aud` that a token must name; unset: a token that names one is meant for others."""
     jwt_issuer: str | None = None
+    """The `iss` that a token must name; unset: any."""
     jwt_leeway_s: int = Field(10, ge=0, le=300)
     """Clock difference tolerated in `exp` and `nbf`, seconds."""
     open_mode_anywhere: bool = False
@@ -161,8 +165,9 @@ class Settings(BaseSettings):
     strip_metadata: bool = False
     """Remove EXIF from the kept original picture as well."""
     nsfw_review: float = Field(0.5, ge=0, le=1)
+    """Score of the picture model (0-1) from which a file is marked for review."""
     nsfw_refuse: float = Field(0.8, ge=0, le=1)
-    """Scores of the picture model from which a file is marked for review, or refused."""
+    """Score of the picture model (0-1) from which a file is refused."""
     yara_rules: Path | None = None
     """Directory of further `.yar` files."""
     word_list: Path | None = None
