@@ -8,7 +8,7 @@ uvicorn as `http=HttpProtocol`.
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
@@ -58,6 +58,9 @@ class HttpProtocol(HttpToolsProtocol):
     _not_body_bytes = 0
     _head_bytes = 0
     _problem: Problem | None = None
+    _extension: dict[str, Any]
+    """What an application may take that ASGI has no form for: `send` without the middlewares, once
+    the answer has begun; `abort`, which ends a connection whose client has stopped reading."""
 
     # ---- time
 
@@ -132,6 +135,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._extension = {"abort": self.transport.abort}
+        self.scope["extensions"] = {"sse_progress": self._extension}
         self._in_head = True
         self._not_body_bytes = self._head_bytes = 0
 
@@ -160,6 +165,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._not_body_bytes = self._head_bytes = 0
         super().on_headers_complete()
+        self._extension["send"] = self.cycle.send
         if self.parser.should_upgrade() and not self._should_upgrade():
             # httptools takes what follows for the new protocol's, and there is none.
             self.cycle.keep_alive = False

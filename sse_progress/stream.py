@@ -145,6 +145,8 @@ class Stream(EventSourceResponse):
         self._metrics.streams.inc()
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            # The head went through every middleware; frames need none of them.
+            self._send = send = ours.get("send", send)
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
             self._wheel.put(self, min(self._now() + self._pace.heartbeat_s, self._ends_at))
             self.began()
