@@ -1,7 +1,7 @@
 /** One upload on the page: its stages as they pass, and what came out. Draws; decides nothing. */
 
 import { STAGES } from "../client/index.js";
-import { TEXTS, formatBytes, formatSeconds } from "../client/texts.js";
+import { TEXTS, errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
 
@@ -101,7 +101,7 @@ export class Card {
           : passed
             ? took(state.passed, SHOWN[at].name)
             : now && !this.upload.ended
-              ? `${value} %`
+              ? formatPercent(value)
               : "";
       item.children[1].textContent = time;
       if (time) this.parts.stages.classList.add("timed");
@@ -112,9 +112,8 @@ export class Card {
     const { trouble } = this.parts;
     trouble.hidden = !state.error;
     if (!state.error) return;
-    const { code, detail } = state.error;
-    trouble.textContent = detail || TEXTS.error[code] || state.message || TEXTS.phase.failed;
-    trouble.append(element("code", { textContent: code }));
+    trouble.textContent = errorText(TEXTS, state.error, state.message);
+    trouble.append(element("code", { textContent: state.error.code }));
   }
 
   #drawOutcome(media) {
@@ -166,7 +165,7 @@ function badge(state) {
   if (state.cancelling) return "Cancelling…";
   const active = ["sending", "working"].includes(state.phase);
   return active
-    ? `${Math.floor(state.progress)} %`
+    ? formatPercent(state.progress)
     : state.phase === "checking"
       ? "Checking"
       : TEXTS.phase[state.phase];

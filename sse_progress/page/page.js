@@ -6,6 +6,7 @@
 
 import { Client } from "../client/index.js";
 import "../client/panel.js";
+import { formatPercent } from "../client/texts.js";
 import { Card } from "./card.js";
 
 const TOKEN_KEY = "sse-progress:token";
@@ -97,7 +98,7 @@ function place(card) {
 function showTitle() {
   const active = [...client.uploads.values()].filter((upload) => !upload.ended);
   const sum = active.reduce((total, { state }) => total + state.progress, 0);
-  document.title = active.length ? `${Math.floor(sum / active.length)} % · sse_progress` : "sse_progress";
+  document.title = active.length ? `${formatPercent(sum / active.length)} · sse_progress` : "sse_progress";
 }
 
 function showLink(link) {

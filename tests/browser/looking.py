@@ -24,7 +24,7 @@ def entry(page: Page, name: str) -> Locator:
 def percent(where: Locator) -> int:
     """What a card's badge says; -1 if that is no percent."""
     text = where.locator(".badge").inner_text()
-    return int(text.removesuffix(" %")) if text.endswith("%") else -1
+    return int(text.removesuffix("%")) if text.endswith("%") else -1
 
 
 def phase(where: Locator, name: str, *, timeout_s: float = 15) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import FloatRect, Page, expect
+from playwright.sync_api import BrowserContext, FloatRect, Page, expect
 
 from tests.browser.gates import Gates
 from tests.browser.looking import card, entry, phase, send
+from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
 
@@ -149,3 +150,25 @@ def test_reduced_motion_is_respected(page: Page, gates: Gates) -> None:
     expect(bar).to_have_css("animation-name", "none")
     expect(bar).to_have_css("transition-duration", "0s")
     gates.open_all()
+
+
+def test_with_watch_it_shows_what_was_sent_elsewhere(
+    page: Page, context: BrowserContext, paced: Service, gates: Gates
+) -> None:
+    """A panel with the attribute `watch` takes in uploads of other tabs, one without does not."""
+    send(page, gates.file("elsewhere.txt"))
+    expect(card(page, "elsewhere.txt")).to_contain_text("validating has begun")
+    other = context.new_page()
+    other.goto(paced.url + "/api")
+    embed = """(watch) => import("./client/panel.js").then(() => {
+      document.querySelector("upload-panel")?.remove();
+      const panel = document.createElement("upload-panel");
+      panel.toggleAttribute("watch", watch);
+      document.body.append(panel);
+    })"""
+    other.evaluate(embed, False)
+    expect(other.locator("upload-panel")).to_be_hidden()
+    other.evaluate(embed, True)
+    expect(entry(other, "elsewhere.txt")).to_contain_text("Validating")
+    gates.open_all()
+    phase(entry(other, "elsewhere.txt"), "done")

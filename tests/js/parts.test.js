@@ -7,7 +7,15 @@ import { test } from "node:test";
 import * as module from "../../sse_progress/page/client/index.js";
 import { Meter } from "../../sse_progress/page/client/meter.js";
 import { Observers } from "../../sse_progress/page/client/observers.js";
-import { TEXTS, fill, formatBytes, formatSeconds, mergeTexts } from "../../sse_progress/page/client/texts.js";
+import {
+  TEXTS,
+  errorText,
+  fill,
+  formatBytes,
+  formatPercent,
+  formatSeconds,
+  mergeTexts,
+} from "../../sse_progress/page/client/texts.js";
 
 const PAGE = new URL("../../sse_progress/page/", import.meta.url);
 
@@ -71,6 +79,8 @@ test("bytes and seconds are written for people, in their language", () => {
   assert.equal(formatBytes(1500), "1.5 kB");
   assert.equal(formatBytes(1_073_741_824), "1.1 GB");
   assert.equal(formatBytes(123_456_789, "de"), "123 MB");
+  assert.equal(formatPercent(39.9), "39%");
+  assert.equal(formatPercent(39.9, "de"), "39\u00a0%");
   assert.equal(formatSeconds(0.2), "1 sec");
   assert.equal(formatSeconds(119), "2 min");
   assert.equal(formatSeconds(5400, "de"), "1,5 Std.");
@@ -83,6 +93,15 @@ test("texts fill their holes, choose the plural form, and merge table by table",
   const own = mergeTexts({ lang: "de", stage: { analyzing: "Wird untersucht" } });
   assert.equal(own.stage.analyzing, "Wird untersucht");
   assert.equal(own.stage.validating, TEXTS.stage.validating);
+});
+
+test("an error is told by its code, else by what the service said, and never not at all", () => {
+  const network = { code: "network", detail: "" };
+  assert.equal(errorText(TEXTS, network), TEXTS.error.network);
+  const refusal = { code: "too_large", detail: "The file is 11 bytes, limit 10." };
+  assert.equal(errorText(TEXTS, refusal), refusal.detail);
+  assert.equal(errorText(mergeTexts({ error: { too_large: "Zu groß." } }), refusal), "Zu groß.");
+  assert.equal(errorText(TEXTS, { code: "novel", detail: "" }), "Failed");
 });
 
 test("every stage and phase has a word", () => {

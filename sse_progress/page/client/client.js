@@ -147,7 +147,7 @@ export class Client {
   #enter(state, { file = null, options = {}, own = false } = {}) {
     const actions = {
       cancel: (upload) => this.#cancel(upload),
-      retry: (upload) => this.upload(upload.file, this.#rows.get(upload.id).options),
+      retry: (upload) => this.#retry(upload),
       forget: (upload) => this.#forget(upload),
     };
     const upload = new Upload(state, { file, actions });
@@ -189,6 +189,11 @@ export class Client {
 
   #recall(id) {
     return (this.#remember && recallName(id)) || {};
+  }
+
+  #retry(upload) {
+    const { signal, ...options } = this.#rows.get(upload.id).options;
+    return this.upload(upload.file, { ...options, signal: signal?.aborted ? undefined : signal });
   }
 
   async #cancel(upload) {

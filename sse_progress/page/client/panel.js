@@ -5,7 +5,8 @@
  *     <upload-panel url="/api/media" position="bottom-right"></upload-panel>
  *
  * Attributes: `url` (the service's root), `position` (`bottom-right`, `bottom-left`, `top-right`,
- * `top-left`), `clear-after` (seconds until a finished entry goes; 0 keeps it), `minimized`.
+ * `top-left`), `clear-after` (seconds until a finished entry goes; 0 keeps it), `minimized`, `watch`
+ * (also what was sent before a reload, from other tabs and devices).
  * Properties: `client` (a Client to show, in place of `url`), `texts` (words of your own, by code).
  * Shows what is sent through the client. Failed and refused entries stay until somebody has seen them.
  */
@@ -14,7 +15,7 @@ import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
 import { Meter } from "./meter.js";
 import { STYLE } from "./panel-style.js";
-import { fill, formatBytes, formatSeconds, mergeTexts } from "./texts.js";
+import { errorText, fill, formatBytes, formatPercent, formatSeconds, mergeTexts } from "./texts.js";
 
 const CLEAR_AFTER_S = 20;
 const TROUBLE = new Set(["refused", "failed"]);
@@ -60,6 +61,7 @@ export class UploadPanel extends HTMLElement {
   #announcer;
   #parts;
   #count = 0;
+  #changed = new Set();
 
   constructor() {
     super();
@@ -142,6 +144,9 @@ export class UploadPanel extends HTMLElement {
     for (const upload of client.uploads.values()) this.#seen(upload);
     client.observe((upload) => this.#seen(upload), { signal });
     client.observeLink(() => this.#drawSoon(), { signal });
+    if (this.hasAttribute("watch")) {
+      void client.watch().then((stop) => (signal.aborted ? stop() : signal.addEventListener("abort", stop)));
+    }
     this.#draw();
   }
 
@@ -157,13 +162,13 @@ export class UploadPanel extends HTMLElement {
       if (!first) this.#announce(entry);
     }
     if (upload.ended) this.#clearLater(entry);
-    this.#drawSoon();
+    this.#drawSoon(entry);
   }
 
-  #add(upload, before = null) {
+  #add(upload) {
     const entry = this.#entry(upload);
     this.#entries.set(upload.id, entry);
-    this.#parts.list.insertBefore(entry.item, before);
+    this.#parts.list.append(entry.item);
     this.#dismissed = false;
     return entry;
   }
@@ -231,24 +236,27 @@ export class UploadPanel extends HTMLElement {
 
   // ---- drawing
 
-  #drawSoon() {
-    this.#drawing ??= requestAnimationFrame(() => this.#draw());
+  /** Draw with the next frame: the whole, and of the entries those that have changed. */
+  #drawSoon(...entries) {
+    for (const entry of entries) this.#changed.add(entry);
+    this.#drawing ??= requestAnimationFrame(() => this.#draw(this.#changed));
   }
 
-  #draw() {
-    if (this.#drawing) cancelAnimationFrame(this.#drawing);
+  #draw(changed = this.#entries.values()) {
+    cancelAnimationFrame(this.#drawing);
     this.#drawing = null;
     const entries = [...this.#entries.values()];
     this.hidden = this.#dismissed || entries.length === 0;
-    if (this.hidden) return this.#tick(false);
-    this.#drawFrame(entries);
-    for (const entry of entries) this.#drawEntry(entry);
-    this.#tick(entries.some(({ upload }) => upload.state.phase === "sending"));
+    if (!this.hidden) this.#drawFrame(entries);
+    for (const entry of changed) this.#drawEntry(entry);
+    this.#changed.clear();
+    this.#tick(!this.hidden && entries.some(isSending));
   }
 
   /** Speed and remaining time change by the clock alone, also while nothing is heard. */
   #tick(on) {
-    if (on) this.#ticking ??= setInterval(() => this.#drawSoon(), 1000);
+    const draw = () => this.#drawSoon(...[...this.#entries.values()].filter(isSending));
+    if (on) this.#ticking ??= setInterval(draw, 1000);
     else this.#ticking = clearInterval(this.#ticking) ?? null;
   }
 
@@ -266,7 +274,7 @@ export class UploadPanel extends HTMLElement {
       ? this.#say(texts.active, { n: active })
       : this.#say(texts.settled, { n: entries.length });
     subtitle.textContent = [
-      active ? `${value} %` : "",
+      active ? formatPercent(value, texts.lang) : "",
       trouble ? this.#say(texts.trouble, { n: trouble }) : "",
     ]
       .filter(Boolean)
@@ -293,7 +301,8 @@ export class UploadPanel extends HTMLElement {
     const status = this.#status(state);
     item.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title = name;
-    parts.value.textContent = upload.ended && state.phase !== "done" ? "" : `${shown(state)} %`;
+    parts.value.textContent =
+      upload.ended && state.phase !== "done" ? "" : formatPercent(shown(state), texts.lang);
     gauge(
       parts.bar,
       shown(state),
@@ -324,7 +333,7 @@ export class UploadPanel extends HTMLElement {
   /** The error in words, or the sentence that goes with the stage. */
   #words(state) {
     if (TROUBLE.has(state.phase)) {
-      return this.texts.error[state.error?.code] ?? state.error?.detail ?? state.message;
+      return errorText(this.texts, state.error, state.message);
     }
     return state.phase === "working" && state.stage !== "file_received" ? state.message : "";
   }
@@ -377,6 +386,10 @@ function tally(entries) {
   const ended = entries.filter(({ upload }) => upload.ended);
   const trouble = ended.filter(({ upload }) => TROUBLE.has(upload.state.phase)).length;
   return { active: entries.length - ended.length, done: ended.length - trouble, trouble };
+}
+
+function isSending({ upload }) {
+  return upload.state.phase === "sending";
 }
 
 /** Whole percent for a bar: an upload that did not end well is over as well. */

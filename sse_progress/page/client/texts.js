@@ -59,8 +59,6 @@ export const TEXTS = Object.freeze({
     unauthenticated: "Sign in again, then retry.",
     forbidden: "You are not allowed to do this.",
     unknown_upload: "The service no longer knows this upload.",
-    too_large: "The file is too large.",
-    internal: "Something went wrong on the service's side.",
   },
 });
 
@@ -78,6 +76,16 @@ export function fill(text, values = {}, lang = "en") {
   const form =
     typeof text === "string" ? text : (text[new Intl.PluralRules(lang).select(values.n)] ?? text.other);
   return form.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+}
+
+/** An error in words: a text for its code, else what the service said about it. */
+export function errorText(texts, error, message = "") {
+  return texts.error[error?.code] || error?.detail || message || texts.phase.failed;
+}
+
+/** Whole percents for people: "39%", or "39 %" where that is how it is written. */
+export function formatPercent(percent, lang = "en") {
+  return new Intl.NumberFormat(lang, { style: "percent" }).format(Math.floor(percent) / 100);
 }
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
