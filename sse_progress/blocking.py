@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+import anyio
 import anyio.to_thread
 import structlog
 
@@ -36,8 +37,7 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.sleep(0)
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await _end(task)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:
@@ -46,11 +46,22 @@ def _tell_failure(task: asyncio.Task[None]) -> None:
 
 
 async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = None) -> None:
-    """Wait until one of `waits` is done, or for `timeout_s`; none of them goes on after that."""
+    """Wait until one of `waits` is done, or for `timeout_s`; none of them goes on after that.
+
+    Raises what the one that was done has raised.
+    """
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
-        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        await _end(*tasks)
+    for task in done:
+        task.result()
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel and wait, in a scope that is itself cancelled too."""
+    for task in tasks:
+        task.cancel()
+    with anyio.CancelScope(shield=True):
         await asyncio.wait(tasks)

@@ -1,0 +1,168 @@
+"""Leaving the event loop, working beside a block, waiting for the first of several."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from sse_progress.blocking import beside, blocking, first_of
+from tests.helpers.waiting import eventually
+
+
+class Work:
+    """Background work that records its life; its cleanup takes turns of the loop."""
+
+    def __init__(self, *, cleanup: int = 0) -> None:
+        self.began = self.ended = False
+        self._cleanup = cleanup
+
+    async def run(self) -> None:
+        self.began = True
+        try:
+            await anyio.sleep_forever()
+        finally:
+            for _ in range(self._cleanup):
+                await asyncio.sleep(0)
+            self.ended = True
+
+
+# ---- blocking
+
+
+async def test_a_function_runs_in_a_thread_with_its_arguments() -> None:
+    """The loop goes on meanwhile; result and exception come back."""
+    main = threading.get_ident()
+    assert await blocking(lambda a, *, b: (a, b, threading.get_ident() != main), 1, b=2) == (
+        1,
+        2,
+        True,
+    )
+    with pytest.raises(ZeroDivisionError):
+        await blocking(lambda: 1 / 0)
+
+
+async def test_a_cancelled_caller_still_waits_for_its_thread() -> None:
+    """Nothing goes on behind the back of whoever cleans up afterwards."""
+    begun, go = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        assert go.wait(20)
+        done.append("thread")
+
+    async def call() -> None:
+        try:
+            await blocking(work)
+        finally:
+            done.append("caller")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        await eventually(begun.is_set, "the thread works")
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert done == []
+            go.set()
+    assert done == ["thread", "caller"]
+
+
+# ---- beside
+
+
+async def test_work_begins_before_the_block_and_is_over_after_it() -> None:
+    """The block finds it begun; afterwards it is cancelled, and has cleaned up."""
+    work = Work(cleanup=3)
+    async with beside(work.run()):
+        assert work.began
+        assert not work.ended
+    assert work.ended
+
+
+async def test_work_is_waited_for_however_the_block_ends() -> None:
+    """An exception in the block passes on once the work is over."""
+    work = Work(cleanup=3)
+    with pytest.raises(KeyError):
+        async with beside(work.run()):
+            raise KeyError
+    assert work.ended
+
+
+async def test_work_is_waited_for_in_a_cancelled_scope() -> None:
+    """A scope that is cancelled stays so, and the work's cleanup is waited for all the same."""
+    work = Work(cleanup=3)
+    with anyio.CancelScope() as scope:
+        async with beside(work.run()):
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert work.ended
+
+
+async def test_failing_work_is_logged_and_leaves_the_block_alone() -> None:
+    """Background work that breaks is told in the log; what it was beside goes on to its end."""
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("broken")
+
+    with capture_logs() as lines:
+        async with beside(fail()):
+            await eventually(lambda: lines, "the failure is logged")
+    assert [line["event"] for line in lines] == ["background work failed"]
+
+
+async def test_cancelled_work_is_not_logged() -> None:
+    """Its end is the ordinary one."""
+    with capture_logs() as lines:
+        async with beside(Work().run()):
+            pass
+        await asyncio.sleep(0)
+    assert lines == []
+
+
+# ---- first_of
+
+
+async def test_the_first_that_is_done_ends_the_wait_and_the_others() -> None:
+    """None of them goes on afterwards."""
+    slow = Work(cleanup=3)
+    await first_of(slow.run(), asyncio.sleep(0.01))
+    assert slow.began
+    assert slow.ended
+
+
+async def test_time_ends_the_wait_too() -> None:
+    """With a bound nothing has to happen."""
+    one, two = Work(), Work(cleanup=3)
+    await first_of(one.run(), two.run(), timeout_s=0.01)
+    assert one.ended
+    assert two.ended
+
+
+async def test_a_cancelled_wait_leaves_nothing_behind() -> None:
+    """Whoever waits and is cancelled has ended what was waited for."""
+    one, two = Work(cleanup=3), Work(cleanup=3)
+    with anyio.move_on_after(0.01) as scope:
+        await first_of(one.run(), two.run())
+    assert scope.cancelled_caught
+    assert one.ended
+    assert two.ended
+
+
+async def test_a_wait_that_fails_is_told() -> None:
+    """The error of the one that ended the wait is raised, not lost."""
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("broken")
+
+    other = Work()
+    with pytest.raises(KeyError):
+        await first_of(other.run(), fail())
+    assert other.ended
