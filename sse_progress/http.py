@@ -8,7 +8,7 @@ uvicorn as `http=HttpProtocol`.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
@@ -58,7 +58,7 @@ class HttpProtocol(HttpToolsProtocol):
     _not_body_bytes = 0
     _head_bytes = 0
     _problem: Problem | None = None
-    _extension: dict[str, Any]
+    _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
     the answer has begun; `abort`, which ends a connection whose client has stopped reading."""
 
