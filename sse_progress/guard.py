@@ -59,6 +59,7 @@ class Site(NamedTuple):
 
 
 def _site(scheme: str, authority: str) -> Site | None:
+    scheme = scheme.lower()
     if scheme not in _PORTS or (match := _AUTHORITY.fullmatch(authority.lower())) is None:
         return None
     return Site(scheme, match[1], int(match[2] or _PORTS[scheme]))

@@ -282,10 +282,17 @@ def test_a_bug_tells_the_log_and_not_the_client(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_an_answer_that_breaks_off_is_seen_to_break_off(server: AsgiServer) -> None:
-    """When the answer has begun, an error cuts the connection: half an answer is never whole."""
-    with pytest.raises(EOFError):
+def test_an_answer_that_breaks_off_is_seen_to_break_off(
+    server: AsgiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the answer has begun, an error cuts the connection: half an answer is never whole.
+    The server logs the error itself."""
+    with structlog.testing.capture_logs() as entries, pytest.raises(EOFError):
         get(server, "/late")
+    assert entries == []
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "in the middle"
 
 
 def test_head_gets_the_headers_alone(server: AsgiServer) -> None:
