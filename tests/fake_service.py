@@ -195,7 +195,8 @@ class FakeService:
     """`streams`, `posts`, `polls`: turns for GET progress, POST, and GET progress as JSON.
 
     Events from index `gate` on wait until a body has arrived; those from `cancel_gate` on until a
-    DELETE. A poll without a turn of its own answers the state after one event more than the last.
+    DELETE (which `deletes` answers otherwise). A poll without a turn of its own answers the state
+    after one event more than the last. POSTs wait for each other until `together` are there.
     """
 
     def __init__(
@@ -208,6 +209,8 @@ class FakeService:
         gate: int | None = None,
         cancel_gate: int | None = None,
         known: bool = False,
+        deletes: Answer | None = None,
+        together: int = 1,
     ) -> None:
         self.journal = list(journal)
         self.requests: list[Request] = []
@@ -217,6 +220,9 @@ class FakeService:
         self.file = b"x" * 100_000
         self.page: dict[str, Any] = {"uploads": []}
         self.gate, self.cancel_gate = gate, cancel_gate
+        self._known_ids: set[str] = set()
+        self.deletes, self.together = deletes, together
+        self.posting = self.most_posting = 0
         self.turns: dict[str, list[Any]] = {
             "stream": list(streams),
             "post": list(posts),
@@ -258,10 +264,15 @@ class FakeService:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
             self._stored, self._cancelled = asyncio.Event(), asyncio.Event()
+            self._barrier = asyncio.Barrier(self.together)
             self._socket.listen(100)
             await self._server.serve(sockets=[self._socket])
 
         asyncio.run(main())
+
+    def let_go(self) -> None:
+        """What waits for a DELETE goes on without one."""
+        self._loop.call_soon_threadsafe(self._cancelled.set)
 
     def asked(self, method: str, *, streams: bool | None = None) -> list[Request]:
         return [
@@ -286,7 +297,13 @@ class FakeService:
     async def _route(self, request: Request, wire: _Wire) -> None:
         match request.method, request.path:
             case "POST", "/upload":
-                await self._receive(wire, request)
+                self.posting += 1
+                self.most_posting = max(self.most_posting, self.posting)
+                try:
+                    await self._barrier.wait()
+                    await self._receive(wire, request)
+                finally:
+                    self.posting -= 1
             case "GET", "/uploads":
                 await wire.answer(Answer(200, self.page, content_type="application/json"))
             case "GET", path if path.endswith("/progress"):
@@ -300,7 +317,10 @@ class FakeService:
                     return
                 await wire.answer(Answer(200, self.file, content_type="image/jpeg"))
             case "GET", _:
-                await wire.answer(self._state() if self.known else _UNKNOWN)
+                known = self.known or request.path.rpartition("/")[2] in self._known_ids
+                await wire.answer(self._state() if known else _UNKNOWN)
+            case "DELETE", _ if self.deletes is not None:
+                await wire.answer(self.deletes)
             case "DELETE", _:
                 if self.journal and _ends(self.journal[-1]) and self.cancel_gate is None:
                     await wire.answer(Answer.problem(409, "already_finished"))
@@ -326,7 +346,7 @@ class FakeService:
             self._stored.set()
             await wire.end(turn.then)
         if turn.answer is None:
-            self.known = True
+            self._known_ids.add(request.headers["x-upload-id"])
             self._stored.set()
             text = {"success": True, "uploadId": "u", "status": "processing"}
             await wire.answer(Answer(202, text, content_type="application/json"))

@@ -233,7 +233,7 @@ def test_a_file_that_a_stage_refuses(driver: Driver, photo: Path) -> None:
             driver.upload(service.url, photo)
         (post,) = service.asked("POST")
     assert caught.value.code == "malware"
-    assert str(caught.value) == "The file holds malware. (malware)"
+    assert str(caught.value) == "The file holds malware (malware)"
     assert caught.value.upload_id == post.headers["x-upload-id"]
     assert caught.value.event is not None
     assert caught.value.event.stage == "error"
@@ -535,6 +535,24 @@ async def test_a_cancelled_task_stops_its_upload(tmp_path: Path) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+
+
+async def test_a_pipe_that_gives_nothing_holds_nobody_up(tmp_path: Path) -> None:
+    """Cancelling does not wait for a read that hangs; the file is closed when that returns."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    heard = asyncio.Event()
+    with FakeService(gate=1) as service:
+        async with AsyncClient(service.url) as client:
+            task = asyncio.create_task(client.upload(pipe, on_event=lambda _: heard.set()))
+            async with asyncio.timeout(10):
+                await heard.wait()
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+    os.write(writer, b"late")
+    os.close(writer)
 
 
 async def test_many_uploads_at_once(photo: Path) -> None:

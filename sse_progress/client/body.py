@@ -8,6 +8,7 @@ import mimetypes
 import os
 import re
 import secrets
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -56,6 +57,7 @@ class Body:
         self._head = _head(boundary, fields or {}, self.filename, kind)
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         self._stopped = False
+        self._reading = threading.Lock()
         self.length_bytes = (
             None if self._size is None else len(self._head) + self._size + len(self._tail)
         )
@@ -84,10 +86,28 @@ class Body:
         self._stopped = True
 
     def close(self) -> None:
-        if self._ours:
-            self._file.close()
+        """Stop, and close the file: now, or by the thread that reads it when its read returns."""
+        # Closing under a reader would wait for it, and a pipe may never give another byte.
+        self._stopped = True
+        if self._reading.acquire(blocking=False):
+            self._close()
+
+    def _close(self) -> None:
+        try:
+            if self._ours:
+                self._file.close()
+        finally:
+            self._reading.release()
 
     def _read(self, sent: int) -> bytes:
+        try:
+            with self._reading:
+                return self._read_on(sent)
+        finally:
+            if self._stopped:
+                self.close()
+
+    def _read_on(self, sent: int) -> bytes:
         if self._stopped:
             raise Stopped
         if self._size is None:

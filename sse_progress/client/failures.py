@@ -73,7 +73,7 @@ class Refused(ClientError):
         super().__init__(status, code, detail)
 
     def __str__(self) -> str:
-        return f"{self.detail} ({self.code})"
+        return f"{self.detail.rstrip('.')} ({self.code})"
 
 
 class NotAllowed(Refused):
@@ -115,7 +115,7 @@ class UploadFailed(ClientError):
         super().__init__(upload_id, code, detail, event)
 
     def __str__(self) -> str:
-        return f"{self.detail} ({self.code})"
+        return f"{self.detail.rstrip('.')} ({self.code})"
 
 
 class UploadCancelled(UploadFailed):
