@@ -229,14 +229,13 @@ class Form:
                 piece = self._skip_preamble(piece)
             if piece:
                 self._feed(piece)
-            self._check_overhead(slack=len(self._delimiter) + 2)
+            self._check_overhead()
         return self._out
 
     def finish(self) -> None:
         """Say that the body is over; raises if it was cut off, or had no file."""
         if self._parser.state != MultipartState.END:
             raise MalformedMultipart("The body ended before its closing boundary.")
-        self._check_overhead(slack=0)
         if not self._parts:
             raise MalformedMultipart("The body has no parts.")
         if not self._has_file:
@@ -281,11 +280,11 @@ class Form:
         at = piece.rfind(b"\r", max(len(piece) - len(self._delimiter), 0))
         return at >= 0 and self._delimiter.startswith(piece[at:])
 
-    def _check_overhead(self, slack: int) -> None:
-        """`slack`: bytes that the parser may be holding back until it knows what they are."""
+    def _check_overhead(self) -> None:
+        # What the parser still holds back counts too. It is never more than the closing delimiter
+        # that is to come, so no body is refused that would keep within the limit in the end.
         overhead = self.body_bytes - self.file_bytes - self._values_bytes
-        limit = self._limits.max_overhead_bytes
-        if overhead > limit + slack:
+        if overhead > (limit := self._limits.max_overhead_bytes):
             raise MalformedMultipart(f"{overhead} bytes around the content, limit {limit}.")
 
     # ---- what the parser finds
@@ -383,7 +382,6 @@ class Form:
         self._out.append(data[start:end])
 
     def _on_part_end(self) -> None:
-        self._mid_data = False
         if self._is_file:
             return
         try:

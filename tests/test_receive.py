@@ -197,7 +197,7 @@ async def test_many_tiny_chunks_arrive(storage: Storage) -> None:
         chunked(*[sent[i : i + 2] for i in range(0, len(sent), 2)]), storage, incoming=lambda: held
     )
     assert b"".join(held.written) == content
-    assert len(held.written) < 20
+    assert len(held.written) == 10  # of 1,024 chunks
     assert received.sha256 == hashlib.sha256(content).hexdigest()
 
 
@@ -423,7 +423,7 @@ async def test_a_stalled_body_is_given_up(storage: Storage) -> None:
             yield first
             await anyio.sleep_forever()
 
-        with pytest.raises(ReceiveTimeout, match=r"0\.05 seconds"):
+        with pytest.raises(ReceiveTimeout, match=r"0\.05 seconds"), anyio.fail_after(20):
             await taken(stalling(), storage, limits=ReceiveLimits(stall_s=0.05))
         assert left(storage) == []
 
@@ -436,7 +436,7 @@ async def test_a_dripping_body_is_given_up(storage: Storage) -> None:
     async def dripping() -> AsyncIterator[bytes]:
         nonlocal drops
         yield body([file_part(b"")], closed=False)[:-2]
-        while True:
+        while drops < 100:
             drops += 1
             clock.now += 1
             yield b"x" * 1000
