@@ -16,24 +16,24 @@ from typing import Any, NamedTuple
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 __all__ = ["Answer", "Operation", "Script", "Writer"]
 
 log = structlog.get_logger(__name__)
 
 BATCH = 128
-_PASSING = (
-    "LOADING",
-    "READONLY",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "TRYAGAIN",
-    "MISCONF",
-    "OOM",
-    "BUSY",
-)
-"""Errors of a server that is starting, failing over or full: they pass, so we wait."""
+_PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
+"""Errors of a server that is failing over, full or busy: they pass, so we wait."""
 
 
 class Script:
@@ -94,6 +94,7 @@ class Writer:
         self._waiting: deque[Operation] = deque()
         self._wake = asyncio.Event()
         self.connected = True
+        """False while something that was to be delivered waits for Redis."""
 
     def submit(self, operation: Operation) -> asyncio.Future[Answer]:
         self._waiting.append(operation)
@@ -108,37 +109,47 @@ class Writer:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._waiting:
-                    batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                    batch = self._next_batch()
                     await self._deliver(batch)
         finally:
             for operation in (*batch, *self._waiting):
                 operation.future.cancel()
+
+    def _next_batch(self) -> list[Operation]:
+        """One operation of each upload at most, so that none can overtake one that is refused.
+
+        Within a pipeline a server may refuse the first and take the second: it has just loaded its
+        data, found memory or become a master. The second one's number would then tell of a loss.
+        """
+        batch: dict[tuple[str, str], Operation] = {}
+        later: list[Operation] = []
+        while self._waiting and len(batch) < BATCH and len(later) < BATCH:
+            operation = self._waiting.popleft()
+            if batch.setdefault(operation.keys, operation) is not operation:
+                later.append(operation)
+        self._waiting.extendleft(reversed(later))
+        return list(batch.values())
 
     async def _deliver(self, batch: list[Operation]) -> None:
         pause_s = 0.02
         while batch := [operation for operation in batch if not operation.abandoned]:
             try:
                 replies = await self._send(batch)
+                batch = [
+                    op for op, reply in zip(batch, replies, strict=True) if not _take(op, reply)
+                ]
+                if all(isinstance(reply, NoScriptError) for reply in replies):
+                    await self._redis.script_load(self._script.source)
+                    continue
             except (RedisError, OSError) as exc:
                 self._lost(exc)
             else:
-                left = [
-                    op for op, reply in zip(batch, replies, strict=True) if not _take(op, reply)
-                ]
-                if not left:
-                    self.connected = True
-                    return
-                # Later operations of the same upload were refused for the same reason or would be
-                # out of order, and are told apart by their count: sending the rest again is safe.
-                batch = left
-                if all(isinstance(reply, NoScriptError) for reply in replies):
-                    try:
-                        await self._redis.script_load(self._script.source)
-                        continue
-                    except (RedisError, OSError) as exc:
-                        self._lost(exc)
+                if not batch:
+                    break
+                self._lost(next(reply for reply in replies if isinstance(reply, Exception)))
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
             pause_s = min(pause_s * 2, 1.0)
+        self.connected = True
 
     async def _send(self, batch: list[Operation]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -155,7 +166,7 @@ class Writer:
 def _take(operation: Operation, reply: Any) -> bool:
     """Give an operation its answer; False if it has to be sent again."""
     if isinstance(reply, Exception):
-        passing = isinstance(reply, NoScriptError) or str(reply).startswith(_PASSING)
+        passing = isinstance(reply, _PASSING) or str(reply).startswith(_PASSING_WORDS)
         if passing or not isinstance(reply, ResponseError):
             return False
         if not operation.future.done():
