@@ -54,11 +54,12 @@ class Wheel:
             slot = math.floor(self._clock() / self._slot_s)
             for at in range(done + 1, slot + 1):
                 for item in self._slots.pop(at, ()):
-                    self._turn(item)
+                    if self._where.get(item) == at:  # not dropped or moved by one before it
+                        self._turn(item)
             done = max(done, slot)
 
     def _turn(self, item: Timed) -> None:
-        self._where.pop(item, None)
+        del self._where[item]
         try:
             when = item.tick(self._clock())
         except Exception:

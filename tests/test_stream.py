@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -226,45 +226,3 @@ async def test_gone_is_one_frame() -> None:
     assert raw.startswith(b"id: gone-0\ndata: {")
     assert raw.endswith(b"}\n\n")
     assert raw.count(b"\n") == 3
-
-
-# ---- the wheel
-
-
-class Item:
-    def __init__(self, again: Callable[[float], float | None]) -> None:
-        self.again, self.ticks = again, 0
-
-    def tick(self, now: float) -> float | None:
-        self.ticks += 1
-        return self.again(now)
-
-
-async def test_the_wheel_asks_at_the_right_time_and_survives_failures() -> None:
-    """An item is asked in its slot, again if it says so; one that fails harms nobody else."""
-    loop = asyncio.get_running_loop()
-    wheel = Wheel(slot_s=0.01, clock=loop.time)
-    turning = asyncio.ensure_future(wheel.run())
-    asked: list[float] = []
-
-    def broken(_: float) -> float | None:
-        raise ValueError("broken")
-
-    def repeat(now: float) -> float | None:
-        asked.append(now)
-        return now + 0.02 if len(asked) < 3 else None
-
-    began = loop.time()
-    wheel.put(Item(broken), began + 0.02)
-    wheel.put(Item(repeat), began + 0.02)
-    dropped = Item(lambda _: None)
-    wheel.put(dropped, began + 0.02)
-    wheel.drop(dropped)
-    async with asyncio.timeout(5):
-        while len(asked) < 3:
-            await asyncio.sleep(0.01)
-    assert asked[0] >= began + 0.02
-    assert all(later - earlier >= 0.02 for earlier, later in zip(asked, asked[1:], strict=False))
-    assert dropped.ticks == 0
-    assert len(wheel) == 0
-    turning.cancel()
