@@ -22,19 +22,18 @@ HIDDEN = "[redacted]"
 TEXT_LIMIT = 4096
 """Characters of one value or one line of a traceback; the rest is cut off."""
 
-_SECRET_KEYS = re.compile(r"authorization|cookie|token|secret|password|api_?key", re.IGNORECASE)
+_NAMES = r"authorization|cookie|token|secret|password|api[_-]?key"
+_SECRET_KEYS = re.compile(_NAMES, re.IGNORECASE)
 
 # None of these may take more than linear time: clients choose what is searched.
 _JWT = re.compile(r"(?<![\w-])eyJ[\w-]*\.[\w-]+(?:\.[\w-]*)?")
 _QUERY = re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*")
 _USERINFO = re.compile(r"(?<=://)[^\s/@\"']+@")
 _SCHEME = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE)
-_HEADER = re.compile(
-    r"""((?:set-)?cookie|authorization)        # a header's name
-        ( b?['"]? \s* [:=,] \s* )               # and what stands before its value in text or repr
-        ( b?"(?:[^"\\]|\\.)*" | b?'(?:[^'\\]|\\.)*' | [^\r\n]* )""",
-    re.IGNORECASE | re.VERBOSE,
+_QUOTED = re.compile(  # a name and its value in the repr of headers or of a mapping
+    rf"""({_NAMES})(['"]?\s*[:=,]\s*)(b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*')""", re.IGNORECASE
 )
+_HEADER = re.compile(r"(authorization|cookie)(\s*[:=]\s*)[^\r\n]*", re.IGNORECASE)
 _PAIR = re.compile(r"(token|secret|password)(=|%3d)[^\s&;,\"']+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -95,6 +94,7 @@ def redact(text: str) -> str:
     if len(text) > TEXT_LIMIT:
         text = text[:TEXT_LIMIT] + "…"
     text = _JWT.sub(HIDDEN, text)
+    text = _QUOTED.sub(rf"\1\2{HIDDEN}", text)
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
     text = _QUERY.sub(f"?{HIDDEN}", text)
