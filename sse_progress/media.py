@@ -118,7 +118,7 @@ class ImageFacts(_Shape, frozen=True, kw_only=True, tag="image", tag_field="kind
 
 
 class Loudness(_Shape, frozen=True, kw_only=True):
-    """EBU R 128: integrated loudness in LUFS, its range in LU, the true peak in dB of full scale."""
+    """EBU R 128: integrated loudness in LUFS, range in LU, true peak in dB of full scale."""
 
     integrated_lufs: float
     range_lu: float | None = None
@@ -141,8 +141,9 @@ class VideoFacts(_Shape, frozen=True, kw_only=True, tag="video", tag_field="kind
 
     `width` and `height` are pixels as displayed, after `rotation` (degrees clockwise: 0, 90, 180,
     270) was applied; `pixel_aspect` is there where pixels are not square (width by height);
-    `frame_rate` frames per second, averaged; `bit_rate` bits per second of the whole file. `frames` and `key_frames` were counted; `decoded_frames` says how many were really
-    decoded: all of them, or in a long video the key frames alone.
+    `frame_rate` frames per second, averaged; `bit_rate` bits per second of the whole file.
+    `frames` and `key_frames` were counted; `decoded_frames` says how many were really decoded: all
+    of them, or in a long video the key frames alone.
     """
 
     container: str
@@ -230,7 +231,7 @@ class ArchiveFacts(_Shape, frozen=True, kw_only=True, tag="archive", tag_field="
     """
 
     entries: int
-    files: int
+    file_count: int
     nested_archives: int = 0
     encrypted_entries: int = 0
     unsafe_names: int = 0

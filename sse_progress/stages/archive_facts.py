@@ -30,7 +30,7 @@ def archive_facts(path: Path, scratch: Path, report: Report) -> ArchiveFacts:
         nested += entry.nested
     return ArchiveFacts(
         entries=budget.seen_entries,
-        files=files,
+        file_count=files,
         nested_archives=nested,
         encrypted_entries=encrypted,
         unsafe_names=unsafe,

@@ -63,7 +63,8 @@ def video_facts(
     with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
         video, audio = video_of(opened), audio_of(opened)
         every = clip.frames * video.width * video.height <= EVERY_FRAME_PIXELS
-        total = clip.frames if every else clip.key_frames
+        every = every or not clip.key_frames
+        total = max(clip.frames if every else clip.key_frames, 1)
         if not every:
             video.codec_context.skip_frame = "NONKEY"
         meter = Meter(audio) if audio is not None else None
@@ -74,8 +75,8 @@ def video_facts(
                 _listen(packet, base, meter)
                 continue
             for frame in _frames(packet):
-                decoded += 1
                 rhythm.see(frame)
+                decoded += not frame.is_corrupt
                 rotation = rotation or -round(frame.rotation) % 360
                 what = "frame" if every else "key frame"
                 report(min(decoded / total, 1.0), f"Decoding {what} {decoded} of {total}")

@@ -24,9 +24,8 @@ def poster(path: Path, media_type: str, clip: Clip, *, max_pixels: int, side: in
     """The first picture after a tenth of the video, upright, of at most `side` x `side` pixels."""
     with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
         video = video_of(opened)
-        begin = opened.start_time or 0
-        for offset in (int(clip.duration_s * _POSTER_AT * 1_000_000), 0):
-            opened.seek(begin + offset)
+        for moment_s in (clip.duration_s * _POSTER_AT, 0.0):
+            _seek(opened, moment_s)
             for frame in _decoded(opened, video):
                 return _picture(frame, video, side)
     raise Rejected("corrupt_file", "No picture of the video can be decoded.")
@@ -58,16 +57,24 @@ def sampled_frames(
 def _by_seeking(
     opened: Any, video: Any, clip: Clip, count: int, side: int
 ) -> Iterator[tuple[float, Image.Image]]:
-    begin = opened.start_time or 0
     last = None
     for number in range(count):
-        moment = clip.duration_s * (number + 0.5) / count
-        opened.seek(begin + int(moment * 1_000_000))
+        _seek(opened, clip.duration_s * (number + 0.5) / count)
         frame = next(_decoded(opened, video), None)
         if frame is None or frame.pts == last:
             continue
         last = frame.pts
         yield frame.time or 0.0, _picture(frame, video, side)
+
+
+def _seek(opened: Any, moment_s: float) -> None:
+    """Go to the key frame before a moment; where the file has no way there, stay."""
+    import av
+
+    try:
+        opened.seek((opened.start_time or 0) + int(moment_s * 1_000_000))
+    except av.error.FFmpegError:
+        return
 
 
 def _decoded(opened: Any, video: Any) -> Iterator[Any]:

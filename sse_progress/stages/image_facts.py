@@ -53,13 +53,19 @@ def image_facts(
     path: Path, media_type: str, *, max_pixels: int, keep_location: bool, report: Report
 ) -> ImageFacts:
     """Look at the picture once, in a working copy of at most 512 pixels a side."""
-    decoding = part(report, 0.0, 0.7)
-    with opened(path, media_type, max_pixels=max_pixels, report=decoding) as image:
+    frames = 0
+
+    def bytes_fed(fraction: float, message: str | None = None) -> None:
+        if frames == 1:
+            report(0.7 * fraction, message)
+
+    with opened(path, media_type, max_pixels=max_pixels, report=bytes_fed) as image:
         width, height = image.size
         mode, frames = image.mode, frame_count(image)
         has_alpha = mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        duration_s = _duration(image, frames)
-        if frames > 1:
+        duration_s = None
+        if frames > 1 and image.format != "TIFF":
+            duration_s = _duration(image, frames, part(report, 0.0, 0.6))
             image.seek(0)
         copy = shrunk(image, _WORKING_SIDE)
         orientation = orientation_of(image)
@@ -130,14 +136,13 @@ def _dominant_colors(image: Image.Image) -> list[Color]:
     ]
 
 
-def _duration(image: Image.Image, frames: int) -> float | None:
+def _duration(image: Image.Image, frames: int, report: Report) -> float | None:
     """One round of an animation, seconds; Pillow tells milliseconds frame by frame."""
-    if frames < 2 or image.format == "TIFF":
-        return None
     total = 0.0
     for number in range(frames):
         image.seek(number)
         total += float(image.info.get("duration") or 0)
+        report((number + 1) / frames, f"Timing frame {number + 1} of {frames}")
     return round(total / 1000, 3) or None
 
 

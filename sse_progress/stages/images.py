@@ -111,6 +111,8 @@ def opened(
         except (MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as exc:
             raise Rejected("decompression_bomb", _bomb_text(exc, max_pixels)) from exc
         except Exception as exc:  # Pillow's plug-ins raise nearly anything on broken input
+            if isinstance(exc, OSError) and exc.errno is not None:
+                raise  # the disk's fault, not the picture's
             raise Rejected("corrupt_file", f"The {media_type} cannot be decoded.") from exc
         finally:
             Image.MAX_IMAGE_PIXELS = before

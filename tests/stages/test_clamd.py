@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import anyio
 import msgspec
 import pytest
 
@@ -192,7 +193,7 @@ async def test_over_tcp(desk: Desk) -> None:
 
 
 async def test_cancelling_closes_the_connection(desk: Desk, short_dir: Path) -> None:
-    """A cancelled scan leaves no connection and no task behind."""
+    """A cancelled scan, by its task or its scope, leaves no connection and no task behind."""
     asked, closed = asyncio.Event(), asyncio.Event()
 
     async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,12 +203,32 @@ async def test_cancelling_closes_the_connection(desk: Desk, short_dir: Path) -> 
         finally:
             closed.set()
 
-    before = asyncio.all_tasks()
     async with scripted(waits, short_dir) as address:
-        scan = asyncio.ensure_future(scan_with_clamd(asking(desk, b"x", address), Reports()))
+        upload = asking(desk, b"x", address)
+        before = asyncio.all_tasks()
+        scan = asyncio.ensure_future(scan_with_clamd(upload, Reports()))
         await asyncio.wait_for(asked.wait(), 10)
         scan.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scan
         await asyncio.wait_for(closed.wait(), 10)
-    assert asyncio.all_tasks() <= before
+
+        asked.clear()
+        closed.clear()
+        told: list[set[asyncio.Task[object]]] = []
+
+        async def scans(scope: anyio.CancelScope) -> None:
+            with scope:
+                try:
+                    await scan_with_clamd(upload, Reports())
+                finally:
+                    told.append(asyncio.all_tasks())
+
+        scope = anyio.CancelScope()
+        scan = asyncio.ensure_future(scans(scope))
+        await asyncio.wait_for(asked.wait(), 10)
+        scope.cancel()
+        await scan
+        await asyncio.wait_for(closed.wait(), 10)
+        left = [task for task in told[0] - before if "_read_reply" in repr(task)]
+        assert left == []

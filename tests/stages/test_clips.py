@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from PIL import Image
 
+from sse_progress.errors import Rejected
 from sse_progress.media import AudioFacts, VideoFacts
 from sse_progress.stage import Options
 from sse_progress.stages import clip_checks, clip_facts
@@ -113,6 +114,14 @@ def test_every_default_sound_type_goes_all_the_way(desk: Desk, name: str) -> Non
     assert facts.loudness is not None
     assert facts.loudness.integrated_lufs == pytest.approx(-21.8, abs=0.6)
     assert upload.results["processing"]["files"] == []
+
+
+def test_the_sound_of_a_video_is_measured(desk: Desk) -> None:
+    """A video's sound track is described, with its loudness."""
+    upload, _ = through(desk.upload(VIDEOS["mp4"][2](), "a.mp4"), "analyzing")
+    audio = upload.results["analyzing"]["audio"]
+    assert (audio["codec"], audio["channels"], audio["sampleRate"]) == ("aac", 1, 44100)
+    assert audio["loudness"]["integratedLufs"] == pytest.approx(-21.8, abs=0.6)
 
 
 def test_sound_without_pictures_is_sound(desk: Desk) -> None:
@@ -274,6 +283,35 @@ def test_damaged_frames_are_corrupt(desk: Desk) -> None:
     begin, end = len(data) // 10, len(data) * 9 // 10
     data[begin:end] = bytes((byte * 7 + 13) & 255 for byte in data[begin:end])
     assert refusal(desk.upload(bytes(data), "a.mp4"), "analyzing").code == "corrupt_file"
+
+
+def test_damage_between_key_frames_is_found_by_the_full_decode(desk: Desk) -> None:
+    """Noise inside every frame but the key frames passes validation and no further."""
+    import av
+
+    path = clip("between.avi", *pattern(seconds="4"), "-c:v", "mpeg4", "-g", "10")
+    data = bytearray(path.read_bytes())
+    with av.open(path) as opened:
+        for packet in opened.demux(video=0):
+            if packet.size and not packet.is_keyframe:
+                begin, end = packet.pos + 12, packet.pos + packet.size
+                data[begin:end] = bytes((byte * 7 + 13) & 255 for byte in data[begin:end])
+    through(desk.upload(bytes(data), "a.avi"), "validating")
+    error = refusal(desk.upload(bytes(data), "a.avi"), "analyzing")
+    assert (error.code, error.detail) == (
+        "corrupt_file",
+        "Only 10 of 100 frames can be decoded.",
+    )
+
+
+def test_the_detected_type_names_the_demuxer(desk: Desk) -> None:
+    """A text does not open under a video's name, although FFmpeg by itself would play it."""
+    path = Path(desk.upload(b"hello\n" * 100, "a.mp4").path)
+    with (
+        pytest.raises(Rejected, match="corrupt_file"),
+        opened_clip(path, "video/mp4", max_pixels=10**8),
+    ):
+        pass
 
 
 def test_a_text_is_never_a_video(desk: Desk) -> None:

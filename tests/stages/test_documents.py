@@ -74,7 +74,13 @@ def test_a_pdf_that_starts_a_program_is_malware(desk: Desk) -> None:
 
 def test_truncated_pdf_is_corrupt(desk: Desk) -> None:
     """PDFium repairs a PDF without its end; here it is a `corrupt_file`. Zeros do not count."""
+    import pypdfium2
+
     data = pdf([ENGLISH] * 20)
+    cut = data[: data.rfind(b"startxref")]
+    with pypdfium2.PdfDocument(cut) as repaired:
+        assert len(repaired) == 20
+    assert "cut off" in refusal(desk.upload(cut, "a.pdf")).detail
     assert refusal(desk.upload(data[: len(data) // 2], "a.pdf")).code == "corrupt_file"
     assert refusal(desk.upload(b"%PDF-1.7\nnothing\n%%EOF\n", "a.pdf")).code == "corrupt_file"
     through(desk.upload(data + bytes(50_000), "padded.pdf"), "validating")

@@ -147,6 +147,26 @@ def test_half_the_frames_are_half_the_reports(desk: Desk) -> None:
     assert frames_told(10)[-1] == "Decoding frame 10 of 10"
 
 
+def test_an_animation_is_timed_frame_by_frame(desk: Desk) -> None:
+    """The duration of one round is a fact, and analysis reports each frame it looks at."""
+    upload, reports = through(desk.upload(gif(frames=12), "a.gif"), "analyzing")
+    facts = upload.results["analyzing"]
+    assert (facts["frames"], facts["durationS"]) == (12, 1.2)
+    assert sum("Timing frame" in text for text in reports["analyzing"].messages) == 12
+
+
+def test_a_disk_that_fails_is_no_corrupt_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the machine is not blamed on the picture."""
+    upload = desk.upload(jpeg(), "a.jpg")
+
+    def broken(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(images._Fed, "readinto", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        validate(upload, Reports())
+
+
 # ---- not what it seems
 
 

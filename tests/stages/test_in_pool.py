@@ -157,7 +157,7 @@ async def test_time_out(desk: Desk, pool: Pool, stage: str) -> None:
     (child,) = pool.pids
     freeze = Interrupt(lambda: os.kill(child, signal.SIGSTOP))
     with pytest.raises(StageTimeout):
-        await pool.run(function, upload, freeze, timeout_s=3)
+        await pool.run(function, upload, freeze, timeout_s=2)
     assert not alive(child)
     await assert_still_serves(desk, pool)
 

