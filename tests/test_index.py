@@ -1,0 +1,129 @@
+"""The lists beside the journals: what is open here, and what is whose."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from sse_progress import index as module
+from sse_progress.index import Index, notices_of
+from sse_progress.redis import connect
+
+NOW_S = 1_800_000_000.25
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with connect(redis_url) as client:
+        yield client
+
+
+async def test_an_upload_is_open_until_it_is_closed(redis: Redis) -> None:
+    """From before its first event until after its last, with the moment it began in ms."""
+    index = Index(redis, storage_id="here")
+    await index.opened("a", owner="ann", now_s=NOW_S)
+    await index.opened("b", owner="bob", now_s=NOW_S + 1)
+    assert await index.open_uploads() == [("a", 1_800_000_000_250), ("b", 1_800_000_001_250)]
+    await index.closed("a")
+    await index.closed("a")
+    assert await index.open_uploads() == [("b", 1_800_000_001_250)]
+
+
+async def test_opening_twice_keeps_the_first_moment(redis: Redis) -> None:
+    """A reconciler that puts it back does not make an old upload young, nor move it in lists."""
+    index = Index(redis, storage_id="here")
+    await index.opened("a", owner="ann", now_s=NOW_S)
+    await index.opened("a", owner="ann", now_s=NOW_S + 1000)
+    assert await index.open_uploads() == [("a", 1_800_000_000_250)]
+    assert await index.owned("ann", before_us=None, limit=9) == [("a", 1_800_000_000_250_000)]
+
+
+async def test_storages_do_not_see_each_others_open_uploads(redis: Redis) -> None:
+    """A worker judges only what lies on the disk that it can see; an owner's list is one."""
+    here, there = Index(redis, storage_id="here"), Index(redis, storage_id="there")
+    await here.opened("a", owner="ann", now_s=NOW_S)
+    await there.opened("b", owner="ann", now_s=NOW_S + 1)
+    assert [name for name, _ in await here.open_uploads()] == ["a"]
+    assert [name for name, _ in await there.open_uploads()] == ["b"]
+    assert [name for name, _ in await here.owned("ann", before_us=None, limit=9)] == ["b", "a"]
+
+
+async def test_an_owners_uploads_are_paged_newest_first(redis: Redis) -> None:
+    """Going on before the last moment of a page: every upload once, and then nothing."""
+    index = Index(redis, storage_id="here")
+    for n in range(25):
+        await index.opened(f"up-{n}", owner="ann", now_s=NOW_S + n / 1000)
+        await index.opened(f"other-{n}", owner="bob", now_s=NOW_S + n / 1000)
+    pages, before = [], None
+    while True:
+        page = await index.owned("ann", before_us=before, limit=10)
+        pages.append([name for name, _ in page])
+        if not page:
+            break
+        before = page[-1][1]
+    assert [len(page) for page in pages] == [10, 10, 5, 0]
+    assert [name for page in pages for name in page] == [f"up-{n}" for n in reversed(range(25))]
+
+
+async def test_closing_leaves_the_owners_list_alone_and_forgetting_does_not(
+    redis: Redis,
+) -> None:
+    """A finished upload is still its owner's; one that nobody remembers is struck out."""
+    index = Index(redis, storage_id="here")
+    await index.opened("a", owner="ann", now_s=NOW_S)
+    await index.closed("a")
+    assert len(await index.owned("ann", before_us=None, limit=9)) == 1
+    await index.forget("a", owner="ann")
+    assert await index.owned("ann", before_us=None, limit=9) == []
+
+
+async def test_an_owners_list_is_bounded_to_the_latest(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest fall off; nobody can fill Redis with names."""
+    monkeypatch.setattr(module, "OWNED_LIMIT", 5)
+    index = Index(redis, storage_id="here")
+    for n in range(8):
+        await index.opened(f"up-{n}", owner="ann", now_s=NOW_S + n)
+    names = [name for name, _ in await index.owned("ann", before_us=None, limit=99)]
+    assert names == ["up-7", "up-6", "up-5", "up-4", "up-3"]
+    assert len(await index.open_uploads()) == 8
+
+
+async def test_every_key_has_a_life(redis: Redis) -> None:
+    """Days, not for ever; and each opening renews it."""
+    index = Index(redis, storage_id="here")
+    await index.opened("a", owner="ann", now_s=NOW_S)
+    keys = await redis.keys("*")
+    assert len(keys) == 2
+    for key in keys:
+        assert 8 * 24 * 3600 - 10 <= await redis.ttl(key) <= 30 * 24 * 3600
+        await redis.expire(key, 5)
+    await index.opened("b", owner="ann", now_s=NOW_S)
+    assert all([await redis.ttl(key) > 5 for key in keys])
+
+
+async def test_keys_of_one_owner_are_on_one_node_and_say_nothing_of_him(redis: Redis) -> None:
+    """Whatever a token says, the key is short, plain, and has its hash tag."""
+    for owner in ("ann", "x" * 5000, "a}b{c\n", "ü"):
+        name = notices_of(owner)
+        assert name.startswith("sp:u:{")
+        assert name.endswith("}")
+        assert len(name) == len("sp:u:{}") + 32
+        assert owner not in name
+    assert notices_of("ann") != notices_of("bob")
+
+
+async def test_a_beginning_is_announced_to_its_owner_alone(redis: Redis) -> None:
+    """The notice names the upload, on the owner's channel."""
+    async with redis.pubsub(ignore_subscribe_messages=False) as heard:
+        await heard.subscribe(notices_of("ann"), notices_of("bob"))
+        for _ in range(2):
+            await heard.get_message(timeout=10)
+        await Index(redis, storage_id="here").announce("up", owner="ann")
+        message: Any = await heard.get_message(timeout=10)
+        assert (message["channel"], message["data"]) == (notices_of("ann").encode(), b"up")
+        assert await heard.get_message(timeout=0.05) is None
