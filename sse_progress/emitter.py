@@ -246,7 +246,7 @@ class Emitter:
         self, topic: Topic, follower: Follower, opening: tuple[Page, int] | None
     ) -> None:
         if opening is not None and opening[1] == topic.generation:
-            await self.offer(topic, follower, opening[0])
+            await self.offer(topic, follower, opening[0], opening[1])
         if not follower.live:
             await self._catch_up(topic, follower)
 
@@ -280,17 +280,18 @@ class Emitter:
         )
         if generation != topic.generation or follower not in topic.followers:
             return False
-        return await self.offer(topic, follower, page, held=held)
+        return await self.offer(topic, follower, page, generation, held=held)
 
     async def offer(
         self,
         topic: Topic,
         follower: Follower,
         page: Page | Foreign | None,
+        generation: int,
         *,
         held: Frame | None = None,
     ) -> bool | None:
-        """Give a follower what was read for it. True: it is live now."""
+        """Give a follower what was read for it in a generation. True: it is live now."""
         if isinstance(page, Foreign):
             follower.close()
             return False
@@ -302,14 +303,14 @@ class Emitter:
         if frames is None:
             if held is not None:
                 topic.tail.clear()
-            return await self._elsewhere(topic, follower, page)
+            return await self._elsewhere(topic, follower, page, generation)
         follower.presented = False
         if follower.cursor is None:
             follower.cursor = Position(page.end.epoch, 0)
         await _give(follower, frames)
         if follower.cursor != page.end:
             return False
-        return await self._join(topic, follower)
+        return await self._join(topic, follower, generation)
 
     async def _missing(self, topic: Topic, follower: Follower) -> bool | None:
         match await self._absent(topic.upload_id):
@@ -319,7 +320,9 @@ class Emitter:
                 return None
         return False
 
-    async def _elsewhere(self, topic: Topic, follower: Follower, page: Page) -> bool:
+    async def _elsewhere(
+        self, topic: Topic, follower: Follower, page: Page, generation: int
+    ) -> bool:
         """The follower's cursor is in another telling of this upload than the journal."""
         cursor = follower.cursor
         if cursor is not None and cursor.seq == 0 and not follower.presented:
@@ -331,11 +334,17 @@ class Emitter:
         follower.cursor = Position(page.end.epoch, 0)
         if page.last is not None:
             await _give(follower, [page.last])
-        return await self._join(topic, follower)
+        return await self._join(topic, follower, generation)
 
-    async def _join(self, topic: Topic, follower: Follower) -> bool:
-        """From the tail to live. No wait lies between the last look at the tail and live."""
+    async def _join(self, topic: Topic, follower: Follower, generation: int) -> bool:
+        """From the tail to live. No wait lies between the last look at the tail and live.
+
+        Giving takes as long as the client does. If the subscription was made anew meanwhile, the
+        tail may lack what nobody heard, so only another read will do.
+        """
         while follower in topic.followers and follower.cursor is not None:
+            if generation != topic.generation:
+                return False
             rest = topic.after(follower.cursor)
             if rest is None:
                 return False
@@ -371,17 +380,19 @@ class Emitter:
     ) -> None:
         follower.live = False
         topic.live.discard(follower)
-        self.spawn(self._resume(topic, follower, rest))
+        self.spawn(self._resume(topic, follower, topic.generation, rest))
 
     async def _resume(
-        self, topic: Topic, follower: Follower, rest: tuple[Awaitable[None], Position] | None
+        self,
+        topic: Topic,
+        follower: Follower,
+        generation: int,
+        rest: tuple[Awaitable[None], Position] | None,
     ) -> None:
-        generation = topic.generation
         if rest is not None:
             await rest[0]
             follower.cursor = rest[1]
-        joined = generation == topic.generation and await self._join(topic, follower)
-        if not joined:
+        if not await self._join(topic, follower, generation):
             await self._catch_up(topic, follower)
 
     # ---- the subscription

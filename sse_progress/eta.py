@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 __all__ = ["Estimate", "History"]
 
 TTL_S = 90 * 24 * 3600
+KINDS = frozenset({"image", "video", "audio", "text", "application"})
 WEIGHT = 0.3
 """Of the newest measurement in the running average."""
 PACE_FROM = 0.1
@@ -77,6 +78,7 @@ class History:
     async def estimate(self, *, content_type: str, size: int) -> Estimate:
         """What is known of uploads of this kind (`image/…`) and size class (powers of four)."""
         kind = content_type.partition("/")[0]
+        kind = kind if kind in KINDS else "other"  # a client's word; keys are ours to bound
         key = f"sp:eta:{kind}:{size.bit_length() // 2}"
         try:
             rows: Any = await self._redis.hgetall(key)

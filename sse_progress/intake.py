@@ -121,6 +121,8 @@ class Intake:
         Problem; the journal, if it is ours, then has ended with the same code and no byte is left.
         """
         recorder = await self._begin(upload_id, body, owner=owner)
+        recorder.on_new_epoch = lambda: self._emitter.spawn(self._list(upload_id, owner=owner))
+        self._emitter.spawn(self._announce(upload_id, owner=owner))
         under_way = _Receiving()
         recorder.on_lost = lambda: under_way.stop(_lost(recorder))
         watch = Watch(owner=owner)
@@ -184,8 +186,6 @@ class Intake:
                 answer = await self._journal.begin(
                     upload_id, owner=owner, draft=draft, lease_s=self._lease_s
                 )
-                if answer.status in ("ok", "dup"):
-                    await self._index.announce(upload_id, owner=owner)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
         if answer.status == "forbidden":
@@ -193,8 +193,24 @@ class Intake:
         if answer.status == "in_use":
             raise UploadIdInUse
         return Recorder(
-            self._journal, upload_id, owner=owner, answer=answer, written=1, lease_s=self._lease_s
+            self._journal,
+            upload_id,
+            owner=owner,
+            answer=answer,
+            written=1,
+            lease_s=self._lease_s,
+            said=draft,
         )
+
+    async def _announce(self, upload_id: str, *, owner: str) -> None:
+        with contextlib.suppress(RedisError, OSError):  # who misses it sees it in the index
+            await self._index.announce(upload_id, owner=owner)
+
+    async def _list(self, upload_id: str, *, owner: str) -> None:
+        """Redis lost its lists as well: whoever ends what nobody receives finds it there."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._index.opened(upload_id, owner=owner, now_s=time.time())
+            await self._index.announce(upload_id, owner=owner)
 
     async def _to_disk(
         self, upload_id: str, body: Body, recorder: Recorder, under_way: _Receiving
@@ -258,7 +274,7 @@ class Intake:
 
     async def _fail(self, upload_id: str, recorder: Recorder, problem: Problem) -> None:
         """End the journal; where Redis is away its event follows when it is back."""
-        self._metrics.uploads.labels(problem.code).inc()
+        self._metrics.ended(problem.code)
         try:
             async with asyncio.timeout(BEGIN_WAIT_S):
                 await recorder.end(failure(problem, "receiving"))

@@ -205,8 +205,8 @@ class Journal:
             pipe.info("server")
             pipe.get("sp:birth")
             (seconds, _), info, birth = await pipe.execute()
-        if birth is None:
-            await self.redis.set("sp:birth", seconds, nx=True, ex=BIRTH_TTL_S)
+        if birth is None or int(birth) > seconds:  # later than now: its clock was set back
+            await self.redis.set("sp:birth", seconds, ex=BIRTH_TTL_S)
             return 0.0
         return float(min(info["uptime_in_seconds"], seconds - int(birth)))
 
@@ -281,9 +281,17 @@ class Journal:
         """End it for its owner: status `ok`, `ended`, `forbidden` or `unknown`."""
         return await self.operation("cancel", upload_id, owner=owner, draft=draft)
 
-    async def sweep(self, upload_id: str, *, fence: int, draft: Draft) -> Answer:
-        """End it if nobody has written since `fence` and its lease ran out; else `busy`."""
-        return await self.operation("sweep", upload_id, owner="", fence=fence, draft=draft)
+    async def sweep(
+        self, upload_id: str, *, fence: int, draft: Draft, lease_s: float = 0
+    ) -> Answer:
+        """End it if nobody has written since `fence` and its lease ran out; else `busy`.
+
+        With `lease_s` a lease that runs for more than ten times as long does not count: Redis'
+        clock was set back.
+        """
+        return await self.operation(
+            "sweep", upload_id, owner="", fence=fence, draft=draft, lease_s=lease_s
+        )
 
     async def revive(self, upload_id: str, *, owner: str, draft: Draft) -> Answer:
         """Tell the end of a finished upload again, whose journal Redis no longer has."""

@@ -7,6 +7,7 @@ scrape; without it a process speaks for itself. Nothing is registered at import.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,6 +15,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ENDS = 100
+"""Ways to end that are told apart: stages make up codes of their own."""
 STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 
@@ -22,8 +25,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._shared = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
-        self.uploads = self._counter("uploads", "Uploads that ended, by how", "end")
+        self._shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+        self._ends: set[str] = set()
+        self._uploads = self._counter("uploads", "Uploads that ended, by how", "end")
         self.received_bytes = self._counter("received_bytes", "Bytes of stored files")
         self.stream_ends = self._counter(
             "stream_ends", "Progress streams that ended, by why", "why"
@@ -41,10 +45,17 @@ class Metrics:
             buckets=STAGE_BUCKETS_S,
         )
 
+    def ended(self, how: str) -> None:
+        """An upload ended: `complete`, or an error's code."""
+        if len(self._ends) < ENDS:
+            self._ends.add(how)
+        self._uploads.labels(how if how in self._ends else "other").inc()
+
     def text(self, asked: dict[str, float]) -> bytes:
         """Everything, with values that were `asked` for this scrape as gauges of their own."""
         registry = CollectorRegistry()
         if self._shared:
+            _forget_dead(Path(self._shared))
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         now = CollectorRegistry()
         for name, value in asked.items():
@@ -59,3 +70,10 @@ class Metrics:
         return Gauge(
             f"sse_progress_{name}", text, registry=self._registry, multiprocess_mode="livesum"
         )
+
+
+def _forget_dead(directory: Path) -> None:
+    """What a killed process had open is no longer open; what it counted still counts."""
+    for path in directory.glob("gauge_live*.db"):
+        if not Path("/proc", path.stem.rpartition("_")[2]).exists():
+            path.unlink(missing_ok=True)

@@ -295,7 +295,7 @@ class _Attempt:
             if lost.term in ("cancelled", "error"):
                 await blocking(self._storage.remove, self.upload_id)
             raise
-        self._runner.metrics.uploads.labels("complete").inc()
+        self._runner.metrics.ended("complete")
         await self._closed()
 
     async def _refuse(self, problem: Problem) -> None:
@@ -305,7 +305,7 @@ class _Attempt:
         await blocking(self._storage.remove, self.upload_id)
         self.ending = True
         await self._recorder.end(failure(problem, self._stage))
-        self._runner.metrics.uploads.labels(problem.code).inc()
+        self._runner.metrics.ended(problem.code)
         await self._closed()
 
     async def _closed(self) -> None:

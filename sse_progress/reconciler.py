@@ -91,7 +91,7 @@ class Reconciler:
                 await blocking(self._storage.remove, upload_id)
             await self._index.closed(upload_id)
         elif found is not None:
-            if page is not None and page.stage == "receiving" and page.lease_until_ms > page.now_ms:
+            if page is not None and page.stage == "receiving" and self._held(page):
                 return  # its receiver is about to tell that it is stored
             await self._queue.enqueue(upload_id)
         elif await blocking(self._storage.receiving, upload_id):
@@ -104,10 +104,16 @@ class Reconciler:
         else:
             await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
 
+    def _held(self, page: Page) -> bool:
+        """Its lease runs, and not longer than a clock that was set back would have it."""
+        return 0 < page.lease_until_ms - page.now_ms <= 10_000 * self._lease_s
+
     async def _end_lost(self, upload_id: str, page: Page) -> None:
         """Its bytes are nowhere and nobody is receiving them."""
         draft = failure(ServerLost(), page.stage)
-        answer = await self._journal.sweep(upload_id, fence=page.fence, draft=draft)
+        answer = await self._journal.sweep(
+            upload_id, fence=page.fence, draft=draft, lease_s=self._lease_s
+        )
         if answer.status in ("ok", "ended"):
             log.warning("an upload was lost with its receiver", upload_id=upload_id)
             await self._index.closed(upload_id)

@@ -39,7 +39,8 @@ class Recorder:
 
     `position` is the last place that Redis acknowledged; `on_position` hears of each. `on_lost` is
     called once, on the loop, when the journal refuses this writer; `on_new_epoch` when Redis turned
-    out to have lost something, so that what only Redis knew can be put back.
+    out to have lost something, so that what only Redis knew can be put back. `said` is the event
+    that `answer` is about, if there was one.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Recorder:
         answer: Answer,
         written: int,
         lease_s: float = 0,
+        said: Draft | None = None,
     ) -> None:
         self.upload_id, self.owner, self.fence = upload_id, owner, answer.fence
         self.position = Position(answer.epoch, answer.seq)
@@ -61,6 +63,7 @@ class Recorder:
         self._journal, self._lease_s = journal, lease_s
         self._numbers = itertools.count(written + 1)
         self._loop = asyncio.get_running_loop()
+        self._said = said
         self._pending: Draft | None = None
         self._under_way = False
         self._timer: asyncio.TimerHandle | None = None
@@ -93,8 +96,13 @@ class Recorder:
         await self._settled(self._append(draft))
 
     async def renew(self) -> None:
-        """Say that this writer lives, where it has nothing to tell. Raises WriterLost."""
-        await self._settled(self._submit("renew"))
+        """Say that this writer lives, where it has nothing to tell. Raises WriterLost.
+
+        If the journal is not there any more, what was said last is said again.
+        """
+        answer = await self._settled(self._submit("renew"))
+        if answer.status == "unknown" and self._said is not None:
+            await self._settled(self._append(self._said))
 
     async def note(self, name: str, result: bytes) -> None:
         """Keep a result without an event. Raises WriterLost."""
@@ -106,6 +114,7 @@ class Recorder:
     # ---- within
 
     def _append(self, draft: Draft, **how: Any) -> asyncio.Future[Answer]:
+        self._said = draft
         future = self._submit("next", draft=draft, numbers=self._numbers, **how)
         future.add_done_callback(self._answered)
         return future
@@ -120,11 +129,13 @@ class Recorder:
             **how,
         )
 
-    async def _settled(self, future: asyncio.Future[Answer]) -> None:
+    async def _settled(self, future: asyncio.Future[Answer]) -> Answer:
         # A numbered operation is delivered even if its waiter gives up, hence the shield.
-        self._judge(await asyncio.shield(future))
+        answer = await asyncio.shield(future)
+        self._judge(answer)
         if self.lost:
             raise self.lost
+        return answer
 
     def _answered(self, future: asyncio.Future[Answer]) -> None:
         if not future.cancelled() and future.exception() is None:

@@ -6,6 +6,7 @@ journal say the rest. Its frames have no id: a reconnect begins with the states 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["UserStream"]
 
 RECENT_MS = 5 * 60 * 1000
 """Uploads that ended within so long are told once as well."""
+LOOK_PAUSE_S = 0.5
 MEMBERS = 500
 """Uploads followed at once, the newest."""
 
@@ -110,10 +112,12 @@ class UserStream(Stream):
         try:
             while self._look_again and not self.ended:
                 self._look_again = False
-                for upload_id in await self._current():
-                    self._add(upload_id)
-        except (RedisError, OSError):
-            pass  # the next subscription brings another look
+                try:
+                    for upload_id in await self._current():
+                        self._add(upload_id)
+                except (RedisError, OSError):
+                    self._look_again = True
+                    await asyncio.sleep(LOOK_PAUSE_S)
         finally:
             self._looking = False
 

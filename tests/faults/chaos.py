@@ -177,12 +177,20 @@ class Chaos:
         def left() -> str:
             open_readers = [s.upload_id for s in self.seen if not s.ended]
             files = [f for f in self.service.files() if f.startswith(("incoming", "open", "trash"))]
-            return f"readers {open_readers}, files {files}" if open_readers or files else ""
+            listed = self._listed()
+            if not (open_readers or files or listed):
+                return ""
+            return f"readers {open_readers}, files {files}, {listed} listed as open"
 
         try:
             await eventually(lambda: not left(), "all has ended", timeout_s=self.plan.rest_s)
         except AssertionError:
             raise AssertionError(f"seed {self.plan.seed}: not at rest: {left()}") from None
+
+    def _listed(self) -> int:
+        """Uploads that may be open: after a rewind also such as had ended already."""
+        storage = (self.service.data_dir / "storage-id").read_text()
+        return int(self.redis.command("ZCARD", f"sp:open:{storage}").strip()[1:] or -1)
 
     async def check(self) -> None:
         """The promises, from outside."""

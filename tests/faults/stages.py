@@ -1,0 +1,54 @@
+"""Stages that a test holds and lets go, and that keep a tally of how often each was done.
+
+An upload's text fields say where (`place`, a directory) and at which stage to wait (`hold`).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sse_progress.stage import Pipeline, Report, Upload
+
+WAIT_S = 60
+
+
+def _stage(name: str, upload: Upload, report: Report) -> dict[str, Any]:
+    """Begin, read the whole file, wait if told to, end; each is a line of the tally."""
+    place, hold = upload.fields.get("place"), upload.fields.get("hold")
+    size = len(Path(upload.path).read_bytes())
+    if not isinstance(place, str):
+        return {}
+    tally = Path(place) / f"{upload.id}.tally"
+    with tally.open("a") as lines:
+        lines.write(f"{name} begun\n")
+    if hold == name:
+        report(0.5, "Half of it is done")
+        _wait_for(Path(place) / f"{upload.id}.go")
+    with tally.open("a") as lines:
+        lines.write(f"{name} done\n")
+    return {name: size}
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path.name} did not come")
+        time.sleep(0.01)
+
+
+def validate(upload: Upload, report: Report) -> dict[str, Any]:
+    return {**_stage("validating", upload, report), "contentType": "text/plain"}
+
+
+def analyze(upload: Upload, report: Report) -> dict[str, Any]:
+    return {"analysis": _stage("analyzing", upload, report)}
+
+
+def process(upload: Upload, report: Report) -> None:
+    _stage("processing", upload, report)
+
+
+pipeline: Pipeline = [("validating", validate), ("analyzing", analyze), ("processing", process)]

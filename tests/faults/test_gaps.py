@@ -1,0 +1,166 @@
+"""Narrow gaps, each made wide on purpose: between two steps, or where a clock was set back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sse_progress.eta import History
+from sse_progress.journal import keys_of
+from sse_progress.metrics import ENDS, Metrics
+from sse_progress.redis import connect
+from tests.helpers.waiting import eventually
+from tests.test_emitter import Reader, caught_up, contiguous, house_at
+from tests.test_journal import ID, begin, draft, journal_at, say, whole
+
+
+class Slow(Reader):
+    """Takes as long over what it reads from the journal as the test likes."""
+
+    busy = False
+
+    async def write(self, frames):  # type: ignore[no-untyped-def]
+        self.busy = True
+        await super().write(frames)
+        self.busy = False
+
+
+async def test_an_end_told_while_a_slow_reader_was_given_the_rest(redis_url: str) -> None:
+    """Subscription lost, end told, subscription back, all within one slow write: it has the end.
+
+    Nothing follows an end, so a reader that took itself for up to date would wait for ever.
+    """
+    async with house_at(redis_url) as house:
+        await house.begin()
+        await house.say(3)
+        reader, witness = Slow(), Reader()
+        reader.free.clear()
+        house.follow(reader)
+        topic = house.follow(witness)
+        await eventually(lambda: reader.busy and witness.live, "a slow write is under way")
+        before = topic.generation
+        await house.drop_subscriptions()
+        await eventually(lambda: not house.emitter.connected, "the subscription is lost")
+        await house.end()
+        await eventually(lambda: topic.generation > before, "the subscription is back")
+        await caught_up(house, witness)
+        reader.free.set()
+        await caught_up(house, reader)
+        assert contiguous(reader)
+        assert reader.got[-1][1].terminal
+
+
+async def test_a_clock_set_back_does_not_make_redis_young_for_ever(redis_url: str) -> None:
+    """A birth later than now is corrected, so the reconciler judges again after one lease."""
+    async with journal_at(redis_url) as journal:
+        seconds, _ = await journal.redis.time()
+        await journal.redis.set("sp:birth", seconds + 3600)
+        assert await journal.age_s() == 0
+        birth = await journal.redis.get("sp:birth")
+        assert int(birth) <= seconds + 60
+        assert await journal.age_s() >= 0
+
+
+async def test_a_lease_of_a_clock_set_back_does_not_hold_for_ever(redis_url: str) -> None:
+    """A lease that runs for hours is no lease: its upload is swept. A plausible one is kept."""
+    async with journal_at(redis_url) as journal:
+        answer = await begin(journal)
+        seconds, _ = await journal.redis.time()
+        meta = keys_of(ID)[0]
+        lost = draft("error")
+        await journal.redis.hset(meta, "lease", (seconds + 20) * 1000)
+        swept = await journal.sweep(ID, fence=answer.fence, draft=lost, lease_s=10)
+        assert swept.status == "busy"
+        await journal.redis.hset(meta, "lease", (seconds + 3600) * 1000)
+        swept = await journal.sweep(ID, fence=answer.fence, draft=lost, lease_s=10)
+        assert swept.status == "ok"
+        assert (await whole(journal, ID)).term == "error"
+
+
+async def test_times_stand_still_while_the_clock_is_behind(redis_url: str) -> None:
+    """After the clock was set back, events bear the latest time told, not an earlier one."""
+    async with journal_at(redis_url) as journal:
+        answer = await begin(journal)
+        seconds, _ = await journal.redis.time()
+        ahead = (seconds + 3600) * 1000
+        await journal.redis.hset(keys_of(ID)[0], "ts", ahead)
+        await say(journal, answer.fence, 2, draft("receiving", 50))
+        await say(journal, answer.fence, 3, draft("receiving", 60))
+        page = await journal.head(ID)
+        assert page is not None
+        assert page.changed_ms == ahead
+
+
+async def test_a_forgotten_journal_is_told_again_by_a_silent_writer(redis_url: str) -> None:
+    """A writer that has nothing new to tell says its last word again when its lease is renewed."""
+    async with house_at(redis_url) as house:
+        recorder = await house.begin()
+        await house.say(1)
+        epoch = recorder.position.epoch
+        await house.journal.redis.flushall()
+        await recorder.renew()
+        page = await house.journal.head("u")
+        assert page is not None
+        assert (page.stage, page.end.seq) == ("receiving", 1)
+        assert page.end.epoch != epoch
+        await recorder.renew()
+        again = await house.journal.head("u")
+        assert again is not None
+        assert again.end == page.end
+
+
+async def test_an_operation_that_is_sent_twice_is_done_once(redis_url: str) -> None:
+    """As after a broken connection: the repetition changes nothing and is answered alike."""
+    async with journal_at(redis_url) as journal:
+        first = journal.operation(
+            "begin", ID, owner="ann", draft=draft("receiving"), first=True, lease_s=10
+        )
+        operation = journal.writer._waiting[-1]
+        assert (await first).status == "ok"
+        operation.future = asyncio.get_running_loop().create_future()
+        journal.writer._waiting.append(operation)
+        journal.writer._wake.set()
+        assert (await operation.future).status == "dup"
+        page = await journal.head(ID)
+        assert page is not None
+        assert (page.end.seq, page.fence) == (1, 1)
+
+
+async def test_kinds_of_files_that_are_remembered_are_few(redis_url: str) -> None:
+    """A client's word for its file makes no keys: an invented kind is `other`."""
+    redis = connect(redis_url)
+    history = History(redis, stages=["analyzing"], clock=lambda: 0.0)
+    for number in range(20):
+        estimate = await history.estimate(content_type=f"x{number}/y", size=1000)
+        estimate.begin("analyzing")
+        await estimate.finish()
+    assert [key async for key in redis.scan_iter("sp:eta:*")] == [b"sp:eta:other:5"]
+    await redis.aclose()
+
+
+def test_ways_to_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages make up codes: past a hundred they are counted as `other`."""
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    metrics = Metrics()
+    for number in range(ENDS + 50):
+        metrics.ended(f"code_{number}")
+    metrics.ended("code_1")
+    text = metrics.text({}).decode()
+    assert 'sse_progress_uploads_total{end="other"} 50.0' in text
+    assert 'sse_progress_uploads_total{end="code_1"} 2.0' in text
+
+
+def test_gauges_of_dead_processes_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their counters stay; the file of what they had open goes, and no living one's."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    metrics = Metrics()
+    gone, living = tmp_path / "gauge_livesum_4194305.db", tmp_path / "gauge_livesum_1.db"
+    counter = tmp_path / "counter_4194305.db"
+    for path in (gone, living, counter):
+        path.write_bytes(bytes(8))
+    metrics.text({})
+    assert (gone.exists(), living.exists(), counter.exists()) == (False, True, True)
