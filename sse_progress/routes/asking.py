@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 MAX_WAIT_S = 60
+MAX_DIGITS = 18
+"""Of any number that is asked with: beyond all that is meant, within what int() reads."""
 
 
 def service_of(request: Request) -> Service:
@@ -50,7 +52,7 @@ def content_length(request: Request) -> int | None:
     """Body bytes announced; None for a chunked body. Raises BadRequest for anything unreadable."""
     if (value := request.headers.get("content-length")) is None:
         return None
-    if not (value.isascii() and value.isdigit()):
+    if not (_is_digits(value) and len(value) <= MAX_DIGITS):
         raise BadRequest("Content-Length must be a number of bytes.")
     return int(value)
 
@@ -87,7 +89,7 @@ def preference(request: Request, name: str) -> str | None:
 def wait_s(request: Request) -> int:
     """Seconds of `Prefer: wait=…`, at most 60; 0 if it was not sent or makes no sense."""
     value = preference(request, "wait") or ""
-    return min(int(value), MAX_WAIT_S) if value.isascii() and value.isdigit() else 0
+    return min(int(value[:MAX_DIGITS]), MAX_WAIT_S) if _is_digits(value) else 0
 
 
 def position_of(request: Request) -> Position | None:
@@ -114,6 +116,10 @@ def integer(request: Request, name: str, *, default: int, check: Callable[[int],
     value: Any = request.query_params.get(name)
     if value is None:
         return default
-    if value.isascii() and value.isdigit() and len(value) < 18 and check(int(value)):
+    if _is_digits(value) and len(value) <= MAX_DIGITS and check(int(value)):
         return int(value)
     raise BadRequest(f"The query parameter {name} is not a number in its range.")
+
+
+def _is_digits(value: str) -> bool:
+    return value.isascii() and value.isdigit()

@@ -1,0 +1,137 @@
+"""What storage and Redis know together: uploads without a journal, and the health of the parts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sse_progress.core import opened
+from sse_progress.events import encode_json
+from sse_progress.journal import keys_of
+from sse_progress.redis import connect
+from sse_progress.settings import SettingsError, load_settings
+from tests.helpers.house import begin, draft, events_of, house, page_of, store, stored
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
+
+MEDIA = {"id": "up", "filename": "some.txt", "contentType": "text/plain", "files": []}
+
+
+async def test_a_part_needs_to_know_its_redis(tmp_path: Path) -> None:
+    """Without a URL the refusal names the setting and what brings a Redis along."""
+    with pytest.raises(SettingsError, match=r"SSE_PROGRESS_REDIS_URL: is not set.*serve"):
+        async with opened(load_settings(data_dir=tmp_path)):
+            pass
+
+
+# ---- journals that are not there
+
+
+async def test_what_nobody_remembers_is_gone(redis_url: str, tmp_path: Path) -> None:
+    """Neither a file nor a young Redis could make it come back."""
+    async with house(redis_url, tmp_path, lease_s=0.001) as core:
+        await core.journal.age_s()
+        await eventually(lambda: _answers(core, "gone"), "it is judged")
+
+
+async def test_a_young_redis_is_given_time(redis_url: str, tmp_path: Path) -> None:
+    """It may have lost what others are about to tell it again."""
+    async with house(redis_url, tmp_path, lease_s=3600) as core:
+        assert await core.absent("up") == "wait"
+
+
+async def test_what_is_stored_or_arriving_is_waited_for(redis_url: str, tmp_path: Path) -> None:
+    """Its worker or receiver begins a new epoch, however old Redis is."""
+    async with house(redis_url, tmp_path, lease_s=0.001) as core:
+        await core.journal.age_s()
+        await eventually(lambda: _answers(core, "gone"), "Redis is old enough")
+        incoming = core.storage.incoming("up")
+        assert await core.absent("up") == "wait"
+        incoming.discard()
+        assert await core.absent("up") == "gone"
+        store(core)
+        assert await core.absent("up") == "wait"
+
+
+async def test_a_finished_upload_is_told_again_from_its_record(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Its journal is long gone: one `complete` with the media of old, in a new epoch, once."""
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        core.storage.publish("up", encode_json(MEDIA))
+        old = (await page_of(core)).end
+        await core.redis.delete(*keys_of("up"))
+        assert await core.absent("up") == "revived"
+        assert await core.absent("up") == "revived"
+        (event,) = await events_of(core)
+        assert (event["stage"], event["progress"], event["media"]) == ("complete", 100, MEDIA)
+        page = await page_of(core)
+        assert (page.end.seq, page.owner, page.term) == (1, "ann", "complete")
+        assert page.end.epoch != old.epoch
+
+
+async def _answers(core: object, answer: str) -> bool:
+    return await core.absent("up") == answer  # type: ignore[attr-defined]
+
+
+# ---- health
+
+
+async def test_health_is_ok_when_all_answer(redis_url: str, tmp_path: Path) -> None:
+    """Each part that uploads need is asked."""
+    async with house(redis_url, tmp_path) as core:
+        await eventually(lambda: core.emitter.connected, "the emitter listens")
+        assert await core.health() == {
+            "redis": "ok",
+            "journal": "ok",
+            "queue": "ok",
+            "storage": "ok",
+        }
+
+
+async def test_a_lost_redis_is_told_and_so_is_its_return(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """Also after requests that gave up meanwhile: nothing waits any more, so all is well again."""
+
+    async def all_ok() -> bool:
+        return set((await core.health()).values()) == {"ok"}
+
+    async with house(own_redis.url, tmp_path) as core:
+        await eventually(all_ok, "all is well")
+        own_redis.kill()
+        beginning = core.journal.begin("up", owner="ann", draft=draft("receiving"), lease_s=1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(beginning, 0.2)
+        told = await core.health()
+        assert (told["redis"], told["queue"], told["storage"]) == (
+            "unreachable",
+            "unreachable",
+            "ok",
+        )
+        assert told["journal"] == "disconnected"
+        own_redis.start()
+        await eventually(all_ok, "all is well again")
+        assert await core.journal.head("up") is None
+
+
+async def test_a_full_or_lost_disk_is_told(redis_url: str, tmp_path: Path) -> None:
+    """`full` within the reserve, `unusable` when the directory cannot be asked."""
+    async with house(redis_url, tmp_path, disk_reserve_bytes=2**60) as core:
+        assert (await core.health())["storage"] == "full"
+    async with house(redis_url, tmp_path) as core:
+        core.settings.data_dir.rename(tmp_path / "elsewhere")
+        assert (await core.health())["storage"] == "unusable"
+
+
+async def test_parts_end_with_the_block(redis_url: str, tmp_path: Path) -> None:
+    """No task and no connection is left."""
+    before = asyncio.all_tasks()
+    async with house(redis_url, tmp_path) as core:
+        await begin(core)
+    assert asyncio.all_tasks() == before
+    async with connect(redis_url) as redis:
+        assert len(await redis.client_list()) == 1
