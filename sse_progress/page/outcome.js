@@ -73,9 +73,9 @@ export async function pictureOf(media, client) {
   const pictures = (media.files ?? []).filter(({ contentType }) => contentType?.startsWith("image/"));
   const picture = pictures.find(({ name }) => /thumb/i.test(name)) ?? pictures[0];
   if (!picture) return null;
-  const headers = await client.headers();
-  if (!headers.Authorization) return address(picture.url, client);
-  const response = await fetch(address(picture.url, client), { headers }).catch(() => null);
+  const source = address(picture.url, client);
+  if (!client.hasToken) return source;
+  const response = await fetch(source, { headers: await client.headers() }).catch(() => null);
   return response?.ok ? URL.createObjectURL(await response.blob()) : null;
 }
 
@@ -168,7 +168,7 @@ function files(media, client) {
 
 /** With a token, a plain link would be refused: fetch it and hand it over. */
 async function download(event, file, client) {
-  if (!sessionStorage.getItem("sse-progress:token")) return;
+  if (!client.hasToken) return;
   event.preventDefault();
   const response = await fetch(address(file.url, client), { headers: await client.headers() });
   if (!response.ok) return;

@@ -252,6 +252,48 @@ def test_a_signal_cancels_an_upload_on_the_service(
     assert answer["status"] == "cancelled"
 
 
+def test_cancelling_a_body_is_journaled_as_that(
+    contexts: Callable[..., BrowserContext], paced: Service, user: User, gates: Gates
+) -> None:
+    """The service is told before the body is cut, so it never takes a cancel for a lost client."""
+    context = contexts()
+    user.sign_in(context, paced)
+    page = context.new_page()
+    page.goto(paced.url + "/api")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    page.evaluate(START, {})
+    upload(page, gates, "cut-short", size=3_000_000)
+    wait_until(lambda: (state(page, "cut-short").get("bytes") or 0) > 0, "bytes are leaving")
+    page.evaluate("window.client.uploads.get('cut-short').cancel()")
+    wait_for_phase(page, "cut-short", "cancelled")
+    assert journal(paced, user, "cut-short")[-1]["stage"] == "cancelled"
+
+
+def test_a_request_that_never_arrived_is_found_out(blank: Page, gates: Gates) -> None:
+    """The POST breaks while all else works: the service is asked, and has never heard of it."""
+    blank.route("**/upload", lambda route: route.abort())
+    blank.evaluate(START, {})
+    upload(blank, gates, "never-arrived")
+    wait_for_phase(blank, "never-arrived", "failed")
+    assert state(blank, "never-arrived")["error"]["code"] == "network"
+
+
+def test_an_upload_that_a_short_outage_swallowed_is_found_out(
+    blank: Page, gates: Gates, line: Line
+) -> None:
+    """The line breaks before a byte has left and is mended: nothing hangs at zero for ever."""
+    blank.evaluate(START, {})
+    blank.evaluate(FOLLOW, "somebody-elses")
+    wait_until(lambda: blank.evaluate("window.client.link") == "live", "live")
+    line.cut()
+    upload(blank, gates, "swallowed")
+    wait_for_phase(blank, "swallowed", "checking")
+    line.mend()
+    wait_for_phase(blank, "swallowed", "failed")
+    assert state(blank, "swallowed")["error"]["code"] == "network"
+
+
 def test_an_id_in_use_is_refused_in_words(blank: Page, gates: Gates) -> None:
     """The service's own problem document reaches the caller: code, sentence, and no retry loop."""
     gates.open_all()

@@ -60,14 +60,13 @@ def test_minimize_and_dismiss_by_keyboard(page: Page, gates: Gates) -> None:
 def test_finished_entries_clear_and_problems_stay(page: Page, gates: Gates) -> None:
     """What went well goes after a while; what did not stays until it is dismissed."""
     page.locator("upload-panel").evaluate("(panel) => panel.setAttribute('clear-after', '1')")
-    good, bad = gates.file("good.txt"), gates.file("bad.txt")
-    gates.open("validating-half")
-    send(page, good)
     gates.open_all()
-    phase(card(page, "good.txt"), "done")
     gates.open("validating-refuse")
-    send(page, bad)
+    send(page, gates.file("bad.txt"))
     phase(entry(page, "bad.txt"), "refused")
+    (gates.directory / "validating-refuse").unlink()
+    send(page, gates.file("good.txt"))
+    phase(entry(page, "good.txt"), "done")
     expect(entry(page, "good.txt")).to_have_count(0)
     expect(entry(page, "bad.txt")).to_be_visible()
     entry(page, "bad.txt").get_by_role("button", name="Dismiss bad.txt").click()

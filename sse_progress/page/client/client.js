@@ -49,7 +49,7 @@ export class Client {
       wanted: ({ asleep }) => this.#wanted(asleep),
       onFrame: (frame) => this.#event(frame),
       onLive: () => this.#sweepSoon(),
-      onRefused: (id, status) => this.#streamRefused(id, status),
+      onRefused: (id) => this.#streamRefused(id),
       readAll: (options) => this.#readAll(options),
       readOne: (id, options) => this.#readOne(id, options),
       onLink: () => this.#relink(),
@@ -64,6 +64,11 @@ export class Client {
   /** What the connection is doing: idle, connecting, live, reconnecting, polling or denied. */
   get link() {
     return this.#streams.link;
+  }
+
+  /** Whether requests carry a token of ours; without one the browser's cookies have to do. */
+  get hasToken() {
+    return this.#service.hasToken;
   }
 
   /** New credentials: whatever was refused for the old ones is tried again. */
@@ -253,11 +258,10 @@ export class Client {
     if (row.held) this.#apply(upload, row.held.input, row.held.event);
   }
 
-  #streamRefused(id, status) {
+  /** A stream does not say why it is refused, or that all was said; the state does. */
+  #streamRefused(id) {
     const upload = this.uploads.get(id);
-    if (!upload) return;
-    if (status === 403) this.#forbidden(upload);
-    else void this.#ask(upload);
+    if (upload) void this.#ask(upload);
   }
 
   #forbidden(upload) {

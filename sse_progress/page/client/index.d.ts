@@ -159,6 +159,7 @@ export declare class Client {
   constructor(options?: ClientOptions);
   readonly url: string;
   readonly link: Link;
+  readonly hasToken: boolean;
   readonly uploads: ReadonlyMap<string, Upload>;
   set token(token: ServiceOptions["token"]);
   headers(): Promise<Record<string, string>>;

@@ -28,7 +28,7 @@ export class Streams {
 
   /**
    * The owner says: `wanted({asleep})` → `{everything, ids}`, what should be followed now;
-   * `onFrame(frame)`; `onLive()` when a stream has come (back); `onRefused(id, status)` for a single
+   * `onFrame(frame)`; `onLive()` when a stream has come (back); `onRefused(id)` for a single
    * stream's 204 or 403; `readAll(options)` and `readOne(id, options)` as Feed's `read`, where
    * `readAll` may also resolve to "missing"; `onLink()` when `linkOf` may have changed.
    */
@@ -111,7 +111,7 @@ export class Streams {
     };
     if (key !== ALL) {
       const read = (options) => owner.readOne(key, options);
-      const onRefused = (status) => owner.onRefused(key, status);
+      const onRefused = () => owner.onRefused(key);
       return new Feed(this.#service, uploadPath(key, "/progress"), { ...common, onRefused, read });
     }
     const read = (options) => this.#readAll(options);
