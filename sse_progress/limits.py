@@ -22,7 +22,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sse_progress.errors import (
-    InsufficientStorage,
     RateLimited,
     TooManyStreams,
     TooManyUploads,
@@ -30,7 +29,7 @@ from sse_progress.errors import (
 )
 from sse_progress.settings import Settings
 
-__all__ = ["Lease", "Limits", "check_room"]
+__all__ = ["Lease", "Limits"]
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +40,8 @@ COMMAND_LIMIT_S = 2.0
 AWAY_S = 1.0
 """After a failure, Redis is taken for away so long before it is asked again."""
 RETRY_AFTER_S = 5
-BATCH_KEYS = 100
+BATCH_KEYS = 50
+"""Users in one pipeline: packing it holds the loop for milliseconds, so it is not longer."""
 
 _TAKE = """
 -- KEYS[1] leases of one user and kind: member -> expiry, ms of this server's clock
@@ -61,16 +61,6 @@ local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 redis.call('PEXPIREAT', KEYS[1], last[2])
 return 1
 """
-
-
-def check_room(free_bytes: int, declared_bytes: int | None, reserve_bytes: int) -> None:
-    """Raise InsufficientStorage if a body of `declared_bytes` would eat into the reserve.
-
-    None is a body of unknown length: it may begin while more than the reserve is free, and is
-    asked about again as it grows.
-    """
-    if free_bytes - (declared_bytes or 0) < reserve_bytes:
-        raise InsufficientStorage
 
 
 class _Away(Exception):

@@ -25,6 +25,9 @@ TEXT_LIMIT = 4096
 _NAMES = r"authorization|cookie|token|secret|password|api[_-]?key"
 _SECRET_KEYS = re.compile(_NAMES, re.IGNORECASE)
 
+_SUSPECT = re.compile(rf"[=@]|eyJ|bearer|basic|{_NAMES}", re.IGNORECASE)
+"""Something of this is in every text that one of the patterns below is about."""
+
 # None of these may take more than linear time: clients choose what is searched.
 _JWT = re.compile(r"(?<![\w-])eyJ[\w-]*\.[\w-]+(?:\.[\w-]*)?")
 _QUERY = re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*")
@@ -93,14 +96,19 @@ def redact(text: str) -> str:
     """The text without tokens, credentials, query strings and control characters; one line."""
     if len(text) > TEXT_LIMIT:
         text = text[:TEXT_LIMIT] + "…"
+    if _SUSPECT.search(text):
+        text = _hide(text)
+    return text if text.isprintable() else _CONTROL.sub(_escape, text)
+
+
+def _hide(text: str) -> str:
     text = _JWT.sub(HIDDEN, text)
     text = _QUOTED.sub(rf"\1\2{HIDDEN}", text)
     text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
     text = _SCHEME.sub(rf"\1 {HIDDEN}", text)
     text = _QUERY.sub(f"?{HIDDEN}", text)
     text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
-    text = _USERINFO.sub(f"{HIDDEN}@", text)
-    return _CONTROL.sub(_escape, text)
+    return _USERINFO.sub(f"{HIDDEN}@", text)
 
 
 def _escape(match: re.Match[str]) -> str:

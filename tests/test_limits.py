@@ -1,4 +1,4 @@
-"""Limits that hold across processes, on a real Redis: leases, rates, ceilings, room on disk."""
+"""Limits that hold across processes, on a real Redis: leases, rates, ceilings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ import pytest
 from redis.asyncio import Redis
 
 from sse_progress.errors import (
-    InsufficientStorage,
     RateLimited,
     TooManyStreams,
     TooManyUploads,
     Unavailable,
 )
-from sse_progress.limits import Lease, Limits, check_room
+from sse_progress.limits import Lease, Limits
 from sse_progress.redis import connect
 from sse_progress.settings import Settings
 from tests.helpers.processes import die_with_parent
@@ -365,15 +364,6 @@ async def test_one_process_receives_no_more_bodies_than_it_can(redis_url: str) -
                 pass
         assert caught.value.retry_after_s == 5
         assert limits.bodies == 3
-
-
-def test_room_is_left_on_the_disk() -> None:
-    """A body may use what is free above the reserve, to the byte; an unknown length, what is."""
-    check_room(1000, 400, 600)
-    check_room(600, None, 600)
-    for free, declared in ((1000, 401), (599, None), (0, 0)):
-        with pytest.raises(InsufficientStorage):
-            check_room(free, declared, 600)
 
 
 # ---- rates
