@@ -160,12 +160,10 @@ def _pictures(findings: Findings, report: Report) -> None:
     viewer = nsfw.Viewer(findings.upload.options)
     if nsfw.available():
         for where, picture in gallery.pictures:
-            score = viewer.look(picture, where)
-            number = viewer.looked_at
-            report(
-                min(number / gallery.expected, 1.0),
-                f"Looked at {gallery.unit} {number} of {gallery.expected}: {score:.2f}",
-            )
+            viewer.look(picture, where)
+            done, expected = viewer.looked_at, max(gallery.expected, 1)
+            message = f"Looked at {gallery.unit} {done} of {expected}"
+            report(min(done / expected, 1.0), message)
     findings.seen(viewer, gallery.unit, gallery.of)
     report(1.0)
 

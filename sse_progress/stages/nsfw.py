@@ -42,7 +42,7 @@ class Viewer:
         self.worst = 0.0
         self.reasons: list[Reason] = []
 
-    def look(self, picture: Image.Image, where: str) -> float:
+    def look(self, picture: Image.Image, where: str) -> None:
         """Score `picture` (mode RGB). Raises Rejected("moderation_refused") from the limit on."""
         score = round(float(_model().classify(picture).nsfw), 3)
         self.looked_at += 1
@@ -56,4 +56,3 @@ class Viewer:
         if score >= self._review and len(self.reasons) < _REASONS:
             detail = f"scores {score:.2f} of 1 for nudity; review from {self._review:.2f} on"
             self.reasons.append(Reason(rule="nsfw", where=where, detail=detail, score=score))
-        return score
