@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from sse_progress.guard import Access, Origins, middleware
 from sse_progress.problems import pass_on
@@ -65,9 +67,24 @@ def create_app(
             on_service(service)
             yield
 
-    return Starlette(
-        routes=[Mount(settings.prefix, routes=ROUTES)] if settings.prefix else ROUTES,
+    app = Starlette(
+        routes=_under(settings.prefix) if settings.prefix else ROUTES,
         middleware=middleware(settings),
         exception_handlers={HTTPException: pass_on},
         lifespan=lifespan,
     )
+    # Starlette's redirects to the other slash name the host as the request did.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _under(prefix: str) -> list[BaseRoute]:
+    """All routes below `prefix`; without its slash it leads to the page."""
+
+    async def to_page(request: Request) -> Response:  # noqa: ARG001
+        return Response(status_code=308, headers={"Location": f"{prefix}/"})
+
+    return [
+        Route(prefix, to_page, methods=["GET"]),
+        Mount(prefix, app=Router(ROUTES, redirect_slashes=False)),
+    ]
