@@ -437,6 +437,13 @@ def test_a_stream_of_another_type_is_replaced_by_polling(driver: Driver) -> None
         assert told(driver.follow(service.url)) == of(STORY)
 
 
+def test_a_service_that_starts_again_is_not_a_blocked_stream(driver: Driver) -> None:
+    """Where streams have passed before, a silent one is tried again, and no event is left out."""
+    with FakeService(streams=[Play(3, "cut"), Answer(200, b"", then="hold"), Play()]) as service:
+        assert told(driver.follow(service.url)) == of(STORY)
+        assert not service.asked("GET", streams=False)
+
+
 def test_a_stream_that_is_cut_before_its_first_byte_twice(driver: Driver) -> None:
     """Once may be chance; twice, and the state is polled."""
     with FakeService(streams=[Play(0, "cut", quiet=True)]) as service:
@@ -612,6 +619,7 @@ def test_remembered_positions_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 def test_all_uploads_on_one_stream(driver: Driver) -> None:
     """States first, then events, for as long as one listens; an end of one upload ends nothing."""
     raw = [
+        frame(b'{"type":"connected","message":"To all of them"}'),
         frame(json.dumps({**STORY[-1], "type": "reset", "uploadId": "a"}).encode()),
         frame(json.dumps({**STORY[4], "type": "reset", "uploadId": "b"}).encode()),
         frame(json.dumps({**STORY[5], "uploadId": "b"}).encode()),

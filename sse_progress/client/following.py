@@ -238,7 +238,7 @@ class Following:
         if frame.event != "message":
             return None
         event = _read(frame.data)
-        if event is None or event.type == "connected":
+        if event is None:
             return None
         if event.type == "reset":
             self._seen.clear()
@@ -265,9 +265,10 @@ class Following:
             # What breaks long requests may still let short ones pass.
             self._polling, self._hold = self._hold and self._etag is not None, False
         elif not self._spoke and (self._opened or blocked):
-            # An open stream showed nothing: something in between collects it, or cuts it.
+            # An open stream showed nothing: something in between collects it, or cuts it. Where
+            # streams have passed before, it may as well be a service that is starting again.
             self._mute += 1
-            if blocked or self._mute > 1:
+            if (blocked and not self._proven) or self._mute > 1:
                 self._poll()
         self._again(Unreachable(self._url, reason))
         if self._polling and not was_polling:
@@ -328,11 +329,8 @@ def _is_position(text: str) -> bool:
 
 
 def _read(data: str) -> Event | None:
-    """An event; None for a type of a later service. Raises ValueError for anything else."""
-    try:
-        return msgspec.json.decode(data, type=Event)
-    except ValueError:
-        fields = msgspec.json.decode(data, type=dict[str, Any])
-        if fields.get("type") in ("connected", "progress", "reset", None):
-            raise
-        return None
+    """A journal's event; None for other types, known or not. Raises ValueError for the rest."""
+    fields = msgspec.json.decode(data, type=dict[str, Any])
+    if not isinstance(fields.get("type"), str):
+        raise ValueError("no type")  # noqa: TRY004  # what came is wrong, not what was called
+    return msgspec.convert(fields, Event) if fields["type"] in ("progress", "reset") else None
