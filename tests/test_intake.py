@@ -1,0 +1,541 @@
+"""Taking a body in: the order of journal, disk and queue, and every way in which it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from sse_progress import intake as module
+from sse_progress.core import Core
+from sse_progress.errors import (
+    Cancelled,
+    ClientDisconnected,
+    Forbidden,
+    InsufficientStorage,
+    Internal,
+    MalformedMultipart,
+    Problem,
+    ReceiveTimeout,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+    UploadIdInUse,
+)
+from sse_progress.events import Draft
+from sse_progress.intake import Body, Intake, _telling, rfc3339
+from sse_progress.receive import ReceiveLimits
+from sse_progress.storage import Incoming
+from tests.helpers.house import draft, events_of, house, left_over, page_of, store, story_of
+from tests.helpers.multipart import body as multipart
+from tests.helpers.multipart import content_type, file_part
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
+
+CONTENT = b"some bytes of a file"
+WHOLE = multipart([file_part(CONTENT)])
+
+
+def intake_of(core: Core, **changes: Any) -> Intake:
+    given: dict[str, Any] = {
+        "journal": core.journal,
+        "storage": core.storage,
+        "queue": core.queue,
+        "index": core.index,
+        "emitter": core.emitter,
+        "metrics": core.metrics,
+        "limits": ReceiveLimits(),
+        "lease_s": 10,
+        "redis_wait_s": 10,
+        **changes,
+    }
+    return Intake(**given)
+
+
+def body(chunks: AsyncIterator[bytes], *, total: int | None = len(WHOLE)) -> Body:
+    return Body(content_type=content_type(), chunks=chunks, total=total)
+
+
+async def all_of(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+@dataclass
+class Slow:
+    """A body that stands still after its first half, until it is let go."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield WHOLE[: len(WHOLE) // 2]
+        self.reached.set()
+        await self.go.wait()
+        yield WHOLE[len(WHOLE) // 2 :]
+
+
+async def ended_with(core: Core, code: str) -> None:
+    """The journal has ended with this code, nothing is left, and nobody will look again."""
+    (*_, last) = await events_of(core)
+    assert (last["stage"], last["progress"]) == ("error", 0)
+    assert (last["error"]["code"], last["error"]["stage"]) == (code, "receiving")
+    assert left_over(core) == []
+    assert await core.index.open_uploads() == []
+    assert await core.queue.depth() == (0, 0)
+
+
+def after_storing(
+    monkeypatch: pytest.MonkeyPatch, then: Callable[[], Coroutine[Any, Any, Any]]
+) -> None:
+    """Do something in the very moment in which the file has become *stored*."""
+    loop = asyncio.get_running_loop()
+    real = Incoming.store
+
+    def store_and(self: Incoming, *args: Any) -> None:
+        real(self, *args)
+        asyncio.run_coroutine_threadsafe(then(), loop).result(20)
+
+    monkeypatch.setattr(Incoming, "store", store_and)
+
+
+# ---- well
+
+
+async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: Path) -> None:
+    """In this order; the manifest has what was received, and the place in the journal is noted."""
+    async with house(redis_url, tmp_path) as core:
+        began = await core.redis.time()
+        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert await story_of(core) == [
+            ("receiving", 0),
+            ("receiving", 100),
+            ("file_received", 100),
+        ]
+        events = await events_of(core)
+        assert (events[0]["bytes"], events[0]["total"]) == (0, len(WHOLE))
+        assert (events[1]["bytes"], events[1]["total"]) == (len(WHOLE), len(WHOLE))
+        assert "20 bytes stored" in events[2]["message"]
+        found = core.storage.find("up")
+        assert found is not None
+        assert found.path.read_bytes() == CONTENT
+        manifest, page = found.manifest, await page_of(core)
+        assert (manifest.owner, manifest.size, manifest.filename) == ("ann", 20, "photo.jpg")
+        assert manifest.epoch == page.end.epoch
+        assert manifest.created_at >= rfc3339(began[0] - 1)
+        assert core.storage.marked("up") == page.end
+        assert await core.queue.depth() == (1, 0)
+        assert [name for name, _ in await core.index.open_uploads()] == ["up"]
+
+
+async def test_a_body_of_unknown_length_has_no_total(redis_url: str, tmp_path: Path) -> None:
+    """A chunked body: bytes are told, a percentage is not made up."""
+    async with house(redis_url, tmp_path) as core:
+        await intake_of(core).take_in("up", body(all_of(WHOLE), total=None), owner="ann")
+        events = await events_of(core)
+        assert all("total" not in event for event in events)
+        assert events[1]["bytes"] == len(CONTENT)
+
+
+async def test_a_pending_id_is_taken_by_its_owner(redis_url: str, tmp_path: Path) -> None:
+    """Whoever watched first may upload; the journal goes on in the epoch that was claimed."""
+    async with house(redis_url, tmp_path) as core:
+        claimed = await core.journal.read("up", owner="ann", claim=True)
+        with pytest.raises(Forbidden):
+            await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="bob")
+        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert claimed is not None
+        assert (await page_of(core)).end.epoch == claimed.end.epoch  # type: ignore[union-attr]
+
+
+async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_path: Path) -> None:
+    """The upload is stored, so the answer is good; the reconciler enqueues it."""
+
+    class Away:
+        async def enqueue(self, upload_id: str) -> None:
+            raise RedisConnectionError("away")
+
+    async with house(redis_url, tmp_path) as core:
+        await intake_of(core, queue=Away()).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert (await story_of(core))[-1] == ("file_received", 100)
+        assert core.storage.find("up") is not None
+
+
+# ---- refused before anything begins
+
+
+async def test_an_id_is_one_upload(redis_url: str, tmp_path: Path) -> None:
+    """Whatever became of it: received, ended with an error, or on the storage alone."""
+    async with house(redis_url, tmp_path) as core:
+        intake = intake_of(core)
+        await intake.take_in("up", body(all_of(WHOLE)), owner="ann")
+        with pytest.raises(UploadIdInUse):
+            await intake.take_in("up", body(all_of(WHOLE)), owner="ann")
+        with pytest.raises(TooLarge):
+            await intake.take_in("failed", body(all_of()), owner="ann", refuse=TooLarge())
+        with pytest.raises(UploadIdInUse):
+            await intake.take_in("failed", body(all_of(WHOLE)), owner="ann")
+        store(core, "old")
+        with pytest.raises(UploadIdInUse):
+            await intake.take_in("old", body(all_of(WHOLE)), owner="ann")
+        assert await core.journal.head("old") is None
+
+
+async def test_of_two_bodies_for_one_id_one_wins(redis_url: str, tmp_path: Path) -> None:
+    """The loser is refused, and takes nothing of the winner along."""
+    async with house(redis_url, tmp_path) as core:
+        results = await asyncio.gather(
+            *(intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann") for _ in range(8)),
+            return_exceptions=True,
+        )
+        assert results.count(None) == 1
+        assert sum(isinstance(result, UploadIdInUse) for result in results) == 7
+        found = core.storage.find("up")
+        assert found is not None
+        assert found.path.read_bytes() == CONTENT
+        assert (await story_of(core))[-1] == ("file_received", 100)
+
+
+async def test_without_redis_nothing_begins(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, and the upload does not begin by itself when Redis is back."""
+    monkeypatch.setattr(module, "BEGIN_WAIT_S", 0.3)
+    async with house(own_redis.url, tmp_path) as core:
+        own_redis.kill()
+        with pytest.raises(Unavailable) as caught:
+            await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert caught.value.retry_after_s
+        own_redis.start()
+        await eventually(lambda: core.journal.writer.connected, "nothing waits any more")
+        assert await core.journal.head("up") is None
+        assert left_over(core) == []
+
+
+# ---- refused and failed
+
+
+async def test_a_refusal_by_header_ends_the_journal_without_reading(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """The upload has an id and an owner, so its end is told; of its body nothing is asked for."""
+    asked = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        asked.append(1)
+        yield WHOLE
+
+    async with house(redis_url, tmp_path) as core:
+        with pytest.raises(UnsupportedMediaType):
+            await intake_of(core).take_in(
+                "up", body(chunks()), owner="ann", refuse=UnsupportedMediaType()
+            )
+        assert await story_of(core) == [("receiving", 0), ("error", 0)]
+        await ended_with(core, "unsupported_media_type")
+        assert asked == []
+
+
+async def _leave() -> AsyncIterator[bytes]:
+    yield WHOLE[:40]
+    raise ClientDisconnected
+
+
+async def _break() -> AsyncIterator[bytes]:
+    yield WHOLE[:40]
+    raise KeyError("a bug of ours at /srv/private")
+
+
+async def _stall() -> AsyncIterator[bytes]:
+    yield WHOLE[:40]
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "problem"),
+    [
+        (lambda: all_of(WHOLE[:-20]), MalformedMultipart),
+        (lambda: all_of(b"no multipart at all"), MalformedMultipart),
+        (lambda: all_of(multipart([file_part(b"x" * 101)])), TooLarge),
+        (_leave, ClientDisconnected),
+        (_stall, ReceiveTimeout),
+        (_break, Internal),
+    ],
+)
+async def test_a_failed_body_ends_its_journal_with_its_code(
+    chunks: Callable[[], AsyncIterator[bytes]],
+    problem: type[Problem],
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    """Cut, broken, too large, left, stalled, or a bug of ours: the same code twice, no byte."""
+    async with house(redis_url, tmp_path) as core:
+        limits = ReceiveLimits(max_upload_bytes=100, stall_s=0.2)
+        with pytest.raises(problem) as caught:
+            await intake_of(core, limits=limits).take_in("up", body(chunks()), owner="ann")
+        await ended_with(core, problem.code)
+        assert "private" not in caught.value.detail
+        assert "private" not in str(await events_of(core))
+
+
+async def test_a_disk_that_runs_full_is_named(redis_url: str, tmp_path: Path) -> None:
+    """Full before the body: no journal at all. Full in the middle of it: an end."""
+    async with house(redis_url, tmp_path) as core:
+        core.storage._reserve_bytes = 2**60
+        with pytest.raises(InsufficientStorage):
+            await intake_of(core).take_in("early", body(all_of(WHOLE)), owner="ann")
+        assert await core.journal.head("early") is None
+        core.storage._reserve_bytes = 0
+
+        async def chunks() -> AsyncIterator[bytes]:
+            core.storage._reserve_bytes = 2**60
+            yield WHOLE
+
+        with pytest.raises(InsufficientStorage):
+            await intake_of(core).take_in("up", body(chunks()), owner="ann")
+        await ended_with(core, "insufficient_storage")
+
+
+async def test_a_disk_that_fails_in_the_last_step_is_named(redis_url: str, tmp_path: Path) -> None:
+    """The rename does not succeed: 503, and the bytes are gone all the same."""
+
+    async with house(redis_url, tmp_path) as core:
+        stored_at = core.settings.data_dir / "open"
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield WHOLE
+            stored_at.rename(stored_at.with_name("away"))
+
+        with pytest.raises(Unavailable):
+            await intake_of(core).take_in("up", body(chunks()), owner="ann")
+        await ended_with(core, "unavailable")
+
+
+# ---- stopped from elsewhere
+
+
+async def test_a_cancellation_elsewhere_stops_the_body(redis_url: str, tmp_path: Path) -> None:
+    """Another process ends the journal: the body is not read on, and nothing of it stays."""
+    slow = Slow()
+    async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
+        taking = asyncio.ensure_future(
+            intake_of(core).take_in("up", body(slow.chunks()), owner="ann")
+        )
+        await slow.reached.wait()
+        await other.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        with pytest.raises(Cancelled):
+            await asyncio.wait_for(taking, 10)
+        assert not slow.go.is_set()
+        assert (await story_of(core))[-1] == ("cancelled", 0)
+        assert left_over(core) == []
+        assert await core.queue.depth() == (0, 0)
+
+
+async def test_a_cancellation_in_the_last_moment_removes_the_file(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored, but not yet told: the journal has ended, so the bytes go and no work is queued."""
+    async with house(redis_url, tmp_path) as core:
+        after_storing(
+            monkeypatch, lambda: core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        )
+        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert [stage for stage, _ in await story_of(core)] == ["receiving", "cancelled"]
+        assert left_over(core) == []
+        assert await core.queue.depth() == (0, 0)
+
+
+async def test_a_worker_that_was_faster_is_left_alone(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reconciler found the stored file first: all is well, and its journal is the worker's."""
+    async with house(redis_url, tmp_path) as core:
+        after_storing(monkeypatch, lambda: core.journal.take("up", owner="ann"))
+        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert core.storage.find("up") is not None
+        assert not (await page_of(core)).terminal
+
+
+async def test_an_outage_that_lasts_too_long_removes_the_stored_file(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answered 503, so the bytes go; the journal ends with `unavailable` when Redis is back."""
+    monkeypatch.setattr(module, "BEGIN_WAIT_S", 0.3)
+
+    async def lose_redis() -> None:
+        own_redis.kill()
+
+    async with house(own_redis.url, tmp_path) as core:
+        after_storing(monkeypatch, lose_redis)
+        with pytest.raises(Unavailable):
+            await intake_of(core, redis_wait_s=0.3).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert left_over(core) == []
+        own_redis.start()
+
+        async def ended() -> bool:
+            return (await page_of(core)).terminal
+
+        await eventually(ended, "the end is told")
+        assert (await events_of(core))[-1]["error"]["code"] == "unavailable"
+        assert await core.queue.depth() == (0, 0)
+
+
+async def test_a_short_outage_is_waited_for(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is restarted while the file is stored: nothing is lost and nothing is told twice."""
+
+    async def restart() -> None:
+        own_redis.restart()
+
+    async with house(own_redis.url, tmp_path) as core:
+        after_storing(monkeypatch, restart)
+        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        assert await story_of(core) == [
+            ("receiving", 0),
+            ("receiving", 100),
+            ("file_received", 100),
+        ]
+
+
+async def test_a_redis_that_forgot_everything_is_told_again(
+    redis_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """In the middle of a body: a new epoch goes on from there, and the lists have it again."""
+    slow = Slow()
+    async with house(redis_url, tmp_path) as core:
+        taking = asyncio.ensure_future(
+            intake_of(core).take_in("up", body(slow.chunks()), owner="ann")
+        )
+        await slow.reached.wait()
+        old = (await page_of(core)).end
+        redis_server.flush()
+        slow.go.set()
+        await asyncio.wait_for(taking, 20)
+        page = await page_of(core)
+        assert page.end.epoch != old.epoch
+        assert (await story_of(core))[-1] == ("file_received", 100)
+        assert core.storage.marked("up") == page.end
+
+        async def listed() -> bool:
+            return bool(await core.index.open_uploads())
+
+        await eventually(listed, "it stands among the open uploads")
+
+
+# ---- ending the process
+
+
+async def test_draining_waits_for_bodies_and_refuses_new_ones(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """A body that ends within the grace is taken in; one that comes later is asked to come back."""
+    slow = Slow()
+    async with house(redis_url, tmp_path) as core:
+        intake = intake_of(core)
+        taking = asyncio.ensure_future(intake.take_in("up", body(slow.chunks()), owner="ann"))
+        await slow.reached.wait()
+        assert intake.open_bodies == 1
+        draining = asyncio.ensure_future(intake.drain(20))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable) as caught:
+            await intake.take_in("late", body(all_of(WHOLE)), owner="ann")
+        assert caught.value.retry_after_s == 1
+        assert await core.journal.head("late") is None
+        slow.go.set()
+        await asyncio.wait_for(asyncio.gather(taking, draining), 20)
+        assert intake.open_bodies == 0
+        assert (await story_of(core))[-1] == ("file_received", 100)
+
+
+async def test_a_body_that_outlasts_the_grace_ends_with_unavailable(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Its POST is answered, its journal ended, its bytes removed; only then is draining over."""
+    slow = Slow()
+    async with house(redis_url, tmp_path) as core:
+        intake = intake_of(core)
+        taking = asyncio.ensure_future(intake.take_in("up", body(slow.chunks()), owner="ann"))
+        await slow.reached.wait()
+        await asyncio.wait_for(intake.drain(0.05), 20)
+        await ended_with(core, "unavailable")
+        with pytest.raises(Unavailable, match="restarting"):
+            await taking
+
+
+async def test_a_request_that_is_cut_off_leaves_nothing(redis_url: str, tmp_path: Path) -> None:
+    """The server drops the task itself: cleaned up and told before it is gone."""
+    slow = Slow()
+    async with house(redis_url, tmp_path) as core:
+        taking = asyncio.ensure_future(
+            intake_of(core).take_in("up", body(slow.chunks()), owner="ann")
+        )
+        await slow.reached.wait()
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        await ended_with(core, "unavailable")
+
+
+async def test_a_body_with_nothing_to_tell_keeps_its_lease(redis_url: str, tmp_path: Path) -> None:
+    """A slow client is not taken for a dead server."""
+    slow = Slow()
+    async with house(redis_url, tmp_path) as core:
+        taking = asyncio.ensure_future(
+            intake_of(core, lease_s=0.3).take_in("up", body(slow.chunks()), owner="ann")
+        )
+        await slow.reached.wait()
+        first = (await page_of(core)).lease_until_ms
+
+        async def renewed() -> bool:
+            page = await page_of(core)
+            return page.lease_until_ms > first + 300 and page.lease_until_ms > page.now_ms
+
+        await eventually(renewed, "the lease goes on")
+        slow.go.set()
+        await taking
+
+
+# ---- what is told of the bytes
+
+
+class Heard(list[Draft]):
+    def progress(self, draft: Draft) -> None:
+        self.append(draft)
+
+
+def test_percent_comes_from_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never 100 before all is on the disk, never more bytes than were announced."""
+    heard = Heard()
+    tell = _telling(heard, 1000)  # type: ignore[arg-type]
+    for count in (0, 10, 500, 999, 1000, 1200):
+        tell(count)
+    assert [(d.stage_progress, d.bytes, d.total) for d in heard] == [
+        (0, 0, 1000),
+        (1, 10, 1000),
+        (50, 500, 1000),
+        (99, 999, 1000),
+        (99, 1000, 1000),
+        (99, 1000, 1000),
+    ]
+
+
+def test_the_remaining_time_needs_a_second_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absent before there is a basis and without a total; never negative."""
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    heard = Heard()
+    tell = _telling(heard, 1000)  # type: ignore[arg-type]
+    unknown = Heard()
+    tell_unknown = _telling(unknown, None)  # type: ignore[arg-type]
+    for seconds, count in ((0.5, 100), (1, 0), (2, 200), (4, 500), (5, 1200)):
+        now[0] = 100 + seconds
+        tell(count)
+        tell_unknown(count)
+    assert [d.eta_seconds for d in heard] == [None, None, 8, 4, 0]
+    assert {d.eta_seconds for d in unknown} == {None}
+    assert {d.stage_progress for d in unknown} == {0}
