@@ -1,0 +1,618 @@
+"""One upload's work: order, checkpoints, and what happens when anything of it breaks off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sse_progress.core import Core
+from sse_progress.errors import Rejected
+from sse_progress.eta import History
+from sse_progress.pipeline import Runner
+from sse_progress.pool import ChildLost, Pool
+from sse_progress.queue import Job
+from sse_progress.recorder import Recorder
+from sse_progress.stage import Options, Report, StageFunction, Upload
+from sse_progress.storage import Storage
+from tests.helpers.house import (
+    draft,
+    events_of,
+    house,
+    left_over,
+    page_of,
+    store,
+    stored,
+    story_of,
+)
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
+
+Stage = Callable[[Upload, Report], Awaitable[dict[str, Any] | None]]
+
+
+class Losing(Pool):
+    """A pool whose next `losses` children are ended by something outside."""
+
+    def __init__(self, losses: int = 0) -> None:
+        super().__init__(size=1, memory_bytes=2**30, cpu_s=10)
+        self.losses, self.calls = losses, 0
+
+    async def run(self, *args: Any, **how: Any) -> dict[str, Any]:
+        self.calls += 1
+        if self.losses:
+            self.losses -= 1
+            raise ChildLost("gone")
+        return await super().run(*args, **how)
+
+
+def runner_of(core: Core, *stages: tuple[str, StageFunction], **changes: Any) -> Runner:
+    given: dict[str, Any] = {
+        "journal": core.journal,
+        "storage": core.storage,
+        "index": core.index,
+        "emitter": core.emitter,
+        "metrics": core.metrics,
+        "pool": Losing(),
+        "history": History(
+            core.redis,
+            stages=list(dict.fromkeys(name for name, _ in stages)),
+            clock=asyncio.get_running_loop().time,
+        ),
+        "pipeline": stages,
+        "options": Options(max_pixels=77),
+        "prefix": "/api",
+        "stage_timeout_s": 20,
+        "attempts": 3,
+        **changes,
+    }
+    return Runner(**given)
+
+
+async def run(runner: Runner, *, crashes: int = 0) -> None:
+    await asyncio.wait_for(runner.run(Job("up", crashes)), 20)
+
+
+class Calls(list[str]):
+    """Makes stages that record their calls."""
+
+    def stage(
+        self,
+        name: str,
+        result: dict[str, Any] | None = None,
+        *,
+        then: Callable[[Upload, Report], Coroutine[Any, Any, Any]] | None = None,
+    ) -> Stage:
+        async def stage(upload: Upload, report: Report) -> dict[str, Any] | None:
+            self.append(name)
+            if then is not None:
+                await then(upload, report)
+            return result
+
+        return stage
+
+
+async def for_ever(upload: Upload, report: Report) -> None:
+    await asyncio.Event().wait()
+
+
+def stages_in(story: list[tuple[str, int]]) -> list[str]:
+    """Stage names in the order of their first events; fails if one comes back later."""
+    names = [name for name, _ in story]
+    order = list(dict.fromkeys(names))
+    assert names == sorted(names, key=order.index)
+    return order
+
+
+async def ended_with(core: Core, code: str, stage: str) -> dict[str, Any]:
+    """The journal has ended with this error, nothing is left, and nobody will look again."""
+    (*_, last) = await events_of(core)
+    assert last["stage"] == "error"
+    assert (last["error"]["code"], last["error"]["stage"]) == (code, stage)
+    assert left_over(core) == []
+    assert await core.index.open_uploads() == []
+    return last
+
+
+# ---- well
+
+
+async def test_stages_run_in_order_and_the_object_is_published(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Each from 0 to 100, with the results of those before it; then the record, then the end."""
+    seen: dict[str, Any] = {}
+    calls = Calls()
+
+    async def look(upload: Upload, report: Report) -> None:
+        seen["results"], seen["type"] = upload.results, upload.content_type
+        seen["options"], seen["scratch"] = upload.options.max_pixels, Path(upload.scratch)
+        seen["text"] = Path(upload.path).read_text()
+        (Path(upload.scratch) / "thumb.webp").write_bytes(b"x" * 33)
+
+    files = {"files": [{"name": "thumb.webp", "contentType": "image/webp"}]}
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(
+            runner_of(
+                core,
+                ("validating", calls.stage("a", {"contentType": "image/png"})),
+                ("analyzing", calls.stage("b", {"width": 5})),
+                ("moderating", calls.stage("c", {"verdict": "approved"})),
+                ("processing", calls.stage("d", files, then=look)),
+            )
+        )
+        assert calls == ["a", "b", "c", "d"]
+        assert seen["results"] == {
+            "validating": {"contentType": "image/png"},
+            "analyzing": {"width": 5},
+            "moderating": {"verdict": "approved"},
+        }
+        assert (seen["type"], seen["options"], seen["text"]) == ("image/png", 77, "some bytes")
+        story = await story_of(core)
+        names = ["validating", "analyzing", "moderating", "processing", "finalizing"]
+        assert story[3:] == [
+            *[(name, percent) for name in names for percent in (0, 100)],
+            ("complete", 100),
+        ]
+        media = (await events_of(core))[-1]["media"]
+        assert (media["contentType"], media["analysis"]) == ("image/png", {"width": 5})
+        assert media["url"] == "/api/upload/up/files/some.txt"
+        assert [(f["name"], f["size"]) for f in media["files"]] == [("thumb.webp", 33)]
+        found = core.storage.find("up")
+        assert found is not None
+        assert found.done
+        derived = found.file("thumb.webp")
+        assert derived is not None
+        assert derived.read_bytes() == b"x" * 33
+        assert not seen["scratch"].exists()
+        assert await core.index.open_uploads() == []
+
+
+async def test_functions_of_a_stage_share_its_percent_equally(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Half of the second of four is 37 percent of the stage; their results become one."""
+
+    def half(message: str, shown: int) -> Callable[[Upload, Report], Coroutine[Any, Any, None]]:
+        async def tell(upload: Upload, report: Report) -> None:
+            report(0.5, message)
+
+            async def there() -> bool:
+                return ("analyzing", shown) in await story_of(core)
+
+            await eventually(there, f"{shown} percent are shown")
+
+        return tell
+
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(
+            runner_of(
+                core,
+                ("analyzing", calls.stage("a", {"a": 1}, then=half("first", 12))),
+                ("analyzing", calls.stage("b", {"b": 2}, then=half("second", 37))),
+                ("analyzing", calls.stage("c", None, then=half("third", 62))),
+                ("analyzing", calls.stage("d", {"d": 4}, then=half("fourth", 87))),
+            )
+        )
+        events = [event for event in await events_of(core) if event["stage"] == "analyzing"]
+        assert [(event["stageProgress"], event["message"]) for event in events[1:-1]] == [
+            (12, "first"),
+            (37, "second"),
+            (62, "third"),
+            (87, "fourth"),
+        ]
+        assert (await events_of(core))[-1]["media"]["analysis"] == {"a": 1, "b": 2, "d": 4}
+
+
+# ---- again
+
+
+async def test_a_redelivered_job_goes_on_after_the_last_finished_stage(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """A worker that is lost in the second stage: the first is not done again, its result is there,
+    and no first event is repeated."""
+    calls, seen = Calls(), {}
+
+    async def look(upload: Upload, report: Report) -> None:
+        seen.update(upload.results)
+
+    first = ("validating", calls.stage("first", {"n": 1}))
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        lost = asyncio.ensure_future(
+            runner_of(core, first, ("analyzing", calls.stage("second", then=for_ever))).run(
+                Job("up", 0)
+            )
+        )
+        await eventually(lambda: calls == ["first", "second"], "the second stage runs")
+        lost.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await lost
+        assert not (await page_of(core)).terminal
+        await run(runner_of(core, first, ("analyzing", calls.stage("again", then=look))))
+        assert calls == ["first", "second", "again"]
+        assert seen == {"validating": {"n": 1}}
+        story = await story_of(core)
+        assert story.count(("validating", 0)) == story.count(("analyzing", 0)) == 1
+        assert stages_in(story)[-1] == "complete"
+
+
+async def test_a_job_whose_journal_has_ended_does_nothing_at_all(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Delivered once more after the end: neither stage nor journal nor file is touched."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        runner = runner_of(core, ("analyzing", calls.stage("a")))
+        await run(runner)
+        before = (await story_of(core), left_over(core), (await page_of(core)).fence)
+        await run(runner)
+        await run(runner, crashes=9)
+        assert calls == ["a"]
+        assert (await story_of(core), left_over(core), (await page_of(core)).fence) == before
+        assert any(name.startswith("objects/") for name in before[1])
+
+
+async def test_a_crash_between_publishing_and_the_end_is_made_up_for(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is on the disk, its event is not: told from the record, no stage runs again."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        runner = runner_of(core, ("analyzing", calls.stage("a", {"n": 1})))
+        with monkeypatch.context() as patched:
+            patched.setattr(Recorder, "end", lambda *_: asyncio.Event().wait())
+            crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
+
+            async def finalized() -> bool:
+                return (await story_of(core))[-1] == ("finalizing", 100)
+
+            await eventually(finalized, "it is published")
+            crashing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await crashing
+        await run(runner)
+        assert calls == ["a"]
+        (*_, last) = await events_of(core)
+        assert (last["stage"], last["media"]["analysis"]) == ("complete", {"n": 1})
+        assert (await story_of(core)).count(("finalizing", 100)) == 1
+
+
+async def test_results_that_redis_lost_are_put_back(
+    redis_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Everything is forgotten in the second stage: its end brings the first one's result along, so
+    that another worker could go on from there."""
+    calls, found = Calls(), {}
+
+    async def forget(upload: Upload, report: Report) -> None:
+        redis_server.flush()
+
+    async def look(upload: Upload, report: Report) -> None:
+        found.update(await core.journal.results("up"))
+
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        old = (await page_of(core)).end
+        await run(
+            runner_of(
+                core,
+                ("validating", calls.stage("a", {"n": 1})),
+                ("analyzing", calls.stage("b", {"n": 2}, then=forget)),
+                ("moderating", calls.stage("c", then=look)),
+            )
+        )
+        assert {k: v for k, v in found.items() if k != "moderating"} == {
+            "validating": b'{"n":1}',
+            "analyzing": b'{"n":2}',
+        }
+        page = await page_of(core)
+        assert page.end.epoch != old.epoch
+        assert (page.term, calls) == ("complete", ["a", "b", "c"])
+
+
+async def test_a_rewound_redis_begins_a_new_epoch(redis_url: str, tmp_path: Path) -> None:
+    """The storage knows a later place than the journal has: what was shown is not shown again."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        answer = await stored(core)
+        core.storage.mark("up", type((await page_of(core)).end)(answer.epoch, 40))
+        await run(runner_of(core, ("analyzing", calls.stage("a"))))
+        assert (await page_of(core)).end.epoch != answer.epoch
+        assert (await story_of(core))[0] == ("analyzing", 0)
+
+
+async def test_the_storage_knows_how_far_the_journal_is(redis_url: str, tmp_path: Path) -> None:
+    """While a stage runs, the place that Redis acknowledged last is noted beside the file."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+
+        async def noted(upload: Upload, report: Report) -> None:
+            async def same() -> bool:
+                end = (await page_of(core)).end
+                return end.seq == 4 and core.storage.marked("up") == end
+
+            await eventually(same, "it is noted")
+
+        await run(runner_of(core, ("analyzing", calls.stage("a", then=noted))))
+        assert (await page_of(core)).term == "complete"
+
+
+# ---- refused and failed
+
+
+async def _reject(upload: Upload, report: Report) -> None:
+    (Path(upload.scratch) / "half").write_bytes(b"x")
+    raise Rejected("too_loud", "The sound is too loud.")
+
+
+async def _fail(upload: Upload, report: Report) -> None:
+    raise RuntimeError("secret path /srv/private")
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "code"),
+    [
+        (_reject, {}, "too_loud"),
+        (_fail, {}, "internal"),
+        (for_ever, {"stage_timeout_s": 0.05}, "stage_timeout"),
+    ],
+)
+async def test_a_failed_stage_ends_the_upload_with_its_code(
+    stage: Stage, changes: dict[str, Any], code: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Refused, broken, or too slow: the stages after it do not run and nothing stays."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(
+            runner_of(core, ("analyzing", stage), ("processing", calls.stage("later")), **changes)
+        )
+        last = await ended_with(core, code, "analyzing")
+        assert "private" not in str(last)
+        assert calls == []
+        assert ("analyzing", 100) not in await story_of(core)
+
+
+async def test_a_result_that_cannot_be_told_is_an_error_of_ours(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """`media` over its 64 KiB: ended with `internal`, and nothing half done stays behind."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(runner_of(core, ("analyzing", calls.stage("a", {"text": "x" * 100_000}))))
+        await ended_with(core, "internal", "finalizing")
+
+
+@pytest.mark.parametrize("crash_in", ["remove", "end"])
+async def test_a_verdict_survives_a_crash(
+    crash_in: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decided, and then the worker is lost, before its bytes went or before it was told: the next
+    attempt says the same, and asks no stage again."""
+    calls = Calls()
+    reached = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def hang(*_: Any) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    def crash(*_: Any) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        raise SystemError("killed here")  # in a thread there is no other way to stop
+
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        runner = runner_of(core, ("analyzing", calls.stage("a", then=_reject)))
+        with monkeypatch.context() as patched:
+            if crash_in == "remove":
+                patched.setattr(Storage, "remove", crash)
+            else:
+                patched.setattr(Recorder, "end", hang)
+            crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
+            await reached.wait()
+            crashing.cancel()
+            await asyncio.wait([crashing])
+        assert not (await page_of(core)).terminal
+        assert (core.storage.find("up") is None) == (crash_in == "end")
+        await run(runner)
+        (*_, last) = await events_of(core)
+        assert (last["error"]["code"], last["error"]["detail"]) == (
+            "too_loud",
+            "The sound is too loud.",
+        )
+        assert calls == ["a"]
+        assert left_over(core) == []
+
+
+async def test_a_job_without_its_file_is_an_error(redis_url: str, tmp_path: Path) -> None:
+    """The storage lost it: said once, as our fault. A job that nobody knows is nothing."""
+    async with house(redis_url, tmp_path) as core:
+        runner = runner_of(core)
+        await run(runner)
+        assert await core.journal.head("up") is None
+        await stored(core)
+        core.storage.remove("up")
+        await run(runner)
+        last = await ended_with(core, "internal", "file_received")
+        assert last["error"]["detail"] == "The stored file could not be found."
+        await run(runner)
+        assert len(await events_of(core)) == 4
+
+
+# ---- crashes
+
+
+async def test_a_lost_child_is_tried_again(redis_url: str, tmp_path: Path) -> None:
+    """Ended by something outside twice: the third time it comes through, and nobody noticed."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        pool = Losing(2)
+        await run(runner_of(core, ("analyzing", calls.stage("a")), pool=pool))
+        assert pool.calls == 3
+        assert (await page_of(core)).term == "complete"
+
+
+async def test_children_that_are_always_lost_end_the_upload(redis_url: str, tmp_path: Path) -> None:
+    """As often as there are attempts, then no more."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        pool = Losing(99)
+        await run(runner_of(core, ("analyzing", calls.stage("a")), pool=pool))
+        assert pool.calls == 3
+        last = await ended_with(core, "internal", "analyzing")
+        assert last["error"]["detail"] == "The work was given up after several crashes."
+
+
+@pytest.mark.parametrize(("crashes", "term"), [(2, "complete"), (3, "error"), (4, "error")])
+async def test_an_upload_that_kills_workers_is_given_up(
+    crashes: int, term: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Three workers died over it: no stage is tried again, and its end says so."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(runner_of(core, ("analyzing", calls.stage("a"))), crashes=crashes)
+        assert (await page_of(core)).term == term
+        assert calls == (["a"] if term == "complete" else [])
+        if term == "error":
+            last = await ended_with(core, "internal", "file_received")
+            assert last["message"] == f"The work was given up after {crashes} crashes."
+
+
+# ---- others
+
+
+async def test_a_cancellation_stops_the_stage_and_removes_the_bytes(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """From another process, in the middle of a stage; what the stage wrote goes, too."""
+    calls = Calls()
+
+    async def write_for_ever(upload: Upload, report: Report) -> None:
+        (Path(upload.scratch) / "half").write_bytes(b"x")
+        await asyncio.Event().wait()
+
+    async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
+        await stored(core)
+        running = asyncio.ensure_future(
+            run(runner_of(core, ("analyzing", calls.stage("a", then=write_for_ever))))
+        )
+        await eventually(lambda: calls == ["a"], "the stage runs")
+        await other.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        await running
+        assert (await story_of(core))[-1] == ("cancelled", 0)
+        assert left_over(core) == []
+
+
+async def test_a_cancellation_in_the_last_moment_removes_the_object(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published, and then the race for the end is lost: the object goes, the journal stands."""
+    loop = asyncio.get_running_loop()
+    real = Storage.publish
+
+    def publish_and_cancel(self: Storage, *args: Any) -> bytes:
+        record = real(self, *args)
+        cancelling = core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
+        return record
+
+    monkeypatch.setattr(Storage, "publish", publish_and_cancel)
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(runner_of(core, ("analyzing", Calls().stage("a"))))
+        assert (await story_of(core))[-1] == ("cancelled", 0)
+        assert "complete" not in [stage for stage, _ in await story_of(core)]
+        assert left_over(core) == []
+
+
+async def test_a_slower_twin_stops_and_touches_nothing(redis_url: str, tmp_path: Path) -> None:
+    """Taken for dead, its job runs elsewhere: it hears so with its next word, and leaves file and
+    journal to the other one."""
+    calls = Calls()
+    go = asyncio.Event()
+
+    async def wait(upload: Upload, report: Report) -> None:
+        await go.wait()
+
+    async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
+        await stored(core)
+        slow = asyncio.ensure_future(
+            run(runner_of(core, ("analyzing", calls.stage("slow", {"by": "slow"}, then=wait))))
+        )
+        await eventually(lambda: calls == ["slow"], "the first one is at it")
+
+        async def let_go(upload: Upload, report: Report) -> None:
+            go.set()
+            await slow
+
+        fast = ("analyzing", calls.stage("fast", {"by": "fast"}, then=let_go))
+        await run(runner_of(other, fast))
+        (*_, last) = await events_of(core)
+        assert (last["stage"], last["media"]["analysis"]) == ("complete", {"by": "fast"})
+        assert (await story_of(core)).count(("analyzing", 100)) == 1
+        assert core.storage.find("up") is not None
+
+
+async def test_an_outage_ends_no_upload(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Redis is killed while a stage works: it goes on, and all is told when Redis is back."""
+    calls = Calls()
+
+    async def outage(upload: Upload, report: Report) -> None:
+        own_redis.kill()
+        report(0.5, "half")
+        await eventually(lambda: not core.journal.writer.connected, "it is noticed")
+        own_redis.start()
+
+    async with house(own_redis.url, tmp_path) as core:
+        await stored(core)
+        epoch = (await page_of(core)).end.epoch
+        await run(runner_of(core, ("analyzing", calls.stage("a", {"n": 1}, then=outage))))
+        page = await page_of(core)
+        assert (page.term, page.end.epoch) == ("complete", epoch)
+        assert calls == ["a"]
+
+
+async def test_a_job_that_cannot_be_done_now_raises_nothing(redis_url: str, tmp_path: Path) -> None:
+    """A manifest that cannot be read: logged, and left for the reconciler to enqueue again."""
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        (manifest,) = core.settings.data_dir.glob("open/*/manifest.json")
+        whole = manifest.read_bytes()
+        manifest.write_bytes(b"{")
+        runner = runner_of(core, ("analyzing", Calls().stage("a")))
+        await run(runner)
+        assert not (await page_of(core)).terminal
+        manifest.write_bytes(whole)
+        await run(runner)
+        assert (await page_of(core)).term == "complete"
+
+
+async def test_a_stored_file_without_a_journal_is_worked_on(redis_url: str, tmp_path: Path) -> None:
+    """Redis lost all that it knew of it: a new epoch tells the work and its end."""
+    async with house(redis_url, tmp_path) as core:
+        store(core)
+        await run(runner_of(core, ("analyzing", Calls().stage("a"))))
+        assert await story_of(core) == [
+            ("analyzing", 0),
+            ("analyzing", 100),
+            ("finalizing", 0),
+            ("finalizing", 100),
+            ("complete", 100),
+        ]
+        assert (await page_of(core)).owner == "ann"
