@@ -25,17 +25,23 @@ def _stage(name: str, upload: Upload, report: Report) -> dict[str, Any]:
         lines.write(f"{name} begun\n")
     if hold == name:
         report(0.5, "Half of it is done")
-        _wait_for(Path(place) / f"{upload.id}.go")
+        _wait_for(Path(place) / f"{upload.id}.go", report)
     with tally.open("a") as lines:
         lines.write(f"{name} done\n")
     return {name: size}
 
 
-def _wait_for(path: Path) -> None:
+def _wait_for(path: Path, report: Report) -> None:
+    """Until the file is there; where the test made a `.talk` beside it, with much to tell."""
     deadline = time.monotonic() + WAIT_S
+    talks = path.with_suffix(".talk").exists()
+    looks = 0
     while not path.exists():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{path.name} did not come")
+        looks += 1
+        if talks and looks % 20 == 0:
+            report(0.5, f"Looked {looks} times")
         time.sleep(0.01)
 
 
