@@ -90,7 +90,7 @@ def user() -> User:
 def context(contexts: Callable[..., BrowserContext], paced: Service, user: User) -> BrowserContext:
     """A profile of `user`, signed in to the paced service by cookie."""
     context = contexts()
-    user.sign_in(context, paced)
+    user.sign_in(context, paced.url)
     return context
 
 
@@ -98,7 +98,7 @@ def context(contexts: Callable[..., BrowserContext], paced: Service, user: User)
 def faulty(contexts: Callable[..., BrowserContext], paced: Service, user: User) -> BrowserContext:
     """The same for a test that takes the network away."""
     context = contexts(faulty=True)
-    user.sign_in(context, paced)
+    user.sign_in(context, paced.url)
     return context
 
 

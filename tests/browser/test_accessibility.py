@@ -47,7 +47,7 @@ def test_no_violation_in_any_state(
     """Working, waiting, refused, failed, done, and the panel with all of them."""
     options: dict[str, Any] = {"viewport": {"width": width, "height": 900}}
     context = contexts(color_scheme=scheme, reduced_motion="reduce", **options)
-    user.sign_in(context, paced)
+    user.sign_in(context, paced.url)
     page = context.new_page()
     page.goto(paced.url + "/")
     link(page, "live")

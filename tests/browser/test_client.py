@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -257,12 +258,23 @@ def test_cancelling_a_body_is_journaled_as_that(
 ) -> None:
     """The service is told before the body is cut, so it never takes a cancel for a lost client."""
     context = contexts()
-    user.sign_in(context, paced)
+    user.sign_in(context, paced.url)
     page = context.new_page()
     page.goto(paced.url + "/api")
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
     context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
     page.evaluate(START, {})
+
+    def linger(route: Route) -> None:
+        """Give a service whose client has left the time to notice."""
+        url = f"{paced.url}/upload/cut-short"
+        for _ in range(50):
+            if httpx.get(url, headers=user.headers).json()["status"] == "error":
+                break
+            time.sleep(0.02)
+        route.continue_()
+
+    page.route("**/upload/cut-short", linger)
     upload(page, gates, "cut-short", size=3_000_000)
     wait_until(lambda: (state(page, "cut-short").get("bytes") or 0) > 0, "bytes are leaving")
     page.evaluate("window.client.uploads.get('cut-short').cancel()")
@@ -392,7 +404,7 @@ def test_everybody_on_a_page_shares_one_client(blank: Page, user: User) -> None:
         """async () => {
           const { clientFor } = await import("./client/index.js");
           const one = clientFor({ url: "." });
-          const same = [location.origin, location.origin + "/", "/", undefined].map((url) => clientFor({ url }));
+          const same = [location.origin, location.origin + "/", "/", "healthz/..", undefined].map((url) => clientFor({ url }));
           same.push(clientFor({ token: () => "a" }), clientFor({ token: () => "b" }));
           return same.every((other) => other === one);
         }"""  # noqa: E501

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import jwt
 from playwright.sync_api import BrowserContext
 
-from tests.helpers.service import Service
-
 SECRET = "a secret of the tests, long enough for HS256"
 
 
@@ -27,7 +25,7 @@ class User:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token()}"}
 
-    def sign_in(self, context: BrowserContext, service: Service) -> None:
-        """Give a browser profile the cookie that a product's login would set."""
-        cookie = {"name": "sse_progress_token", "value": self.token(), "url": service.url}
+    def sign_in(self, context: BrowserContext, url: str) -> None:
+        """Give a browser profile the cookie that a product's login at `url` would set."""
+        cookie = {"name": "sse_progress_token", "value": self.token(), "url": url}
         context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Lax"}])  # type: ignore[typeddict-item]

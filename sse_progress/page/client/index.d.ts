@@ -2,7 +2,10 @@
 
 /** Where the service is, and who asks. */
 export interface ServiceOptions {
-  /** The service's root with its prefix, absolute or relative to the document. Default: `.` */
+  /**
+   * The service's root with its prefix, absolute or relative to the document. Default: the service
+   * that the module was loaded from, or else the document's directory.
+   */
   url?: string;
   /** A token, or a function that is asked for one before every request. Without it: cookies. */
   token?: string | (() => string | null | Promise<string | null>) | null;

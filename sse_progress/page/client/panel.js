@@ -4,9 +4,10 @@
  *     <script type="module" src="…/client/panel.js"></script>
  *     <upload-panel url="/api/media" position="bottom-right"></upload-panel>
  *
- * Attributes: `url` (the service's root), `position` (`bottom-right`, `bottom-left`, `top-right`,
- * `top-left`), `clear-after` (seconds until a finished entry goes; 0 keeps it), `minimized`, `watch`
- * (also what was sent before a reload, from other tabs and devices).
+ * Attributes: `url` (the service's root; by default where this file came from), `position`
+ * (`bottom-right`, `bottom-left`, `top-right`, `top-left`), `clear-after` (seconds until a finished
+ * entry goes; 0 keeps it), `minimized`, `watch` (also what was sent before a reload, from other tabs
+ * and devices).
  * Properties: `client` (a Client to show, in place of `url`), `texts` (words of your own, by code).
  * Shows what is sent through the client. Failed and refused entries stay until somebody has seen them.
  */

@@ -12,7 +12,7 @@ export class Service {
    * `url` is the service's root, with its prefix, absolute or relative to the document. `token` is
    * a string, or a function (may be async) that is asked before every request and attempt.
    */
-  constructor({ url = ".", token = null, credentials = "same-origin" } = {}) {
+  constructor({ url, token = null, credentials = "same-origin" } = {}) {
     this.root = rootOf(url);
     this.token = token;
     this.credentials = credentials;
@@ -66,12 +66,22 @@ export class Service {
   }
 }
 
-/** A service's root as one absolute address, ending in a slash, however it was written. */
-export function rootOf(url = ".") {
+/**
+ * A service's root as one absolute address, ending in a slash, however it was written. Without `url`
+ * it is the service that this module was loaded from, or else the document's directory.
+ */
+export function rootOf(url = home() ?? ".") {
   const root = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
   root.search = root.hash = "";
   if (!root.pathname.endsWith("/")) root.pathname += "/";
   return root.href;
+}
+
+/** The root that serves this file as `…/client/service.js`; null if it is bundled or installed. */
+function home() {
+  const here = new URL(import.meta.url);
+  const served = /^https?:$/.test(here.protocol) && !here.pathname.includes("/node_modules/");
+  return served && here.pathname.endsWith("/client/service.js") ? new URL("..", here).href : null;
 }
 
 async function parse(response) {
