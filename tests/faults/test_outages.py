@@ -239,6 +239,44 @@ async def test_a_worker_killed_between_a_stages_work_and_its_event(scene: Scene)
     await scene.all_up()
 
 
+async def test_a_job_that_has_crashed_two_workers_before_is_given_up_with_the_third(
+    scene: Scene,
+) -> None:
+    """The count outlives workers; hand-overs are none of it, and the third crash is the last."""
+    storage = (scene.service.data_dir / "storage-id").read_text()
+    scene.redis.command("HSET", f"sp:q:{{{storage}}}:jobs", "crashes/third", "2")
+    sending = await scene.held("third", "analyzing")
+    (pid,) = scene.service.pids()["worker"]
+    scene.signal(pid, KILL)
+    status, answer = await sending.answer()
+    assert (status, answer["code"]) == (500, "internal")
+    frames = await scene.journal("third")
+    assert "3 crashes" in frames[-1].json["error"]["detail"]
+    assert scene.tally("third").count("analyzing begun") == 1
+    assert scene.files("open/", "incoming/", "trash/") == []
+    await scene.all_up()
+
+
+async def test_what_redis_forgot_of_finished_stages_is_told_it_again(scene: Scene) -> None:
+    """Redis emptied in a stage, the worker killed in the next: what was finished stays so."""
+    sending = await scene.held("retold", "analyzing")
+    scene.empty_redis()
+    scene.go("retold")
+    await eventually(lambda: "analyzing done" in scene.tally("retold"), "the stage ends")
+    (pid,) = scene.service.pids()["worker"]
+
+    async def kept() -> bool:
+        keys = scene.redis.command("HKEYS", "sp:{retold}:meta")
+        return b"r:analyzing" in keys and b"r:validating" in keys
+
+    await eventually(kept, "Redis knows both stages again")
+    scene.signal(pid, KILL)
+    assert (await sending.answer())[0] == 200
+    tally = scene.tally("retold")
+    assert (tally.count("validating begun"), tally.count("analyzing begun")) == (1, 1)
+    await scene.all_up()
+
+
 @pytest.mark.long
 async def test_a_job_that_crashes_three_workers_is_given_up(scene: Scene) -> None:
     """It ends with an error, once, and nothing of it stays."""
