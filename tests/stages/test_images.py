@@ -114,6 +114,17 @@ def test_the_pixel_limit_is_a_setting(desk: Desk) -> None:
     assert refusal(desk.upload(png(), "a.png", options=below)).code == "decompression_bomb"
 
 
+def test_a_later_page_may_be_no_bomb_either(desk: Desk) -> None:
+    """Each page of a TIFF has its own size: the second is held against the limit as the first."""
+    out = io.BytesIO()
+    picture(100, 100).save(out, "TIFF", save_all=True, append_images=[picture(101, 100)])
+    exact = Options(allowed_types=("image/*",), max_pixels=10_100)
+    below = Options(allowed_types=("image/*",), max_pixels=10_099)
+    assert validate(desk.upload(out.getvalue(), "a.tif", options=exact), Reports())
+    error = refusal(desk.upload(out.getvalue(), "a.tif", options=below))
+    assert (error.code, "101 x 100" in error.detail) == ("decompression_bomb", True)
+
+
 def test_frames_count_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames that are small one by one may not add up without bound, in pixels or in number."""
     options = Options(allowed_types=("image/*",), max_pixels=120 * 90)
