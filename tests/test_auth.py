@@ -630,12 +630,12 @@ async def test_without_keys_nobody_is_judged(provider: Provider, failure: str) -
 async def test_published_keys_that_cannot_verify_are_left_out(provider: Provider) -> None:
     """A published secret, a private key, a short key, one for encryption, one for another
     algorithm, and rubbish beside a good key: the good one alone works."""
-    secret = b64(os.urandom(32))
+    secret = os.urandom(32)
     short = rsa.generate_private_key(65537, 1024)
     private = RSAAlgorithm.to_jwk(OTHER_RSA_KEY, as_dict=True)
     del private["key_ops"]
     provider.keys = [
-        {"kty": "oct", "kid": "secret", "k": secret, "alg": "HS256"},
+        {"kty": "oct", "kid": "secret", "k": b64(secret), "alg": "HS256"},
         {**private, "kid": "private"},
         jwk(short, kid="short"),
         jwk(OTHER_RSA_KEY, kid="enc", use="enc"),
@@ -652,7 +652,7 @@ async def test_published_keys_that_cannot_verify_are_left_out(provider: Provider
     assert (await bearer(who, by_kid(RSA_KEY, "good"))).sub == "alice"
     bad = [by_kid(OTHER_RSA_KEY, kid) for kid in ("private", "enc", "ops", "ps")]
     bad.append(by_kid(short, "short"))
-    bad.append(forged({"alg": "HS256", "kid": "secret"}, claims(), base64.b64decode(secret + "==")))
+    bad.append(forged({"alg": "HS256", "kid": "secret"}, claims(), secret))
     for token in bad:
         await refused(who, token)
 
