@@ -60,7 +60,10 @@ async def chaos(arguments: argparse.Namespace, directory: Path) -> Figures:
 
 async def takeover(arguments: argparse.Namespace, directory: Path) -> Figures:
     """From the kill of a worker until its job's stage is begun again by another."""
-    with_two = {"SSE_PROGRESS_WORKER_PROCESSES": "2", "SSE_PROGRESS_WEB_PROCESSES": "1"}
+    env = {
+        "SSE_PROGRESS_WORKER_PROCESSES": str(arguments.workers),
+        "SSE_PROGRESS_WEB_PROCESSES": "1",
+    }
 
     async def measure(scene: Scene) -> list[float]:
         took = []
@@ -77,10 +80,12 @@ async def takeover(arguments: argparse.Namespace, directory: Path) -> Figures:
             took.append(time.monotonic() - began)
             scene.go(upload_id)
             assert (await scene.journal(upload_id))[-1].stage == "complete"
-            await scene.all_up(webs=1, workers=2)
+            await scene.all_up(webs=1, workers=arguments.workers)
+            scene.hang_up()
         return took
 
-    return {"takeover_s": spread(await _in_scene(directory, with_two, measure))}
+    took = spread(await _in_scene(directory, env, measure))
+    return {"workers": arguments.workers, "takeover_s": took}
 
 
 def _holder(scene: Scene) -> int:
@@ -234,6 +239,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--readers", type=int, default=1000)
     arguments = parser.parse_args()
     measure = {"chaos": chaos, "takeover": takeover, "outage": outage, "storm": storm}

@@ -181,6 +181,8 @@ class Emitter:
         Followers that ask for the same at once share one read. Raises `redis.RedisError`.
         """
         await topic.subscribed.wait()
+        if self._topics.get(topic.channel) is not topic:
+            raise RedisConnectionError("nobody follows this topic any more")
         generation = topic.generation
         key = (generation, owner, after, claim, limit)
         task = topic.reads.get(key)
@@ -509,6 +511,7 @@ class Emitter:
             self._maybe_idle(topic)
             return
         del self._topics[topic.channel]
+        topic.subscribed.set()  # who waited during an outage, and left, goes on to the end
         self._steer.set()
 
 

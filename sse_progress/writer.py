@@ -31,6 +31,8 @@ __all__ = ["Answer", "Operation", "Script", "Writer"]
 log = structlog.get_logger(__name__)
 
 BATCH = 128
+PURGE_FROM = 1000
+"""Operations waiting from which on those that nobody waits for are looked for and dropped."""
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 """Errors of a server that is failing over, full or busy: they pass, so we wait."""
@@ -92,11 +94,15 @@ class Writer:
         self._redis = redis
         self._script = Script("append")
         self._waiting: deque[Operation] = deque()
+        self._purge_from = PURGE_FROM
         self._wake = asyncio.Event()
         self.connected = True
         """False while something that was to be delivered waits for Redis."""
 
     def submit(self, operation: Operation) -> asyncio.Future[Answer]:
+        if len(self._waiting) >= self._purge_from:
+            self._waiting = deque(waiting for waiting in self._waiting if not waiting.abandoned)
+            self._purge_from = max(PURGE_FROM, 2 * len(self._waiting))
         self._waiting.append(operation)
         self._wake.set()
         return operation.future

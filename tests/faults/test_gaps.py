@@ -11,6 +11,8 @@ from sse_progress.eta import History
 from sse_progress.journal import keys_of
 from sse_progress.metrics import ENDS, Metrics
 from sse_progress.redis import connect
+from sse_progress.writer import PURGE_FROM
+from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 from tests.test_emitter import Reader, caught_up, contiguous, house_at
 from tests.test_journal import ID, begin, draft, journal_at, say, whole
@@ -50,6 +52,38 @@ async def test_an_end_told_while_a_slow_reader_was_given_the_rest(redis_url: str
         await caught_up(house, reader)
         assert contiguous(reader)
         assert reader.got[-1][1].terminal
+
+
+async def test_readers_that_leave_during_an_outage_leave_nothing(own_redis: RedisServer) -> None:
+    """Whoever waits for a subscription that cannot be had, and leaves, does not wait for ever."""
+    async with house_at(own_redis.url) as house:
+        await eventually(lambda: house.emitter.connected, "the emitter is there")
+        before = len(asyncio.all_tasks())
+        own_redis.kill()
+        await eventually(lambda: not house.emitter.connected, "Redis is away")
+        readers = [Reader() for _ in range(50)]
+        topics = [house.follow(reader) for reader in readers]
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) >= 50
+        for reader, topic in zip(readers, topics, strict=True):
+            house.emitter.leave(topic, reader)
+            house.emitter.release(topic)
+        await eventually(lambda: len(asyncio.all_tasks()) <= before, "their tasks have ended")
+        own_redis.start()
+
+
+async def test_what_nobody_waits_for_does_not_pile_up(own_redis: RedisServer) -> None:
+    """Callers that gave up during an outage are forgotten; numbered events never are."""
+    async with journal_at(own_redis.url) as journal:
+        own_redis.kill()
+        kept = [say(journal, 1, n, draft("receiving", n % 100)) for n in range(1, 4)]
+        waiting = [asyncio.ensure_future(one) for one in kept]
+        await asyncio.sleep(0)
+        for _ in range(5000):
+            journal.operation("cancel", ID, owner="ann", draft=draft("cancelled")).cancel()
+        assert len(journal.writer._waiting) <= PURGE_FROM
+        own_redis.start()
+        assert [answer.status for answer in await asyncio.gather(*waiting)][-1] == "ok"
 
 
 async def test_a_clock_set_back_does_not_make_redis_young_for_ever(redis_url: str) -> None:
