@@ -26,7 +26,7 @@ def test_the_modules_own_tests_pass(path: Path) -> None:
 
 
 def test_the_package_is_complete_as_it_lies_there(tmp_path: Path) -> None:
-    """`npm pack` needs no build step; what it packs can be imported, and has its types beside it."""
+    """`npm pack` needs no build step; what it packs can be imported and has its types."""
     pack = ["npm", "pack", "--silent", "--pack-destination", str(tmp_path)]
     subprocess.run(pack, cwd=PAGE, check=True, capture_output=True, timeout=TIMEOUT_S)
     [archive] = tmp_path.glob("*.tgz")
