@@ -222,7 +222,6 @@ class FakeService:
         self.gate, self.cancel_gate = gate, cancel_gate
         self._known_ids: set[str] = set()
         self.deletes, self.together = deletes, together
-        self.posting = self.most_posting = 0
         self.turns: dict[str, list[Any]] = {
             "stream": list(streams),
             "post": list(posts),
@@ -297,13 +296,8 @@ class FakeService:
     async def _route(self, request: Request, wire: _Wire) -> None:
         match request.method, request.path:
             case "POST", "/upload":
-                self.posting += 1
-                self.most_posting = max(self.most_posting, self.posting)
-                try:
-                    await self._barrier.wait()
-                    await self._receive(wire, request)
-                finally:
-                    self.posting -= 1
+                await self._barrier.wait()
+                await self._receive(wire, request)
             case "GET", "/uploads":
                 await wire.answer(Answer(200, self.page, content_type="application/json"))
             case "GET", path if path.endswith("/progress"):

@@ -43,10 +43,11 @@ def photo(tmp_path: Path) -> Path:
 def start(
     *words: str | Path, env: dict[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """`sse-progress …` as a process of its own."""
+    """`sse-progress …` as a process of its own, with output buffered as it is for everybody."""
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
         [sys.executable, "-m", "sse_progress", *map(str, words)],
-        env={**os.environ, "SSE_PROGRESS_TOKEN": "", **(env or {})},
+        env={**usual, "SSE_PROGRESS_TOKEN": "", **(env or {})},
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )
 
@@ -121,15 +122,28 @@ def test_one_failure_among_many_is_a_failure(
     assert any(line.startswith("photo.jpg: complete") for line in lines)
 
 
-def test_four_at_once(tmp_path: Path) -> None:
+def test_four_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight files go four by four: never more, and not one by one."""
     files = [tmp_path / f"{n}.jpg" for n in range(8)]
     for file in files:
         file.write_bytes(b"x")
-    with FakeService(together=4) as service:
+    counts: list[int] = [0]
+
+    class Counting(Lines):
+        def enter(self, key: str, name: str) -> None:
+            counts.append(counts[-1] + 1)
+            super().enter(key, name)
+
+        def leave(self, key: str, *, well: bool, text: str) -> None:
+            counts.append(counts[-1] - 1)
+            super().leave(key, well=well, text=text)
+
+    screen = Counting(io.StringIO())
+    monkeypatch.setattr("sse_progress.terminal.screen_for", lambda *, as_json: screen)
+    with FakeService(together=4) as service:  # POSTs wait there until they are four
         assert upload_command(files, url=service.url, pace=QUICK) == 0
-        assert service.most_posting == 4
         assert len(service.asked("POST")) == 8
+    assert max(counts) == 4
 
 
 # ---- JSON
