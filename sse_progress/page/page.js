@@ -136,18 +136,16 @@ curl -F file=@photo.jpg \\
 curl -N \\
   ${root}uploads/progress`,
   module: `<!-- a panel for all uploads -->
-<upload-panel url="${root}">
-</upload-panel>
+<script type="module" src=
+  "${root}client/panel.js">
+</script>
+<upload-panel watch></upload-panel>
 
-<script type="module">
+// in a module of yours
 import { upload } from
   "${root}client/index.js";
-import "${root}client/panel.js";
 
-const media = await upload(file, {
-  url: "${root}",
-}).done;
-</script>`,
+const media = await upload(file).done;`,
 };
 for (const box of document.querySelectorAll("[data-snippet]"))
   box.textContent = snippets[box.dataset.snippet];

@@ -156,7 +156,7 @@ def test_a_body_that_broke_is_told_and_sent_again(
     send(page, gates.file("long.bin", 4_000_000))
     expect(card(page, "long.bin")).to_contain_text("kB of 4 MB")
     line.cut()
-    expect(card(page, "long.bin")).to_contain_text("Asking what has arrived")
+    expect(card(page, "long.bin")).to_contain_text("Checking what has arrived")
     line.rate = None
     line.mend()
     phase(card(page, "long.bin"), "failed")

@@ -356,7 +356,8 @@ export class UploadPanel extends HTMLElement {
     } else if (state.size !== null) {
       numbers.push(size(state.size));
     }
-    if (left) numbers.push(this.#say(texts.left, { time: formatSeconds(left, texts.lang) }));
+    if (left && state.phase !== "checking")
+      numbers.push(this.#say(texts.left, { time: formatSeconds(left, texts.lang) }));
     return numbers.join(" · ");
   }
 

@@ -33,7 +33,7 @@ export const TEXTS = Object.freeze({
   phase: {
     waiting: "Waiting",
     sending: "Uploading",
-    checking: "Connection lost. Asking what has arrived…",
+    checking: "Checking what has arrived…",
     cancelling: "Cancelling…",
     done: "Done",
     refused: "Not accepted",
