@@ -115,7 +115,7 @@ class Chaos:
         kinds = list(self.plan.faults)
         self.rng.shuffle(kinds)
         if self.plan.rewind:
-            kinds.append("rewind redis")
+            kinds.insert(self.rng.randrange(1, 4), "rewind redis")  # while there is work left
         for kind in kinds:
             flying = await eventually(lambda kind=kind: self._flying(kind), f"work for {kind!r}")
             self.report.struck[kind] += 1

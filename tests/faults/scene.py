@@ -130,6 +130,17 @@ class Scene:
                     continue
         return found
 
+    def at_work(self) -> list[int]:
+        """Stage processes that have an upload: they are in its scratch directory."""
+        found = []
+        for pid in self.service.pids()["stage"]:
+            try:
+                if "/scratch-" in str(Path(f"/proc/{pid}/cwd").readlink()):
+                    found.append(pid)
+            except OSError:
+                continue
+        return found
+
     def signal(self, pid: int, number: int) -> None:
         os.kill(pid, number)
 

@@ -296,6 +296,20 @@ async def test_a_job_that_crashes_three_workers_is_given_up(scene: Scene) -> Non
     await scene.all_up()
 
 
+async def test_a_cancel_stops_the_stage_itself(scene: Scene) -> None:
+    """Not at its next word, which may be hours away: its process ends, and its bytes are gone."""
+    sending = await scene.held("stopped", "analyzing")
+    assert len(scene.at_work()) == 1
+    async with httpx.AsyncClient(base_url=scene.url, timeout=20) as client:
+        assert (await client.delete("/upload/stopped")).status_code == 204
+    await eventually(lambda: not scene.at_work(), "no stage runs")
+    status, answer = await sending.answer()
+    assert (status, answer["code"]) == (409, "cancelled")
+    scene.go("stopped")
+    assert "analyzing done" not in scene.tally("stopped")
+    await eventually(lambda: not scene.files("open/", "trash/"), "nothing is left of it")
+
+
 async def test_sigterm_of_a_web_process_with_everything_in_flight(scene: Scene) -> None:
     """A body past its grace gets 503 `unavailable`, a waiting POST 202, a stream a whole end."""
     bodies = [await scene.sending(f"term-{n}").send_half() for n in range(4)]
