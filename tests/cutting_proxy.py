@@ -14,17 +14,27 @@ class CuttingProxy:
     """Relays every connection: `with CuttingProxy(url) as proxy:`, and `proxy.url` for clients.
 
     The answer to a request for a progress stream is cut after so many bytes as chance says
-    (`least` to `most`), in turn with FIN and RST; with `hold` it never comes through. `cuts` counts
+    (`least` to `most`), in turn with FIN and RST; with `hold` it never comes through. `times` is
+    how many streams are cut (None: all), `whole_frames` cuts between two frames. `cuts` counts
     what was done to streams.
     """
 
     def __init__(
-        self, url: str, *, least: int = 300, most: int = 1500, hold: bool = False, seed: int = 1
+        self,
+        url: str,
+        *,
+        least: int = 300,
+        most: int = 1500,
+        hold: bool = False,
+        seed: int = 1,
+        times: int | None = None,
+        whole_frames: bool = False,
     ) -> None:
         parts = urlsplit(url)
         self._target = (parts.hostname, parts.port)
         self._path = parts.path
         self._least, self._most, self._hold = least, most, hold
+        self._times, self.whole_frames = times, whole_frames
         self._chance = random.Random(seed)
         self._ready = threading.Event()
         self.cuts = 0
@@ -73,7 +83,9 @@ class CuttingProxy:
                 await asyncio.gather(side.wait_closed(), return_exceptions=True)
             self._relays.discard(task)
 
-    def _budget(self) -> int:
+    def _budget(self) -> int | None:
+        if self._times is not None and self.cuts >= self._times:
+            return None
         return 0 if self._hold else self._chance.randint(self._least, self._most)
 
     def _cut(self, writer: asyncio.StreamWriter) -> bool:
@@ -106,6 +118,9 @@ class _Relay:
             if self._left is not None:
                 if self._proxy._hold:
                     continue
+                if self._proxy.whole_frames and len(data) >= self._left:
+                    end = data.find(b"\n\n", self._left)
+                    self._left = end + 2 if end >= 0 else len(data) + 1
                 writer.write(data[: self._left])
                 await writer.drain()
                 self._left -= len(data)
