@@ -15,6 +15,7 @@ from sse_progress.events import STAGES
 from sse_progress.reference import NotAStage, Reference, check_signature, is_asynchronous, resolve
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.stage import StageFunction
+from sse_progress.stages.clamd import scan_with_clamd
 
 __all__ = ["BUILT_IN", "GROUP", "load_pipeline"]
 
@@ -45,6 +46,8 @@ def load_pipeline(
     if settings.pipeline:
         return _load(settings.pipeline, told=f"{SETTING}={settings.pipeline}")
     rows = _load(BUILT_IN, told=BUILT_IN)
+    if settings.clamd is None:  # its share of the stage's percent would pass in no time
+        rows = [row for row in rows if row[1] is not scan_with_clamd]
     for point in sorted(installed(), key=lambda point: point.name):
         row = _plug_in(point)
         ranks = [STAGES[name].rank for name, _ in rows]

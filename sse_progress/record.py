@@ -11,9 +11,6 @@ from sse_progress.stage import Upload
 
 __all__ = ["media_of", "url_of", "with_sizes"]
 
-MEMBERS = ("analysis", "moderation")
-
-
 def url_of(upload_id: str, *, prefix: str, name: str | None = None) -> str:
     """Path of an upload, or of one of its files, on this service."""
     path = f"{prefix}/upload/{upload_id}"
@@ -28,17 +25,19 @@ def with_sizes(files: Sequence[dict[str, Any]], scratch: Path) -> list[dict[str,
 def media_of(upload: Upload, *, prefix: str) -> dict[str, Any]:
     """The `media` member of the `complete` event."""
     results = upload.results
-    derived = results.get("processing", {}).get("files", [])
+    processed = results.get("processing", {})
+    kept = processed.get("original", {})  # rewritten without metadata: what is served, then
     return {
         "id": upload.id,
         "filename": upload.filename,
         "contentType": upload.content_type,
-        "size": upload.size,
-        "sha256": upload.sha256,
+        "size": kept.get("size", upload.size),
+        "sha256": kept.get("sha256", upload.sha256),
         "fields": upload.fields,
         "url": url_of(upload.id, prefix=prefix, name=upload.filename),
         "files": [
-            {**file, "url": url_of(upload.id, prefix=prefix, name=file["name"])} for file in derived
+            {**file, "url": url_of(upload.id, prefix=prefix, name=file["name"])}
+            for file in processed.get("files", [])
         ],
         "analysis": results.get("analyzing", {}),
         "moderation": results.get("moderating", {}),

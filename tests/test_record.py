@@ -99,3 +99,10 @@ def test_derived_files_are_told_with_their_real_sizes(tmp_path: Path) -> None:
     assert named["size"] == 5
     with pytest.raises(FileNotFoundError):
         with_sizes([{"name": "missing.webp"}], tmp_path)
+
+
+def test_a_rewritten_original_is_told_as_it_is_served() -> None:
+    """Size and digest are those of the file behind `url`, not of the one that came."""
+    stripped = {"name": "stripped", "size": 90, "sha256": "cd" * 32}
+    media = media_of(upload({"processing": {"files": [], "original": stripped}}), prefix="")
+    assert (media["size"], media["sha256"]) == (90, "cd" * 32)
