@@ -67,7 +67,8 @@ class Chaos:
         async with asyncio.TaskGroup() as people:
             breaking = people.create_task(self._break_things())
             for number in range(self.plan.uploads):
-                people.create_task(self._one_upload(number))
+                people.create_task(self._one_upload(number, begin_within_s=8))
+            people.create_task(self._keep_busy(people))
             await breaking
             self.rest.set()
             await self._come_to_rest()
@@ -76,9 +77,19 @@ class Chaos:
 
     # ---- people
 
-    async def _one_upload(self, number: int) -> None:
+    async def _keep_busy(self, people: asyncio.TaskGroup) -> None:
+        """A machine that restarts processes slowly must not run out of work before of faults."""
+        number = self.plan.uploads
+        while not self.rest.is_set():
+            open_uploads = {seen.upload_id for seen in self.seen if not seen.ended}
+            if len(self.sent) >= self.plan.uploads and len(open_uploads) < 3:
+                people.create_task(self._one_upload(number, begin_within_s=0))
+                number += 1
+            await asyncio.sleep(0.5)
+
+    async def _one_upload(self, number: int, *, begin_within_s: float) -> None:
         rng = random.Random(self.plan.seed * 1000 + number)
-        await asyncio.sleep(rng.uniform(0, 8))
+        await asyncio.sleep(rng.uniform(0, begin_within_s))
         upload_id = f"c{self.plan.seed}-{number}"
         name, file, good = content(rng, number)
         sent = Sent(upload_id, file, good)
