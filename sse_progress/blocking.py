@@ -15,6 +15,8 @@ __all__ = ["beside", "blocking", "first_of"]
 
 log = structlog.get_logger(__name__)
 
+CANCEL_AGAIN_S = 1.0
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -60,8 +62,13 @@ async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = N
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel and wait, in a scope that is itself cancelled too."""
-    for task in tasks:
-        task.cancel()
+    """Cancel and wait, in a scope that is itself cancelled too.
+
+    Again and again: redis-py loses a cancellation that meets the end of a connection.
+    """
+    left = set(tasks)
     with anyio.CancelScope(shield=True):
-        await asyncio.wait(tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)

@@ -74,6 +74,18 @@ def own_redis(short_dir: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
+def sure_redis(short_dir: Path) -> Iterator[RedisServer]:
+    """The same, and what it has answered is on the disk: a kill loses nothing, ever.
+
+    With `everysec` a server whose disk is busy answers up to two seconds before it writes.
+    """
+    server = RedisServer(short_dir, append_fsync="always")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def service(short_dir: Path) -> Iterator[Callable[..., Service]]:
     """A maker of running services: `service()`, `service({"SSE_PROGRESS_…": "…"})`, many at once.
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from sse_progress import blocking as module
 from sse_progress.blocking import beside, blocking, first_of
 from tests.helpers.waiting import eventually
 
@@ -102,6 +103,27 @@ async def test_work_is_waited_for_in_a_cancelled_scope() -> None:
             scope.cancel()
             await anyio.sleep_forever()
     assert work.ended
+
+
+async def test_a_cancellation_that_is_lost_on_its_way_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Work that swallows it once, as a library in its middle may, ends all the same."""
+    monkeypatch.setattr(module, "CANCEL_AGAIN_S", 0.01)
+    swallowed = 0
+
+    async def deaf() -> None:
+        nonlocal swallowed
+        while swallowed < 3:
+            try:
+                await anyio.sleep_forever()
+            except asyncio.CancelledError:
+                swallowed += 1
+        await anyio.sleep_forever()
+
+    async with beside(deaf()):
+        pass
+    assert swallowed == 3
 
 
 async def test_failing_work_is_logged_and_leaves_the_block_alone() -> None:

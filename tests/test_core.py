@@ -93,16 +93,16 @@ async def test_health_is_ok_when_all_answer(redis_url: str, tmp_path: Path) -> N
 
 
 async def test_a_lost_redis_is_told_and_so_is_its_return(
-    own_redis: RedisServer, tmp_path: Path
+    sure_redis: RedisServer, tmp_path: Path
 ) -> None:
     """Also after requests that gave up meanwhile: nothing waits any more, so all is well again."""
 
     async def all_ok() -> bool:
         return set((await core.health()).values()) == {"ok"}
 
-    async with house(own_redis.url, tmp_path) as core:
+    async with house(sure_redis.url, tmp_path) as core:
         await eventually(all_ok, "all is well")
-        own_redis.kill()
+        sure_redis.kill()
         beginning = core.journal.begin("up", owner="ann", draft=draft("receiving"), lease_s=1)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(beginning, 0.2)
@@ -113,7 +113,7 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
             "ok",
         )
         assert told["journal"] == "disconnected"
-        own_redis.start()
+        sure_redis.start()
         await eventually(all_ok, "all is well again")
         assert await core.journal.head("up") is None
 

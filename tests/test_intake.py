@@ -80,6 +80,11 @@ class Slow:
         yield WHOLE[len(WHOLE) // 2 :]
 
 
+def ends(story: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """First and last events; those between depend on how fast this machine is."""
+    return [(stage, percent) for stage, percent in story if percent in (0, 100)]
+
+
 async def ended_with(core: Core, code: str) -> None:
     """The journal has ended with this code, nothing is left, and nobody will look again."""
     (*_, last) = await events_of(core)
@@ -112,15 +117,15 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
     async with house(redis_url, tmp_path) as core:
         began = await core.redis.time()
         await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
-        assert await story_of(core) == [
+        assert ends(await story_of(core)) == [
             ("receiving", 0),
             ("receiving", 100),
             ("file_received", 100),
         ]
-        events = await events_of(core)
-        assert (events[0]["bytes"], events[0]["total"]) == (0, len(WHOLE))
-        assert (events[1]["bytes"], events[1]["total"]) == (len(WHOLE), len(WHOLE))
-        assert "20 bytes stored" in events[2]["message"]
+        first, *_, arrived, told = await events_of(core)
+        assert (first["bytes"], first["total"]) == (0, len(WHOLE))
+        assert (arrived["bytes"], arrived["total"]) == (len(WHOLE), len(WHOLE))
+        assert "20 bytes stored" in told["message"]
         found = core.storage.find("up")
         assert found is not None
         assert found.path.read_bytes() == CONTENT
@@ -139,7 +144,7 @@ async def test_a_body_of_unknown_length_has_no_total(redis_url: str, tmp_path: P
         await intake_of(core).take_in("up", body(all_of(WHOLE), total=None), owner="ann")
         events = await events_of(core)
         assert all("total" not in event for event in events)
-        assert events[1]["bytes"] == len(CONTENT)
+        assert events[-2]["bytes"] == len(CONTENT)
 
 
 async def test_a_pending_id_is_taken_by_its_owner(redis_url: str, tmp_path: Path) -> None:
@@ -202,16 +207,16 @@ async def test_of_two_bodies_for_one_id_one_wins(redis_url: str, tmp_path: Path)
 
 
 async def test_without_redis_nothing_begins(
-    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503, and the upload does not begin by itself when Redis is back."""
     monkeypatch.setattr(module, "BEGIN_WAIT_S", 0.3)
-    async with house(own_redis.url, tmp_path) as core:
-        own_redis.kill()
+    async with house(sure_redis.url, tmp_path) as core:
+        sure_redis.kill()
         with pytest.raises(Unavailable) as caught:
             await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert caught.value.retry_after_s
-        own_redis.start()
+        sure_redis.start()
         await eventually(lambda: core.journal.writer.connected, "nothing waits any more")
         assert await core.journal.head("up") is None
         assert left_over(core) == []
@@ -344,7 +349,7 @@ async def test_a_cancellation_in_the_last_moment_removes_the_file(
             monkeypatch, lambda: core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         )
         await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
-        assert [stage for stage, _ in await story_of(core)] == ["receiving", "cancelled"]
+        assert ends(await story_of(core)) == [("receiving", 0), ("cancelled", 0)]
         assert left_over(core) == []
         assert await core.queue.depth() == (0, 0)
 
@@ -361,20 +366,20 @@ async def test_a_worker_that_was_faster_is_left_alone(
 
 
 async def test_an_outage_that_lasts_too_long_removes_the_stored_file(
-    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answered 503, so the bytes go; the journal ends with `unavailable` when Redis is back."""
     monkeypatch.setattr(module, "BEGIN_WAIT_S", 0.3)
 
     async def lose_redis() -> None:
-        own_redis.kill()
+        sure_redis.kill()
 
-    async with house(own_redis.url, tmp_path) as core:
+    async with house(sure_redis.url, tmp_path) as core:
         after_storing(monkeypatch, lose_redis)
         with pytest.raises(Unavailable):
             await intake_of(core, redis_wait_s=0.3).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert left_over(core) == []
-        own_redis.start()
+        sure_redis.start()
 
         async def ended() -> bool:
             return (await page_of(core)).terminal
@@ -385,17 +390,17 @@ async def test_an_outage_that_lasts_too_long_removes_the_stored_file(
 
 
 async def test_a_short_outage_is_waited_for(
-    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis is restarted while the file is stored: nothing is lost and nothing is told twice."""
 
     async def restart() -> None:
-        own_redis.restart()
+        sure_redis.restart()
 
-    async with house(own_redis.url, tmp_path) as core:
+    async with house(sure_redis.url, tmp_path) as core:
         after_storing(monkeypatch, restart)
         await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
-        assert await story_of(core) == [
+        assert ends(await story_of(core)) == [
             ("receiving", 0),
             ("receiving", 100),
             ("file_received", 100),

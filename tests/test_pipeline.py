@@ -569,17 +569,17 @@ async def test_a_slower_twin_stops_and_touches_nothing(redis_url: str, tmp_path:
         assert core.storage.find("up") is not None
 
 
-async def test_an_outage_ends_no_upload(own_redis: RedisServer, tmp_path: Path) -> None:
+async def test_an_outage_ends_no_upload(sure_redis: RedisServer, tmp_path: Path) -> None:
     """Redis is killed while a stage works: it goes on, and all is told when Redis is back."""
     calls = Calls()
 
     async def outage(upload: Upload, report: Report) -> None:
-        own_redis.kill()
+        sure_redis.kill()
         report(0.5, "half")
         await eventually(lambda: not core.journal.writer.connected, "it is noticed")
-        own_redis.start()
+        sure_redis.start()
 
-    async with house(own_redis.url, tmp_path) as core:
+    async with house(sure_redis.url, tmp_path) as core:
         await stored(core)
         epoch = (await page_of(core)).end.epoch
         await run(runner_of(core, ("analyzing", calls.stage("a", {"n": 1}, then=outage))))

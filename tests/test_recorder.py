@@ -370,21 +370,21 @@ async def journal_at(url: str) -> AsyncIterator[Journal]:
 
 
 async def test_an_outage_in_the_middle_of_a_stage_is_caught_up_with(
-    own_redis: RedisServer,
+    sure_redis: RedisServer,
 ) -> None:
     """Reports go on while Redis is killed; afterwards the latest of them is there, in the same
     epoch, and the stage ends as if nothing had been."""
-    async with journal_at(own_redis.url) as journal:
+    async with journal_at(sure_redis.url) as journal:
         answer = await journal.take("up", owner="ann")
         recorder = Recorder(journal, "up", owner="ann", answer=answer, written=0)
         recorder.first(at(0))
         await eventually(lambda: recorder.position.seq == 1, "it has begun")
-        own_redis.kill()
+        sure_redis.kill()
         for n in range(1, 50):
             recorder.progress(at(n))
         await eventually(lambda: not journal.writer.connected, "the outage is noticed")
         recorder.progress(at(60))
-        own_redis.start()
+        sure_redis.start()
         await eventually(lambda: recorder.position.seq == 3, "the latest is told")
         await recorder.last(at(100))
         page = await journal.read("up", limit=100)

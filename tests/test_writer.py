@@ -88,16 +88,16 @@ async def test_operations_arrive_in_the_order_of_their_submission(redis_url: str
             assert await texts(journal, one) == list(range(1, 102))
 
 
-async def test_a_server_killed_in_the_middle_of_it_costs_nothing(own_redis: RedisServer) -> None:
+async def test_a_server_killed_in_the_middle_of_it_costs_nothing(sure_redis: RedisServer) -> None:
     """Killed while a thousand operations wait, and back: all are there, once, in one epoch."""
-    async with journal_at(own_redis.url) as journal:
+    async with journal_at(sure_redis.url) as journal:
         tellers = [await begun(journal, f"up-{n}") for n in range(4)]
         told = [one.tell() for _ in range(250) for one in tellers]
         await eventually(told[100].done, "the first are answered")
         assert not told[-1].done()
-        own_redis.kill()
+        sure_redis.kill()
         await eventually(lambda: not journal.writer.connected, "the loss is noticed")
-        own_redis.start()
+        sure_redis.start()
         answers = await asyncio.wait_for(asyncio.gather(*told), 20)
         assert {answer.status for answer in answers} <= {"ok", "dup"}
         for one in tellers:
@@ -151,7 +151,7 @@ async def test_a_forgotten_script_is_loaded_again(redis_url: str) -> None:
 
 @pytest.mark.parametrize("trouble", ["replica", "full", "no replicas"])
 async def test_a_server_that_refuses_to_write_is_waited_for(
-    own_redis: RedisServer, trouble: str
+    sure_redis: RedisServer, trouble: str
 ) -> None:
     """In a failover (READONLY, NOREPLICAS) or out of memory: told later, once, and `connected`
     says meanwhile that something waits."""
@@ -163,13 +163,13 @@ async def test_a_server_that_refuses_to_write_is_waited_for(
             ("CONFIG", "SET", "min-replicas-to-write", "0"),
         ),
     }[trouble]
-    async with journal_at(own_redis.url) as journal:
+    async with journal_at(sure_redis.url) as journal:
         teller = await begun(journal, "up")
-        assert own_redis.command(*on).startswith(b"+OK")
+        assert sure_redis.command(*on).startswith(b"+OK")
         told = [teller.tell(), teller.tell()]
         await eventually(lambda: not journal.writer.connected, "the refusal is noticed")
         assert not any(one.done() for one in told)
-        assert own_redis.command(*off).startswith(b"+OK")
+        assert sure_redis.command(*off).startswith(b"+OK")
         answers = await asyncio.wait_for(asyncio.gather(*told), 20)
         assert [answer.status for answer in answers] == ["ok", "ok"]
         assert await texts(journal, teller) == [1, 2, 3]
@@ -204,39 +204,39 @@ async def test_an_abandoned_operation_makes_no_hole_in_the_count(redis_url: str)
         assert await texts(journal, teller) == [1, 2, 4]
 
 
-async def test_what_was_sent_is_delivered_though_nobody_waits(own_redis: RedisServer) -> None:
+async def test_what_was_sent_is_delivered_though_nobody_waits(sure_redis: RedisServer) -> None:
     """A number that may have been taken cannot be left out: it is sent until it is answered."""
-    async with journal_at(own_redis.url) as journal:
+    async with journal_at(sure_redis.url) as journal:
         teller = await begun(journal, "up")
-        own_redis.kill()
+        sure_redis.kill()
         told = teller.tell()
         await eventually(lambda: not journal.writer.connected, "it was tried")
         told.cancel()
-        own_redis.start()
+        sure_redis.start()
         answer = await asyncio.wait_for(teller.tell(), 20)
         assert (answer.status, answer.seq) == ("ok", 3)
         assert await texts(journal, teller) == [1, 2, 3]
 
 
-async def test_a_beginning_that_nobody_waits_for_is_dropped(own_redis: RedisServer) -> None:
+async def test_a_beginning_that_nobody_waits_for_is_dropped(sure_redis: RedisServer) -> None:
     """A request that was answered 503 does not begin an upload when Redis is back, and the writer
     is `connected` again although it has nothing to send."""
-    async with journal_at(own_redis.url) as journal:
-        own_redis.kill()
+    async with journal_at(sure_redis.url) as journal:
+        sure_redis.kill()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await begun(journal, "up")
         assert not journal.writer.connected
-        own_redis.start()
+        sure_redis.start()
         await eventually(lambda: journal.writer.connected, "nothing waits any more")
         assert await journal.head("up") is None
 
 
-async def test_the_end_of_the_writer_ends_every_wait(own_redis: RedisServer) -> None:
+async def test_the_end_of_the_writer_ends_every_wait(sure_redis: RedisServer) -> None:
     """Operations under way and waiting are cancelled, so that no submitter hangs."""
-    async with journal_at(own_redis.url) as journal:
+    async with journal_at(sure_redis.url) as journal:
         teller = await begun(journal, "up")
-        own_redis.kill()
+        sure_redis.kill()
         told = [teller.tell() for _ in range(300)]
         await eventually(lambda: not journal.writer.connected, "it was tried")
     assert all(one.cancelled() for one in told)

@@ -1,0 +1,307 @@
+"""The guarantee behind the queue: each judgement, and what is never judged."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sse_progress.blocking import beside
+from sse_progress.core import Core
+from sse_progress.events import encode_json
+from sse_progress.journal import keys_of
+from sse_progress.reconciler import Reconciler
+from tests.helpers.house import (
+    begin,
+    draft,
+    events_of,
+    house,
+    left_over,
+    page_of,
+    store,
+    stored,
+    story_of,
+)
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
+
+LEASE_S = 0.5
+
+
+def reconciler_of(core: Core, **changes: Any) -> Reconciler:
+    given: dict[str, Any] = {
+        "journal": core.journal,
+        "storage": core.storage,
+        "index": core.index,
+        "queue": core.queue,
+        "lease_s": LEASE_S,
+        "retention_s": None,
+        **changes,
+    }
+    return Reconciler(**given)
+
+
+async def grow_old(core: Core) -> None:
+    """Redis has been up with its data for longer than a lease."""
+    seconds, _ = await core.redis.time()
+    await core.redis.set("sp:birth", seconds - 1000, ex=1000)
+
+    async def old() -> bool:
+        return await core.journal.age_s() >= LEASE_S
+
+    await eventually(old, "the server has run for a second")
+
+
+async def open_ids(core: Core) -> list[str]:
+    return [name for name, _ in await core.index.open_uploads()]
+
+
+# ---- bodies whose receiver is gone
+
+
+async def test_an_upload_whose_receiver_died_ends_with_server_lost(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Its lease ran out, nobody holds its file and nothing is stored: told, and struck out."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+        await reconciler_of(core).round()
+        assert await story_of(core) == [("receiving", 0), ("error", 0)]
+        error = (await events_of(core))[-1]["error"]
+        assert (error["code"], error["stage"]) == ("server_lost", "receiving")
+        assert await open_ids(core) == []
+
+
+async def test_a_receiver_within_its_lease_is_not_judged(redis_url: str, tmp_path: Path) -> None:
+    """It may have no file yet: between claim and first byte there is nothing on the disk."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=5)
+        await reconciler_of(core).round()
+        assert await story_of(core) == [("receiving", 0)]
+        assert await open_ids(core) == ["up"]
+
+
+async def test_a_slow_body_whose_file_is_held_is_safe(redis_url: str, tmp_path: Path) -> None:
+    """Its process could not renew the lease, but lives: the lock on the file says so, and neither
+    journal nor bytes are touched. When the lock goes, both are."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+        incoming = core.storage.incoming("up")
+        incoming.write(b"half of it")
+        reconciler = reconciler_of(core)
+        await reconciler.round()
+        assert await story_of(core) == [("receiving", 0)]
+        assert len(left_over(core)) == 1
+        incoming._file.close()  # as the kernel does when the process dies
+        await reconciler.round()
+        assert (await story_of(core))[-1] == ("error", 0)
+        assert left_over(core) == []
+
+
+async def test_what_dead_receivers_left_on_the_disk_goes(redis_url: str, tmp_path: Path) -> None:
+    """Also of uploads that no list names; what is being received stays."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        dead, living = core.storage.incoming("dead"), core.storage.incoming("living")
+        dead.write(b"x")
+        living.write(b"x")
+        dead._file.close()
+        (core.settings.data_dir / "trash" / "old").mkdir()
+        await reconciler_of(core).round()
+        (name,) = left_over(core)
+        assert name.startswith("incoming/")
+        assert core.storage.receiving("living")
+        assert list((core.settings.data_dir / "trash").iterdir()) == []
+        living.discard()
+
+
+async def test_a_young_redis_is_no_base_for_judgement(
+    redis_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """It may have forgotten leases and journals: nothing is ended and nothing removed, but what is
+    stored is worked on."""
+    async with house(redis_url, tmp_path) as core:
+        await begin(core, lease_s=0)
+        dead = core.storage.incoming("dead")
+        dead.write(b"x")
+        dead._file.close()
+        store(core, "stored")
+        reconciler = reconciler_of(core, lease_s=3600)
+        await reconciler.round()
+        await reconciler.round()
+        assert await story_of(core) == [("receiving", 0)]
+        assert len([name for name in left_over(core) if name.startswith("incoming/")]) == 1
+        assert await core.queue.depth() == (1, 0)
+
+
+# ---- stored files
+
+
+async def test_a_stored_upload_without_a_job_gets_one(redis_url: str, tmp_path: Path) -> None:
+    """The web process died between the rename and the enqueue; however often one looks, one job."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await stored(core)
+        reconciler = reconciler_of(core)
+        for _ in range(3):
+            await reconciler.round()
+        assert await core.queue.depth() == (1, 0)
+        assert not (await page_of(core)).terminal
+
+
+async def test_a_stored_upload_that_redis_forgot_is_listed_and_queued(
+    redis_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """From its manifest alone, with its owner."""
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        redis_server.flush()
+        await reconciler_of(core).round()
+        assert await open_ids(core) == ["up"]
+        owned = await core.index.owned("ann", before_us=None, limit=9)
+        assert [name for name, _ in owned] == ["up"]
+        assert await core.queue.depth() == (1, 0)
+
+
+async def test_a_receiver_may_still_tell_that_it_has_stored(redis_url: str, tmp_path: Path) -> None:
+    """Between the rename and `file_received` its lease runs: a worker would take its word away.
+    Once the lease is over, the work is queued."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        answer = await begin(core, lease_s=60)
+        store(core, epoch=answer.epoch)
+        reconciler = reconciler_of(core, lease_s=30)
+        await core.redis.set("sp:birth", 1, ex=1000)
+        await reconciler.round()
+        assert await core.queue.depth() == (0, 0)
+        await core.journal.operation("renew", "up", owner="ann", fence=answer.fence, lease_s=-1)
+        reconciler = reconciler_of(core)
+        await reconciler.round()
+        assert await core.queue.depth() == (1, 0)
+
+
+async def test_an_upload_that_is_neither_here_nor_ended_is_a_workers_case(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Refused by an attempt that could not say so: the job finds the verdict."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await stored(core)
+        core.storage.remove("up")
+        await reconciler_of(core).round()
+        assert await core.queue.depth() == (1, 0)
+        assert not (await page_of(core)).terminal
+
+
+# ---- ended uploads
+
+
+@pytest.mark.parametrize("term", ["cancelled", "error"])
+async def test_bytes_of_a_failed_upload_go(term: str, redis_url: str, tmp_path: Path) -> None:
+    """Whoever ended it died before the bytes were removed."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await stored(core)
+        end = draft(term)
+        assert (await core.journal.cancel("up", owner="ann", draft=end)).status == "ok"
+        await reconciler_of(core).round()
+        assert left_over(core) == []
+        assert await open_ids(core) == []
+        assert await core.queue.depth() == (0, 0)
+
+
+async def test_the_object_of_a_complete_upload_stays(redis_url: str, tmp_path: Path) -> None:
+    """It is struck from the open list, and that is all."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await stored(core)
+        core.storage.publish("up", encode_json({"id": "up"}))
+        end = draft("complete", 100, media={"id": "up"})
+        await core.journal.cancel("up", owner="ann", draft=end)
+        before = left_over(core)
+        assert any(name.startswith("objects/") for name in before)
+        await reconciler_of(core).round()
+        assert left_over(core) == before
+        assert await open_ids(core) == []
+
+
+# ---- lists and lives
+
+
+async def test_names_without_an_upload_are_struck_out_in_time(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Listed before a first event that never came: after a lease, not before."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        now = time.time()
+        await core.index.opened("young", owner="ann", now_s=now)
+        await core.index.opened("old", owner="ann", now_s=now - 60)
+        await core.index.opened("claimed", owner="ann", now_s=now - 60)
+        await core.journal.read("claimed", owner="ann", claim=True)
+        await reconciler_of(core, now=lambda: now + 0.1).round()
+        assert await open_ids(core) == ["young"]
+        assert await core.journal.head("claimed") is not None
+
+
+async def test_keys_of_open_uploads_are_renewed(redis_url: str, tmp_path: Path) -> None:
+    """An upload that takes weeks keeps its journal; that is seen to once an hour."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await stored(core)
+        now = [10_000.0]
+        reconciler = reconciler_of(core, now=lambda: now[0])
+
+        async def lives() -> list[int]:
+            return [await core.redis.ttl(key) for key in keys_of("up")]
+
+        for key in keys_of("up"):
+            await core.redis.expire(key, 100)
+        await reconciler.round()
+        assert min(await lives()) > 6 * 24 * 3600
+        for key in keys_of("up"):
+            await core.redis.expire(key, 100)
+        await reconciler.round()
+        assert max(await lives()) <= 100
+        now[0] += 3601
+        await reconciler.round()
+        assert min(await lives()) > 6 * 24 * 3600
+
+
+async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> None:
+    """Finished longer ago than the retention: removed. Without a retention nothing ever is."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        for name in ("old", "new"):
+            store(core, name)
+            core.storage.publish(name, encode_json({"id": name}))
+        found = core.storage.find("old")
+        assert found is not None
+        past = time.time() - 3 * 24 * 3600
+        os.utime(found.directory / "record.json", (past, past))
+        await reconciler_of(core).round()
+        assert core.storage.find("old") is not None
+        await reconciler_of(core, retention_s=2 * 24 * 3600).round()
+        assert core.storage.find("old") is None
+        assert core.storage.find("new") is not None
+
+
+async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Path) -> None:
+    """Rounds that fail are put off; the first one after Redis is back does the work."""
+    async with house(sure_redis.url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+        sure_redis.kill()
+        async with beside(reconciler_of(core).run(every_s=0.05)):
+            sure_redis.start()
+
+            async def ended() -> bool:
+                return (await page_of(core)).terminal
+
+            await eventually(ended, "the lost upload is ended")

@@ -1,0 +1,221 @@
+"""What a web process does for its callers: find, list, cancel, wait, drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sse_progress import service as module
+from sse_progress.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
+from sse_progress.events import encode_json
+from sse_progress.journal import keys_of
+from sse_progress.service import Service, serving, state_of
+from sse_progress.settings import load_settings
+from tests.helpers.house import begin, draft, left_over, page_of, store, stored, story_of
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
+
+MEDIA = {"id": "up", "filename": "some.txt", "contentType": "text/plain", "files": []}
+
+
+@asynccontextmanager
+async def service_at(url: str, directory: Path, **settings: Any) -> AsyncIterator[Service]:
+    given = {"redis_url": url, "data_dir": directory / "data", **settings}
+    async with serving(load_settings(**given)) as service:
+        yield service
+
+
+# ---- one upload
+
+
+async def test_a_state_is_the_latest_event_with_a_status(redis_url: str, tmp_path: Path) -> None:
+    """From pending over receiving and processing to the end."""
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.core
+        await core.journal.read("up", owner="ann", claim=True)
+        state = state_of("up", await service.page("up", owner="ann"))
+        assert (state["status"], state["progress"]) == ("pending", 0)
+        assert state["uploadId"] == "up"
+        assert state["timestamp"].endswith("Z")
+        answer = await begin(core)
+        state = state_of("up", await service.page("up", owner="ann"))
+        assert (state["status"], state["stage"]) == ("receiving", "receiving")
+        assert "type" not in state
+        await core.journal.operation(
+            "next",
+            "up",
+            owner="ann",
+            fence=answer.fence,
+            numbers=iter([2]),
+            draft=draft("file_received", 100),
+        )
+        state = state_of("up", await service.page("up", owner="ann"))
+        assert (state["status"], state["progress"]) == ("processing", 10)
+        await service.cancel("up", owner="ann")
+        state = state_of("up", await service.page("up", owner="ann"))
+        assert (state["status"], state["progress"]) == ("cancelled", 0)
+
+
+async def test_others_and_unknown_uploads(redis_url: str, tmp_path: Path) -> None:
+    """Somebody else's is forbidden, nobody's is unknown, and asking claims nothing."""
+    async with service_at(redis_url, tmp_path) as service:
+        await begin(service.core)
+        with pytest.raises(Forbidden):
+            await service.page("up", owner="bob")
+        with pytest.raises(UnknownUpload):
+            await service.page("nothing", owner="ann")
+        assert await service.core.journal.head("nothing") is None
+
+
+async def test_what_redis_forgot_is_found_on_the_storage(redis_url: str, tmp_path: Path) -> None:
+    """A finished upload is told again from its record; one at work is being found again."""
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.core
+        await stored(core)
+        await core.redis.delete(*keys_of("up"))
+        with pytest.raises(Unavailable):
+            await service.page("up", owner="ann")
+        core.storage.publish("up", encode_json(MEDIA))
+        page = await service.page("up", owner="ann")
+        assert (page.status, state_of("up", page)["media"]) == ("complete", MEDIA)
+        await core.redis.delete(*keys_of("up"))
+        with pytest.raises(Forbidden):
+            await service.page("up", owner="bob")
+
+
+# ---- cancel
+
+
+@pytest.mark.parametrize("state", ["pending", "receiving", "stored"])
+async def test_an_upload_is_cancelled_in_any_state(
+    state: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Its journal ends, once, and its bytes go."""
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.core
+        if state == "pending":
+            await core.journal.read("up", owner="ann", claim=True)
+        elif state == "receiving":
+            await begin(core)
+        else:
+            await stored(core)
+        with pytest.raises(Forbidden):
+            await service.cancel("up", owner="bob")
+        await service.cancel("up", owner="ann")
+        assert (await story_of(core))[-1] == ("cancelled", 0)
+        assert left_over(core) == []
+        with pytest.raises(AlreadyFinished):
+            await service.cancel("up", owner="ann")
+
+
+async def test_a_finished_upload_is_not_cancelled(redis_url: str, tmp_path: Path) -> None:
+    """Complete is complete, also when only the storage remembers it; unknown is unknown."""
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.core
+        store(core)
+        core.storage.publish("up", encode_json(MEDIA))
+        with pytest.raises(Forbidden):
+            await service.cancel("up", owner="bob")
+        with pytest.raises(AlreadyFinished):
+            await service.cancel("up", owner="ann")
+        with pytest.raises(AlreadyFinished):
+            await service.cancel("up", owner="ann")
+        assert core.storage.find("up") is not None
+        with pytest.raises(UnknownUpload):
+            await service.cancel("nothing", owner="ann")
+
+
+async def test_without_redis_the_answer_is_unavailable(
+    sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking, listing and cancelling say so in bounded time, and a cancellation that was refused
+    does not happen afterwards."""
+    monkeypatch.setattr(module, "ASK_WAIT_S", 0.3)
+    async with service_at(sure_redis.url, tmp_path) as service:
+        await begin(service.core)
+        sure_redis.kill()
+        with pytest.raises(Unavailable):
+            await service.page("up", owner="ann")
+        with pytest.raises(Unavailable):
+            await service.states("ann", status=None, limit=5, before_us=None)
+        with pytest.raises(Unavailable):
+            await service.cancel("up", owner="ann")
+        sure_redis.start()
+        await eventually(lambda: service.core.journal.writer.connected, "nothing waits")
+        assert not (await page_of(service.core)).terminal
+
+
+# ---- lists
+
+
+async def test_uploads_are_listed_newest_first_in_pages(redis_url: str, tmp_path: Path) -> None:
+    """Each once, whatever the filter leaves out, and the last page says that it is the last."""
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.core
+        for n in range(7):
+            await core.index.opened(f"up-{n}", owner="ann", now_s=1_800_000_000 + n)
+            await core.journal.begin(f"up-{n}", owner="ann", draft=draft("receiving"), lease_s=9)
+        for n in (1, 3, 5):
+            await service.cancel(f"up-{n}", owner="ann")
+        await begin(core, "others")
+
+        async def pages(status: str | None, limit: int) -> list[list[str]]:
+            found, before = [], None
+            while True:
+                states, before = await service.states(
+                    "ann", status=status, limit=limit, before_us=before
+                )
+                found.append([state["uploadId"] for state in states])
+                if before is None:
+                    return found
+
+        everything = ["up-6", "up-5", "up-4", "up-3", "up-2", "up-1", "up-0", "others"]
+        listed = await pages(None, 3)
+        assert sum(len(page) for page in listed) == 8
+        assert sorted(name for page in listed for name in page) == sorted(everything)
+        mine = [name for page in listed for name in page if name.startswith("up-")]
+        assert mine == everything[:7]
+        assert [name for page in await pages("cancelled", 2) for name in page] == [
+            "up-5",
+            "up-3",
+            "up-1",
+        ]
+        assert (await service.states("bob", status=None, limit=5, before_us=None)) == ([], None)
+
+
+async def test_what_nobody_remembers_falls_out_of_the_list(redis_url: str, tmp_path: Path) -> None:
+    """An old name without a journal is struck out when it is met."""
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.core
+        await core.index.opened("old", owner="ann", now_s=1_700_000_000)
+        await begin(core)
+        states, _ = await service.states("ann", status=None, limit=5, before_us=None)
+        assert [state["uploadId"] for state in states] == ["up"]
+        owned = await core.index.owned("ann", before_us=None, limit=9)
+        assert [name for name, _ in owned] == ["up"]
+
+
+# ---- waiting and draining
+
+
+async def test_a_change_ends_the_wait(redis_url: str, tmp_path: Path) -> None:
+    """The next event, the deadline, or the end of the server."""
+    async with service_at(redis_url, tmp_path) as service:
+        await begin(service.core)
+        end = (await page_of(service.core)).end
+        waiting = asyncio.ensure_future(service.changed("up", owner="ann", since=end, wait_s=30))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await service.cancel("up", owner="ann")
+        await asyncio.wait_for(waiting, 10)
+        end = (await page_of(service.core)).end
+        await asyncio.wait_for(service.changed("up", owner="ann", since=end, wait_s=0.02), 10)
+        last = asyncio.ensure_future(service.changed("up", owner="ann", since=end, wait_s=30))
+        await asyncio.sleep(0)
+        await service.drain()
+        await asyncio.wait_for(last, 10)
