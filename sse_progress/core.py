@@ -54,11 +54,11 @@ class Core:
             ),
         )
 
-    async def absent(self, upload_id: str) -> Absent:
-        """What became of an upload whose journal Redis does not have.
+    async def held(self, upload_id: str) -> Absent | None:
+        """What the storage has of an upload whose journal Redis does not have; None: nothing.
 
         Finished long ago: its end is told again. Stored or arriving: wait, its writer begins a new
-        epoch. A young Redis may have lost it: wait too. Otherwise nobody remembers it.
+        epoch. Such an id is its owner's and cannot be claimed.
         """
         found = await blocking(self.storage.find, upload_id)
         if found is not None and found.done:
@@ -66,6 +66,17 @@ class Core:
             return "revived"
         if found is not None or await blocking(self.storage.receiving, upload_id):
             return "wait"
+        return None
+
+    async def absent(self, upload_id: str) -> Absent:
+        """What became of an upload whose journal Redis does not have.
+
+        Where the storage has nothing, a young Redis may have lost it: wait. Otherwise nobody
+        remembers it.
+        """
+        held = await self.held(upload_id)
+        if held is not None:
+            return held
         young = await self.journal.age_s() < self.settings.lease_s
         return "wait" if young else "gone"
 
@@ -115,9 +126,16 @@ async def opened(settings: Settings) -> AsyncIterator[Core]:
         async def absent(upload_id: str) -> Absent:
             return await core.absent(upload_id)
 
+        async def held(upload_id: str) -> Absent | None:
+            return await core.held(upload_id)
+
         metrics = Metrics()
         emitter = Emitter(
-            journal, connection=lambda: dedicated(url), absent=absent, metrics=metrics
+            journal,
+            connection=lambda: dedicated(url),
+            absent=absent,
+            held=held,
+            metrics=metrics,
         )
         core = Core(
             settings=settings,

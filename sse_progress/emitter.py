@@ -117,12 +117,17 @@ class Topic:
         return [frame for frame in self.tail if frame.position.seq > cursor.seq]
 
 
+async def _nothing(_upload_id: str) -> None:
+    return None
+
+
 class Emitter:
     """Topics with followers, fed by one subscription.
 
     `connection` makes a fresh raw connection. `absent` is asked about a journal that a follower
     has a position in and that Redis does not have: `wait` a little, it is `gone`, or it was
-    `revived` just now.
+    `revived` just now. `held` is asked before an id is claimed: what there is of it elsewhere, if
+    anything.
     """
 
     def __init__(
@@ -131,11 +136,13 @@ class Emitter:
         *,
         connection: Callable[[], AbstractConnection],
         absent: Callable[[str], Awaitable[Absent]],
+        held: Callable[[str], Awaitable[Absent | None]] = _nothing,
         metrics: Metrics,
         probe_s: float = PROBE_S,
         linger_s: float = LINGER_S,
     ) -> None:
-        self._journal, self._connection, self._absent = journal, connection, absent
+        self._journal, self._connection = journal, connection
+        self._absent, self._held = absent, held
         self._metrics, self._probe_s, self._linger_s = metrics, probe_s, linger_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
@@ -196,15 +203,25 @@ class Emitter:
         return page, generation
 
     async def _read_page(self, topic: Topic, key: ReadKey) -> Page | Foreign | Exception | None:
-        _, owner, after, claim, limit = key
         try:
-            return await self._journal.read(
-                topic.upload_id, owner=owner, after=after, claim=claim, limit=limit
-            )
+            return await self._page(topic.upload_id, key)
         except Exception as exc:  # handed on to whoever asked; it is not to end the others
             return exc
         finally:
             del topic.reads[key]
+
+    async def _page(self, upload_id: str, key: ReadKey) -> Page | Foreign | None:
+        _, owner, after, claim, limit = key
+        page = await self._journal.read(upload_id, owner=owner, after=after, limit=limit)
+        if page is not None or not claim:
+            return page
+        # A journal may be forgotten, or lost, before its upload is: such an id has an owner.
+        held = await self._held(upload_id)
+        if held == "wait":
+            return None
+        return await self._journal.read(
+            upload_id, owner=owner, after=after, claim=held is None, limit=limit
+        )
 
     def follow(
         self, topic: Topic, follower: Follower, opening: tuple[Page, int] | None = None

@@ -148,7 +148,7 @@ class Stream(EventSourceResponse):
             # The head went through every middleware; frames need none of them.
             self._send = send = ours.get("send", send)
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            self._wheel.put(self, min(self._now() + self._pace.heartbeat_s, self._ends_at))
+            self._wheel.put(self, self._due())
             self.began()
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -233,10 +233,14 @@ class Stream(EventSourceResponse):
         if now - self._written_at >= self._pace.heartbeat_s * 0.95 and self._busy_since is None:
             self._later(self.emit(HEARTBEAT if self._pace.named else COMMENT))
         self.on_tick(now)
-        return min(self._written_at + self._pace.heartbeat_s, self._ends_at)
+        return self._due()
 
     def on_tick(self, now: float) -> None:
         """Whatever else is due from time to time."""
+
+    def _due(self) -> float:
+        """The next moment to be ticked at."""
+        return min(self._written_at + self._pace.heartbeat_s, self._ends_at)
 
 
 class UploadStream(Stream):
@@ -276,9 +280,16 @@ class UploadStream(Stream):
         self._on_left()
 
     def on_tick(self, now: float) -> None:
-        if now >= self._claim_at and self.cursor is not None and self.cursor.seq == 0:
+        if now >= self._claim_at and self._claims():
             self._claim_at = now + self._pace.claim_s
             self._spawn(self._keep_claim(self.upload_id))
+
+    def _due(self) -> float:
+        return min(super()._due(), self._claim_at) if self._claims() else super()._due()
+
+    def _claims(self) -> bool:
+        """Nothing has come of the upload yet: this stream is what keeps its id."""
+        return self.cursor is None or self.cursor.seq == 0
 
     # ---- Follower
 

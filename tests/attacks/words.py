@@ -16,7 +16,7 @@ from tests.helpers.raw_http import Answer, connect, head, read_answer, request
 from tests.helpers.service import Service
 from tests.helpers.sse import Frame, journal, read_events
 
-SECRET = "a secret of the tests, longer than 32 bytes"
+SECRET = "a secret of the tests that is long enough for every algorithm of the HMAC family"
 AUDIENCE = "sse-progress-tests"
 ISSUER = "https://issuer.example"
 
