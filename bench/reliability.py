@@ -23,6 +23,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+
 from tests.faults.chaos import Plan, run_chaos
 from tests.faults.scene import KILL, TERM, Reading, Scene, reading
 from tests.helpers.processes import descendants
@@ -212,13 +214,9 @@ async def storm(arguments: argparse.Namespace, directory: Path) -> Figures:
 
 def _commands(scene: Scene) -> Counter[str]:
     """Calls by command, what scripts call included."""
-    text = scene.redis.command("INFO", "commandstats", timeout_s=5).decode()
-    found: Counter[str] = Counter()
-    for line in text.splitlines():
-        if line.startswith("cmdstat_"):
-            name, _, values = line.removeprefix("cmdstat_").partition(":")
-            found[name] = int(values.split(",")[0].removeprefix("calls="))
-    return found
+    with Redis(unix_socket_path=str(scene.redis.socket_path)) as redis:
+        stats = redis.info("commandstats")
+    return Counter({name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()})
 
 
 async def _in_scene(
