@@ -174,7 +174,7 @@ def test_a_slow_line_shows_bytes_speed_and_time(
 ) -> None:
     """The entry is there at once; bytes, speed and remaining time come before any answer."""
     page = faulty_page
-    line.rate = 500_000
+    line.rate = 150_000
     send(page, gates.file("slow.bin", 3_000_000))
     numbers = entry(page, "slow.bin").locator(".numbers")
     expect(numbers).to_have_text(
