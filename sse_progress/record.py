@@ -11,6 +11,7 @@ from sse_progress.stage import Upload
 
 __all__ = ["media_of", "url_of", "with_sizes"]
 
+
 def url_of(upload_id: str, *, prefix: str, name: str | None = None) -> str:
     """Path of an upload, or of one of its files, on this service."""
     path = f"{prefix}/upload/{upload_id}"
