@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.blocking import beside, blocking
 from sse_progress.emitter import Absent, Emitter
+from sse_progress.errors import Problem
 from sse_progress.events import Draft, decode_json
 from sse_progress.index import Index
 from sse_progress.journal import Journal
@@ -26,7 +27,7 @@ from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage import Object, Storage
 from sse_progress.texts import END
 
-__all__ = ["Core", "opened"]
+__all__ = ["Core", "check", "opened"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,18 +104,48 @@ class Core:
         return answers
 
 
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Core]:
-    """All shared parts, with their background work running for the length of the block."""
+def check(settings: Settings) -> None:
+    """Raise SettingsError if what `opened` needs is not there to be used: before anything starts.
+
+    A Redis that does not answer yet is no error; it is waited for.
+    """
+    _redis_url(settings)
+    _storage(settings)
+
+
+def _redis_url(settings: Settings) -> str:
     if settings.redis_url is None:
         raise SettingsError(
             "SSE_PROGRESS_REDIS_URL: is not set. `sse-progress serve` starts a private Redis; "
             "a part that runs alone needs to be told of one."
         )
     url = settings.redis_url.get_secret_value()
-    storage = await blocking(
-        Storage.open, settings.data_dir, reserve_bytes=settings.disk_reserve_bytes
-    )
+    try:
+        connect(url)
+    except (ValueError, TypeError) as error:  # whatever its query names goes to a constructor
+        raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {error}") from error
+    return url
+
+
+def _storage(settings: Settings) -> Storage:
+    try:
+        return Storage.open(settings.data_dir, reserve_bytes=settings.disk_reserve_bytes)
+    except Problem as problem:
+        cause = problem.__cause__
+        why = cause.strerror if isinstance(cause, OSError) else problem.detail
+        raise SettingsError(
+            f"SSE_PROGRESS_DATA_DIR: {settings.data_dir} cannot be used ({why})."
+        ) from problem
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Core]:
+    """All shared parts, with their background work running for the length of the block.
+
+    Raises SettingsError as `check` does.
+    """
+    url = _redis_url(settings)
+    storage = await blocking(_storage, settings)
     async with AsyncExitStack() as stack:
         redis = connect(url)
         stack.push_async_callback(redis.aclose)

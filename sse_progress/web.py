@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from sse_progress.app import create_app
+from sse_progress.core import check
 from sse_progress.http import HttpProtocol
 from sse_progress.logs import configure
 from sse_progress.process import harden_this_process
@@ -45,9 +46,13 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings, fd: int | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, on the listening socket `fd` or on one of its own."""
+    """Serve until SIGTERM or SIGINT, on the listening socket `fd` or on one of its own.
+
+    Raises SettingsError before anything is served, if what a setting names cannot be used.
+    """
     configure(settings.log_format, level=settings.log_level)
     harden_this_process()
+    check(settings)
     options: dict[str, Any] = {}
     sockets = None
     if fd is not None:

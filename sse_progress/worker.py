@@ -17,10 +17,10 @@ from sse_progress.eta import History
 from sse_progress.logs import configure
 from sse_progress.pipeline import Runner
 from sse_progress.plugins import load_pipeline
-from sse_progress.pool import Pool
+from sse_progress.pool import CannotStart, Pool
 from sse_progress.process import harden_this_process
 from sse_progress.reconciler import Reconciler
-from sse_progress.settings import Settings
+from sse_progress.settings import Settings, SettingsError
 from sse_progress.stage import Options
 
 __all__ = ["run", "tell_ready"]
@@ -28,6 +28,8 @@ __all__ = ["run", "tell_ready"]
 log = structlog.get_logger(__name__)
 
 READY_FD = "SSE_PROGRESS_READY_FD"
+CANCEL_AGAIN_S = 5.0
+"""Handing over takes far less."""
 
 
 def tell_ready() -> None:
@@ -56,17 +58,30 @@ def options_of(settings: Settings) -> Options:
 
 
 def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; jobs under way are then handed over."""
+    """Work until SIGTERM or SIGINT; jobs under way are then handed over.
+
+    Raises SettingsError if the pipeline, or what a setting names, cannot be used here.
+    """
     configure(settings.log_format, level=settings.log_level)
     harden_this_process()
-    uvloop.run(_main(settings))
+    try:
+        uvloop.run(_main(settings))
+    except CannotStart as error:
+        raise SettingsError(f"This worker can run no stage: {error}") from error
 
 
 async def _main(settings: Settings) -> None:
     work = asyncio.create_task(_work(settings))
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        """Also later: redis-py loses a cancellation that meets the end of a connection."""
+        if not work.done():
+            work.cancel()
+            loop.call_later(CANCEL_AGAIN_S, end)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
+        loop.add_signal_handler(number, end)
     with contextlib.suppress(asyncio.CancelledError):
         await work
 
