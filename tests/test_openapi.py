@@ -1,0 +1,120 @@
+"""The served description: whole, and the same as what the service does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from sse_progress.app import ROUTES
+from sse_progress.errors import every_problem
+from sse_progress.events import STAGES, Event
+from sse_progress.openapi import document
+
+DOCUMENT = document(version="1.2.3", prefix="/api/media", tokens=True)
+NOT_DESCRIBED = {"/", "/api", "/client/{name}", "/page/{name}"}
+"""The page and its files."""
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters"
+    ]
+
+
+def references(part: Any) -> set[str]:
+    if isinstance(part, dict):
+        own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+        return own.union(*map(references, part.values()))
+    if isinstance(part, list):
+        return set().union(*map(references, part))
+    return set()
+
+
+def test_every_route_is_described_and_no_other() -> None:
+    """Paths and methods are those of the application."""
+    served = set()
+    for route in ROUTES:
+        path = re.sub(r":\w+}", "}", route.path)
+        if path not in NOT_DESCRIBED:
+            served |= {(path, m.lower()) for m in (route.methods or set()) - {"HEAD"}}
+    assert {(path, method) for path, method, _ in operations()} == served
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """Each `$ref` is a pointer into this document (RFC 6901) with something at its end."""
+    found = references(DOCUMENT)
+    assert found
+    for reference in found:
+        place: Any = DOCUMENT
+        assert reference.startswith("#/")
+        for name in reference[2:].split("/"):
+            assert name in place, reference
+            place = place[name]
+
+
+def test_every_operation_says_what_comes_back() -> None:
+    """A summary, answers, and for each error the problem."""
+    for path, method, operation in operations():
+        assert operation["summary"], (path, method)
+        assert operation["responses"]
+        for status, response in operation["responses"].items():
+            assert re.fullmatch(r"[1-5]\d\d", status)
+            assert "$ref" in response or response["description"], (path, status)
+            if int(status) >= 400 and path not in ("/readyz", "/healthz"):
+                assert references(response) == {"#/components/schemas/Problem"}, (path, status)
+
+
+def test_every_parameter_of_a_path_is_described() -> None:
+    """Names in braces are parameters of their path or operation."""
+    for path, methods in DOCUMENT["paths"].items():
+        names = set(re.findall(r"{(\w+)}", path))
+        for method, operation in methods.items():
+            if method == "parameters":
+                continue
+            given = [*methods.get("parameters", []), *operation.get("parameters", [])]
+            assert {p["name"] for p in given if p["in"] == "path"} == names, path
+            assert all(p["required"] for p in given if p["in"] == "path")
+
+
+def test_events_are_described_by_the_type_that_decodes_them() -> None:
+    """Every field of an event, in its name on the wire, and the stages of the table."""
+    event = DOCUMENT["components"]["schemas"]["Event"]
+    fields = {field.encode_name for field in msgspec.structs.fields(Event)}
+    assert set(event["properties"]) == fields
+    assert event["properties"]["stage"]["enum"] == list(STAGES)
+    state = DOCUMENT["components"]["schemas"]["State"]
+    assert set(state["properties"]) == fields - {"type"} | {"status"}
+
+
+def test_problems_name_every_code() -> None:
+    """Whoever reads the description knows what to expect."""
+    text = DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["description"]
+    for problem in every_problem():
+        assert f"`{problem.code}`" in text
+
+
+@pytest.mark.parametrize(("prefix", "url"), [("", "/"), ("/api/media", "/api/media")])
+def test_the_prefix_is_the_server(prefix: str, url: str) -> None:
+    """Paths are told without it."""
+    assert document(version="1", prefix=prefix, tokens=False)["servers"] == [{"url": url}]
+
+
+def test_tokens_are_described_where_they_are_asked_for() -> None:
+    """In open mode there is no security to describe."""
+    assert set(DOCUMENT["components"]["securitySchemes"]) == {"bearer", "cookie"}
+    opened = document(version="1", prefix="", tokens=False)
+    assert "security" not in opened
+    assert "securitySchemes" not in opened["components"]
+
+
+def test_it_is_plain_json() -> None:
+    """Encoded and decoded it is the same."""
+    assert msgspec.json.decode(msgspec.json.encode(DOCUMENT)) == DOCUMENT
+    assert DOCUMENT["openapi"].startswith("3.1")
+    assert DOCUMENT["info"]["version"] == "1.2.3"
