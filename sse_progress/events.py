@@ -188,7 +188,20 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
         return self.stage in STAGES and STAGES[self.stage].terminal
 
 
-encode_json = msgspec.json.encode
+_LINE_ENDS = tuple((c.encode(), b"\\u%04x" % ord(c)) for c in "\x85\u2028\u2029")
+"""What JSON may hold raw, EventSource takes for text, and many a line reader for a line's end."""
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON (RFC 8259) in which no reader of lines finds more than one line."""
+    data = msgspec.json.encode(value)
+    if data.isascii():
+        return data
+    for raw, escaped in _LINE_ENDS:
+        data = data.replace(raw, escaped)
+    return data
+
+
 decode_json = msgspec.json.decode
 
 
