@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError
 from sse_progress.events import Position
 from sse_progress.journal import Foreign, Frame, Journal, Page, channel_of
 from sse_progress.metrics import Metrics
+from sse_progress.subscription import Subscription
 
 __all__ = ["Absent", "Emitter", "Follower", "Topic"]
 
@@ -141,18 +141,24 @@ class Emitter:
         probe_s: float = PROBE_S,
         linger_s: float = LINGER_S,
     ) -> None:
-        self._journal, self._connection = journal, connection
-        self._absent, self._held = absent, held
-        self._metrics, self._probe_s, self._linger_s = metrics, probe_s, linger_s
+        self._journal, self._absent, self._held = journal, absent, held
+        self._metrics, self._linger_s = metrics, linger_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
-        self._probe_channel = b"sp:probe:%b" % secrets.token_hex(8).encode()
-        self._sent: set[bytes] = set()
-        self._steer = asyncio.Event()
-        self._heard_at = 0.0
-        self._generation = 0
         self._tasks: asyncio.TaskGroup | None = None
-        self.connected = False
+        self._subscription = Subscription(
+            connection=connection,
+            publish=journal.redis.publish,
+            on_message=self._heard,
+            on_subscribed=self._subscribed,
+            on_lost=self._lost,
+            probe_s=probe_s,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """The subscription is there, and was heard of."""
+        return self._subscription.connected
 
     # ---- following
 
@@ -162,11 +168,11 @@ class Emitter:
         topic = self._topics.get(channel)
         if topic is None:
             topic = self._topics[channel] = Topic(upload_id)
-            if channel in self._sent:
+            if self._subscription.asked(channel):
                 # Dropped just now and not unsubscribed yet: it never stopped listening.
-                topic.generation = self._generation
+                topic.generation = self._subscription.generation
                 topic.subscribed.set()
-            self._steer.set()
+            self._subscription.want(channel)
         topic.opening += 1
         return topic
 
@@ -247,17 +253,19 @@ class Emitter:
 
     def listen(self, channel: str, callback: Callable[[bytes], None]) -> None:
         """Call back with each message of `channel`, and with b"" after every (re)subscription."""
-        self._notices.setdefault(channel.encode(), set()).add(callback)
-        self._steer.set()
-        if channel.encode() in self._sent:
+        name = channel.encode()
+        self._notices.setdefault(name, set()).add(callback)
+        self._subscription.want(name)
+        if self._subscription.asked(name):
             callback(b"")
 
     def unlisten(self, channel: str, callback: Callable[[bytes], None]) -> None:
-        callbacks = self._notices.get(channel.encode(), set())
+        name = channel.encode()
+        callbacks = self._notices.get(name, set())
         callbacks.discard(callback)
         if not callbacks:
-            self._notices.pop(channel.encode(), None)
-            self._steer.set()
+            self._notices.pop(name, None)
+            self._subscription.drop(name)
 
     # ---- catching up
 
@@ -417,74 +425,24 @@ class Emitter:
     # ---- the subscription
 
     async def run(self) -> None:
-        """Keep the subscription alive until cancelled."""
+        """Feed the topics until cancelled."""
         async with asyncio.TaskGroup() as self._tasks:
-            pause_s = 0.05
-            while True:
-                try:
-                    await self._subscription()
-                except* (RedisError, OSError, TimeoutError) as group:
-                    if self.connected:
-                        log.warning("subscription lost", error=type(group.exceptions[0]).__name__)
-                        pause_s = 0.05
-                except* Exception:
-                    log.exception("subscription failed")
-                self.connected = False
-                self._sent.clear()
-                for topic in self._topics.values():
-                    topic.subscribed.clear()
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
-                pause_s = min(pause_s * 2, 1.0)
+            await self._subscription.run()
 
-    async def _subscription(self) -> None:
-        connection = self._connection()
-        try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-            self._generation += 1
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._hear(connection))
-                tasks.create_task(self._subscribe(connection))
-                tasks.create_task(self._probe())
-        finally:
-            await connection.disconnect(nowait=True)
+    def _heard(self, channel: bytes, data: bytes) -> None:
+        topic = self._topics.get(channel)
+        if topic is not None:
+            self._publish(topic, Frame.published(data))
+        else:
+            self._notify(channel, data)
 
-    async def _subscribe(self, connection: AbstractConnection) -> None:
-        """The only place that subscribes and unsubscribes."""
-        while True:
-            self._steer.clear()
-            wanted = {self._probe_channel, *self._topics, *self._notices}
-            if new := wanted - self._sent:
-                self._sent |= new
-                await connection.send_command("SUBSCRIBE", *new)
-            if old := self._sent - wanted:
-                self._sent -= old
-                await connection.send_command("UNSUBSCRIBE", *old)
-            await self._steer.wait()
-
-    async def _hear(self, connection: AbstractConnection) -> None:
-        now = asyncio.get_running_loop().time
-        while True:
-            kind, channel, data = await connection.read_response(timeout=float("inf"))
-            self._heard_at = now()
-            topic = self._topics.get(channel)
-            if kind == b"message":
-                if topic is not None:
-                    self._publish(topic, Frame.published(data))
-                else:
-                    for callback in tuple(self._notices.get(channel, ())):
-                        callback(data)
-            elif kind == b"subscribe":
-                self._acknowledged(channel, topic)
-
-    def _acknowledged(self, channel: bytes, topic: Topic | None) -> None:
-        if channel == self._probe_channel:
-            self.connected = True
-        for callback in tuple(self._notices.get(channel, ())):
-            callback(b"")
+    def _subscribed(self, channel: bytes) -> None:
+        self._notify(channel, b"")
+        topic = self._topics.get(channel)
         if topic is None:
             return
         again = topic.generation != 0
-        topic.generation = self._generation
+        topic.generation = self._subscription.generation
         topic.subscribed.set()
         if again:
             # Whatever was published while nobody listened is in the journal alone.
@@ -493,21 +451,13 @@ class Emitter:
                 topic.live.discard(follower)
                 self.spawn(self._catch_up(topic, follower))
 
-    async def _probe(self) -> None:
-        """A silent connection has to carry a message to ourselves; one that does not is dead."""
-        now = asyncio.get_running_loop().time
-        while True:
-            heard_at = self._heard_at
-            await asyncio.sleep(self._probe_s)
-            if self._heard_at != heard_at:
-                continue
-            asked_at = now()
-            async with asyncio.timeout(self._probe_s):
-                await self._journal.redis.publish(self._probe_channel, b"")
-            while self._heard_at < asked_at:
-                if now() - asked_at > self._probe_s:
-                    raise RedisConnectionError("the subscription has fallen silent")
-                await asyncio.sleep(self._probe_s / 10)
+    def _lost(self) -> None:
+        for topic in self._topics.values():
+            topic.subscribed.clear()
+
+    def _notify(self, channel: bytes, data: bytes) -> None:
+        for callback in tuple(self._notices.get(channel, ())):
+            callback(data)
 
     # ---- housekeeping
 
@@ -524,12 +474,12 @@ class Emitter:
         # Unsubscribing before the acknowledgement would make the next one ambiguous.
         if not topic.idle or self._topics.get(topic.channel) is not topic:
             return
-        if topic.channel in self._sent and not topic.subscribed.is_set():
+        if self._subscription.asked(topic.channel) and not topic.subscribed.is_set():
             self._maybe_idle(topic)
             return
         del self._topics[topic.channel]
         topic.subscribed.set()  # who waited during an outage, and left, goes on to the end
-        self._steer.set()
+        self._subscription.drop(topic.channel)
 
 
 def _continuation(page: Page, cursor: Position | None, held: Frame | None) -> list[Frame] | None:
