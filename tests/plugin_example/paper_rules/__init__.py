@@ -1,0 +1,1 @@
+"""Stages of our own for uploaded texts, and a pipeline made of them alone."""
