@@ -18,7 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `long` are left out, not skipped, unless `--long` is given."""
+    """Tests marked `long` are left out, not skipped, unless `--long` is given; browsers come last.
+
+    Playwright keeps an event loop running in the main thread, in which no other could run.
+    """
+    items.sort(key=lambda item: "browser" in item.path.parts)
     if config.getoption("--long"):
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
