@@ -120,8 +120,9 @@ class Runner:
         if verdict := (await self.journal.results(upload_id)).get(VERDICT):
             problem = problem_for(*decode_json(verdict))
         draft = failure(problem, page.stage or "file_received")
-        await self.journal.sweep(upload_id, fence=page.fence, draft=draft)
-        await self.index.closed(upload_id)
+        answer = await self.journal.sweep(upload_id, fence=page.fence, draft=draft)
+        if answer.status in ("ok", "ended"):  # while it is listed, the reconciler asks again
+            await self.index.closed(upload_id)
 
 
 class _Attempt:

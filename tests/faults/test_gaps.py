@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from sse_progress.eta import History
+from sse_progress.index import Index
 from sse_progress.journal import keys_of
 from sse_progress.metrics import ENDS, Metrics
+from sse_progress.pipeline import Runner
+from sse_progress.queue import Job
 from sse_progress.redis import connect
+from sse_progress.storage import Storage
 from sse_progress.writer import PURGE_FROM
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -111,6 +115,39 @@ async def test_a_lease_of_a_clock_set_back_does_not_hold_for_ever(redis_url: str
         swept = await journal.sweep(ID, fence=answer.fence, draft=lost, lease_s=10)
         assert swept.status == "ok"
         assert (await whole(journal, ID)).term == "error"
+
+
+async def test_a_job_without_a_file_stays_listed_until_it_has_ended(
+    redis_url: str, short_dir: Path
+) -> None:
+    """A lease that still runs puts its end off; a job that was then forgotten would never end.
+
+    So it is after an older Redis was put back: job and journal are there again, the file is not.
+    """
+    async with journal_at(redis_url) as journal:
+        index = Index(journal.redis, storage_id="s")
+        runner = Runner(
+            journal=journal,
+            storage=Storage.open(short_dir),
+            index=index,
+            metrics=Metrics(),
+            **dict.fromkeys(("emitter", "pool", "history", "options")),  # type: ignore[arg-type]
+            pipeline=[],
+            prefix="",
+            stage_timeout_s=1,
+            attempts=3,
+        )
+        await index.opened(ID, owner="ann", now_s=0)
+        answer = await begin(journal)
+        stored = draft("file_received", 100)
+        await say(journal, answer.fence, 2, stored, lease_s=10)
+        await runner.run(Job(ID, crashes=0))
+        assert await index.open_uploads() == [(ID, 0)]
+        assert not (await whole(journal, ID)).terminal
+        await journal.redis.hset(keys_of(ID)[0], "lease", 0)
+        await runner.run(Job(ID, crashes=0))
+        assert (await whole(journal, ID)).term == "error"
+        assert await index.open_uploads() == []
 
 
 async def test_times_stand_still_while_the_clock_is_behind(redis_url: str) -> None:

@@ -163,7 +163,7 @@ async def _nothing_grows(scene: Scene, *, uploads: int, streams: int) -> None:
 
 async def test_nothing_grows(scene: Scene) -> None:
     """Hundreds of uploads and streams leave memory, descriptors, threads and keys as they were."""
-    await _nothing_grows(scene, uploads=120, streams=600)
+    await _nothing_grows(scene, uploads=150, streams=1500)
 
 
 @pytest.mark.long

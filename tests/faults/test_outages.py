@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -112,7 +113,10 @@ async def test_a_stage_goes_on_while_redis_is_away_and_streams_stay(scene: Scene
 async def test_the_stream_of_all_shows_what_it_could_not_read_at_first(scene: Scene) -> None:
     """A stream that opens while Redis hangs shows the open uploads when Redis answers again."""
     sending = await scene.held("away-list", "analyzing")
-    async with scene.stopped_redis():
+    async with AsyncExitStack() as stack:
+        for _ in range(8):  # so that either process listens already, and the next looks at once
+            await stack.enter_async_context(EventStream(f"{scene.url}/uploads/progress"))
+        await stack.enter_async_context(scene.stopped_redis())
         async with asyncio.timeout(40):
             stream = EventStream(f"{scene.url}/uploads/progress?id=away-list", timeout_s=30)
             async with stream:
