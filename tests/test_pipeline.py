@@ -261,6 +261,19 @@ async def test_a_job_whose_journal_has_ended_does_nothing_at_all(
         assert any(name.startswith("objects/") for name in before[1])
 
 
+async def test_a_cancelled_upload_is_not_worked_on(redis_url: str, tmp_path: Path) -> None:
+    """Whoever cancelled it died before its bytes went: no stage is begun, and they are left to the
+    reconciler."""
+    calls = Calls()
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        before = left_over(core)
+        await run(runner_of(core, ("analyzing", calls.stage("a"))))
+        assert calls == []
+        assert left_over(core) == before
+
+
 async def test_a_crash_between_publishing_and_the_end_is_made_up_for(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,25 +532,36 @@ async def test_a_cancellation_stops_the_stage_and_removes_the_bytes(
         assert left_over(core) == []
 
 
+@pytest.mark.parametrize("moment", ["published", "told"])
 async def test_a_cancellation_in_the_last_moment_removes_the_object(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Published, and then the race for the end is lost: the object goes, the journal stands."""
+    """Published, and then the race for the end is lost: before the last event but one, or after
+    it. The object goes, the journal stands."""
     loop = asyncio.get_running_loop()
-    real = Storage.publish
+    publish, end = Storage.publish, Recorder.end
 
     def publish_and_cancel(self: Storage, *args: Any) -> bytes:
-        record = real(self, *args)
+        record = publish(self, *args)
         cancelling = core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
         return record
 
-    monkeypatch.setattr(Storage, "publish", publish_and_cancel)
+    async def cancel_and_end(self: Recorder, *args: Any) -> None:
+        await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        await end(self, *args)
+
+    if moment == "published":
+        monkeypatch.setattr(Storage, "publish", publish_and_cancel)
+    else:
+        monkeypatch.setattr(Recorder, "end", cancel_and_end)
     async with house(redis_url, tmp_path) as core:
         await stored(core)
         await run(runner_of(core, ("analyzing", Calls().stage("a"))))
-        assert (await story_of(core))[-1] == ("cancelled", 0)
-        assert "complete" not in [stage for stage, _ in await story_of(core)]
+        story = await story_of(core)
+        assert story[-1] == ("cancelled", 0)
+        assert "complete" not in [stage for stage, _ in story]
+        assert (("finalizing", 100) in story) == (moment == "told")
         assert left_over(core) == []
 
 

@@ -203,6 +203,7 @@ async def test_first_and_last_are_told_at_once_and_in_order(
     recorder.first(at(0))
     recorder.progress(at(40))
     await recorder.last(at(100), result=b'{"a":1}')
+    await time.to(1500)
     recorder.first(at(0, "moderating"))
     recorder.progress(at(30, "moderating"))
     await recorder.end(at(0, "complete"))
