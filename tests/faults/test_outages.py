@@ -170,7 +170,7 @@ async def test_redis_comes_back_without_what_it_knew(scene: Scene, how: str) -> 
             assert len(reader.epochs()) == 2
     for upload_id, reader in ((in_body, of_body), (in_stage, of_stage)):
         frames = await scene.journal(upload_id)
-        assert (reader.seen.ended, reader.raw[-1]) == ("complete", frames[-1].raw)
+        assert (reader.seen.ended, reader.position) == ("complete", frames[-1].id)
     assert scene.tally(in_stage).count("analyzing begun") == 1
     async with asyncio.timeout(30):
         async with EventStream(
