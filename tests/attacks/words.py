@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import select
+import socket
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -162,15 +165,20 @@ def check_untouched(caller: Caller, upload_id: str) -> None:
 
 
 def exchange(
-    service: Service, raw: bytes, *, answers: int = 1, timeout_s: float = 20
+    service: Service, raw: bytes, *, answers: int = 1, ended: bool = False, timeout_s: float = 20
 ) -> list[Answer]:
-    """Send bytes as they are; the answers, as many as come, up to `answers`."""
+    """Send bytes as they are; the answers, as many as come, up to `answers`.
+
+    `ended`: once answered, or 0.5 s after the last byte, this side says that nothing follows.
+    """
     found = []
     with connect(service.url, timeout_s=timeout_s) as connection:
         try:
             connection.sendall(raw)
         except (BrokenPipeError, ConnectionResetError):
             pass  # answered early
+        if ended:
+            _say_end(connection)
         reader = _Kept(connection)
         for _ in range(answers):
             try:
@@ -178,6 +186,12 @@ def exchange(
             except (EOFError, ConnectionResetError):
                 break
     return found
+
+
+def _say_end(connection: socket.socket) -> None:
+    select.select([connection], [], [], 0.5)
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
 
 
 class _Kept:

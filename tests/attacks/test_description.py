@@ -1,0 +1,94 @@
+"""The served description (OpenAPI) against the service: what it promises is what is answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from sse_progress.openapi import document
+from tests.attacks.words import check_silence, token
+from tests.helpers.raw_http import Answer
+from tests.helpers.service import Service
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    ignored_auth,
+]
+HERE = {"prefix": "", "tokens": True, "version": "0.1.0"}
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, item in document(**HERE)["paths"].items()  # type: ignore[arg-type]
+    for method in item
+    if method in ("get", "post", "delete")
+    # An event stream has no end to wait for; tests/wire reads them.
+    if path != "/uploads/progress"
+]
+
+QUICK = settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+LONG = settings(QUICK, max_examples=500, derandomize=False)
+
+
+def check_operation(service: Service, label: str, how: settings) -> None:
+    served = httpx.get(f"{service.url}/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(served)
+    method, path = label.split()
+    operation = schema[path][method]
+    bearer = {"Authorization": f"Bearer {token(sub='describer')}"}
+
+    @how
+    @given(st.one_of(operation.as_strategy(), _negative(operation)))
+    def one(case: Any) -> None:
+        if path.endswith("/progress"):
+            case.headers = {**(case.headers or {}), "Accept": "application/json"}
+        answer = case.call(base_url=service.url, headers=bearer, timeout=30)
+        case.validate_response(answer, checks=CHECKS, headers=bearer)
+        if answer.status_code >= 400:
+            fields = {name.lower(): value[0] for name, value in answer.headers.items()}
+            check_silence(Answer(answer.status_code, fields, answer.content))
+
+    one()
+
+
+def _negative(operation: Any) -> Any:
+    return operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_what_is_described_is_what_is_answered(locked: Service, label: str) -> None:
+    """Made-up requests, good and bad: status, type, headers and JSON as described, never a 500."""
+    check_operation(locked, label, QUICK)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_what_is_described_for_long(locked: Service, label: str) -> None:
+    """The same with many more requests."""
+    check_operation(locked, label, LONG)
+
+
+def test_the_served_description_is_the_tested_one(locked: Service) -> None:
+    """No operation is served undescribed to this table."""
+    served = httpx.get(f"{locked.url}/openapi.json").json()["paths"]
+    assert set(served) == set(document(**HERE)["paths"])  # type: ignore[arg-type]
