@@ -18,6 +18,7 @@ from sse_progress.errors import (
     problem_for,
     status_of,
 )
+from sse_progress.http import HeadTooLarge, UriTooLong
 
 CONTRACT = {
     "invalid_upload_id": 400,
@@ -49,7 +50,14 @@ CONTRACT = {
 """The table of the contract, but for the codes that no answer ever carries."""
 JOURNAL_ONLY = {"client_disconnected", "server_lost"}
 OF_STAGES = {code for code, status in CONTRACT.items() if status == 422}
-FURTHER = {"bad_request": 400, "not_found": 404, "stage_timeout": 422}
+FURTHER = {
+    "bad_request": 400,
+    "not_found": 404,
+    "stage_timeout": 422,
+    UriTooLong.code: 414,
+    HeadTooLarge.code: 431,
+}
+"""Beside the contract's; the last two are declared where request heads are read."""
 
 
 @pytest.mark.parametrize(("code", "status"), [*CONTRACT.items(), *FURTHER.items()])

@@ -11,8 +11,10 @@ import pytest
 from sse_progress.app import ROUTES
 from sse_progress.errors import every_problem
 from sse_progress.events import STAGES, Event
+from sse_progress.http import HttpProtocol  # declares problems of its own
 from sse_progress.openapi import document
 
+assert HttpProtocol
 DOCUMENT = document(version="1.2.3", prefix="/api/media", tokens=True)
 NOT_DESCRIBED = {"/", "/api", "/client/{name}", "/page/{name}"}
 """The page and its files."""
