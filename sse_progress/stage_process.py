@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -70,7 +71,8 @@ def child_environment(given: Mapping[str, str], directory: Path) -> dict[str, st
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a child ended: exit code (negative: the signal), most resident memory it ever had."""
+    """How a child ended: exit code (negative: the signal), most resident memory it ever had (0:
+    not more than this process, which is all that is known then)."""
 
     code: int
     peak_rss_bytes: int
@@ -108,6 +110,8 @@ class StageProcess:
         """Run exec; `on_end` is called on the loop when the process is gone. Raises OSError."""
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
+        # The kernel counts what we held into the most that a child ever held: it begins as us.
+        self._ours_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with ExitStack() as ours, ExitStack() as theirs:
             self._channel, channel = socket.socketpair()
             ours.callback(self._channel.close)
@@ -293,7 +297,8 @@ class StageProcess:
         _kill_group(self.pid)  # the group's id is ours as long as its leader is not reaped
         try:
             _, status, usage = os.wait4(self.pid, 0)
-            code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+            code = os.waitstatus_to_exitcode(status)
+            peak = usage.ru_maxrss * 1024 if usage.ru_maxrss > self._ours_kb else 0
         except ChildProcessError:  # somebody else has reaped it
             code, peak = -signal.SIGKILL, 0
         self._process.returncode = code

@@ -12,7 +12,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: the child is killed when the thread that started it ends."""
+    """For `preexec_fn`: the child is killed when the thread that started it ends.
+
+    It minds a hang-up, too, where the test run was told not to (nohup).
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
