@@ -189,6 +189,7 @@ class Wire:
         self.open = asyncio.Event()
         self.open.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_unix_server(self._connect, str(self._path))
@@ -198,10 +199,13 @@ class Wire:
         self._server.close()
         for task in self._tasks:
             task.cancel()
+        for writer in self._writers:
+            writer.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open.set()  # a new connection works
         up, down = await asyncio.open_unix_connection(self._to)
+        self._writers += [writer, down]
         for one, other in ((reader, down), (up, writer)):
             self._tasks.add(asyncio.ensure_future(self._carry(one, other)))
 
