@@ -6,11 +6,11 @@ is not there.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -85,14 +85,14 @@ class Core:
         """Each part that uploads need, and `ok` or what is wrong with it in one word."""
         answers = {"redis": "ok", "journal": "ok", "queue": "ok", "storage": "ok"}
         try:
-            async with asyncio.timeout(2):
+            with anyio.fail_after(2):
                 await self.redis.ping()
         except (TimeoutError, RedisError, OSError):
             answers["redis"] = "unreachable"
         if not (self.journal.writer.connected and self.emitter.connected):
             answers["journal"] = "disconnected"
         try:
-            async with asyncio.timeout(2):
+            with anyio.fail_after(2):
                 await self.queue.depth()
         except (TimeoutError, RedisError, OSError):
             answers["queue"] = "unreachable"

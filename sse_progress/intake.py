@@ -181,7 +181,7 @@ class Intake:
             total=body.total,
         )
         try:
-            async with asyncio.timeout(BEGIN_WAIT_S):
+            with anyio.fail_after(BEGIN_WAIT_S):
                 await self._index.opened(upload_id, owner=owner, now_s=time.time())
                 answer = await self._journal.begin(
                     upload_id, owner=owner, draft=draft, lease_s=self._lease_s
@@ -248,7 +248,7 @@ class Intake:
             stage="file_received", stage_progress=100, message=f"{size} stored; its work is queued"
         )
         try:
-            async with asyncio.timeout(self._redis_wait_s):
+            with anyio.fail_after(self._redis_wait_s):
                 await recorder.last(arrived)
                 await recorder.last(stored)
                 await blocking(self._storage.mark, upload_id, recorder.position)
@@ -276,7 +276,7 @@ class Intake:
         """End the journal; where Redis is away its event follows when it is back."""
         self._metrics.ended(problem.code)
         try:
-            async with asyncio.timeout(BEGIN_WAIT_S):
+            with anyio.fail_after(BEGIN_WAIT_S):
                 await recorder.end(failure(problem, "receiving"))
                 await self._index.closed(upload_id)
         except (WriterLost, TimeoutError, RedisError, OSError):

@@ -278,7 +278,7 @@ class _Leases:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(max(due - self._clock(), 0)):
+                    with anyio.fail_after(max(due - self._clock(), 0)):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
@@ -425,7 +425,7 @@ class _Line:
         if self._clock() < self._away_until:
             raise _NotAsked
         try:
-            async with asyncio.timeout(COMMAND_LIMIT_S):
+            with anyio.fail_after(COMMAND_LIMIT_S):
                 answer = await command()
         except (RedisError, OSError, TimeoutError) as exc:
             self._away_until = self._clock() + AWAY_S

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from redis.exceptions import RedisError
 
 from sse_progress.auth import Authenticator, from_settings
@@ -58,7 +59,7 @@ class Service:
     async def page(self, upload_id: str, *, owner: str) -> Page:
         """The head of the caller's journal. Raises UnknownUpload, Forbidden or Unavailable."""
         try:
-            async with asyncio.timeout(ASK_WAIT_S):
+            with anyio.fail_after(ASK_WAIT_S):
                 page = await self.core.journal.read(upload_id, owner=owner)
                 if page is None:
                     page = await self._remembered(upload_id, owner=owner)
@@ -83,7 +84,7 @@ class Service:
         """End an upload, and remove what there is of it. Raises AlreadyFinished among others."""
         draft = Draft(stage="cancelled", stage_progress=0, message=END["cancelled"])
         try:
-            async with asyncio.timeout(ASK_WAIT_S):
+            with anyio.fail_after(ASK_WAIT_S):
                 answer = await self.core.journal.cancel(upload_id, owner=owner, draft=draft)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable from exc
@@ -111,7 +112,7 @@ class Service:
         """The owner's uploads, newest first, and the moment to go on before (None: no more)."""
         states: list[dict[str, Any]] = []
         try:
-            async with asyncio.timeout(ASK_WAIT_S):
+            with anyio.fail_after(ASK_WAIT_S):
                 while True:
                     rows = await self.core.index.owned(owner, before_us=before_us, limit=limit)
                     for upload_id, began_us in rows:

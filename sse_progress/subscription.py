@@ -11,6 +11,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable
 
+import anyio
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -130,7 +131,7 @@ class Subscription:
             if self._heard_at != heard_at:
                 continue
             asked_at = now()
-            async with asyncio.timeout(self._probe_s):
+            with anyio.fail_after(self._probe_s):
                 await self._publish(self._probe_channel, b"")
             while self._heard_at < asked_at:
                 if now() - asked_at > self._probe_s:

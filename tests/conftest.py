@@ -24,6 +24,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     items.sort(key=lambda item: "browser" in item.path.parts)
     if config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.timeout(3600))
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
     if left_out:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+import anyio
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +25,7 @@ async def _asked(service: Service) -> dict[str, float]:
     """What Redis and the storage know at this moment; absent where they do not answer."""
     asked: dict[str, float] = {"ready": 0}
     try:
-        async with asyncio.timeout(2):
+        with anyio.fail_after(2):
             waiting, running = await service.core.queue.depth()
             open_uploads = len(await service.core.index.open_uploads())
         asked |= {"queue_waiting": waiting, "queue_running": running, "open_uploads": open_uploads}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+import anyio
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -92,7 +91,7 @@ async def _open(
 ) -> tuple[Page, int] | None:
     """The journal as the stream begins; None while it cannot be had. Raises Forbidden."""
     try:
-        async with asyncio.timeout(OPEN_WAIT_S):
+        with anyio.fail_after(OPEN_WAIT_S):
             page, generation = await service.core.emitter.read(
                 topic, owner=owner, after=presented, claim=claims and presented is None
             )
