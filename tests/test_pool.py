@@ -24,6 +24,8 @@ from sse_progress.errors import InsufficientStorage, Problem, Rejected, StageTim
 from sse_progress.pool import CannotStart, ChildLost, Pool, StageFailed
 from sse_progress.reference import NotAStage
 from sse_progress.stage import Options, StageFunction, Upload
+from sse_progress.stage_process import Exit
+from sse_progress.task import Task
 from tests.helpers.processes import alive, children
 from tests.helpers.waiting import eventually
 from tests.stages_for_tests import asynchronous, ordinary, rough
@@ -430,18 +432,18 @@ async def test_memory_is_limited_and_the_child_lives_on(upload: Upload) -> None:
         assert pool.pids == pids
 
 
-async def test_a_crash_at_the_memory_limit_is_not_the_files_fault() -> None:
+@pytest.mark.parametrize(
+    ("limit", "code"), [(256 * MIB, "too_demanding"), (1024 * MIB, "corrupt_file")]
+)
+async def test_a_crash_at_the_memory_limit_is_not_the_files_fault(
+    upload: Upload, limit: int, code: str
+) -> None:
     """A library that aborts when it gets no more memory has taken too much for a sound file too."""
-    told = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "tests.crash_at_limit"],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    codes = [line for line in told.stdout.splitlines() if line.startswith("code ")]
-    assert codes == ["code too_demanding", "code corrupt_file"]
+    pool = Pool(size=1, memory_bytes=limit, cpu_s=20)
+    end = Exit(code=-signal.SIGABRT, peak_rss_bytes=200 * MIB, killed=False)
+    problem = pool._meaning(end, Task(function="a:b", upload=upload, limits=pool._limits))
+    assert isinstance(problem, Problem)
+    assert problem.code == code
 
 
 async def test_what_the_parent_held_is_not_taken_for_the_childs(upload: Upload) -> None:
