@@ -32,13 +32,6 @@ def by_signal(upload: Upload, report: Report) -> None:
     time.sleep(60)
 
 
-def heavy_abort(upload: Upload, report: Report) -> None:
-    """A C++ library that gets no more memory: large, and then gone."""
-    held = bytearray(150 * MIB)
-    held[:: os.sysconf("SC_PAGE_SIZE")] = b"x" * len(held[:: os.sysconf("SC_PAGE_SIZE")])
-    os.abort()
-
-
 def leave(upload: Upload, report: Report) -> None:
     sys.exit(0)
 
