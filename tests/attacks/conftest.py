@@ -37,8 +37,9 @@ def running(env: dict[str, str]) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def opened() -> Iterator[Service]:
-    """A service in open mode. It must end without a traceback in its log."""
-    with running({"SSE_PROGRESS_MAX_UPLOAD_BYTES": str(8 * 1024**2)}) as service:
+    """A service in open mode. No file of these tests is worth 10 s of a stage's CPU time."""
+    env = {"SSE_PROGRESS_MAX_UPLOAD_BYTES": str(8 * 1024**2), "SSE_PROGRESS_STAGE_CPU_S": "10"}
+    with running(env) as service:
         yield service
 
 

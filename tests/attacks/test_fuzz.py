@@ -28,7 +28,7 @@ from tests.helpers.waiting import wait_until
 PICTURE = jpeg(24, 16)
 MARK = f"--{BOUNDARY}".encode()
 
-BUDGET_S = 6.0
+BUDGET_S = 4.0
 """How long each function looks at new examples in a quick run; what comes later is let pass."""
 
 QUICK = settings(

@@ -205,18 +205,22 @@ async def test_a_head_that_is_none(anybody: Caller, case: str) -> None:
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_refusal_comes_before_the_body_is_asked_for(anybody: Caller) -> None:
-    """`Expect: 100-continue` with a type that is refused: no 100 is sent, so no body is."""
-    upload_id = new_id()
-    head = [
-        ("Content-Type", "text/plain"),
-        ("X-Upload-ID", upload_id),
-        (LENGTH, "5000"),
-        ("Expect", "100-continue"),
-    ]
+EARLY = {
+    "no form": (415, [("Content-Type", "text/plain"), (LENGTH, "5000")]),
+    "too large": (413, [TYPE, (LENGTH, str(10**9))]),
+    "an id that is none": (400, [TYPE, (LENGTH, SIZE), ("X-Upload-ID", "..")]),
+    "a foreign page": (403, [TYPE, (LENGTH, SIZE), ("Origin", "https://evil.example")]),
+}
+
+
+@pytest.mark.parametrize("case", EARLY)
+async def test_a_refusal_comes_before_the_body_is_asked_for(anybody: Caller, case: str) -> None:
+    """A client that waits with its body (`Expect: 100-continue`) is never told to send it."""
+    status, head = EARLY[case]
+    head = [*head, ("Expect", "100-continue")]
     with connect(anybody.service.url) as connection:
         connection.sendall(request_bytes(anybody.service, "POST", "/upload", head))
-        assert connection.recv(12) == b"HTTP/1.1 415"
+        assert connection.recv(12) == b"HTTP/1.1 %d" % status
 
 
 # ---- Host

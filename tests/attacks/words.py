@@ -83,6 +83,8 @@ class Caller:
             self.service.url + path,
             headers={**self.headers, **(headers or {})},
             body=raw,
+            # A stream that should have been refused says something every 15 s, for ever.
+            timeout_s=10 if "/progress" in path else 60,
         )
 
     def post(
@@ -179,7 +181,7 @@ def exchange(
             pass  # answered early
         if ended:
             _say_end(connection)
-        reader = _Kept(connection)
+        reader = _Kept(connection) if answers > 1 else connection
         for _ in range(answers):
             try:
                 found.append(read_answer(reader, timeout_s=timeout_s))  # type: ignore[arg-type]
