@@ -199,8 +199,7 @@ class _Attempt:
             report = self._report(name, at, len(functions), estimate)
             got = await self._call(function, scratch, report)
             result = merged(result, got)
-        files = result.get("files")
-        if files and isinstance(files, list):  # the facts of an archive have a number there
+        if files := result.get("files"):
             result["files"] = await blocking(with_sizes, files, scratch)
             names = [file["name"] for file in result["files"]]
             await blocking(self._storage.keep_derived, self.upload_id, scratch, names)
