@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import structlog
@@ -23,7 +24,7 @@ from sse_progress.journal import Foreign, Frame, Journal, Page, channel_of
 from sse_progress.metrics import Metrics
 from sse_progress.subscription import Subscription
 
-__all__ = ["Absent", "Emitter", "Follower", "Topic"]
+__all__ = ["Absent", "Emitter", "Follower", "Following", "Topic"]
 
 log = structlog.get_logger(__name__)
 
@@ -37,18 +38,10 @@ Absent = Literal["wait", "gone", "revived"]
 
 
 class Follower(Protocol):
-    """Somebody who wants every frame of one journal after `cursor`, once and in order.
+    """Takes every frame of one journal after a cursor, once and in order.
 
-    `presented` says that the cursor came from outside, so it may be foreign to the journal;
-    `anew` that the next frame has to be announced as a reset. `live` and the cursor are the
-    emitter's to change; the follower says what it made of the frames it was given.
+    It says what it makes of the frames it is given; where it stands is kept in a `Following`.
     """
-
-    owner: str
-    cursor: Position | None
-    presented: bool
-    anew: bool
-    live: bool
 
     def push(self, frame: Frame) -> Awaitable[None] | None:
         """Take one live frame now; an awaitable says that it is taken once that is done."""
@@ -60,10 +53,56 @@ class Follower(Protocol):
         """Take the latest frame as the whole state: what came before does not lead here."""
 
     async def gone(self) -> None:
-        """Nobody remembers this upload."""
+        """The upload is unknown."""
 
     def close(self) -> None:
-        """The journal is not yours (any more)."""
+        """The journal belongs to another owner."""
+
+
+@dataclass(eq=False, slots=True)
+class Following:
+    """Where one follower stands in one journal. Only the emitter changes it.
+
+    `cursor` is the position it was given last, and `last` the frame there, so that a journal that
+    was rewound is noticed by what it holds. `presented`: the cursor came from outside, so it may
+    belong to another journal. `reset_next`: the next frame is announced as a reset. `live`: it is
+    given each frame as it is published.
+    """
+
+    topic: Topic
+    follower: Follower
+    owner: str
+    cursor: Position | None
+    presented: bool
+    reset_next: bool
+    last: Frame | None = None
+    live: bool = False
+
+    async def give(self, frames: Sequence[Frame]) -> None:
+        if not frames:
+            return
+        if self.reset_next:
+            self.reset_next = False
+            await self.follower.reset(frames[-1])
+        else:
+            await self.follower.write(frames)
+        self.given(frames[-1])
+
+    def given(self, frame: Frame) -> None:
+        self.cursor, self.last = frame.position, frame
+
+    def restart(self, epoch: str) -> None:
+        """The journal does not lead on from the cursor; begin with its latest frame, as a reset."""
+        # To one that was given nothing, this is the beginning.
+        self.reset_next |= self.presented or (self.cursor is not None and self.cursor.seq > 0)
+        self.presented, self.last = False, None
+        self.cursor = Position(epoch, 0)
+
+    def contradicted_by(self, frame: Frame) -> bool:
+        """A frame that this follower is past cannot be of the journal that it was given."""
+        if frame.position == self.cursor:
+            return self.last is not None and self.last.raw != frame.raw
+        return frame.terminal
 
 
 ReadKey: TypeAlias = tuple[int, str, Position | None, bool, int]
@@ -71,13 +110,19 @@ ReadKey: TypeAlias = tuple[int, str, Position | None, bool, int]
 
 
 class Topic:
-    """One upload's followers here, and the last frames that came by."""
+    """One upload's followers here, and the last frames that were heard.
+
+    `generation` counts what makes earlier reads unusable: every subscription, and every rewind of
+    the journal. `tail` is what was heard in this generation, in one unbroken run. So an empty tail
+    says that nothing was published since a read of this generation began; after anything is
+    dropped from it for another reason, a new generation has to begin.
+    """
 
     def __init__(self, upload_id: str) -> None:
         self.upload_id = upload_id
         self.channel = channel_of(upload_id).encode()
-        self.followers: set[Follower] = set()
-        self.live: set[Follower] = set()
+        self.followers: set[Following] = set()
+        self.live: set[Following] = set()
         self.opening = 0
         self.generation = 0
         self.subscribed = asyncio.Event()
@@ -88,32 +133,38 @@ class Topic:
     def idle(self) -> bool:
         return not (self.followers or self.opening)
 
-    def keep(self, frame: Frame) -> None:
-        """The tail is always one unbroken run of one epoch."""
+    def renew(self) -> None:
+        """Begin a generation, in which nothing was heard yet."""
+        self.generation += 1
+        self.tail.clear()
+
+    def keep(self, frame: Frame) -> bool:
+        """Add a frame to the tail. False: it begins a generation, since the journal was rewound."""
+        continues = True
         if self.tail:
             last = self.tail[-1].position
-            if frame.position != Position(last.epoch, last.seq + 1):
-                self.tail.clear()
+            if frame.position.epoch == last.epoch and frame.position.seq <= last.seq:
+                continues = False
+                self.renew()
+            elif frame.position != Position(last.epoch, last.seq + 1):
+                self.tail.clear()  # what comes before `frame` is a gap, and `after` will say so
         self.tail.append(frame)
+        return continues
 
-    def at(self, position: Position | None) -> Frame | None:
-        if position is None or not self.tail:
+    def at(self, position: Position) -> Frame | None:
+        if not self.tail or position.epoch != self.tail[0].position.epoch:
             return None
-        first = self.tail[0].position
-        index = position.seq - first.seq
-        if position.epoch != first.epoch or not 0 <= index < len(self.tail):
-            return None
-        return self.tail[index]
+        index = position.seq - self.tail[0].position.seq
+        return self.tail[index] if 0 <= index < len(self.tail) else None
 
     def after(self, cursor: Position) -> list[Frame] | None:
         """What the tail holds after `cursor`; None where it does not lead on from there."""
         if not self.tail:
             return []
         first, last = self.tail[0].position, self.tail[-1].position
-        if cursor.epoch != last.epoch or not first.seq - 1 <= cursor.seq <= last.seq:
-            # Frames that the cursor is already past are of no interest; anything else is a gap.
-            past = cursor.epoch == last.epoch and cursor.seq > last.seq
-            return [] if past else None
+        if cursor.epoch != last.epoch or cursor.seq < first.seq - 1:
+            return None
+        # A read may be ahead of what was heard.
         return [frame for frame in self.tail if frame.position.seq > cursor.seq]
 
 
@@ -170,7 +221,7 @@ class Emitter:
             topic = self._topics[channel] = Topic(upload_id)
             if self._subscription.asked(channel):
                 # Dropped just now and not unsubscribed yet: it never stopped listening.
-                topic.generation = self._subscription.generation
+                topic.renew()
                 topic.subscribed.set()
             self._subscription.want(channel)
         topic.opening += 1
@@ -230,20 +281,37 @@ class Emitter:
         )
 
     def follow(
-        self, topic: Topic, follower: Follower, opening: tuple[Page, int] | None = None
-    ) -> None:
-        """Bring `follower` everything after its cursor, from now on, until `leave`.
+        self,
+        topic: Topic,
+        follower: Follower,
+        *,
+        owner: str,
+        cursor: Position | None = None,
+        from_latest: bool = False,
+        opening: tuple[Page, int] | None = None,
+    ) -> Following:
+        """Bring `follower` everything after `cursor`, from now on, until `leave`.
 
-        `opening` is a page that was read for just this cursor, with its generation.
+        `from_latest`: it begins with the latest frame, as a reset, and claims no id. `opening` is
+        a page that was read for just this cursor, with its generation.
         """
-        topic.followers.add(follower)
-        follower.live = False
-        self.spawn(self._begin(topic, follower, opening))
+        following = Following(
+            topic,
+            follower,
+            owner,
+            cursor,
+            presented=cursor is not None or from_latest,
+            reset_next=from_latest,
+        )
+        topic.followers.add(following)
+        self.spawn(self._begin(following, opening))
+        return following
 
-    def leave(self, topic: Topic, follower: Follower) -> None:
-        topic.followers.discard(follower)
-        topic.live.discard(follower)
-        follower.live = False
+    def leave(self, following: Following) -> None:
+        topic = following.topic
+        topic.followers.discard(following)
+        topic.live.discard(following)
+        following.live = False
         self._maybe_idle(topic)
 
     def topics(self) -> tuple[Topic, ...]:
@@ -269,19 +337,17 @@ class Emitter:
 
     # ---- catching up
 
-    async def _begin(
-        self, topic: Topic, follower: Follower, opening: tuple[Page, int] | None
-    ) -> None:
-        if opening is not None and opening[1] == topic.generation:
-            await self.offer(topic, follower, opening[0], opening[1])
-        if not follower.live:
-            await self._catch_up(topic, follower)
+    async def _begin(self, following: Following, opening: tuple[Page, int] | None) -> None:
+        if opening is not None and opening[1] == following.topic.generation:
+            await self._offer(following, opening[0], opening[1])
+        if not following.live:
+            await self._catch_up(following)
 
-    async def _catch_up(self, topic: Topic, follower: Follower) -> None:
+    async def _catch_up(self, following: Following) -> None:
         pause_s = 0.05
-        while follower in topic.followers and not follower.live:
+        while following in following.topic.followers and not following.live:
             try:
-                caught_up = await self._step(topic, follower)
+                caught_up = await self._step(following)
             except (RedisError, OSError):
                 caught_up = None
             except Exception:
@@ -291,136 +357,132 @@ class Emitter:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
                 pause_s = min(pause_s * 2, 1.0)
 
-    async def _step(self, topic: Topic, follower: Follower) -> bool | None:
+    async def _step(self, following: Following) -> bool | None:
         """One read and what it brings; None asks for a pause before the next."""
         self._metrics.rereads.inc()
-        cursor = follower.cursor
-        held = topic.at(cursor)
+        topic, cursor, held = following.topic, following.cursor, following.last
         after = Position(cursor.epoch, cursor.seq - 1) if cursor and held else cursor
-        claim = not follower.presented and (cursor is None or cursor.seq == 0)
+        claim = not following.presented and (cursor is None or cursor.seq == 0)
         page, generation = await self.read(
             topic,
-            owner=follower.owner,
+            owner=following.owner,
             after=after,
             claim=claim,
-            limit=0 if follower.anew else PAGE_FRAMES,
+            limit=0 if following.reset_next else PAGE_FRAMES,
         )
-        if generation != topic.generation or follower not in topic.followers:
+        if generation != topic.generation or following not in topic.followers:
             return False
-        return await self.offer(topic, follower, page, generation, held=held)
+        return await self._offer(following, page, generation)
 
-    async def offer(
-        self,
-        topic: Topic,
-        follower: Follower,
-        page: Page | Foreign | None,
-        generation: int,
-        *,
-        held: Frame | None = None,
+    async def _offer(
+        self, following: Following, page: Page | Foreign | None, generation: int
     ) -> bool | None:
         """Give a follower what was read for it in a generation. True: it is live now."""
         if isinstance(page, Foreign):
-            follower.close()
+            following.follower.close()
             return False
         if page is None:
-            return await self._missing(topic, follower)
-        frames = _continuation(page, follower.cursor, held)
-        if follower.anew and page.last is not None:
-            frames = [page.last]
+            return await self._missing(following)
+        frames = _continuation(page, following)
         if frames is None:
-            if held is not None:
-                topic.tail.clear()
-            return await self._elsewhere(topic, follower, page, generation)
-        follower.presented = False
-        if follower.cursor is None:
-            follower.cursor = Position(page.end.epoch, 0)
-        await _give(follower, frames)
-        if follower.cursor != page.end:
+            self._elsewhere(following, page)
             return False
-        return await self._join(topic, follower, generation)
+        following.presented = False
+        if following.cursor is None:
+            following.cursor = Position(page.end.epoch, 0)
+        await following.give(frames)
+        if following.cursor != page.end:
+            return False
+        return await self._join(following, generation)
 
-    async def _missing(self, topic: Topic, follower: Follower) -> bool | None:
-        match await self._absent(topic.upload_id):
+    async def _missing(self, following: Following) -> bool | None:
+        match await self._absent(following.topic.upload_id):
             case "gone":
-                await follower.gone()
+                await following.follower.gone()
             case "wait":
                 return None
         return False
 
-    async def _elsewhere(
-        self, topic: Topic, follower: Follower, page: Page, generation: int
-    ) -> bool:
-        """The follower's cursor is in another telling of this upload than the journal."""
-        cursor = follower.cursor
-        if cursor is not None and cursor.seq == 0 and not follower.presented:
-            follower.cursor = Position(page.end.epoch, 0)
-            return False
-        self._metrics.resets.inc()
-        follower.presented = False
-        follower.anew = True
-        follower.cursor = Position(page.end.epoch, 0)
-        if page.last is not None:
-            await _give(follower, [page.last])
-        return await self._join(topic, follower, generation)
+    def _elsewhere(self, following: Following, page: Page) -> None:
+        """The follower's cursor is not in this journal, or not with the frame it was given."""
+        last = following.last
+        if last is not None and last.position.epoch == page.end.epoch:
+            self._rewound(following.topic)
+        following.restart(page.end.epoch)
+        if following.reset_next:
+            self._metrics.resets.inc()
 
-    async def _join(self, topic: Topic, follower: Follower, generation: int) -> bool:
+    async def _join(self, following: Following, generation: int) -> bool:
         """From the tail to live. No wait lies between the last look at the tail and live.
 
-        Giving takes as long as the client does. If the subscription was made anew meanwhile, the
-        tail may lack what nobody heard, so only another read will do.
+        Giving takes as long as the client does. If a generation began meanwhile, the tail may lack
+        what was published before it, so only another read will do.
         """
-        while follower in topic.followers and follower.cursor is not None:
+        topic = following.topic
+        while following in topic.followers and following.cursor is not None:
             if generation != topic.generation:
                 return False
-            rest = topic.after(follower.cursor)
+            heard = topic.at(following.cursor)
+            if heard is not None and following.contradicted_by(heard):
+                self._rewound(topic)
+                return False
+            rest = topic.after(following.cursor)
             if rest is None:
                 return False
             if not rest:
-                follower.live = True
-                topic.live.add(follower)
+                following.live = True
+                topic.live.add(following)
                 return True
-            await _give(follower, rest)
+            await following.give(rest)
         return True
 
     # ---- live
 
     def _publish(self, topic: Topic, frame: Frame) -> None:
-        topic.keep(frame)
+        if not topic.keep(frame):
+            self._reread(topic)
+            return
         position = frame.position
         epoch, before = position.epoch, position.seq - 1
-        for follower in tuple(topic.live):
-            cursor = follower.cursor
+        for following in tuple(topic.live):
+            cursor = following.cursor
             assert cursor is not None
             if cursor.epoch == epoch and cursor.seq > before:
+                if following.contradicted_by(frame):
+                    self._behind(following, self._catch_up(following))
                 continue
-            if cursor.epoch != epoch or cursor.seq != before or follower.anew:
-                self._behind(topic, follower, None)
+            if cursor.epoch != epoch or cursor.seq != before or following.reset_next:
+                self._behind(following, self._catch_up(following))
                 continue
-            rest = follower.push(frame)
+            rest = following.follower.push(frame)
             if rest is None:
-                follower.cursor = position
+                following.given(frame)
             else:
-                self._behind(topic, follower, (rest, position))
+                self._behind(following, self._resume(following, topic.generation, rest, frame))
 
-    def _behind(
-        self, topic: Topic, follower: Follower, rest: tuple[Awaitable[None], Position] | None
-    ) -> None:
-        follower.live = False
-        topic.live.discard(follower)
-        self.spawn(self._resume(topic, follower, topic.generation, rest))
+    def _behind(self, following: Following, work: Awaitable[None]) -> None:
+        following.live = False
+        following.topic.live.discard(following)
+        self.spawn(work)
 
     async def _resume(
-        self,
-        topic: Topic,
-        follower: Follower,
-        generation: int,
-        rest: tuple[Awaitable[None], Position] | None,
+        self, following: Following, generation: int, rest: Awaitable[None], frame: Frame
     ) -> None:
-        if rest is not None:
-            await rest[0]
-            follower.cursor = rest[1]
-        if not await self._join(topic, follower, generation):
-            await self._catch_up(topic, follower)
+        """Wait until a slow follower has taken `frame`, and go on from there."""
+        await rest
+        following.given(frame)
+        if not await self._join(following, generation):
+            await self._catch_up(following)
+
+    def _rewound(self, topic: Topic) -> None:
+        """The journal holds other frames than were heard: forget those, and read again."""
+        topic.renew()
+        self._reread(topic)
+
+    def _reread(self, topic: Topic) -> None:
+        """Only another read can tell the live followers what they lack."""
+        for following in tuple(topic.live):
+            self._behind(following, self._catch_up(following))
 
     # ---- the subscription
 
@@ -441,15 +503,9 @@ class Emitter:
         topic = self._topics.get(channel)
         if topic is None:
             return
-        again = topic.generation != 0
-        topic.generation = self._subscription.generation
+        topic.renew()
         topic.subscribed.set()
-        if again:
-            # Whatever was published while nobody listened is in the journal alone.
-            for follower in tuple(topic.live):
-                follower.live = False
-                topic.live.discard(follower)
-                self.spawn(self._catch_up(topic, follower))
+        self._reread(topic)
 
     def _lost(self) -> None:
         for topic in self._topics.values():
@@ -482,30 +538,22 @@ class Emitter:
         self._subscription.drop(topic.channel)
 
 
-def _continuation(page: Page, cursor: Position | None, held: Frame | None) -> list[Frame] | None:
-    """What follows `cursor` in the journal; None where the journal does not lead on from there.
+def _continuation(page: Page, following: Following) -> list[Frame] | None:
+    """What to give next; None where the journal does not lead on from the follower's cursor.
 
     A failover can rewind a log under the same epoch, so where it is known what the follower was
-    given (`held`), the page begins with that frame and has to agree.
+    given, the page begins with that frame and has to agree.
     """
+    cursor, held = following.cursor, following.last
     if page.unknown or (cursor is not None and cursor.epoch != page.end.epoch):
         return None
+    if following.reset_next and page.last is not None:
+        return [page.last]
     if held is None:
         return list(page.frames)
     if not page.frames or page.frames[0].raw != held.raw:
         return None
     return list(page.frames[1:])
-
-
-async def _give(follower: Follower, frames: Sequence[Frame]) -> None:
-    if not frames:
-        return
-    if follower.anew:
-        follower.anew = False
-        await follower.reset(frames[-1])
-    else:
-        await follower.write(frames)
-    follower.cursor = frames[-1].position
 
 
 async def _guarded(work: Awaitable[None]) -> None:

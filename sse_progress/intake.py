@@ -125,7 +125,7 @@ class Intake:
         self._emitter.spawn(self._announce(upload_id, owner=owner))
         under_way = _Receiving()
         recorder.on_lost = lambda: under_way.stop(_lost(recorder))
-        watch = Watch(owner=owner)
+        watch = Watch()
         watch.on_end = lambda frame: under_way.stop(_ended(frame.data))
         self._receiving.add(under_way)
         self._metrics.bodies.inc()
@@ -133,7 +133,7 @@ class Intake:
         try:
             if refuse is not None:
                 raise refuse
-            with watching(self._emitter, upload_id, watch), under_way.scope:
+            with watching(self._emitter, upload_id, watch, owner=owner), under_way.scope:
                 async with beside(self._renew(recorder)):
                     await self._to_disk(upload_id, body, recorder, under_way)
             if under_way.why is not None:

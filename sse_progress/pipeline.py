@@ -98,9 +98,12 @@ class Runner:
             return
         recorder = Recorder(self.journal, upload_id, owner=owner, answer=answer, written=0)
         attempt = _Attempt(self, found, recorder)
-        watch = Watch(owner=owner)
+        watch = Watch()
         try:
-            with watching(self._emitter, upload_id, watch), anyio.CancelScope() as scope:
+            with (
+                watching(self._emitter, upload_id, watch, owner=owner),
+                anyio.CancelScope() as scope,
+            ):
                 recorder.on_lost = scope.cancel
                 watch.on_end = lambda _: None if attempt.ending else scope.cancel()
                 async with beside(attempt.keep_marks()):

@@ -135,8 +135,8 @@ class Service:
 
     async def changed(self, upload_id: str, *, owner: str, since: Position, wait_s: float) -> None:
         """Wait until the journal has something after `since`, at most `wait_s`."""
-        watch = Watch(owner=owner, cursor=since)
-        with watching(self.core.emitter, upload_id, watch):
+        watch = Watch()
+        with watching(self.core.emitter, upload_id, watch, owner=owner, cursor=since):
             await first_of(watch.changed(), self.draining.wait(), timeout_s=wait_s)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
-from sse_progress.emitter import Emitter, Topic
+from sse_progress.emitter import Emitter, Following, Topic
 from sse_progress.events import (
     COMMENT,
     GONE,
@@ -262,20 +262,21 @@ class UploadStream(Stream):
     ) -> None:
         first = connected(upload_id, "Connected to upload progress stream", retry_ms=retry_ms())
         super().__init__(first, **how)
-        self.upload_id, self.owner, self.cursor = upload_id, owner, cursor
-        self.presented = cursor is not None
-        self.anew = False
-        self.live = False
+        self.upload_id, self._owner, self._presented = upload_id, owner, cursor
+        self._following: Following | None = None
         self._opening, self._topic, self._emitter = opening, topic, emitter
         self._keep_claim, self._on_left, self._timestamp = keep_claim, on_left, timestamp
         self._claim_at = self._now() + self._pace.claim_s
 
     def began(self) -> None:
         opening, self._opening = self._opening, None
-        self._emitter.follow(self._topic, self, opening)
+        self._following = self._emitter.follow(
+            self._topic, self, owner=self._owner, cursor=self._presented, opening=opening
+        )
 
     def left(self) -> None:
-        self._emitter.leave(self._topic, self)
+        if self._following is not None:
+            self._emitter.leave(self._following)
         self._emitter.release(self._topic)
         self._on_left()
 
@@ -289,7 +290,8 @@ class UploadStream(Stream):
 
     def _claims(self) -> bool:
         """Nothing has come of the upload yet: this stream is what keeps its id."""
-        return self.cursor is None or self.cursor.seq == 0
+        cursor = self._following.cursor if self._following else self._presented
+        return cursor is None or cursor.seq == 0
 
     # ---- Follower
 

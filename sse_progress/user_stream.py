@@ -13,8 +13,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from sse_progress.core import Core
-from sse_progress.emitter import Topic
-from sse_progress.events import Position, as_reset, encode_json, retry
+from sse_progress.emitter import Emitter
+from sse_progress.events import as_reset, encode_json, retry
 from sse_progress.index import notices_of
 from sse_progress.journal import Foreign, Frame
 from sse_progress.stream import Stream, retry_ms
@@ -36,13 +36,14 @@ def _data(frame: Frame) -> bytes:
 class _Member:
     """The follower of one of the uploads: begins with a reset, then every live event."""
 
-    def __init__(self, stream: UserStream, upload_id: str, topic: Topic) -> None:
-        self.stream, self.upload_id, self.topic = stream, upload_id, topic
-        self.owner = stream.owner
-        self.cursor: Position | None = None
-        self.presented = True
-        self.anew = True
-        self.live = False
+    def __init__(self, stream: UserStream, upload_id: str, emitter: Emitter) -> None:
+        self.stream, self.upload_id, self._emitter = stream, upload_id, emitter
+        self._topic = emitter.open(upload_id)
+        self._following = emitter.follow(self._topic, self, owner=stream.owner, from_latest=True)
+
+    def leave(self) -> None:
+        self._emitter.leave(self._following)
+        self._emitter.release(self._topic)
 
     def push(self, frame: Frame) -> Awaitable[None] | None:
         if frame.terminal:
@@ -91,8 +92,7 @@ class UserStream(Stream):
 
     def drop(self, member: _Member) -> None:
         if self._members.pop(member.upload_id, None) is not None:
-            self._core.emitter.leave(member.topic, member)
-            self._core.emitter.release(member.topic)
+            member.leave()
 
     # ---- which uploads
 
@@ -141,6 +141,4 @@ class UserStream(Stream):
         if len(self._members) >= MEMBERS:
             return
         self._told.add(upload_id)
-        topic = self._core.emitter.open(upload_id)
-        member = self._members[upload_id] = _Member(self, upload_id, topic)
-        self._core.emitter.follow(topic, member)
+        self._members[upload_id] = _Member(self, upload_id, self._core.emitter)

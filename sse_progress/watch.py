@@ -16,11 +16,7 @@ __all__ = ["Watch", "watching"]
 class Watch:
     """Keeps the latest frame of one journal. `on_end` is called once, with the terminal frame."""
 
-    def __init__(self, *, owner: str = "", cursor: Position | None = None) -> None:
-        self.owner, self.cursor = owner, cursor
-        self.presented = cursor is not None
-        self.anew = False
-        self.live = False
+    def __init__(self) -> None:
         self.latest: Frame | None = None
         self.lost = False
         self.on_end: Callable[[Frame], None] = lambda _: None
@@ -63,12 +59,19 @@ class Watch:
 
 
 @contextmanager
-def watching(emitter: Emitter, upload_id: str, watch: Watch) -> Iterator[Watch]:
-    """Follow `upload_id` with `watch` for the length of the block."""
+def watching(
+    emitter: Emitter,
+    upload_id: str,
+    watch: Watch,
+    *,
+    owner: str = "",
+    cursor: Position | None = None,
+) -> Iterator[Watch]:
+    """Follow `upload_id` with `watch`, after `cursor`, for the length of the block."""
     topic = emitter.open(upload_id)
-    emitter.follow(topic, watch)
+    following = emitter.follow(topic, watch, owner=owner, cursor=cursor)
     try:
         yield watch
     finally:
-        emitter.leave(topic, watch)
+        emitter.leave(following)
         emitter.release(topic)

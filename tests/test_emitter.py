@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from sse_progress.blocking import beside
-from sse_progress.emitter import Absent, Emitter, Topic
+from sse_progress.emitter import Absent, Emitter, Following, Topic
 from sse_progress.events import Draft, Position
-from sse_progress.journal import Frame, Journal, keys_of
+from sse_progress.journal import Frame, Journal, Page, keys_of
 from sse_progress.metrics import Metrics
 from sse_progress.recorder import Recorder
 from sse_progress.redis import connect, dedicated
@@ -29,8 +31,7 @@ class Reader:
 
     def __init__(self, *, owner: str = "ann", cursor: Position | None = None) -> None:
         self.owner, self.cursor = owner, cursor
-        self.presented = cursor is not None
-        self.anew = self.live = False
+        self.following: Following | None = None
         self.got: list[tuple[str, Frame]] = []
         self.writes = 0
         self.closed = self.is_gone = False
@@ -92,13 +93,31 @@ class House:
         for _ in range(count):
             await self.recorder._settled(self.recorder._append(self.draft("receiving", 1)))
 
+    async def saved(self) -> list[bytes]:
+        """The journal as it is now, for `rewind`."""
+        return [await self.journal.redis.dump(key) for key in keys_of("u")]
+
+    async def rewind(self, saved: list[bytes]) -> None:
+        """The journal is again what it was, under the same epoch."""
+        for key, dump in zip(keys_of("u"), saved, strict=True):
+            await self.journal.redis.restore(key, 1_000_000, dump, replace=True)
+
+    async def rewrite(self, saved: list[bytes]) -> None:
+        """Rewind, and go on with a writer that writes other events at the same positions."""
+        await self.rewind(saved)
+        assert self.recorder is not None
+        answer = await self.journal.take("u", owner="ann")
+        self.recorder.fence, self.recorder._numbers = answer.fence, itertools.count(1)
+
     async def end(self) -> None:
         assert self.recorder is not None
         await self.recorder.end(self.draft("cancelled", 0))
 
     def follow(self, reader: Any, upload_id: str = "u") -> Topic:
         topic = self.emitter.open(upload_id)
-        self.emitter.follow(topic, reader)
+        reader.following = self.emitter.follow(
+            topic, reader, owner=reader.owner, cursor=reader.cursor
+        )
         return topic
 
     async def drop_subscriptions(self) -> None:
@@ -277,15 +296,11 @@ async def test_a_rewound_log_is_a_reset(redis_url: str) -> None:
     async with house_at(redis_url) as house:
         reader = Reader()
         house.follow(reader)
-        recorder = await house.begin()
-        dumps = [await house.journal.redis.dump(key) for key in keys_of("u")]
+        await house.begin()
+        saved = await house.saved()
         await house.say(1)
         await caught_up(house, reader)
-        for key, dump in zip(keys_of("u"), dumps, strict=True):
-            await house.journal.redis.restore(key, 100_000, dump, replace=True)
-        # Another writer, with a count of its own, tells another story at the same places.
-        answer = await house.journal.take("u", owner="ann")
-        recorder.fence, recorder._numbers = answer.fence, iter(range(1, 100))
+        await house.rewrite(saved)
         await house.drop_subscriptions()
         await house.say(1)
         await eventually(lambda: reader.got[-1][0] == "reset", "the reader was told")
@@ -310,6 +325,103 @@ async def test_lost_data_is_a_reset_with_the_new_epoch(redis_url: str) -> None:
         assert "reset" in [kind for kind, _ in reader.got]
         assert contiguous(reader)
         assert len({position.epoch for position in reader.positions}) == 2
+
+
+async def test_a_rewound_log_is_noticed_by_what_is_published(redis_url: str) -> None:
+    """Without a lost subscription too: a frame comes at a place where another one was heard."""
+    async with house_at(redis_url) as house:
+        reader = Reader()
+        house.follow(reader)
+        await house.begin()
+        saved = await house.saved()
+        await house.say(3)
+        await caught_up(house, reader)
+        await house.rewrite(saved)
+        await house.say(1)
+        await house.end()
+        await caught_up(house, reader)
+        (_, last) = reader.got[-1]
+        assert last.terminal
+        assert last.position.seq == 3
+        assert "reset" in [kind for kind, _ in reader.got]
+        assert contiguous(reader)
+
+
+async def test_a_rewound_log_that_ends_early_ends_its_followers(redis_url: str) -> None:
+    """The end comes before the position that a follower had, and nothing comes after it."""
+    async with house_at(redis_url) as house:
+        reader = Reader()
+        topic = house.follow(reader)
+        await house.begin()
+        saved = await house.saved()
+        await house.say(3)
+        await caught_up(house, reader)
+        topic.tail.clear()  # what it had was read, not heard
+        await house.rewrite(saved)
+        await house.end()
+        await caught_up(house, reader)
+        assert reader.got[-1][1].terminal
+
+
+async def test_what_is_heard_during_a_read_is_not_forgotten(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis came back empty; between a follower's read and its answer one more frame is heard."""
+    async with house_at(redis_url, absent="wait") as house:
+        reader = Reader()
+        topic = house.follow(reader)
+        await house.begin()
+        await house.say(3)
+        await caught_up(house, reader)
+        epoch = reader.positions[-1].epoch
+        read = house.journal.read
+        heard: list[Position] = []
+
+        async def slow_read(*args: Any, **how: Any) -> Any:
+            page = await read(*args, **how)
+            if isinstance(page, Page) and page.end.epoch != epoch and not heard:
+                heard.append(page.end)
+                await house.end()
+                await eventually(lambda: topic.tail and topic.tail[-1].terminal, "it is heard")
+            return page
+
+        monkeypatch.setattr(house.journal, "read", slow_read)
+        await house.journal.redis.flushall()
+        await house.drop_subscriptions()
+        await house.say(1)
+        await eventually(lambda: reader.got[-1][1].terminal, "the reader has the end")
+        assert heard
+        assert contiguous(reader)
+
+
+async def test_a_rewind_during_a_read_is_not_missed(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log was rewound and has ended before its older state, on its way, is taken over."""
+    async with house_at(redis_url) as house:
+        await house.begin()
+        saved = await house.saved()
+        await house.say(3)
+        topic = house.emitter.open("u")
+        read = house.journal.read
+        rewound: list[Position] = []
+
+        async def slow_read(*args: Any, **how: Any) -> Any:
+            page = await read(*args, **how)
+            if not rewound:
+                rewound.append(page.end)
+                await house.say(1)
+                await eventually(lambda: topic.tail, "it is heard")
+                await house.rewrite(saved)
+                await house.end()
+                await eventually(lambda: topic.tail[-1].terminal, "it is heard")
+            return page
+
+        monkeypatch.setattr(house.journal, "read", slow_read)
+        reader = Reader()
+        house.follow(reader)
+        await eventually(lambda: reader.got and reader.got[-1][1].terminal, "it has the end")
+        assert contiguous(reader)
 
 
 async def test_a_foreigner_is_shut_out(redis_url: str) -> None:
@@ -339,7 +451,8 @@ async def test_topics_do_not_stay(redis_url: str) -> None:
             reader = Reader()
             topic = house.follow(reader)
             await caught_up(house, reader)
-            house.emitter.leave(topic, reader)
+            assert reader.following is not None
+            house.emitter.leave(reader.following)
             house.emitter.release(topic)
             await eventually(lambda: not house.emitter.topics(), "the topic is gone", timeout_s=10)
 
@@ -354,8 +467,8 @@ async def test_a_watch_waits_for_the_end(redis_url: str) -> None:
     """The follower inside the process: the terminal frame, whenever it comes."""
     async with house_at(redis_url) as house:
         await house.begin()
-        watch = Watch(owner="ann")
-        with watching(house.emitter, "u", watch):
+        watch = Watch()
+        with watching(house.emitter, "u", watch, owner="ann"):
             await house.say(2)
             assert not watch.ended
             await house.end()
@@ -379,7 +492,7 @@ class EmitterMachine(RuleBasedStateMachine):
         self.house = self.run(self.context.__aenter__())
         self.run(self.house.journal.redis.flushall())
         self.readers: list[tuple[Topic, Reader]] = []
-        self.saved: list[bytes | None] | None = None
+        self.saved: list[bytes] | None = None
 
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(work, 30))
@@ -431,23 +544,22 @@ class EmitterMachine(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        redis = self.house.journal.redis
-        self.saved = [self.run(redis.dump(key)) for key in keys_of("u")]
+        self.saved = self.run(self.house.saved())
 
-    @rule()
-    def rewind(self) -> None:
-        """An older state comes back; as after a real failover, subscriptions are gone."""
+    @rule(drop=st.booleans())
+    def rewind(self, drop: bool) -> None:
+        """An older state comes back; after a real failover, subscriptions are gone as well."""
         if self.saved is None or None in self.saved:
             return
-        redis = self.house.journal.redis
-        for key, dump in zip(keys_of("u"), self.saved, strict=True):
-            self.run(redis.restore(key, 1_000_000, dump, replace=True))
-        self.run(self.house.drop_subscriptions())
+        self.run(self.house.rewind(self.saved))
+        if drop:
+            self.run(self.house.drop_subscriptions())
 
-    @rule()
-    def lose(self) -> None:
+    @rule(drop=st.booleans())
+    def lose(self, drop: bool) -> None:
         self.run(self.house.journal.redis.flushall())
-        self.run(self.house.drop_subscriptions())
+        if drop:
+            self.run(self.house.drop_subscriptions())
 
     @rule(seconds=st.sampled_from([0, 0.001, 0.02]))
     def pause(self, seconds: float) -> None:

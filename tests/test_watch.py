@@ -20,7 +20,7 @@ def frame(seq: int, *, terminal: bool = False) -> Frame:
 
 async def test_a_push_is_the_latest_and_wakes_whoever_waits() -> None:
     """`changed` returns with the first frame after the cursor, and at once from then on."""
-    watch = Watch(cursor=Position("e", 4))
+    watch = Watch()
     waiting = asyncio.ensure_future(watch.changed())
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -85,8 +85,8 @@ async def test_a_journal_is_watched_for_the_length_of_a_block(
     """From what is there already over what comes live to the end; afterwards nothing follows."""
     async with house(redis_url, tmp_path) as core:
         await begin(core)
-        watch = Watch(owner="ann")
-        with watching(core.emitter, "up", watch):
+        watch = Watch()
+        with watching(core.emitter, "up", watch, owner="ann"):
             await eventually(lambda: watch.latest, "the beginning is read")
             await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
             end = await asyncio.wait_for(watch.end(), 10)
@@ -100,7 +100,7 @@ async def test_a_foreign_journal_is_not_watched(redis_url: str, tmp_path: Path) 
     """Whoever does not own it sees its end as nothing."""
     async with house(redis_url, tmp_path) as core:
         await begin(core)
-        watch = Watch(owner="bob")
-        with watching(core.emitter, "up", watch):
+        watch = Watch()
+        with watching(core.emitter, "up", watch, owner="bob"):
             assert await asyncio.wait_for(watch.end(), 10) is None
         assert watch.latest is None

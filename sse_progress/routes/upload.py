@@ -84,8 +84,8 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 async def _result(service: Service, upload_id: str, *, owner: str) -> Response:
     """The upload's end, or 202 if that takes too long or the server is about to leave."""
-    watch = Watch(owner=owner)
-    with watching(service.core.emitter, upload_id, watch):
+    watch = Watch()
+    with watching(service.core.emitter, upload_id, watch, owner=owner):
         await first_of(
             watch.end(), service.draining.wait(), timeout_s=service.settings.answer_wait_s
         )

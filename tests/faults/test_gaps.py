@@ -45,7 +45,7 @@ async def test_an_end_told_while_a_slow_reader_was_given_the_rest(redis_url: str
         reader.free.clear()
         house.follow(reader)
         topic = house.follow(witness)
-        await eventually(lambda: reader.busy and witness.live, "a slow write is under way")
+        await eventually(lambda: reader.busy and topic.live, "a slow write is under way")
         before = topic.generation
         await house.drop_subscriptions()
         await eventually(lambda: not house.emitter.connected, "the subscription is lost")
@@ -70,7 +70,8 @@ async def test_readers_that_leave_during_an_outage_leave_nothing(own_redis: Redi
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) >= 50
         for reader, topic in zip(readers, topics, strict=True):
-            house.emitter.leave(topic, reader)
+            assert reader.following is not None
+            house.emitter.leave(reader.following)
             house.emitter.release(topic)
         await eventually(lambda: len(asyncio.all_tasks()) <= before, "their tasks have ended")
         own_redis.start()
