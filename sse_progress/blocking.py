@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, Self, TypeVar
 
 import anyio
 import anyio.to_thread
 import structlog
 
-__all__ = ["beside", "blocking", "first_of"]
+__all__ = ["BackgroundTasks", "beside", "blocking", "first_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,42 @@ async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     A cancelled caller still waits for the thread to finish, so nothing goes on behind its back.
     """
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+
+
+class BackgroundTasks:
+    """Tasks that run until they are done, or until the block ends: then they are cancelled.
+
+    Unlike a TaskGroup's, one that fails leaves the others alone, and one whose cancellation got
+    lost is cancelled again.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while self._tasks:
+            await _end(*self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task for somebody who awaits it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Finish `work` in the background; what it raises is logged."""
+        self.start(_logged(work))
+
+
+async def _logged(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("background task failed")
 
 
 @contextlib.asynccontextmanager

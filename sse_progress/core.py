@@ -14,7 +14,7 @@ import anyio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.blocking import beside, blocking
+from sse_progress.blocking import BackgroundTasks, beside, blocking
 from sse_progress.emitter import Absent, Emitter
 from sse_progress.errors import Problem
 from sse_progress.events import Draft, decode_json
@@ -39,6 +39,7 @@ class Core:
     index: Index
     queue: Queue
     emitter: Emitter
+    background: BackgroundTasks
     metrics: Metrics
 
     async def revive(self, found: Object) -> None:
@@ -161,11 +162,13 @@ async def opened(settings: Settings) -> AsyncIterator[Core]:
             return await core.held(upload_id)
 
         metrics = Metrics()
+        background = await stack.enter_async_context(BackgroundTasks())
         emitter = Emitter(
             journal,
             connection=lambda: dedicated(url),
             absent=absent,
             held=held,
+            background=background,
             metrics=metrics,
         )
         core = Core(
@@ -176,6 +179,7 @@ async def opened(settings: Settings) -> AsyncIterator[Core]:
             index=Index(redis, storage_id=storage.id),
             queue=Queue(redis, name=storage.id),
             emitter=emitter,
+            background=background,
             metrics=metrics,
         )
         await stack.enter_async_context(beside(journal.writer.run()))

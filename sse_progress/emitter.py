@@ -19,6 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from sse_progress.blocking import BackgroundTasks
 from sse_progress.events import Position
 from sse_progress.journal import Foreign, Frame, Journal, Page, channel_of
 from sse_progress.metrics import Metrics
@@ -188,15 +189,15 @@ class Emitter:
         connection: Callable[[], AbstractConnection],
         absent: Callable[[str], Awaitable[Absent]],
         held: Callable[[str], Awaitable[Absent | None]] = _nothing,
+        background: BackgroundTasks,
         metrics: Metrics,
         probe_s: float = PROBE_S,
         linger_s: float = LINGER_S,
     ) -> None:
         self._journal, self._absent, self._held = journal, absent, held
-        self._metrics, self._linger_s = metrics, linger_s
+        self._background, self._metrics, self._linger_s = background, metrics, linger_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
-        self._tasks: asyncio.TaskGroup | None = None
         self._subscription = Subscription(
             connection=connection,
             publish=journal.redis.publish,
@@ -251,8 +252,7 @@ class Emitter:
         key = (generation, owner, after, claim, limit)
         task = topic.reads.get(key)
         if task is None:
-            assert self._tasks is not None, "the emitter is not running"
-            task = self._tasks.create_task(self._read_page(topic, key))
+            task = self._background.start(self._read_page(topic, key))
             topic.reads[key] = task
         page = await asyncio.shield(task)
         if isinstance(page, Exception):
@@ -304,7 +304,7 @@ class Emitter:
             reset_next=from_latest,
         )
         topic.followers.add(following)
-        self.spawn(self._begin(following, opening))
+        self._background.spawn(self._begin(following, opening))
         return following
 
     def leave(self, following: Following) -> None:
@@ -463,7 +463,7 @@ class Emitter:
     def _behind(self, following: Following, work: Awaitable[None]) -> None:
         following.live = False
         following.topic.live.discard(following)
-        self.spawn(work)
+        self._background.spawn(work)
 
     async def _resume(
         self, following: Following, generation: int, rest: Awaitable[None], frame: Frame
@@ -488,8 +488,7 @@ class Emitter:
 
     async def run(self) -> None:
         """Feed the topics until cancelled."""
-        async with asyncio.TaskGroup() as self._tasks:
-            await self._subscription.run()
+        await self._subscription.run()
 
     def _heard(self, channel: bytes, data: bytes) -> None:
         topic = self._topics.get(channel)
@@ -516,11 +515,6 @@ class Emitter:
             callback(data)
 
     # ---- housekeeping
-
-    def spawn(self, work: Awaitable[None]) -> None:
-        """Finish `work` beside everything else; what it raises is logged."""
-        assert self._tasks is not None, "the emitter is not running"
-        self._tasks.create_task(_guarded(work))
 
     def _maybe_idle(self, topic: Topic) -> None:
         if topic.idle:
@@ -554,11 +548,3 @@ def _continuation(page: Page, following: Following) -> list[Frame] | None:
     if not page.frames or page.frames[0].raw != held.raw:
         return None
     return list(page.frames[1:])
-
-
-async def _guarded(work: Awaitable[None]) -> None:
-    """One follower's failure is its own; the others go on."""
-    try:
-        await work
-    except Exception:
-        log.exception("a follower failed")

@@ -18,7 +18,7 @@ import anyio
 import structlog
 from redis.exceptions import RedisError
 
-from sse_progress.blocking import beside, blocking
+from sse_progress.blocking import BackgroundTasks, beside, blocking
 from sse_progress.emitter import Emitter
 from sse_progress.errors import (
     Cancelled,
@@ -43,7 +43,7 @@ __all__ = ["Body", "Intake", "rfc3339"]
 
 log = structlog.get_logger(__name__)
 
-BEGIN_WAIT_S = 5.0
+REDIS_WAIT_S = 5.0
 ETA_BASIS_S = 1.0
 RETRY_AFTER_S = 5
 
@@ -94,13 +94,14 @@ class Intake:
         queue: Enqueues,
         index: Index,
         emitter: Emitter,
+        background: BackgroundTasks,
         metrics: Metrics,
         limits: ReceiveLimits,
         lease_s: float,
         redis_wait_s: float,
     ) -> None:
         self._journal, self._storage, self._queue, self._index = journal, storage, queue, index
-        self._emitter, self._metrics = emitter, metrics
+        self._emitter, self._background, self._metrics = emitter, background, metrics
         self._limits, self._lease_s, self._redis_wait_s = limits, lease_s, redis_wait_s
         self._receiving: set[_Receiving] = set()
         self._none = asyncio.Event()
@@ -121,8 +122,8 @@ class Intake:
         Problem; the journal, if it is ours, then has ended with the same code and no byte is left.
         """
         recorder = await self._begin(upload_id, body, owner=owner)
-        recorder.on_new_epoch = lambda: self._emitter.spawn(self._list(upload_id, owner=owner))
-        self._emitter.spawn(self._announce(upload_id, owner=owner))
+        recorder.on_new_epoch = lambda: self._background.spawn(self._list(upload_id, owner=owner))
+        self._background.spawn(self._announce(upload_id, owner=owner))
         under_way = _Receiving()
         recorder.on_lost = lambda: under_way.stop(_lost(recorder))
         watch = Watch()
@@ -181,7 +182,7 @@ class Intake:
             total=body.total,
         )
         try:
-            with anyio.fail_after(BEGIN_WAIT_S):
+            with anyio.fail_after(REDIS_WAIT_S):
                 await self._index.opened(upload_id, owner=owner, now_s=time.time())
                 answer = await self._journal.begin(
                     upload_id, owner=owner, draft=draft, lease_s=self._lease_s
@@ -261,8 +262,9 @@ class Intake:
                 await blocking(self._storage.remove, upload_id)
             return
         try:
-            await self._queue.enqueue(upload_id)
-        except (RedisError, OSError):
+            with anyio.fail_after(REDIS_WAIT_S):
+                await self._queue.enqueue(upload_id)
+        except (TimeoutError, RedisError, OSError):
             log.warning("not queued; the reconciler will", upload_id=upload_id)
 
     async def _renew(self, recorder: Recorder) -> None:
@@ -276,7 +278,7 @@ class Intake:
         """End the journal; where Redis is away its event follows when it is back."""
         self._metrics.ended(problem.code)
         try:
-            with anyio.fail_after(BEGIN_WAIT_S):
+            with anyio.fail_after(REDIS_WAIT_S):
                 await recorder.end(failure(problem, "receiving"))
                 await self._index.closed(upload_id)
         except (WriterLost, TimeoutError, RedisError, OSError):

@@ -5,18 +5,52 @@ It owns time-outs, retries and keepalive. What is said over a connection is the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import anyio
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 __all__ = ["connect", "dedicated"]
 
 SOCKET_TIMEOUT_S = 5.0
 POOL_WAIT_S = 10.0
+COMMAND_LIMIT_S = 30.0
+"""A command or pipeline with all that it takes: a free connection, retries, slow replies."""
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    # Anyio's scope cancels until the block is left; a single cancellation can get lost in redis-py.
+    try:
+        with anyio.fail_after(COMMAND_LIMIT_S):
+            yield
+    except RedisTimeoutError:
+        raise
+    except TimeoutError as error:
+        raise RedisTimeoutError(f"no answer within {COMMAND_LIMIT_S:g} s") from error
+
+
+class _Client(Redis):
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _limited():
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> _Pipeline:
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _Pipeline(Pipeline):
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with _limited():
+            return await super().execute(raise_on_error)
 
 
 def connect(url: str, *, max_connections: int = 16) -> Redis:
@@ -28,7 +62,8 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
     A command whose connection broke is sent again, twice at most, so that idle connections which
     an outage closed cost nobody an error: every command must bear being run twice. One that timed
     out (5 s) is not: the server may still run it. Against a server that hangs, all that takes 15 s
-    at most, and a caller waits up to 10 s for a free connection before that.
+    at most, and a caller waits up to 10 s for a free connection before that. Whatever happens, a
+    command or pipeline ends within 30 s, with `redis.exceptions.TimeoutError`.
     Raises ValueError on another kind of URL; commands raise `redis.exceptions.RedisError`. The
     caller awaits `aclose()` in the end.
     """
@@ -41,7 +76,7 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
         ),
         **_socket(),
     )
-    return Redis.from_pool(pool)
+    return _Client.from_pool(pool)
 
 
 def dedicated(url: str) -> AbstractConnection:

@@ -157,6 +157,7 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
             queue=core.queue,
             index=core.index,
             emitter=core.emitter,
+            background=core.background,
             metrics=core.metrics,
             limits=ReceiveLimits.of(settings),
             lease_s=settings.lease_s,

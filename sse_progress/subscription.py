@@ -17,6 +17,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from sse_progress.blocking import first_of
+
 __all__ = ["Subscription"]
 
 log = structlog.get_logger(__name__)
@@ -70,11 +72,11 @@ class Subscription:
         while True:
             try:
                 await self._live()
-            except* (RedisError, OSError, TimeoutError) as group:
+            except (RedisError, OSError, TimeoutError) as error:
                 if self.connected:
-                    log.warning("subscription lost", error=type(group.exceptions[0]).__name__)
+                    log.warning("subscription lost", error=type(error).__name__)
                     pause_s = 0.05
-            except* Exception:
+            except Exception:
                 log.exception("subscription failed")
             self.connected = False
             self._sent.clear()
@@ -90,10 +92,9 @@ class Subscription:
             await connection.connect()  # type: ignore[no-untyped-call]
             self.generation += 1
             self._changed = set(self._wanted)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._hear(connection))
-                tasks.create_task(self._subscribe(connection))
-                tasks.create_task(self._probe())
+            # Not a TaskGroup: it cancels once, and on Python 3.11 `asyncio.wait_for`, which
+            # redis-py sends with, can lose that. The dead connection would then be read for ever.
+            await first_of(self._hear(connection), self._subscribe(connection), self._probe())
         finally:
             await connection.disconnect(nowait=True)
 

@@ -105,7 +105,7 @@ class UserStream(Stream):
             self._look_again = True
         else:
             self._looking = True
-            self._core.emitter.spawn(self._look())
+            self._core.background.spawn(self._look())
 
     async def _look(self) -> None:
         self._look_again = True

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sse_progress import blocking as module
-from sse_progress.blocking import beside, blocking, first_of
+from sse_progress.blocking import BackgroundTasks, beside, blocking, first_of
 from tests.helpers.waiting import eventually
 
 
@@ -124,6 +124,54 @@ async def test_a_cancellation_that_is_lost_on_its_way_is_repeated(
     async with beside(deaf()):
         pass
     assert swallowed == 3
+
+
+async def deaf(counts: list[int], times: int = 2) -> None:
+    """Swallows its first cancellations, as a library in its middle may."""
+    while len(counts) < times:
+        try:
+            await anyio.sleep_forever()
+        except asyncio.CancelledError:
+            counts.append(1)
+    await anyio.sleep_forever()
+
+
+async def test_background_tasks_end_with_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that lose a cancellation, and those that such a task starts as it ends."""
+    monkeypatch.setattr(module, "CANCEL_AGAIN_S", 0.01)
+    swallowed: list[int] = []
+    late = Work()
+    before = asyncio.all_tasks()
+    async with BackgroundTasks() as background:
+        background.spawn(deaf(swallowed))
+
+        async def starts_another() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                background.spawn(late.run())
+
+        background.spawn(starts_another())
+        await asyncio.sleep(0)
+    assert len(swallowed) == 2
+    assert late.began == late.ended
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_background_task_that_fails_is_logged() -> None:
+    """The others go on."""
+    work = Work()
+
+    async def fail() -> None:
+        raise KeyError("broken")
+
+    with capture_logs() as lines:
+        async with BackgroundTasks() as background:
+            background.spawn(work.run())
+            background.spawn(fail())
+            await eventually(lambda: lines, "the failure is logged")
+            assert not work.ended
+    assert [line["event"] for line in lines] == ["background task failed"]
 
 
 async def test_failing_work_is_logged_and_leaves_the_block_alone() -> None:

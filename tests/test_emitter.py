@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from sse_progress.blocking import beside
+from sse_progress import blocking
+from sse_progress.blocking import BackgroundTasks, beside
 from sse_progress.emitter import Absent, Emitter, Following, Topic
 from sse_progress.events import Draft, Position
 from sse_progress.journal import Frame, Journal, Page, keys_of
 from sse_progress.metrics import Metrics
 from sse_progress.recorder import Recorder
 from sse_progress.redis import connect, dedicated
+from sse_progress.subscription import Subscription
 from sse_progress.watch import Watch, watching
 from tests.helpers.waiting import eventually
 
@@ -133,15 +135,17 @@ async def house_at(
 
     redis = connect(url)
     journal = Journal(redis)
+    background = BackgroundTasks()
     emitter = Emitter(
         journal,
         connection=lambda: dedicated(subscribe_at or url),
         absent=what,
+        background=background,
         metrics=Metrics(),
         probe_s=0.3,
         linger_s=0.2,
     )
-    async with beside(journal.writer.run()), beside(emitter.run()):
+    async with background, beside(journal.writer.run()), beside(emitter.run()):
         yield House(journal, emitter)
     await redis.aclose()
 
@@ -252,6 +256,34 @@ async def test_a_silent_subscription_is_found(redis_url: str, short_dir: Path) -
         await caught_up(house, reader)
         assert topic.generation > generation
         assert contiguous(reader)
+
+
+async def test_a_lost_cancellation_does_not_keep_a_dead_subscription(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads from the connection survives its end, and the connection is replaced."""
+    monkeypatch.setattr(blocking, "CANCEL_AGAIN_S", 0.01)
+    hear = Subscription._hear
+    lost: list[int] = []
+
+    async def deaf(self: Subscription, connection: Any) -> None:
+        """Loses one cancellation, as `asyncio.wait_for` may on Python 3.11."""
+        if not lost:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost.append(1)
+                await asyncio.Event().wait()
+        await hear(self, connection)
+
+    monkeypatch.setattr(Subscription, "_hear", deaf)
+    async with house_at(redis_url) as house:
+        reader = Reader()
+        house.follow(reader)
+        await house.begin()
+        await house.end()
+        await caught_up(house, reader)
+        assert lost
 
 
 async def test_many_followers_share_a_read(redis_url: str) -> None:
@@ -519,7 +551,9 @@ class EmitterMachine(RuleBasedStateMachine):
 
     @rule()
     def follow(self) -> None:
-        reader = Reader()
+        self.run(self._follow(Reader()))
+
+    async def _follow(self, reader: Reader) -> None:
         self.readers.append((self.house.follow(reader), reader))
 
     @rule(which=st.integers(0, 9))
@@ -527,8 +561,7 @@ class EmitterMachine(RuleBasedStateMachine):
         """A reader hangs up and presents its position again."""
         _, old = self.readers[which % len(self.readers)]
         if old.positions:
-            reader = Reader(cursor=old.positions[-1])
-            self.readers.append((self.house.follow(reader), reader))
+            self.run(self._follow(Reader(cursor=old.positions[-1])))
 
     @rule(which=st.integers(0, 9), slow=st.booleans())
     def dawdle(self, which: int, slow: bool) -> None:

@@ -48,6 +48,7 @@ def intake_of(core: Core, **changes: Any) -> Intake:
         "queue": core.queue,
         "index": core.index,
         "emitter": core.emitter,
+        "background": core.background,
         "metrics": core.metrics,
         "limits": ReceiveLimits(),
         "lease_s": 10,
@@ -210,7 +211,7 @@ async def test_without_redis_nothing_begins(
     sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503, and the upload does not begin by itself when Redis is back."""
-    monkeypatch.setattr(module, "BEGIN_WAIT_S", 0.3)
+    monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
     async with house(sure_redis.url, tmp_path) as core:
         sure_redis.kill()
         with pytest.raises(Unavailable) as caught:
@@ -369,7 +370,7 @@ async def test_an_outage_that_lasts_too_long_removes_the_stored_file(
     sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answered 503, so the bytes go; the journal ends with `unavailable` when Redis is back."""
-    monkeypatch.setattr(module, "BEGIN_WAIT_S", 0.3)
+    monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
 
     async def lose_redis() -> None:
         sure_redis.kill()
@@ -405,6 +406,23 @@ async def test_a_short_outage_is_waited_for(
             ("receiving", 100),
             ("file_received", 100),
         ]
+
+
+async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is stored and its journal says so, so the sender is answered all the same."""
+
+    class Silent:
+        async def enqueue(self, upload_id: str) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
+    async with house(redis_url, tmp_path) as core:
+        intake = intake_of(core, queue=Silent())
+        await asyncio.wait_for(intake.take_in("up", body(all_of(WHOLE)), owner="ann"), 20)
+        assert (await story_of(core))[-1] == ("file_received", 100)
+        assert core.storage.find("up") is not None
 
 
 async def test_a_redis_that_forgot_everything_is_told_again(

@@ -18,9 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sse_progress import redis as module
 from sse_progress.redis import connect, dedicated
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -65,6 +67,37 @@ async def test_replies_are_bytes(redis_url: str) -> None:
         assert await redis.get("a") == b"1"
         assert await redis.eval("return {1, 'x'}", 0) == [1, b"x"]
         assert all(client["resp"] == "2" for client in await redis.client_list())
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+@pytest.mark.parametrize("how", ["command", "pipeline"])
+async def test_every_command_has_a_deadline(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, how: str, lost: int
+) -> None:
+    """It holds where the server never answers and where a library loses cancellations."""
+    monkeypatch.setattr(module, "COMMAND_LIMIT_S", 0.2)
+    swallowed = 0
+
+    async def never(*_: object, **__: object) -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed > lost:
+                    raise
+
+    async with connect(redis_url) as redis:
+        await redis.ping()
+        monkeypatch.setattr(AbstractConnection, "read_response", never)
+        pipe = redis.pipeline(transaction=False)
+        ask = redis.get("a") if how == "command" else pipe.get("a").execute()
+        with pytest.raises(RedisTimeoutError, match="within"):
+            await asyncio.wait_for(ask, 20)
+        assert swallowed > lost
+        monkeypatch.undo()
+        assert await redis.ping()
 
 
 async def test_an_outage_between_commands_costs_no_error(own_redis: RedisServer) -> None:

@@ -30,6 +30,6 @@ async def get_all_progress(request: Request) -> Response:
         on_left=lease.release if lease else lambda: None,
         pace=pace_of(request, service, principal),
         wheel=service.wheel,
-        spawn=service.core.emitter.spawn,
+        spawn=service.core.background.spawn,
         metrics=service.core.metrics,
     )

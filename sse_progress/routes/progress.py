@@ -75,7 +75,7 @@ async def _stream(
             timestamp=now_rfc3339,
             pace=pace_of(request, service, principal),
             wheel=service.wheel,
-            spawn=emitter.spawn,
+            spawn=service.core.background.spawn,
             metrics=service.core.metrics,
         )
     except BaseException:
