@@ -27,8 +27,8 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sse_progress.pool import Pool
-from sse_progress.stage import Options, Upload
+from sse_progress.model.stage_api import Options, Upload
+from sse_progress.sandbox.pool import Pool
 from sse_progress.stages.analysis import analyze
 from sse_progress.stages.moderation import moderate
 from sse_progress.stages.processing import process
@@ -84,19 +84,19 @@ def document(pages: int) -> Path:
 
 
 def _score(pictures: Iterator[Any]) -> float:
-    from sse_progress.stages.nsfw import _model  # the one model that both ways share
+    from sse_progress.stages.scans.nsfw import _model  # the one model that both ways share
 
     return max(float(_model().classify(picture).nsfw) for picture in pictures)
 
 
 def _scan(path: Path) -> None:
-    from sse_progress.stages.malware import load_rules
+    from sse_progress.stages.scans.malware import load_rules
 
     load_rules(None).check_file(path)
 
 
 def _words(*texts: str) -> None:
-    from sse_progress.stages.words import load_words
+    from sse_progress.stages.scans.word_lists import load_words
 
     words = load_words(None)
     for text in texts:
@@ -213,7 +213,7 @@ def bare_document(path: Path, scratch: Path) -> None:
     import magic
     import pypdfium2
 
-    from sse_progress.stages.text import language_of
+    from sse_progress.stages.formats.text import language_of
 
     magic.from_file(str(path), mime=True)
     opened = pypdfium2.PdfDocument(path)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import cpu_s, free_port, resident_kb, running, service
-from sse_progress.blocking import beside
-from sse_progress.events import Draft
-from sse_progress.journal import Journal
-from sse_progress.redis import connect
+from sse_progress.journal.journal import Journal
+from sse_progress.model.events import Draft
+from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.redis_client import connect
 
 GAP_S = 0.02
 

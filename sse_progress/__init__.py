@@ -1,7 +1,7 @@
 """sse_progress: the truth about an upload, live, from its first byte to its last stage.
 
 What people who write stages need is here; an application of one's own begins with
-`sse_progress.app.create_app`, a client with `sse_progress.client`.
+`sse_progress.web.app.create_app`, a client with `sse_progress.client`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sse_progress.errors import Problem, Rejected
-    from sse_progress.events import Event
-    from sse_progress.stage import Pipeline, Report, Upload
+    from sse_progress.model.errors import Problem, Rejected
+    from sse_progress.model.events import Event
+    from sse_progress.model.stage_api import Pipeline, Report, Upload
 
 __all__ = ["Event", "Pipeline", "Problem", "Rejected", "Report", "Upload", "__version__"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Event": "events",
-    "Pipeline": "stage",
-    "Problem": "errors",
-    "Rejected": "errors",
-    "Report": "stage",
-    "Upload": "stage",
+    "Event": "model.events",
+    "Pipeline": "model.stage_api",
+    "Problem": "model.errors",
+    "Rejected": "model.errors",
+    "Report": "model.stage_api",
+    "Upload": "model.stage_api",
 }
 """Imported when first asked for (PEP 562): supervisor and idle stage children stay small."""
 

@@ -1,5 +1,5 @@
 """`python -m sse_progress` is `sse-progress`."""
 
-from sse_progress.cli import main
+from sse_progress.cli.main import main
 
 main()

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sse_progress.stage import Pipeline, Rejected, Report, Upload
+from sse_progress.model.stage_api import Pipeline, Rejected, Report, Upload
 
 WAIT_S = 60
 STEP_S = 0.02

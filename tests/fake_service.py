@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sse_progress.events import (
+from sse_progress.model.events import (
     STAGES,
     as_reset,
     connected,

@@ -12,8 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from sse_progress.queue import Job, Queue
-from sse_progress.redis import connect
+from sse_progress.queue.queue import Job, Queue
+from sse_progress.runtime.redis_client import connect
 
 
 async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> None:

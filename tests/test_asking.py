@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from sse_progress.errors import BadRequest, InvalidUploadId
-from sse_progress.events import GONE, Position
-from sse_progress.routes.asking import (
+from sse_progress.model.errors import BadRequest, InvalidUploadId
+from sse_progress.model.events import GONE, Position
+from sse_progress.web.request_headers import (
     content_length,
     etag_matches,
     etag_of,

@@ -28,10 +28,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from sse_progress import auth
-from sse_progress.auth import READ, WRITE, OpenMode, Principal, Tokens, from_settings
-from sse_progress.errors import Forbidden, Unauthenticated, Unavailable
-from sse_progress.keys import Jwks, Key, OneKey, pin
+from sse_progress.access import tokens as auth
+from sse_progress.access.jwks import Jwks, Key, OneKey, pin
+from sse_progress.access.tokens import READ, WRITE, OpenMode, Principal, Tokens, from_settings
+from sse_progress.model.errors import Forbidden, Unauthenticated, Unavailable
 from sse_progress.settings import Settings, SettingsError
 from tests.helpers.waiting import eventually
 

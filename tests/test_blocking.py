@@ -9,8 +9,8 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from sse_progress import blocking as module
-from sse_progress.blocking import BackgroundTasks, beside, blocking, first_of
+from sse_progress.runtime import concurrency as module
+from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking, first_of
 from tests.helpers.waiting import eventually
 
 

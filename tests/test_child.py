@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sse_progress.child import Child
+from sse_progress.supervisor.managed_process import Child
 
 
 @pytest.fixture

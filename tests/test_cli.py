@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from sse_progress import cli, supervisor
-from sse_progress.plan import Plan
+from sse_progress.cli import main as cli
+from sse_progress.supervisor import supervisor
+from sse_progress.supervisor.launch_plan import Plan
 from tests.helpers.service import ROOT
 
 REDIS = {"SSE_PROGRESS_REDIS_URL": "unix:///nowhere.sock", "SSE_PROGRESS_PORT": "0"}
@@ -159,7 +160,7 @@ def test_web_alone_listens_like_serve_does() -> None:
 def test_the_command_line_imports_little() -> None:
     """Help and completion answer at once: what commands need is imported when they run."""
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, sse_progress.cli; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, sse_progress.cli.main; print(*sys.modules)"],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.core import opened
-from sse_progress.events import encode_json
-from sse_progress.journal import keys_of
-from sse_progress.redis import connect
+from sse_progress.journal.journal import keys_of
+from sse_progress.model.events import encode_json
+from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import SettingsError, load_settings
+from sse_progress.uploads.components import opened
 from tests.helpers.house import begin, draft, events_of, house, page_of, store, stored
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.events import STAGES, Event
+from sse_progress.model.events import STAGES, Event
 from sse_progress.settings import Settings
 from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service

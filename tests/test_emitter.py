@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from sse_progress import blocking
-from sse_progress.blocking import BackgroundTasks, beside
-from sse_progress.emitter import Absent, Emitter, Following, Topic
-from sse_progress.events import Draft, Position
-from sse_progress.journal import Frame, Journal, Page, keys_of
-from sse_progress.metrics import Metrics
-from sse_progress.recorder import Recorder
-from sse_progress.redis import connect, dedicated
-from sse_progress.subscription import Subscription
-from sse_progress.watch import Watch, watching
+from sse_progress.emitter.emitter import Absent, Emitter, Following, Topic
+from sse_progress.emitter.pubsub import Subscription
+from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.journal.journal import Frame, Journal, Page, keys_of
+from sse_progress.journal.writer import Recorder
+from sse_progress.model.events import Draft, Position
+from sse_progress.runtime import concurrency as blocking
+from sse_progress.runtime.concurrency import BackgroundTasks, beside
+from sse_progress.runtime.metrics import Metrics
+from sse_progress.runtime.redis_client import connect, dedicated
 from tests.helpers.waiting import eventually
 
 

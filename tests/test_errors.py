@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from sse_progress.errors import (
+from sse_progress.model.errors import (
     DETAIL_LIMIT,
     Internal,
     Problem,
@@ -18,7 +18,7 @@ from sse_progress.errors import (
     problem_for,
     status_of,
 )
-from sse_progress.http import HeadTooLarge, UriTooLong
+from sse_progress.web.http_protocol import HeadTooLarge, UriTooLong
 
 CONTRACT = {
     "invalid_upload_id": 400,

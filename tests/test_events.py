@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sse_progress import events
-from sse_progress.events import (
+from sse_progress.model import events
+from sse_progress.model.events import (
     COMPLETE_LIMIT_BYTES,
     EVENT_LIMIT_BYTES,
     GONE,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_progress.filenames import LIMIT_BYTES, clean_filename
+from sse_progress.model.filenames import LIMIT_BYTES, clean_filename
 
 NAMES = st.text(
     st.one_of(

@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sse_progress.auth import READ, WRITE, from_settings
-from sse_progress.errors import Forbidden
-from sse_progress.guard import Access, Gate, Origins, middleware
-from sse_progress.limits import Limits
-from sse_progress.problems import pass_on
-from sse_progress.redis import connect
+from sse_progress.access.limits import Limits
+from sse_progress.access.tokens import READ, WRITE, from_settings
+from sse_progress.model.errors import Forbidden
+from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
+from sse_progress.web.middleware import Access, Gate, Origins, middleware
+from sse_progress.web.problem_details import pass_on
 from tests.helpers import raw_http
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, request

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from sse_progress.http import HttpProtocol
+from sse_progress.web.http_protocol import HttpProtocol
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, read_answer
 from tests.helpers.waiting import wait_until

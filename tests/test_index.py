@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from sse_progress import index as module
-from sse_progress.index import Index, notices_of
-from sse_progress.redis import connect
+from sse_progress.journal import upload_index as module
+from sse_progress.journal.upload_index import Index, notices_of
+from sse_progress.runtime.redis_client import connect
 
 NOW_S = 1_800_000_000.25
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sse_progress import intake as module
-from sse_progress.core import Core
-from sse_progress.errors import (
+from sse_progress.ingest import ingest as module
+from sse_progress.ingest.ingest import Body, Intake, _telling
+from sse_progress.ingest.to_disk import ReceiveLimits
+from sse_progress.model.errors import (
     Cancelled,
     ClientDisconnected,
     Forbidden,
@@ -27,10 +28,10 @@ from sse_progress.errors import (
     UnsupportedMediaType,
     UploadIdInUse,
 )
-from sse_progress.events import Draft
-from sse_progress.intake import Body, Intake, _telling, rfc3339
-from sse_progress.receive import ReceiveLimits
-from sse_progress.storage import Incoming
+from sse_progress.model.events import Draft
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.storage.disk import Incoming
+from sse_progress.uploads.components import Core
 from tests.helpers.house import draft, events_of, house, left_over, page_of, store, story_of
 from tests.helpers.multipart import body as multipart
 from tests.helpers.multipart import content_type, file_part

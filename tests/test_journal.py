@@ -22,11 +22,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sse_progress.blocking import beside
-from sse_progress.events import STAGES, Draft, Error, Position, decode_json, percent
-from sse_progress.journal import Foreign, Journal, Page, keys_of
-from sse_progress.redis import connect
-from sse_progress.writer import Answer
+from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.journal import Foreign, Journal, Page, keys_of
+from sse_progress.model.events import STAGES, Draft, Error, Position, decode_json, percent
+from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.redis_client import connect
 from tests.helpers.waiting import eventually
 
 ID = "machine"

@@ -16,14 +16,14 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
-from sse_progress.errors import (
+from sse_progress.access.limits import Lease, Limits
+from sse_progress.model.errors import (
     RateLimited,
     TooManyStreams,
     TooManyUploads,
     Unavailable,
 )
-from sse_progress.limits import Lease, Limits
-from sse_progress.redis import connect
+from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
@@ -185,8 +185,8 @@ async def test_those_who_wait_are_bounded(redis_url: str) -> None:
 
 CHILD = """
 import asyncio, sys
-from sse_progress.limits import Limits
-from sse_progress.redis import connect
+from sse_progress.access.limits import Limits
+from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
 
 async def main():
@@ -495,7 +495,7 @@ async def test_a_redis_that_hangs_delays_the_first_alone(
 ) -> None:
     """A Redis that says nothing costs one deadline, not one per request, and leaves nothing held;
     when it speaks again its late answers reach nobody."""
-    monkeypatch.setattr("sse_progress.limits.COMMAND_LIMIT_S", 0.2)
+    monkeypatch.setattr("sse_progress.access.limits.COMMAND_LIMIT_S", 0.2)
     now = 1000.0
     async with limits_on(
         own_redis.url, max_streams_per_user=50, max_uploads_per_user=3, clock=lambda: now
@@ -530,7 +530,7 @@ async def test_an_outage_is_no_way_around_the_limit(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many who ask while Redis hangs, this process lets in its limit and no more."""
-    monkeypatch.setattr("sse_progress.limits.COMMAND_LIMIT_S", 0.2)
+    monkeypatch.setattr("sse_progress.access.limits.COMMAND_LIMIT_S", 0.2)
     admitted: list[Lease] = []
 
     async def ask(limits: Limits) -> None:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sse_progress.listener import ListenError, base_url, listen, local_url
+from sse_progress.supervisor.listen_socket import ListenError, base_url, listen, local_url
 
 
 def test_port_0_takes_a_free_one_and_tells() -> None:

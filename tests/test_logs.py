@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
-from sse_progress import logs
-from sse_progress.logs import configure, redact
+from sse_progress.runtime import logging_setup as logs
+from sse_progress.runtime.logging_setup import configure, redact
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import request
 from tests.helpers.waiting import wait_until

@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from sse_progress import media
+from sse_progress.model import media
 
 RESERVED = {"files", "original"}
 """Members of a stage's result that the pipeline acts upon."""

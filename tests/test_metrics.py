@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sse_progress.metrics import CONTENT_TYPE, Metrics
+from sse_progress.runtime.metrics import CONTENT_TYPE, Metrics
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,7 +98,7 @@ def test_every_process_of_a_machine_is_in_every_scrape(tmp_path: Path) -> None:
     """Counters of ended processes still count; what they had open does not."""
     code = (
         "import os, sys\n"
-        "from sse_progress.metrics import Metrics\n"
+        "from sse_progress.runtime.metrics import Metrics\n"
         "metrics = Metrics()\n"
         "metrics.received_bytes.inc(10)\n"
         "metrics.streams.inc(2)\n"

@@ -11,14 +11,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sse_progress.errors import (
+from sse_progress.ingest.multipart import (
+    Form,
+    ReceiveLimits,
+    content_type_boundary,
+    declared_too_large,
+)
+from sse_progress.model.errors import (
     MalformedMultipart,
     Problem,
     TooLarge,
     UnexpectedPart,
     UnsupportedMediaType,
 )
-from sse_progress.multipart import Form, ReceiveLimits, content_type_boundary, declared_too_large
 from sse_progress.settings import Settings
 from tests.helpers.multipart import BOUNDARY, Part, body, file_part
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from sse_progress.app import ROUTES
-from sse_progress.errors import every_problem
-from sse_progress.events import STAGES, Event
-from sse_progress.http import HttpProtocol  # declares problems of its own
-from sse_progress.openapi import document
+from sse_progress.model.errors import every_problem
+from sse_progress.model.events import STAGES, Event
+from sse_progress.web.app import ROUTES
+from sse_progress.web.http_protocol import HttpProtocol  # declares problems of its own
+from sse_progress.web.openapi import document
 
 assert HttpProtocol
 DOCUMENT = document(version="1.2.3", prefix="/api/media", tokens=True)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from sse_progress.core import Core
-from sse_progress.errors import Rejected
-from sse_progress.eta import History
-from sse_progress.pipeline import Runner
-from sse_progress.pool import ChildLost, Pool
-from sse_progress.queue import Job
-from sse_progress.recorder import Recorder
-from sse_progress.stage import Options, Report, StageFunction, Upload
-from sse_progress.storage import Storage
+from sse_progress.journal.writer import Recorder
+from sse_progress.model.errors import Rejected
+from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
+from sse_progress.queue.queue import Job
+from sse_progress.sandbox.pool import ChildLost, Pool
+from sse_progress.storage.disk import Storage
+from sse_progress.uploads.components import Core
+from sse_progress.worker.eta import History
+from sse_progress.worker.runner import Runner
 from tests.helpers.house import (
     draft,
     events_of,

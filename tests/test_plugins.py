@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress import plugins
-from sse_progress.plugins import GROUP, load_pipeline
-from sse_progress.pool import Pool
-from sse_progress.reference import Reference
+from sse_progress.model.stage_api import StageFunction, Upload
+from sse_progress.sandbox.function_ref import Reference
+from sse_progress.sandbox.pool import Pool
 from sse_progress.settings import SettingsError, load_settings
-from sse_progress.stage import StageFunction, Upload
+from sse_progress.worker import pipeline_loader as plugins
+from sse_progress.worker.pipeline_loader import GROUP, load_pipeline
 from tests.stages_for_tests import asynchronous, ordinary
 
 PIPELINES = "tests.stages_for_tests.pipelines"
@@ -200,7 +200,7 @@ def test_the_built_in_pipeline_loads_without_the_libraries_of_its_stages() -> No
     """A worker that has the whole pipeline in hand has no decoder and no model in memory."""
     text = (
         "import sys\n"
-        "from sse_progress.plugins import load_pipeline\n"
+        "from sse_progress.worker.pipeline_loader import load_pipeline\n"
         "from sse_progress.settings import load_settings\n"
         "rows = load_pipeline(load_settings(), installed=list)\n"
         "print(*[name for name, _ in rows])\n"

@@ -19,13 +19,13 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from sse_progress import pool as pool_module
-from sse_progress.errors import InsufficientStorage, Problem, Rejected, StageTimeout
-from sse_progress.pool import CannotStart, ChildLost, Pool, StageFailed
-from sse_progress.reference import NotAStage
-from sse_progress.stage import Options, StageFunction, Upload
-from sse_progress.stage_process import Exit
-from sse_progress.task import Task
+from sse_progress.model.errors import InsufficientStorage, Problem, Rejected, StageTimeout
+from sse_progress.model.stage_api import Options, StageFunction, Upload
+from sse_progress.sandbox import pool as pool_module
+from sse_progress.sandbox.function_ref import NotAStage
+from sse_progress.sandbox.messages import Task
+from sse_progress.sandbox.pool import CannotStart, ChildLost, Pool, StageFailed
+from sse_progress.sandbox.process import Exit
 from tests.helpers.processes import alive, children
 from tests.helpers.waiting import eventually
 from tests.stages_for_tests import asynchronous, ordinary, rough
@@ -291,7 +291,7 @@ async def test_odd_exceptions_fail_the_stage_and_keep_the_child(
     pool: Pool, upload: Upload, function: StageFunction
 ) -> None:
     """sys.exit, Ctrl-C and exceptions without a text are failures like others."""
-    from sse_progress.reference import Reference
+    from sse_progress.sandbox.function_ref import Reference
 
     await pool.start()
     pids = pool.pids

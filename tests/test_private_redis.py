@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from sse_progress import private_redis
-from sse_progress.private_redis import (
+from sse_progress.supervisor import private_redis
+from sse_progress.supervisor.private_redis import (
     Binary,
     DataDirLock,
     PrivateRedis,

@@ -17,10 +17,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sse_progress import errors
-from sse_progress.auth import InvalidToken, MissingScope
-from sse_progress.errors import Problem, Rejected
-from sse_progress.problems import CONTENT_TYPE, Problems, answer, for_status, pass_on
+from sse_progress.access.tokens import InvalidToken, MissingScope
+from sse_progress.model import errors
+from sse_progress.model.errors import Problem, Rejected
+from sse_progress.web.problem_details import CONTENT_TYPE, Problems, answer, for_status, pass_on
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, head, read_answer, request
 from tests.helpers.waiting import wait_until

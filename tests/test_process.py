@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sse_progress.process import descendants
+from sse_progress.runtime.linux import descendants
 from tests.helpers.processes import alive
 from tests.helpers.waiting import wait_until
 
@@ -54,7 +54,7 @@ def test_a_hardened_process_dumps_no_core_and_its_memory_nowhere(start: Start) -
     seen = told(
         start(
             "import ctypes, json, resource\n"
-            "from sse_progress.process import harden_this_process\n"
+            "from sse_progress.runtime.linux import harden_this_process\n"
             "prctl = ctypes.CDLL(None).prctl\n"
             "before = prctl(3, 0, 0, 0, 0)\n"
             "harden_this_process()\n"
@@ -77,7 +77,7 @@ def test_a_process_dies_with_its_parent(start: Start) -> None:
     parent = start(
         PARENT,
         "import os, time\n"
-        "from sse_progress.process import die_with_parent\n"
+        "from sse_progress.runtime.linux import die_with_parent\n"
         "die_with_parent(os.getppid())\n"
         "print(os.getpid(), flush=True)\n"
         "time.sleep(300)\n",
@@ -92,7 +92,7 @@ def test_a_process_whose_parent_has_gone_already_dies_at_once(start: Start) -> N
     """The parent may end between the start and the request; its number tells."""
     process = start(
         "import time\n"
-        "from sse_progress.process import die_with_parent\n"
+        "from sse_progress.runtime.linux import die_with_parent\n"
         "die_with_parent(1 << 22)\n"
         "time.sleep(300)\n"
     )
@@ -103,7 +103,7 @@ def test_new_privileges_are_forbidden_to_all_programs_that_follow(start: Start) 
     """The mark is inherited through exec."""
     process = start(
         "import subprocess\n"
-        "from sse_progress.process import forbid_new_privileges\n"
+        "from sse_progress.runtime.linux import forbid_new_privileges\n"
         "forbid_new_privileges()\n"
         "subprocess.run(['sed', '-n', 's/^NoNewPrivs:.//p', '/proc/self/status'])\n"
     )
@@ -120,7 +120,7 @@ def test_capabilities_can_be_left_aside_and_given_up(start: Start, tmp_path: Pat
     seen = told(
         start(
             "import json, sys\n"
-            "from sse_progress.process import *\n"
+            "from sse_progress.runtime.linux import *\n"
             "def reads():\n"
             "    try:\n"
             "        return bool(open(sys.argv[1]).read())\n"
@@ -149,7 +149,7 @@ def test_descendants_are_found_whatever_their_names_and_sessions(
     shutil.copy(shutil.which("sleep") or "", odd)
     process = start(
         "import json, os, subprocess, sys, time\n"
-        "from sse_progress.process import keep_orphans\n"
+        "from sse_progress.runtime.linux import keep_orphans\n"
         "keep_orphans()\n"
         "one = subprocess.Popen([sys.argv[1], '300'], start_new_session=True)\n"
         "two = subprocess.run(['sh', '-c', 'setsid sleep 300 >/dev/null & echo $!'],\n"

@@ -38,7 +38,8 @@ def test_the_public_names_are_these() -> None:
 
 def test_every_public_name_is_the_thing_itself() -> None:
     """Names that are imported late are those of the modules in which they are declared."""
-    from sse_progress import errors, events, stage
+    from sse_progress.model import errors, events
+    from sse_progress.model import stage_api as stage
 
     homes = {
         "Event": events.Event,
@@ -72,9 +73,9 @@ def test_importing_the_package_imports_nothing_more() -> None:
     assert {name for name in loaded_by("import sse_progress") if "sse_progress" in name} == {
         "sse_progress"
     }
-    small = loaded_by("import sse_progress.stage_child")
-    assert not small & {"msgspec", "asyncio", "sse_progress.events"}
-    supervisor = loaded_by("import sse_progress.supervisor")
+    small = loaded_by("import sse_progress.sandbox.child")
+    assert not small & {"msgspec", "asyncio", "sse_progress.model.events"}
+    supervisor = loaded_by("import sse_progress.supervisor.supervisor")
     assert not supervisor & {"msgspec", "asyncio", "pydantic", "redis", "starlette"}
 
 

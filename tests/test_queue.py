@@ -18,10 +18,10 @@ from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.queue import Job, Queue
-from sse_progress.queue.leases import Answer, Leases, Word
-from sse_progress.queue.shift import Shift
-from sse_progress.redis import connect
+from sse_progress.queue.consumer import Shift
+from sse_progress.queue.job_store import Answer, Leases, Word
+from sse_progress.queue.queue import Job, Queue
+from sse_progress.runtime.redis_client import connect
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

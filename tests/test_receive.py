@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sse_progress import receive as module
-from sse_progress.errors import (
+from sse_progress.ingest import to_disk as module
+from sse_progress.ingest.to_disk import Received, ReceiveLimits, receive
+from sse_progress.model.errors import (
     ClientDisconnected,
     InsufficientStorage,
     MalformedMultipart,
@@ -31,8 +32,7 @@ from sse_progress.errors import (
     UnexpectedPart,
     UnsupportedMediaType,
 )
-from sse_progress.receive import Received, ReceiveLimits, receive
-from sse_progress.storage import Incoming, Manifest, Storage
+from sse_progress.storage.disk import Incoming, Manifest, Storage
 from tests.helpers.multipart import Part, body, content_type, file_part
 from tests.helpers.waiting import eventually
 
@@ -628,8 +628,8 @@ async def test_threads_come_from_where_they_should(storage: Storage) -> None:
 MEMORY = """
 import asyncio, json, resource, sys
 from pathlib import Path
-from sse_progress.receive import ReceiveLimits, receive
-from sse_progress.storage import Storage
+from sse_progress.ingest.to_disk import ReceiveLimits, receive
+from sse_progress.storage.disk import Storage
 from tests.test_receive import large
 from tests.helpers.multipart import content_type
 

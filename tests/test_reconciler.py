@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sse_progress.blocking import beside
-from sse_progress.core import Core
-from sse_progress.events import encode_json
-from sse_progress.journal import keys_of
-from sse_progress.reconciler import Reconciler
+from sse_progress.journal.journal import keys_of
+from sse_progress.model.events import encode_json
+from sse_progress.runtime.concurrency import beside
+from sse_progress.uploads.components import Core
+from sse_progress.worker.reconciler import Reconciler
 from tests.helpers.house import (
     begin,
     draft,

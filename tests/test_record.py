@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sse_progress.record import media_of, url_of, with_sizes
-from sse_progress.stage import Upload
+from sse_progress.model.stage_api import Upload
+from sse_progress.model.urls import url_of
+from sse_progress.worker.result import media_of, with_sizes
 
 
 def upload(results: dict[str, dict[str, Any]], **more: Any) -> Upload:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sse_progress.blocking import beside
-from sse_progress.events import Draft, Position
-from sse_progress.journal import Journal, Page
-from sse_progress.recorder import Recorder, WriterLost, interval_s
-from sse_progress.redis import connect
-from sse_progress.writer import Answer
+from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.journal import Journal, Page
+from sse_progress.journal.writer import Recorder, WriterLost, interval_s
+from sse_progress.model.events import Draft, Position
+from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.redis_client import connect
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 

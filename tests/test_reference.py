@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.reference import NotAStage, Reference, is_asynchronous, resolve
+from sse_progress.sandbox.function_ref import NotAStage, Reference, is_asynchronous, resolve
 from tests.stages_for_tests import asynchronous, ordinary
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sse_progress import service as module
-from sse_progress.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
-from sse_progress.events import encode_json
-from sse_progress.journal import keys_of
-from sse_progress.service import Service, serving, state_of
+from sse_progress.journal.journal import keys_of
+from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
+from sse_progress.model.events import encode_json
 from sse_progress.settings import load_settings
+from sse_progress.web import context as module
+from sse_progress.web.context import Service, serving, state_of
 from tests.helpers.house import begin, draft, left_over, page_of, store, stored, story_of
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.task import READY, Frames
+from sse_progress.sandbox.messages import READY, Frames
 from tests.helpers.processes import alive, resident_bytes
 from tests.helpers.waiting import wait_until
 
@@ -43,7 +43,7 @@ def start() -> Iterator[Start]:
                 os.close(write_end)
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "sse_progress.stage_child"),
+                    *(sys.executable, "-m", "sse_progress.sandbox.child"),
                     *map(str, (theirs.fileno(), read_end, parent or os.getpid())),
                 ],
                 cwd=Path(__file__).parent.parent,

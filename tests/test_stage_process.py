@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sse_progress.stage_process import child_environment
+from sse_progress.sandbox.process import child_environment
 
 HERE = Path("/srv/service")
 SOURCE_TREE = str(Path(__file__).parent.parent)

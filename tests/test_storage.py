@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
-from sse_progress.events import Position
-from sse_progress.storage import Incoming, Manifest, Storage
+from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
+from sse_progress.model.events import Position
+from sse_progress.storage.disk import Incoming, Manifest, Storage
 from tests import storage_crash as crash
 from tests.helpers.waiting import wait_until
 
@@ -85,7 +85,8 @@ def descriptor_path(target: int | FileIO) -> Path:
 def receiver_elsewhere(storage: Storage, upload_id: str) -> subprocess.Popen[bytes]:
     """Another process that receives a body until it is killed."""
     code = (
-        "import sys, time; from pathlib import Path; from sse_progress.storage import Storage\n"
+        "import sys, time; from pathlib import Path\n"
+        "from sse_progress.storage.disk import Storage\n"
         "body = Storage.open(Path(sys.argv[1])).incoming(sys.argv[2]); body.write(b'half')\n"
         "print('ready', flush=True); time.sleep(600)"
     )
@@ -459,7 +460,7 @@ def test_writers_of_one_upload_take_turns(storage: Storage) -> None:
 
 def test_a_writer_does_not_wait_for_ever(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the other one hangs, the wait ends with a problem."""
-    monkeypatch.setattr("sse_progress.storage._LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr("sse_progress.storage.disk._LOCK_WAIT_S", 0.05)
     store(storage)
     found = storage.find("u1")
     assert found is not None

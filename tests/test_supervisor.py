@@ -428,10 +428,10 @@ def test_other_addresses_are_bound_when_allowed(house: Make, env: dict[str, str]
 
 def test_the_supervisor_imports_little() -> None:
     """It is there all the time, so the large libraries stay out of it."""
-    script = "import sys, sse_progress.supervisor; print(*sys.modules)"
+    script = "import sys, sse_progress.supervisor.supervisor; print(*sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
     )
     loaded = set(found.stdout.split())
-    assert "sse_progress.private_redis" in loaded
+    assert "sse_progress.supervisor.private_redis" in loaded
     assert not loaded & {"asyncio", "pydantic", "starlette", "uvicorn", "redis", "typer", "httpx"}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_progress.errors import Rejected
-from sse_progress.stage_child import READY as READY_FRAME
-from sse_progress.task import (
+from sse_progress.model.errors import Rejected
+from sse_progress.sandbox.child import READY as READY_FRAME
+from sse_progress.sandbox.messages import (
     FRAME_LIMIT_BYTES,
     READY,
     RESULT_LIMIT_BYTES,

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from sse_progress.cli.client_commands import upload_command, watch_command
+from sse_progress.cli.display import Bars, Lines
 from sse_progress.client import Event
-from sse_progress.screen import Bars, Lines
-from sse_progress.terminal import upload_command, watch_command
 from tests.client_driver import QUICK, bounded  # noqa: F401
 from tests.fake_service import REFUSED, STORY, Answer, FakeService, Play, Receive, event
 from tests.helpers.waiting import wait_until
@@ -139,7 +139,7 @@ def test_four_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             super().leave(key, well=well, text=text)
 
     screen = Counting(io.StringIO())
-    monkeypatch.setattr("sse_progress.terminal.screen_for", lambda *, as_json: screen)
+    monkeypatch.setattr("sse_progress.cli.client_commands.screen_for", lambda *, as_json: screen)
     with FakeService(together=4) as service:  # POSTs wait there until they are four
         assert upload_command(files, url=service.url, pace=QUICK) == 0
         assert len(service.asked("POST")) == 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sse_progress.errors import TooLarge
-from sse_progress.events import STAGES, clean_text
-from sse_progress.texts import BEGIN, END, failure, size_text
+from sse_progress.model.errors import TooLarge
+from sse_progress.model.events import STAGES, clean_text
+from sse_progress.model.messages import BEGIN, END, failure, size_text
 
 
 def test_every_stage_has_its_sentences() -> None:

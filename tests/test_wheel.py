@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
-from sse_progress.blocking import beside
-from sse_progress.wheel import Wheel
+from sse_progress.runtime.concurrency import beside
+from sse_progress.web.streams.timer_wheel import Wheel
 from tests.helpers.waiting import eventually
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
-from sse_progress import pool, web, worker
+from sse_progress.sandbox import pool
 from sse_progress.settings import Settings, SettingsError, load_settings
+from sse_progress.web import server as web
+from sse_progress.worker import process as worker
 from tests.helpers.redis_server import RedisServer
 
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from sse_progress.blocking import beside
-from sse_progress.events import Draft, decode_json
-from sse_progress.journal import Journal, Page, keys_of
-from sse_progress.redis import connect
-from sse_progress.writer import Answer
+from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.journal import Journal, Page, keys_of
+from sse_progress.model.events import Draft, decode_json
+from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.redis_client import connect
 from tests.helpers.cutting import cutting
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

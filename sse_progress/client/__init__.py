@@ -25,7 +25,7 @@ from sse_progress.client.failures import (
 from sse_progress.client.following import Pace, Phase
 from sse_progress.client.shapes import Media, Page, State, StoredFile
 from sse_progress.client.sync import Client, Download, Follow
-from sse_progress.events import Error, Event
+from sse_progress.model.events import Error, Event
 
 __all__ = [
     "AsyncClient",

@@ -23,7 +23,7 @@ from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unrea
 from sse_progress.client.following import Ask, Following, Pace, Phase
 from sse_progress.client.sending import Followed, News
 from sse_progress.client.shapes import Media, Page, State
-from sse_progress.events import Event
+from sse_progress.model.events import Event
 
 __all__ = ["AsyncClient", "AsyncDownload", "AsyncFollow"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sse_progress.events import Event
+from sse_progress.model.events import Event
 
 __all__ = [
     "BadAnswer",

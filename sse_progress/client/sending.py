@@ -20,7 +20,7 @@ from sse_progress.client.failures import (
 )
 from sse_progress.client.following import Pace
 from sse_progress.client.shapes import Media, media_of
-from sse_progress.events import Event
+from sse_progress.model.events import Event
 
 __all__ = ["Accepted", "Followed", "Lost", "News", "Sending"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sse_progress.events import STAGES, Error, Event
+from sse_progress.model.events import STAGES, Error, Event
 
 __all__ = ["Media", "Page", "State", "StoredFile", "media_of"]
 

@@ -6,11 +6,11 @@ are imported inside the functions that need them, and one that is missing is tol
 
 from __future__ import annotations
 
-from sse_progress.stage import Pipeline
+from sse_progress.model.stage_api import Pipeline
 from sse_progress.stages.analysis import analyze
-from sse_progress.stages.clamd import scan_with_clamd
 from sse_progress.stages.moderation import moderate
 from sse_progress.stages.processing import process
+from sse_progress.stages.scans.clamd import scan_with_clamd
 from sse_progress.stages.validation import validate
 
 __all__ = ["pipeline"]

@@ -6,12 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sse_progress.media import Analysis, OtherFacts, facts
-from sse_progress.stage import Report, Upload
-from sse_progress.stages import archive_facts, clip_facts, clips, image_facts, images, pdfs, text
-from sse_progress.stages.clip_checks import clip_of
-from sse_progress.stages.office import office_facts
-from sse_progress.stages.types import Kind, kind_of
+from sse_progress.model.media import Analysis, OtherFacts, facts
+from sse_progress.model.stage_api import Report, Upload
+from sse_progress.stages.formats import (
+    archive_facts,
+    clip_facts,
+    clips,
+    image_facts,
+    images,
+    pdfs,
+    text,
+)
+from sse_progress.stages.formats.clip_checks import clip_of
+from sse_progress.stages.formats.media_types import Kind, kind_of
+from sse_progress.stages.formats.office import office_facts
 
 __all__ = ["analyze"]
 

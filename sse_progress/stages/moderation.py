@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from sse_progress.media import Moderation, Reason, Sampled, facts
-from sse_progress.stage import Report, Upload
-from sse_progress.stages import nsfw, words
-from sse_progress.stages.extraction import extracted_text
-from sse_progress.stages.malware import load_digests, load_rules, scan_archive
-from sse_progress.stages.pictures import gallery_of, picture_in, picture_type
-from sse_progress.stages.steps import part
-from sse_progress.stages.types import is_zip_based
+from sse_progress.model.media import Moderation, Reason, Sampled, facts
+from sse_progress.model.stage_api import Report, Upload
+from sse_progress.stages.formats.media_types import is_zip_based
+from sse_progress.stages.progress import part
+from sse_progress.stages.scans import nsfw
+from sse_progress.stages.scans import word_lists as words
+from sse_progress.stages.scans.malware import load_digests, load_rules, scan_archive
+from sse_progress.stages.scans.picture_samples import gallery_of, picture_in, picture_type
+from sse_progress.stages.scans.text_extraction import extracted_text
 
 __all__ = ["moderate"]
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sse_progress.media import Replacement, facts
-from sse_progress.stage import Report, Upload
-from sse_progress.stages import clips, images, pdfs
-from sse_progress.stages.clip_checks import clip_of
-from sse_progress.stages.clip_frames import poster
-from sse_progress.stages.steps import part
-from sse_progress.stages.stripping import strip_metadata
-from sse_progress.stages.types import Kind, kind_of
+from sse_progress.model.media import Replacement, facts
+from sse_progress.model.stage_api import Report, Upload
+from sse_progress.stages.formats import clips, images, pdfs
+from sse_progress.stages.formats.clip_checks import clip_of
+from sse_progress.stages.formats.clip_frames import poster
+from sse_progress.stages.formats.image_metadata import strip_metadata
+from sse_progress.stages.formats.media_types import Kind, kind_of
+from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:
     from PIL import Image

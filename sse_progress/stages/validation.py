@@ -14,17 +14,23 @@ from typing import Any
 
 import msgspec
 
-from sse_progress.errors import Rejected
-from sse_progress.events import clean_text
-from sse_progress.media import Clip, Validation, facts
-from sse_progress.stage import Report, Upload
-from sse_progress.stages import archives, clips, images, pdfs, text
-from sse_progress.stages.clip_checks import check_clip
-from sse_progress.stages.detection import detect
-from sse_progress.stages.office import check_office
-from sse_progress.stages.polyglots import refuse_polyglot
-from sse_progress.stages.steps import part
-from sse_progress.stages.types import Kind, allowed, canonical, extension_matches, kind_of
+from sse_progress.model.errors import Rejected
+from sse_progress.model.events import clean_text
+from sse_progress.model.media import Clip, Validation, facts
+from sse_progress.model.stage_api import Report, Upload
+from sse_progress.stages.formats import archives, clips, images, pdfs, text
+from sse_progress.stages.formats.clip_checks import check_clip
+from sse_progress.stages.formats.detection import detect
+from sse_progress.stages.formats.media_types import (
+    Kind,
+    allowed,
+    canonical,
+    extension_matches,
+    kind_of,
+)
+from sse_progress.stages.formats.office import check_office
+from sse_progress.stages.progress import part
+from sse_progress.stages.scans.polyglots import refuse_polyglot
 
 __all__ = ["validate"]
 

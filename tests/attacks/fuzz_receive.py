@@ -17,9 +17,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["sse_progress", "python_multipart"]):
-    from sse_progress.errors import Problem
-    from sse_progress.receive import ReceiveLimits, receive
-    from sse_progress.storage import Storage
+    from sse_progress.ingest.to_disk import ReceiveLimits, receive
+    from sse_progress.model.errors import Problem
+    from sse_progress.storage.disk import Storage
 
 from tests.helpers.multipart import content_type
 

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from sse_progress.openapi import document
+from sse_progress.web.openapi import document
 from tests.attacks.words import check_silence, token
 from tests.helpers.raw_http import Answer
 from tests.helpers.service import Service

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sse_progress.app import create_app
 from sse_progress.settings import Settings
+from sse_progress.web.app import create_app
 from tests.attacks.words import (
     SECRET,
     Answer,

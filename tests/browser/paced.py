@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sse_progress.stage import Pipeline, Rejected, Report, Upload
+from sse_progress.model.stage_api import Pipeline, Rejected, Report, Upload
 
 PREFIX = "gates:"
 WAIT_S = 60

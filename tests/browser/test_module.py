@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.service import ROOT
 
-PAGE = ROOT / "sse_progress" / "page"
+PAGE = ROOT / "sse_progress" / "browser"
 TESTS = sorted((ROOT / "tests" / "js").glob("*.test.js"))
 TIMEOUT_S = 120
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sse_progress.stage import Pipeline, Report, Upload
+from sse_progress.model.stage_api import Pipeline, Report, Upload
 
 WAIT_S = 60
 

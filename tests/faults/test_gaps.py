@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.eta import History
-from sse_progress.index import Index
-from sse_progress.journal import keys_of
-from sse_progress.metrics import ENDS, Metrics
-from sse_progress.pipeline import Runner
-from sse_progress.queue import Job
-from sse_progress.redis import connect
-from sse_progress.storage import Storage
-from sse_progress.writer import PURGE_FROM
+from sse_progress.journal.append_batcher import PURGE_FROM
+from sse_progress.journal.journal import keys_of
+from sse_progress.journal.upload_index import Index
+from sse_progress.queue.queue import Job
+from sse_progress.runtime.metrics import ENDS, Metrics
+from sse_progress.runtime.redis_client import connect
+from sse_progress.storage.disk import Storage
+from sse_progress.worker.eta import History
+from sse_progress.worker.runner import Runner
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 from tests.test_emitter import Reader, caught_up, contiguous, house_at

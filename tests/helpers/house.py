@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sse_progress.core import Core, opened
-from sse_progress.events import Draft, decode_json
-from sse_progress.journal import Page
+from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.journal import Page
+from sse_progress.model.events import Draft, decode_json
 from sse_progress.settings import load_settings
-from sse_progress.storage import Manifest
-from sse_progress.writer import Answer
+from sse_progress.storage.disk import Manifest
+from sse_progress.uploads.components import Core, opened
 
 CREATED = "2026-01-15T10:30:00.000Z"
 

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from sse_progress.process import die_with_parent, keep_orphans
+from sse_progress.runtime.linux import die_with_parent, keep_orphans
 
 ME = [sys.executable, "-m", "tests.helpers.stand_in"]
 
@@ -123,9 +123,9 @@ def stage() -> None:
 
 
 def supervise() -> None:
-    from sse_progress import supervisor
-    from sse_progress.plan import Plan
     from sse_progress.settings import load_settings
+    from sse_progress.supervisor import supervisor
+    from sse_progress.supervisor.launch_plan import Plan
 
     if limit := os.environ.get("STAND_IN_REDIS_START_S"):
         supervisor.REDIS_START_S = float(limit)

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import * as module from "../../sse_progress/page/client/index.js";
-import { Meter } from "../../sse_progress/page/client/meter.js";
-import { Observers } from "../../sse_progress/page/client/observers.js";
+import * as module from "../../sse_progress/browser/client/index.js";
+import { Meter } from "../../sse_progress/browser/client/meter.js";
+import { Observers } from "../../sse_progress/browser/client/observers.js";
 import {
   TEXTS,
   errorText,
@@ -15,9 +15,9 @@ import {
   formatPercent,
   formatSeconds,
   mergeTexts,
-} from "../../sse_progress/page/client/texts.js";
+} from "../../sse_progress/browser/client/texts.js";
 
-const PAGE = new URL("../../sse_progress/page/", import.meta.url);
+const PAGE = new URL("../../sse_progress/browser/", import.meta.url);
 
 test("a new id is valid on the wire, unique, and sorts by time", () => {
   const ids = [1_700_000_000_000, 1_700_000_000_001, 1_900_000_000_000].map((ms) => module.newUploadId(ms));
@@ -112,7 +112,7 @@ test("every stage and phase has a word", () => {
 });
 
 test("the stage table is the service's own", () => {
-  const source = readFileSync(new URL("../events.py", PAGE), "utf8");
+  const source = readFileSync(new URL("../model/events.py", PAGE), "utf8");
   const rows = [...source.matchAll(/Stage\("(\w+)", \d+, (\d+), (\d+)(, terminal=True)?\)/g)];
   assert.deepEqual(
     rows.map(([, name, lo, hi, terminal]) => [name, Number(lo), Number(hi), Boolean(terminal)]),

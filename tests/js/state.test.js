@@ -10,7 +10,7 @@ import {
   initial,
   next,
   phaseOfError,
-} from "../../sse_progress/page/client/state.js";
+} from "../../sse_progress/browser/client/state.js";
 
 const ID = "upload_1";
 const media = { id: ID, filename: "a.jpg" };

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sse_progress.model.stage_api import Options
 from sse_progress.settings import DEFAULT_TYPES
-from sse_progress.stage import Options
 from tests.stages.helpers import Desk
 
 

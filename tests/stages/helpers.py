@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sse_progress.errors import Rejected
-from sse_progress.stage import Options, StageFunction, Upload
+from sse_progress.model.errors import Rejected
+from sse_progress.model.stage_api import Options, StageFunction, Upload
 from sse_progress.stages.analysis import analyze
 from sse_progress.stages.moderation import moderate
 from sse_progress.stages.processing import process

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.errors import Rejected
-from sse_progress.stages.archives import Budget, walk
+from sse_progress.model.errors import Rejected
+from sse_progress.stages.formats.archives import Budget, walk
 from tests.helpers.media import noise
 from tests.stages.helpers import Desk, Reports, refusal, through
 

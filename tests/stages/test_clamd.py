@@ -11,10 +11,10 @@ import anyio
 import msgspec
 import pytest
 
-from sse_progress.errors import Rejected, status_of
-from sse_progress.stage import Upload
-from sse_progress.stages import clamd as module
-from sse_progress.stages.clamd import scan_with_clamd
+from sse_progress.model.errors import Rejected, status_of
+from sse_progress.model.stage_api import Upload
+from sse_progress.stages.scans import clamd as module
+from sse_progress.stages.scans.clamd import scan_with_clamd
 from tests.helpers.media import noise
 from tests.stages.clamd_server import EICAR, STREAM_LIMIT_BYTES, Clamd
 from tests.stages.helpers import Desk, Reports

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from PIL import Image
 
-from sse_progress.errors import Rejected
-from sse_progress.media import AudioFacts, VideoFacts
-from sse_progress.stage import Options
-from sse_progress.stages import clip_checks, clip_facts
-from sse_progress.stages.clips import opened_clip
+from sse_progress.model.errors import Rejected
+from sse_progress.model.media import AudioFacts, VideoFacts
+from sse_progress.model.stage_api import Options
+from sse_progress.stages.formats import clip_checks, clip_facts
+from sse_progress.stages.formats.clips import opened_clip
 from tests.media_samples import clip, pattern, tone, zipped
 from tests.stages.helpers import Desk, refusal, through
 

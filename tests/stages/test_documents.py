@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from PIL import Image
 
-from sse_progress.media import DocumentFacts
-from sse_progress.stage import Options
-from sse_progress.stages import pdfs
+from sse_progress.model.media import DocumentFacts
+from sse_progress.model.stage_api import Options
+from sse_progress.stages.formats import pdfs
 from tests.media_samples import docx, epub, odt, pdf, xlsx, zipped
 from tests.stages.helpers import Desk, refusal, through
 

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from PIL import Image
 
-from sse_progress.stage import Options
-from sse_progress.stages import images
-from sse_progress.stages.image_facts import perceptual_hash
+from sse_progress.model.stage_api import Options
+from sse_progress.stages.formats import images
+from sse_progress.stages.formats.image_facts import perceptual_hash
 from sse_progress.stages.validation import validate
 from tests.helpers.media import encoded, gif, jpeg, noise, picture, png
 from tests.stages.helpers import Desk, Reports, refusal, through

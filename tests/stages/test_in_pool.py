@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sse_progress.errors import Rejected, StageTimeout
-from sse_progress.media import merged
-from sse_progress.pool import Pool
-from sse_progress.stage import StageFunction, Upload
+from sse_progress.model.errors import Rejected, StageTimeout
+from sse_progress.model.media import merged
+from sse_progress.model.stage_api import StageFunction, Upload
+from sse_progress.sandbox.pool import Pool
 from sse_progress.stages import pipeline
-from sse_progress.stages.clamd import scan_with_clamd
+from sse_progress.stages.scans.clamd import scan_with_clamd
 from tests.helpers.media import jpeg
 from tests.helpers.processes import alive
 from tests.helpers.waiting import eventually

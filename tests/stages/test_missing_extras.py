@@ -9,7 +9,9 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from sse_progress.stages import clips, nsfw, pdfs, text, words
+from sse_progress.stages.formats import clips, pdfs, text
+from sse_progress.stages.scans import nsfw
+from sse_progress.stages.scans import word_lists as words
 from tests.helpers.media import jpeg
 from tests.media_samples import clip, pattern, pdf, tone
 from tests.stages.helpers import Desk, through

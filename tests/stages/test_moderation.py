@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sse_progress.media import Moderation
-from sse_progress.stage import Options
-from sse_progress.stages import malware, words
+from sse_progress.model.media import Moderation
+from sse_progress.model.stage_api import Options
+from sse_progress.stages.scans import malware
+from sse_progress.stages.scans import word_lists as words
 from tests.helpers.media import jpeg
 from tests.stages.helpers import Desk, refusal, through
 from tests.stages.test_archives import EICAR, zipped

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from sse_progress.stages import nsfw
+from sse_progress.stages.scans import nsfw
 from tests.helpers.media import encoded, jpeg, picture
 from tests.media_samples import clip, docx, package, pattern, zipped
 from tests.stages.helpers import DATA, Desk, refusal, through

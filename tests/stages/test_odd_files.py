@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sse_progress.errors import Rejected
-from sse_progress.media import Media, Moderation
-from sse_progress.stage import Options, Upload
+from sse_progress.model.errors import Rejected
+from sse_progress.model.media import Media, Moderation
+from sse_progress.model.stage_api import Options, Upload
 from tests.media_samples import package
 from tests.stages.helpers import Desk, through
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from sse_progress.stage import Upload
+from sse_progress.model.stage_api import Upload
 from sse_progress.stages.processing import process
 from tests.helpers.media import encoded, picture
 from tests.stages.helpers import Desk, Reports, refusal, through

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sse_progress.settings import DEFAULT_TYPES
-from sse_progress.stages.types import allowed, canonical, extension_matches, kind_of
+from sse_progress.stages.formats.media_types import allowed, canonical, extension_matches, kind_of
 
 DEFAULT = tuple(DEFAULT_TYPES.split(","))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from sse_progress.stage import Rejected, Report, Upload
+from sse_progress.model.stage_api import Rejected, Report, Upload
 
 
 async def here(upload: Upload, report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import wave  # stands for a library that nothing else here imports
 from typing import Any
 
-from sse_progress.stage import Report, Upload
+from sse_progress.model.stage_api import Report, Upload
 
 
 def measure(upload: Upload, report: Report) -> dict[str, Any]:

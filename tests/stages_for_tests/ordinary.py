@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from sse_progress.stage import Rejected, Report, Upload
+from sse_progress.model.stage_api import Rejected, Report, Upload
 
 WAIT_S = 30
 

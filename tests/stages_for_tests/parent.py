@@ -18,9 +18,9 @@ from pathlib import Path
 
 import anyio
 
-from sse_progress.pool import Pool
-from sse_progress.process import drop_capabilities, harden_this_process
-from sse_progress.stage import Upload
+from sse_progress.model.stage_api import Upload
+from sse_progress.runtime.linux import drop_capabilities, harden_this_process
+from sse_progress.sandbox.pool import Pool
 from tests.stages_for_tests import rough
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sse_progress.stage import Pipeline
+from sse_progress.model.stage_api import Pipeline
 from tests.stages_for_tests import asynchronous, ordinary
 
 good: Pipeline = [

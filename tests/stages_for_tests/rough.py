@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sse_progress.stage import Report, Upload
+from sse_progress.model.stage_api import Report, Upload
 from tests.stages_for_tests.ordinary import field, wait_for
 
 MIB = 1024**2

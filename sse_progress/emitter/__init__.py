@@ -1,0 +1,1 @@
+"""Journals to their followers, live, over one pub/sub connection per process."""

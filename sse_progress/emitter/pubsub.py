@@ -1,0 +1,144 @@
+"""One pub/sub connection for a whole process, kept alive, and known to be alive.
+
+Owns which channels are subscribed and the probing of a silent connection. What messages mean, and
+what to do about those that nobody heard while it was down, is the emitter's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+
+import anyio
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from sse_progress.runtime.concurrency import first_of
+
+__all__ = ["Subscription"]
+
+log = structlog.get_logger(__name__)
+
+
+class Subscription:
+    """Channels that are wanted, over one connection that is made again whenever it breaks.
+
+    `connection` makes a fresh raw one; `publish` sends to a channel on another. `on_message` is
+    called with channel and data; `on_subscribed` with each channel that the server acknowledged,
+    once in every `generation` (the count of connections); `on_lost` when a connection is gone.
+    A connection that says nothing for `probe_s` has to carry a message to itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        connection: Callable[[], AbstractConnection],
+        publish: Callable[[bytes, bytes], Awaitable[object]],
+        on_message: Callable[[bytes, bytes], None],
+        on_subscribed: Callable[[bytes], None],
+        on_lost: Callable[[], None],
+        probe_s: float,
+    ) -> None:
+        self._connection, self._publish, self._probe_s = connection, publish, probe_s
+        self._on_message, self._on_subscribed, self._on_lost = on_message, on_subscribed, on_lost
+        self._probe_channel = b"sp:probe:%b" % secrets.token_hex(8).encode()
+        self._wanted = {self._probe_channel}
+        self._sent: set[bytes] = set()
+        self._changed: set[bytes] = set()
+        self._steer = asyncio.Event()
+        self._heard_at = 0.0
+        self.generation = 0
+        self.connected = False
+
+    def want(self, channel: bytes) -> None:
+        self._wanted.add(channel)
+        self._change(channel)
+
+    def drop(self, channel: bytes) -> None:
+        self._wanted.discard(channel)
+        self._change(channel)
+
+    def asked(self, channel: bytes) -> bool:
+        """It was subscribed on this connection, acknowledged or not, and not unsubscribed yet."""
+        return channel in self._sent
+
+    async def run(self) -> None:
+        """Keep it alive until cancelled."""
+        pause_s = 0.05
+        while True:
+            try:
+                await self._live()
+            except (RedisError, OSError, TimeoutError) as error:
+                if self.connected:
+                    log.warning("subscription lost", error=type(error).__name__)
+                    pause_s = 0.05
+            except Exception:
+                log.exception("subscription failed")
+            self.connected = False
+            self._sent.clear()
+            self._on_lost()
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
+            pause_s = min(pause_s * 2, 1.0)
+
+    # ---- one connection
+
+    async def _live(self) -> None:
+        connection = self._connection()
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            self.generation += 1
+            self._changed = set(self._wanted)
+            # Not a TaskGroup: it cancels once, and on Python 3.11 `asyncio.wait_for`, which
+            # redis-py sends with, can lose that. The dead connection would then be read for ever.
+            await first_of(self._hear(connection), self._subscribe(connection), self._probe())
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        """The only place that subscribes and unsubscribes."""
+        while True:
+            self._steer.clear()
+            changed, self._changed = self._changed, set()
+            if new := (changed & self._wanted) - self._sent:
+                self._sent |= new
+                await connection.send_command("SUBSCRIBE", *new)
+            if old := (changed & self._sent) - self._wanted:
+                self._sent -= old
+                await connection.send_command("UNSUBSCRIBE", *old)
+            await self._steer.wait()
+
+    async def _hear(self, connection: AbstractConnection) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            kind, channel, data = await connection.read_response(timeout=float("inf"))
+            self._heard_at = now()
+            if kind == b"message":
+                self._on_message(channel, data)
+            elif kind == b"subscribe":
+                if channel == self._probe_channel:
+                    self.connected = True
+                self._on_subscribed(channel)
+
+    async def _probe(self) -> None:
+        """A silent connection has to carry a message to ourselves; one that does not is dead."""
+        now = asyncio.get_running_loop().time
+        while True:
+            heard_at = self._heard_at
+            await asyncio.sleep(self._probe_s)
+            if self._heard_at != heard_at:
+                continue
+            asked_at = now()
+            with anyio.fail_after(self._probe_s):
+                await self._publish(self._probe_channel, b"")
+            while self._heard_at < asked_at:
+                if now() - asked_at > self._probe_s:
+                    raise RedisConnectionError("the subscription has fallen silent")
+                await asyncio.sleep(self._probe_s / 10)
+
+    def _change(self, channel: bytes) -> None:
+        self._changed.add(channel)
+        self._steer.set()

@@ -1,0 +1,329 @@
+"""One body from its first byte to *stored and queued*, told in the upload's journal as it comes.
+
+Owns the order in which journal, storage and queue are touched. It knows no HTTP types, and what a
+body looks like is `receive`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+import structlog
+from redis.exceptions import RedisError
+
+from sse_progress.emitter.emitter import Emitter
+from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.ingest.to_disk import Received, ReceiveLimits, receive
+from sse_progress.journal.journal import Journal
+from sse_progress.journal.upload_index import Index
+from sse_progress.journal.writer import Recorder, WriterLost
+from sse_progress.model.errors import (
+    Cancelled,
+    Forbidden,
+    Internal,
+    Problem,
+    ServerLost,
+    Unavailable,
+    UploadIdInUse,
+)
+from sse_progress.model.events import Draft
+from sse_progress.model.messages import BEGIN, END, failure, size_text
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
+from sse_progress.runtime.metrics import Metrics
+from sse_progress.storage.disk import Manifest, Storage
+
+__all__ = ["Body", "Intake"]
+
+log = structlog.get_logger(__name__)
+
+REDIS_WAIT_S = 5.0
+ETA_BASIS_S = 1.0
+RETRY_AFTER_S = 5
+
+
+class Enqueues(Protocol):
+    async def enqueue(self, upload_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What arrives: its header, its bytes, and how many the client announced (None: not said)."""
+
+    content_type: str
+    chunks: AsyncIterator[bytes]
+    total: int | None
+
+
+@dataclass(slots=True, eq=False)
+class _Receiving:
+    """A body under way, and why it was stopped if it was."""
+
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    why: Problem | None = None
+    stored: bool = False
+
+    def stop(self, why: Problem) -> None:
+        """Stop the body. One that is stored is a worker's already, and is left alone."""
+        if self.stored or self.why is not None:
+            return
+        self.why = why
+        self.scope.cancel()
+
+
+class Intake:
+    """Takes bodies in. `redis_wait_s` bounds how long a stored file waits for an absent Redis."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        storage: Storage,
+        queue: Enqueues,
+        index: Index,
+        emitter: Emitter,
+        background: BackgroundTasks,
+        metrics: Metrics,
+        limits: ReceiveLimits,
+        lease_s: float,
+        redis_wait_s: float,
+    ) -> None:
+        self._journal, self._storage, self._queue, self._index = journal, storage, queue, index
+        self._emitter, self._background, self._metrics = emitter, background, metrics
+        self._limits, self._lease_s, self._redis_wait_s = limits, lease_s, redis_wait_s
+        self._receiving: set[_Receiving] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self._draining = False
+
+    @property
+    def open_bodies(self) -> int:
+        return len(self._receiving)
+
+    async def take_in(
+        self, upload_id: str, body: Body, *, owner: str, refuse: Problem | None = None
+    ) -> None:
+        """Claim, receive, store, queue. Returns once the upload survives any crash.
+
+        The journal is followed meanwhile, so that a cancellation from anywhere stops the body.
+        `refuse` ends the upload as soon as it has begun: a header already told enough. Raises a
+        Problem; the journal, if it is ours, then has ended with the same code and no byte is left.
+        """
+        recorder = await self._begin(upload_id, body, owner=owner)
+        recorder.on_new_epoch = lambda: self._background.spawn(self._list(upload_id, owner=owner))
+        self._background.spawn(self._announce(upload_id, owner=owner))
+        under_way = _Receiving()
+        recorder.on_lost = lambda: under_way.stop(_lost(recorder))
+        watch = Watch()
+        watch.on_end = lambda frame: under_way.stop(_ended(frame.data))
+        self._receiving.add(under_way)
+        self._metrics.bodies.inc()
+        self._none.clear()
+        try:
+            if refuse is not None:
+                raise refuse
+            with watching(self._emitter, upload_id, watch, owner=owner), under_way.scope:
+                async with beside(self._renew(recorder)):
+                    await self._to_disk(upload_id, body, recorder, under_way)
+            if under_way.why is not None:
+                raise under_way.why
+        except Problem as problem:
+            await self._fail(upload_id, recorder, problem)
+            raise
+        except Exception:
+            log.exception("an upload could not be taken in", upload_id=upload_id)
+            await self._fail(upload_id, recorder, Internal())
+            raise Internal from None
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._fail(upload_id, recorder, Unavailable())
+            raise
+        finally:
+            recorder.close()
+            self._metrics.bodies.dec()
+            self._receiving.discard(under_way)
+            if not self._receiving:
+                self._none.set()
+
+    async def drain(self, grace_s: float) -> None:
+        """Bodies under way may go on for `grace_s`; then they end with `unavailable`."""
+        self._draining = True
+        with anyio.move_on_after(grace_s):
+            await self._none.wait()
+        for under_way in tuple(self._receiving):
+            under_way.stop(Unavailable("The server is restarting. Please send the file again."))
+        await self._none.wait()
+
+    # ---- the steps
+
+    async def _begin(self, upload_id: str, body: Body, *, owner: str) -> Recorder:
+        if self._draining:
+            raise Unavailable("The server is restarting.", retry_after_s=1)
+        if await blocking(self._storage.find, upload_id) is not None:
+            raise UploadIdInUse
+        await blocking(self._storage.ensure_room, body.total or 0)
+        draft = Draft(
+            stage="receiving",
+            stage_progress=0,
+            message=BEGIN["receiving"],
+            bytes=0,
+            total=body.total,
+        )
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                await self._index.opened(upload_id, owner=owner, now_s=time.time())
+                answer = await self._journal.begin(
+                    upload_id, owner=owner, draft=draft, lease_s=self._lease_s
+                )
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
+        if answer.status == "forbidden":
+            raise Forbidden("This upload id belongs to somebody else.")
+        if answer.status == "in_use":
+            raise UploadIdInUse
+        return Recorder(
+            self._journal,
+            upload_id,
+            owner=owner,
+            answer=answer,
+            written=1,
+            lease_s=self._lease_s,
+            said=draft,
+        )
+
+    async def _announce(self, upload_id: str, *, owner: str) -> None:
+        with contextlib.suppress(RedisError, OSError):  # who misses it sees it in the index
+            await self._index.announce(upload_id, owner=owner)
+
+    async def _list(self, upload_id: str, *, owner: str) -> None:
+        """Redis lost its lists as well: whoever ends what nobody receives finds it there."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._index.opened(upload_id, owner=owner, now_s=time.time())
+            await self._index.announce(upload_id, owner=owner)
+
+    async def _to_disk(
+        self, upload_id: str, body: Body, recorder: Recorder, under_way: _Receiving
+    ) -> None:
+        created_at = time.time()
+        received = await receive(
+            body.chunks,
+            content_type=body.content_type,
+            incoming=lambda: self._storage.incoming(upload_id),
+            limits=self._limits,
+            progress=_telling(recorder, body.total),
+        )
+        # From the rename on the upload survives any crash: it is not to be torn in the middle,
+        # and whoever ends it from now on finds it on the storage.
+        under_way.stored = True
+        with anyio.CancelScope(shield=True):
+            await blocking(
+                received.incoming.store, _manifest(upload_id, received, recorder, created_at)
+            )
+            await self._tell_stored(upload_id, received, recorder, body.total)
+
+    async def _tell_stored(
+        self, upload_id: str, received: Received, recorder: Recorder, total: int | None
+    ) -> None:
+        size = size_text(received.size)
+        self._metrics.received_bytes.inc(received.size)
+        arrived = Draft(
+            stage="receiving",
+            stage_progress=100,
+            message=END["receiving"],
+            bytes=total or received.size,
+            total=total,
+        )
+        stored = Draft(
+            stage="file_received", stage_progress=100, message=f"{size} stored; its work is queued"
+        )
+        try:
+            with anyio.fail_after(self._redis_wait_s):
+                await recorder.last(arrived)
+                await recorder.last(stored)
+                await blocking(self._storage.mark, upload_id, recorder.position)
+        except TimeoutError:
+            await blocking(self._storage.remove, upload_id)
+            raise Unavailable(retry_after_s=RETRY_AFTER_S) from None
+        except WriterLost as lost:
+            # Cancelled in the last moment; or a worker has the upload already, and all is well.
+            if lost.term in ("cancelled", "error"):
+                await blocking(self._storage.remove, upload_id)
+            return
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                await self._queue.enqueue(upload_id)
+        except (TimeoutError, RedisError, OSError):
+            log.warning("not queued; the reconciler will", upload_id=upload_id)
+
+    async def _renew(self, recorder: Recorder) -> None:
+        """A slow body lives, even if it has nothing to tell."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            with contextlib.suppress(WriterLost):
+                await recorder.renew()
+
+    async def _fail(self, upload_id: str, recorder: Recorder, problem: Problem) -> None:
+        """End the journal; where Redis is away its event follows when it is back."""
+        self._metrics.ended(problem.code)
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                await recorder.end(failure(problem, "receiving"))
+                await self._index.closed(upload_id)
+        except (WriterLost, TimeoutError, RedisError, OSError):
+            log.warning("an upload's end is still to be told", upload_id=upload_id)
+
+
+def _telling(recorder: Recorder, total: int | None) -> Callable[[int], None]:
+    """A callback that turns bytes received into merged progress, with the time still needed."""
+    started = time.monotonic()
+
+    def progress(count: int) -> None:
+        elapsed = time.monotonic() - started
+        eta = None
+        if total and elapsed >= ETA_BASIS_S and count:
+            eta = max(0, round((total - count) * elapsed / count))
+        recorder.progress(
+            Draft(
+                stage="receiving",
+                stage_progress=min(99, count * 100 // total) if total else 0,
+                message=BEGIN["receiving"],
+                bytes=min(count, total) if total else count,
+                total=total,
+                eta_seconds=eta,
+            )
+        )
+
+    return progress
+
+
+def _manifest(
+    upload_id: str, received: Received, recorder: Recorder, created_at: float
+) -> Manifest:
+    return Manifest(
+        upload_id=upload_id,
+        owner=recorder.owner,
+        filename=received.filename,
+        claimed_type=received.claimed_type,
+        fields=received.fields,
+        size=received.size,
+        sha256=received.sha256,
+        epoch=recorder.position.epoch,
+        created_at=rfc3339(created_at),
+    )
+
+
+def _lost(recorder: Recorder) -> Problem:
+    term = recorder.lost.term if recorder.lost else ""
+    if term == "cancelled":
+        return Cancelled()
+    return ServerLost() if term else Unavailable()
+
+
+def _ended(event: bytes) -> Problem:
+    return Cancelled() if b'"stage":"cancelled"' in event else ServerLost()

@@ -1,0 +1,402 @@
+"""multipart/form-data as an upload sends it (RFC 7578, RFC 2046 §5.1), chunk by chunk: sans-I/O.
+
+Owns what a body may look like and how much of everything it may hold. Does not own where chunks
+come from, where the file goes, or time. python-multipart finds delimiters and headers; what it
+lets pass (a missing end, unlimited parts and padding, raw names) is judged here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, MultipartState
+
+from sse_progress.model.errors import (
+    MalformedMultipart,
+    TooLarge,
+    UnexpectedPart,
+    UnsupportedMediaType,
+)
+from sse_progress.model.filenames import clean_filename
+from sse_progress.settings import Settings
+
+__all__ = ["Form", "ReceiveLimits", "content_type_boundary", "declared_too_large"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveLimits:
+    """How much of everything one body may hold, and how slowly it may come."""
+
+    max_upload_bytes: int = 1024**3
+    """The file, bytes."""
+    max_fields_bytes: int = 16 * 1024
+    """Names and values of all text fields together, bytes."""
+    max_parts: int = 100
+    """The file and the text fields, count."""
+    max_part_headers: int = 8
+    """Headers of one part, count."""
+    max_part_headers_bytes: int = 8 * 1024
+    """Headers of one part, names and values together, bytes."""
+    max_preamble_bytes: int = 1024
+    """What may stand before the first delimiter, bytes."""
+    max_overhead_bytes: int = 64 * 1024
+    """All of the body that is neither the file nor a field's value, bytes."""
+    stall_s: float = 30
+    """A body without a byte for so long is given up, seconds."""
+    min_rate_bytes_s: int = 1024
+    """Average that the body must keep over any `stall_s`, bytes a second; 0 is no limit."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> ReceiveLimits:
+        return cls(
+            max_upload_bytes=settings.max_upload_bytes,
+            max_fields_bytes=settings.max_fields_bytes,
+            stall_s=settings.receive_stall_s,
+            min_rate_bytes_s=settings.receive_min_rate,
+        )
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body that could still be accepted, bytes."""
+        return self.max_upload_bytes + self.max_fields_bytes + self.max_overhead_bytes
+
+
+def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge | None:
+    """The refusal of a body whose Content-Length alone shows that its file is over the limit."""
+    if content_length <= limits.max_body_bytes:
+        return None
+    return TooLarge(
+        f"The body is {content_length} bytes, the limit for a file {limits.max_upload_bytes}."
+    )
+
+
+# ---- header values
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_MEDIA_TYPE = re.compile(rb"%b(?:/%b)?+" % (_TOKEN, _TOKEN))
+# Possessive throughout: one pass over the header, whatever it holds.
+_PARAMETER = re.compile(
+    rb'[ \t]*+;[ \t]*+(?:(%b)=(?:"((?:[^"\\]|\\.)*+)"|([^\x00-\x20";\x7f]++)))?+' % _TOKEN
+)
+_ESCAPED = re.compile(rb'\\(["\\])')
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+_CONTENT_TYPE_LIMIT_BYTES = 1024
+
+
+def _parameters(header: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """`type; name=value; name="value"` (RFC 9110 §5.6.6), names and type in lower case.
+
+    Raises ValueError on anything else and on a name given twice: two readers could understand it
+    in two ways. In a quoted value only `\\"` and `\\\\` are escapes, since browsers send a
+    backslash as it is (WHATWG HTML §4.10.21.8).
+    """
+    header = header.strip(b" \t")
+    kind = _MEDIA_TYPE.match(header)
+    if kind is None:
+        raise ValueError("no type")
+    found: dict[bytes, bytes] = {}
+    at = kind.end()
+    while at < len(header):
+        match = _PARAMETER.match(header, at)
+        if match is None:
+            raise ValueError("not a parameter")
+        at = match.end()
+        name, quoted, plain = match.groups()
+        if name is None:
+            continue
+        name = name.lower()
+        if name in found:
+            raise ValueError("a parameter is given twice")
+        found[name] = plain if quoted is None else _ESCAPED.sub(rb"\1", quoted)
+    return kind.group().lower(), found
+
+
+def content_type_boundary(header: str) -> bytes:
+    """The boundary that a request's Content-Type names: 1 to 70 characters (RFC 2046 §5.1.1).
+
+    Raises UnsupportedMediaType if the header is anything but multipart/form-data with one boundary.
+    """
+    try:
+        raw = header.encode("latin-1")
+        if len(raw) > _CONTENT_TYPE_LIMIT_BYTES:
+            raise UnsupportedMediaType
+        kind, parameters = _parameters(raw)
+    except ValueError:
+        raise UnsupportedMediaType from None
+    boundary = parameters.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
+        raise UnsupportedMediaType
+    return boundary
+
+
+def _disposition(header: bytes) -> tuple[str, str | None]:
+    """Name and file name of a part; no file name (None) makes it a text field.
+
+    Raises ValueError unless the header is form-data with a name, in UTF-8.
+    """
+    kind, parameters = _parameters(header)
+    if kind != b"form-data" or b"name" not in parameters:
+        raise ValueError("not form-data with a name")
+    extended = parameters.pop(b"filename*", None)
+    if any(b"*" in name for name in parameters):
+        raise ValueError("an extended parameter")
+    filename = parameters.get(b"filename", b"").decode("utf-8", "replace")
+    if extended is not None:
+        filename = _extended(extended) or filename
+    elif b"filename" not in parameters:
+        return parameters[b"name"].decode(), None
+    return parameters[b"name"].decode(), filename
+
+
+def _extended(value: bytes) -> str:
+    """charset'language'percent-encoded (RFC 8187 §3.2)."""
+    charset, _language, encoded = value.split(b"'", 2)
+    if charset.lower() not in (b"utf-8", b"iso-8859-1"):
+        raise ValueError("not RFC 8187")
+    return unquote_to_bytes(encoded).decode(charset.decode())
+
+
+def _claimed_type(header: bytes) -> str:
+    """What a part says it is, without parameters; nonsense claims nothing."""
+    kind = header.partition(b";")[0].strip(b" \t").lower()
+    if b"/" in kind and len(kind) <= 127 and _MEDIA_TYPE.fullmatch(kind):
+        return kind.decode("ascii")
+    return "application/octet-stream"
+
+
+# ---- the body
+
+_PLAIN_ENCODINGS = (b"7bit", b"8bit", b"binary")
+_SINGLE_HEADERS = (b"content-disposition", b"content-type", b"content-transfer-encoding")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_SLICE_BYTES = 256 * 1024
+
+
+class Form:
+    """One body: feed it chunks, take the file's bytes, and finish.
+
+    After `finish()`: `filename` (cleaned), `claimed_type`, `fields` (a repeated name has a list)
+    and `file_bytes`. A part with a `filename` or `filename*` is the file; if both are there the
+    latter holds, which is harmless since a name decides nothing (RFC 7578 §4.2 discourages it,
+    several HTTP libraries send it). An empty `filename=""` without a byte is a form's file input
+    where nobody chose a file (WHATWG HTML, "constructing the entry list"), so it is no file.
+    Values of fields are valid UTF-8 and otherwise kept as they came, NUL included.
+    """
+
+    def __init__(self, boundary: bytes, limits: ReceiveLimits) -> None:
+        self.filename = ""
+        self.claimed_type = ""
+        self.fields: dict[str, str | list[str]] = {}
+        self.body_bytes = 0
+        self.file_bytes = 0
+        self._limits = limits
+        self._delimiter = b"\r\n--" + boundary
+        self._preamble: bytes | None = b""
+        self._delimiters = 0
+        self._parts = 0
+        self._has_file = False
+        self._fields_bytes = 0
+        self._values_bytes = 0
+        self._mid_data = False
+        self._out: list[bytes] = []
+        self._begin_part()
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._on_part_begin,
+                "on_header_begin": self._on_header_begin,
+                "on_header_field": self._on_header_field,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
+            },
+            max_header_count=limits.max_part_headers,
+            max_header_size=limits.max_part_headers_bytes,
+        )
+
+    # ---- from outside
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take the next chunk of the body; returns what of the file it held, in order.
+
+        Raises MalformedMultipart, UnexpectedPart or TooLarge, after which the form is of no use.
+        """
+        self._out = []
+        for at in range(0, len(chunk), _SLICE_BYTES):
+            piece = chunk if len(chunk) <= _SLICE_BYTES else chunk[at : at + _SLICE_BYTES]
+            self.body_bytes += len(piece)
+            if self._preamble is not None:
+                piece = self._skip_preamble(piece)
+            if piece:
+                self._feed(piece)
+            self._check_overhead()
+        return self._out
+
+    def finish(self) -> None:
+        """Say that the body is over; raises if it was cut off, or had no file."""
+        if self._parser.state != MultipartState.END:
+            raise MalformedMultipart("The body ended before its closing boundary.")
+        if not self._parts:
+            raise MalformedMultipart("The body has no parts.")
+        if not self._has_file:
+            raise UnexpectedPart("The body has no file part. Send exactly one.")
+
+    # ---- between the parser and the limits
+
+    def _skip_preamble(self, piece: bytes) -> bytes:
+        """Everything from the first delimiter on, or nothing while it has not come (RFC 2046)."""
+        assert self._preamble is not None
+        limit = self._limits.max_preamble_bytes
+        # A CRLF put before the body makes its first line like any other.
+        seen = b"\r\n" + self._preamble + piece
+        at = seen.find(self._delimiter, 0, limit + 2 + len(self._delimiter))
+        if at >= 0:
+            self._preamble = None
+            return seen[at + 2 :]
+        if len(seen) >= limit + 2 + len(self._delimiter):
+            raise MalformedMultipart(f"No boundary in the first {limit} bytes of the body.")
+        self._preamble += piece
+        return b""
+
+    def _feed(self, piece: bytes) -> None:
+        if self._delimiter in piece:
+            # Each one costs the parser a walk in Python, also one that turns out to be content,
+            # which no legal sender makes (RFC 2046 §5.1.1): full of them, a GiB costs 130 s of CPU.
+            self._delimiters += piece.count(self._delimiter)
+            if self._delimiters > self._limits.max_parts + 1:
+                raise MalformedMultipart("The boundary occurs inside the content.")
+        elif self._mid_data and not self._ends_in_part_of_delimiter(piece):
+            # The parser would search it once more and hand it on whole, its state unchanged.
+            self._on_part_data(piece, 0, len(piece))
+            return
+        self._mid_data = False
+        try:
+            self._parser.write(piece)
+        except MultipartParseError:
+            raise MalformedMultipart from None
+
+    def _ends_in_part_of_delimiter(self, piece: bytes) -> bool:
+        # It begins with its only CR, so the last CR of the piece is the only place to look at.
+        at = piece.rfind(b"\r", max(len(piece) - len(self._delimiter), 0))
+        return at >= 0 and self._delimiter.startswith(piece[at:])
+
+    def _check_overhead(self) -> None:
+        # What the parser still holds back counts too. It is never more than the closing delimiter
+        # that is to come, so no body is refused that would keep within the limit in the end.
+        overhead = self.body_bytes - self.file_bytes - self._values_bytes
+        if overhead > (limit := self._limits.max_overhead_bytes):
+            raise MalformedMultipart(f"{overhead} bytes around the content, limit {limit}.")
+
+    # ---- what the parser finds
+
+    def _begin_part(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._headers_bytes = 0
+        self._name = ""
+        self._is_file = False
+        self._nameless = False
+        self._value = bytearray()
+        self._first = b""
+
+    def _on_part_begin(self) -> None:
+        self._begin_part()
+        self._parts += 1
+        if self._parts > self._limits.max_parts:
+            raise UnexpectedPart(f"More than {self._limits.max_parts} parts.")
+
+    def _on_header_begin(self) -> None:
+        self._header_name = b""
+        self._header_value = b""
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
+        self._header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header(end - start)
+        self._header_value += data[start:end]
+
+    def _count_header(self, count: int) -> None:
+        self._headers_bytes += count
+        if self._headers_bytes > (limit := self._limits.max_part_headers_bytes):
+            raise MalformedMultipart(f"A part's headers are over {limit} bytes.")
+
+    def _on_header_end(self) -> None:
+        name, value = self._header_name.lower(), self._header_value
+        if _CONTROL.search(value):
+            raise MalformedMultipart("A part's header has control characters.")
+        if name in self._headers and name in _SINGLE_HEADERS:
+            raise MalformedMultipart("A part has one of its headers twice.")
+        self._headers[name] = value
+
+    def _on_headers_finished(self) -> None:
+        encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
+        if encoding not in _PLAIN_ENCODINGS:
+            # RFC 7578 §4.7 deprecates it; ignoring it would store the encoded text as the file.
+            raise MalformedMultipart("Content-Transfer-Encoding is not supported.")
+        try:
+            name, filename = _disposition(self._headers.get(b"content-disposition", b""))
+        except ValueError:
+            raise MalformedMultipart("A part's Content-Disposition cannot be understood.") from None
+        if filename is None:
+            self._name = name
+            self._count_field(len(name.encode()))
+            return
+        self._is_file = True
+        self._nameless = not filename
+        if filename:
+            self._claim_file(filename)
+
+    def _claim_file(self, filename: str) -> None:
+        if self._has_file:
+            raise UnexpectedPart("More than one file part. Send exactly one.")
+        self._has_file = True
+        self._nameless = False
+        self.filename = clean_filename(filename)
+        self.claimed_type = _claimed_type(self._headers.get(b"content-type", b""))
+
+    def _count_field(self, count: int) -> None:
+        self._fields_bytes += count
+        if self._fields_bytes > (limit := self._limits.max_fields_bytes):
+            raise TooLarge(
+                f"The text fields have {self._fields_bytes} bytes or more, limit {limit}."
+            )
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._mid_data = end == len(data)
+        if (missing := len(self._delimiter) - 2 - len(self._first)) > 0:
+            self._first += data[start : min(start + missing, end)]
+            if self._first == self._delimiter[2:]:
+                # For some readers this is the part's end: its line break is the headers' own.
+                raise MalformedMultipart("The boundary stands at the beginning of a part.")
+        if not self._is_file:
+            self._count_field(end - start)
+            self._values_bytes += end - start
+            self._value += data[start:end]
+            return
+        if self._nameless:
+            self._claim_file("")
+        self.file_bytes += end - start
+        if self.file_bytes > (limit := self._limits.max_upload_bytes):
+            raise TooLarge(f"The file has {self.file_bytes} bytes or more, limit {limit}.")
+        self._out.append(data[start:end])
+
+    def _on_part_end(self) -> None:
+        if self._is_file:
+            return
+        try:
+            value = self._value.decode()
+        except UnicodeDecodeError:
+            raise MalformedMultipart("A text field is not UTF-8.") from None
+        before = self.fields.get(self._name)
+        if before is None:
+            self.fields[self._name] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            self.fields[self._name] = [before, value]

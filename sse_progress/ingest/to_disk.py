@@ -1,0 +1,265 @@
+"""From the chunks of a body to a complete file that only waits to be stored.
+
+Owns the hand-over to the disk, the patience with slow clients and the order of it all. What a body
+may look like is `multipart`'s business, where bytes lie is `storage`'s, HTTP the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from sse_progress.ingest.multipart import (
+    Form,
+    ReceiveLimits,
+    content_type_boundary,
+    declared_too_large,
+)
+from sse_progress.model.errors import ReceiveTimeout
+from sse_progress.storage.disk import Incoming
+
+__all__ = [
+    "ReceiveLimits",
+    "Received",
+    "content_type_boundary",
+    "declared_too_large",
+    "receive",
+]
+
+_BATCH_BYTES = 1024 * 1024
+_BATCH_PIECES = 1024
+_BATCH_S = 0.25
+_LATE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A whole body. `incoming` holds the file: `store` it or `discard` it (both block).
+
+    `filename` is cleaned, `claimed_type` a media type without parameters; `size` bytes, `sha256`
+    hex; `body_bytes` is the size of the body around it.
+    """
+
+    incoming: Incoming
+    filename: str
+    claimed_type: str
+    fields: dict[str, str | list[str]]
+    size: int
+    sha256: str
+    body_bytes: int
+
+
+async def receive(
+    chunks: AsyncIterator[bytes],
+    *,
+    content_type: str,
+    incoming: Callable[[], Incoming],
+    limits: ReceiveLimits,
+    progress: Callable[[int], None],
+    clock: Callable[[], float] = time.monotonic,
+    executor: Executor | None = None,
+) -> Received:
+    """Take a multipart body to the disk as it arrives; memory stays at about 3 MiB.
+
+    `chunks` ends when the body does, and raises (ClientDisconnected, say) if it is cut off; after
+    any failure nothing more is taken from it. `incoming` is called once, in a thread. `progress`
+    is told how many bytes of the body, the form around the file included, are on disk or accounted
+    for: at least every 1 MiB and, while bytes arrive, about every 0.25 s; last the whole. `clock`
+    counts seconds. Threads come from `executor` (None: the loop's own), one at a time.
+
+    Raises UnsupportedMediaType, MalformedMultipart, UnexpectedPart, TooLarge, ReceiveTimeout,
+    InsufficientStorage, Unavailable and what `chunks` and `progress` raise. Then, or when
+    cancelled, everything written is removed before this returns.
+    """
+    form = Form(content_type_boundary(content_type), limits)
+    writer = _Writer(progress, clock, executor)
+    try:
+        await writer.begin(incoming)
+        patience = _Patience(limits, clock)
+        with patience.guard():
+            patience.wait()
+            async for chunk in chunks:
+                if chunk:
+                    patience.arrived(len(chunk))
+                    await writer.write(form.feed(chunk), form.body_bytes)
+                    patience.wait()
+        form.finish()
+        held = await writer.finish(form.body_bytes)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await writer.discard()
+        raise
+    return Received(
+        incoming=held,
+        filename=form.filename,
+        claimed_type=form.claimed_type,
+        fields=form.fields,
+        size=held.size,
+        sha256=held.sha256,
+        body_bytes=form.body_bytes,
+    )
+
+
+class _Writer:
+    """One upload's way to the disk: while a thread writes a batch, the next one is collected.
+
+    Never more than one job in a thread, so order is kept and `write` waits when the disk is slow.
+    """
+
+    def __init__(
+        self,
+        progress: Callable[[int], None],
+        clock: Callable[[], float],
+        executor: Executor | None,
+    ) -> None:
+        self._progress = progress
+        self._clock = clock
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+        self._job: asyncio.Future[Any] | None = None
+        self._job_body_bytes = 0
+        self._incoming: Incoming | None = None
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
+        self._handed_over_at = clock()
+
+    async def begin(self, make: Callable[[], Incoming]) -> None:
+        def work() -> None:
+            self._incoming = make()
+
+        self._start(work)
+        await self._settle()
+
+    async def write(self, pieces: list[bytes], body_bytes: int) -> None:
+        """Take the file's next bytes; `body_bytes` of the body have been read with them."""
+        self._pieces += pieces
+        self._pieces_bytes += sum(map(len, pieces))
+        if self._pieces_bytes >= _BATCH_BYTES or len(self._pieces) >= _BATCH_PIECES:
+            await self._hand_over(body_bytes)
+        elif self._clock() - self._handed_over_at >= _BATCH_S:
+            # A slow client: nothing is gained by collecting, and somebody may be watching.
+            await self._hand_over(body_bytes)
+            await self._account()
+
+    async def finish(self, body_bytes: int) -> Incoming:
+        await self._hand_over(body_bytes)
+        await self._account()
+        assert self._incoming is not None
+        return self._incoming
+
+    async def discard(self) -> None:
+        """Let the job in flight end, then remove everything."""
+        if self._job is not None:
+            await asyncio.wait((self._job,))
+            self._job.exception()  # whatever it says, something else failed before it
+        if self._incoming is not None:
+            self._start(self._incoming.discard)
+            await self._settle()
+
+    async def _hand_over(self, body_bytes: int) -> None:
+        await self._account()
+        self._handed_over_at = self._clock()
+        pieces, self._pieces, self._pieces_bytes = self._pieces, [], 0
+        if not pieces:
+            self._progress(body_bytes)
+            return
+        incoming = self._incoming
+        assert incoming is not None
+        self._job_body_bytes = body_bytes
+        self._start(lambda: incoming.write(b"".join(pieces)))
+
+    async def _account(self) -> None:
+        """Wait for the batch in flight, if any, and say so."""
+        if self._job is not None:
+            await self._settle()
+            self._progress(self._job_body_bytes)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        self._job = self._loop.run_in_executor(self._executor, work)
+
+    async def _settle(self) -> None:
+        assert self._job is not None
+        # Unlike awaiting the job itself, this leaves it alone when we are cancelled.
+        await asyncio.wait((self._job,))
+        job, self._job = self._job, None
+        job.result()
+
+
+class _Patience:
+    """How long and how slow a client may be. Only time spent waiting for it counts, not ours.
+
+    The rate is looked at over a window of `stall_s` of waiting, which moves in sixteenths. For a
+    client that sends nothing at all there is one timer, moved when it fires, not with every chunk.
+    """
+
+    def __init__(self, limits: ReceiveLimits, clock: Callable[[], float]) -> None:
+        self._window_s = limits.stall_s
+        self._min_rate = limits.min_rate_bytes_s
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._scope = anyio.CancelScope()
+        self._waiting_since: float | None = None
+        self._waited_s = 0.0
+        self._bytes = 0
+        self._marks = deque([(0.0, 0)])
+
+    def wait(self) -> None:
+        self._waiting_since = self._clock()
+
+    def arrived(self, count: int) -> None:
+        """`count` bytes have come. Raises ReceiveTimeout if they come too slowly."""
+        if self._waiting_since is not None:
+            self._waited_s += self._clock() - self._waiting_since
+            self._waiting_since = None
+        self._bytes += count
+        if self._waited_s - self._marks[-1][0] >= self._window_s / 16:
+            self._look_back()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """End what happens inside with ReceiveTimeout when no byte comes for `stall_s`."""
+        with self._scope:
+            self._set_alarm(self._window_s)
+            try:
+                yield
+            finally:
+                self._alarm.cancel()
+        if self._scope.cancelled_caught:
+            raise ReceiveTimeout(f"No byte came for {self._window_s:g} seconds.")
+
+    def _look_back(self) -> None:
+        marks = self._marks
+        marks.append((self._waited_s, self._bytes))
+        while self._waited_s - marks[1][0] >= self._window_s:
+            marks.popleft()
+        seconds = self._waited_s - marks[0][0]
+        count = self._bytes - marks[0][1]
+        if seconds >= self._window_s and count < self._min_rate * seconds:
+            raise ReceiveTimeout(
+                f"The body came at {count / seconds:.0f} bytes a second, "
+                f"the least is {self._min_rate}."
+            )
+
+    def _set_alarm(self, after_s: float) -> None:
+        due = self._loop.time() + after_s
+        self._alarm = self._loop.call_at(due, self._ring, due)
+
+    def _ring(self, due: float) -> None:
+        left_s = self._window_s
+        if self._waiting_since is not None:
+            left_s -= self._clock() - self._waiting_since
+        if self._loop.time() - due > _LATE_S:
+            # It was this process that stood still: what came meanwhile is not read yet.
+            left_s = max(left_s, _LATE_S)
+        if left_s > 0:
+            self._set_alarm(left_s)
+        else:
+            self._scope.cancel()

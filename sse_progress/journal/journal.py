@@ -1,0 +1,298 @@
+"""One append-only log per upload, on Redis: the only truth about it.
+
+Owns claims, fences, reading, and the operations that change who may write. A writer's own events
+go through `Recorder`. Both are single Lua scripts, so each is one step, also across processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from sse_progress.journal.append_batcher import Answer, Operation, Script, Writer
+from sse_progress.model.events import STAGES, Draft, Position, Status, status_of_stage
+
+__all__ = ["Frame", "Journal", "Page", "channel_of", "new_epoch"]
+
+TTL_OPEN_S = 7 * 24 * 3600
+"""Keys of an open upload; every append and the reconciler renew it."""
+
+BIRTH_TTL_S = 365 * 24 * 3600
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(4)
+
+
+def channel_of(upload_id: str) -> str:
+    return f"sp:{{{upload_id}}}"
+
+
+def keys_of(upload_id: str) -> tuple[str, str]:
+    channel = channel_of(upload_id)
+    return f"{channel}:meta", f"{channel}:log"
+
+
+class Frame:
+    """One event as it goes over the wire, with its place in the journal."""
+
+    __slots__ = ("position", "raw", "terminal")
+
+    def __init__(self, raw: bytes, *, terminal: bool) -> None:
+        self.raw, self.terminal = raw, terminal
+        epoch, _, seq = raw[4 : raw.index(b"\n", 4)].rpartition(b"-")
+        self.position = Position(epoch.decode(), int(seq))
+
+    @classmethod
+    def published(cls, message: bytes) -> Frame:
+        """From a pub/sub message: one flag byte (`1`: terminal), then the frame."""
+        return cls(message[1:], terminal=message[:1] == b"1")
+
+    @property
+    def data(self) -> bytes:
+        """The event's JSON."""
+        return self.raw[self.raw.index(b"\ndata: ") + 7 : -2]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A journal's head, and a range of its frames, read in one step.
+
+    `end` is the position of the latest event (seq 0: none yet). `unknown` says that the position
+    asked for is not in this journal, so that `frames` is empty and `last` is the whole state.
+    Times are milliseconds of Redis' clock; `changed_ms` is the latest event's.
+    """
+
+    end: Position
+    owner: str
+    term: str
+    fence: int
+    lease_until_ms: int
+    created_ms: int
+    changed_ms: int
+    stage: str
+    unknown: bool
+    last: Frame | None
+    frames: tuple[Frame, ...]
+    now_ms: int
+    claimed: bool = False
+
+    @property
+    def status(self) -> Status:
+        return status_of_stage(self.stage or None)
+
+    @property
+    def terminal(self) -> bool:
+        return bool(self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """The journal is another owner's; nothing else is told."""
+
+
+class Journal:
+    """Journals of all uploads. `epoch` makes names for new tellings (random, by default)."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        journal_ttl_s: int = 24 * 3600,
+        claim_ttl_s: int = 600,
+        epoch: Callable[[], str] = new_epoch,
+    ) -> None:
+        self.redis = redis
+        self.writer = Writer(redis)
+        self._read = Script("read")
+        self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
+        self._epoch = epoch
+
+    # ---- reading
+
+    async def read(
+        self,
+        upload_id: str,
+        *,
+        owner: str = "",
+        claim: bool = False,
+        after: Position | None = None,
+        limit: int = 0,
+    ) -> Page | Foreign | None:
+        """The head, and up to `limit` frames after a position (None: from the beginning).
+
+        `claim` makes the id `owner`'s where nobody has it, as a pending upload. An empty `owner`
+        reads for the house. None: there is no such journal. Raises `redis.RedisError`.
+        """
+        reply = await self._call(
+            keys_of(upload_id),
+            owner,
+            "1" if claim else "0",
+            self._epoch(),
+            self._claim_ttl,
+            after.epoch or "?" if after else "",
+            after.seq if after else 0,
+            limit,
+        )
+        if reply[0] == 0:
+            return None
+        if len(reply) < 5:
+            return Foreign()
+        _, epoch, seq, of, term, fence, lease, created, changed, stage, unknown, *rest = reply
+        last, raw, now = rest
+        done = bool(term)
+        start = after.seq if after else 0
+        return Page(
+            end=Position(epoch.decode(), seq),
+            owner=of.decode(),
+            term=term.decode(),
+            fence=fence,
+            lease_until_ms=lease,
+            created_ms=created,
+            changed_ms=changed,
+            stage=stage.decode(),
+            unknown=bool(unknown),
+            last=Frame(last, terminal=done) if last else None,
+            frames=tuple(
+                Frame(frame, terminal=done and start + at == seq) for at, frame in enumerate(raw, 1)
+            ),
+            now_ms=now,
+            claimed=reply[0] == 2,
+        )
+
+    async def head(self, upload_id: str) -> Page | None:
+        """The head alone, for the house. Raises `redis.RedisError`."""
+        page = await self.read(upload_id)
+        assert not isinstance(page, Foreign), "the house is nobody's foreigner"
+        return page
+
+    async def results(self, upload_id: str) -> dict[str, bytes]:
+        """JSON results of the finished stages, by stage name."""
+        fields: dict[Any, Any] = await self.redis.hgetall(keys_of(upload_id)[0])
+        return {
+            key.decode().removeprefix("r:"): value
+            for key, value in fields.items()
+            if key.startswith(b"r:")
+        }
+
+    async def restore(self, upload_id: str, results: dict[str, bytes]) -> None:
+        """Put stage results back that Redis has lost."""
+        if results:
+            meta = keys_of(upload_id)[0]
+            await self.redis.hset(meta, mapping={f"r:{k}": v for k, v in results.items()})
+
+    async def keep_claim(self, upload_id: str) -> None:
+        """A stream still waits on a pending id; never shortens a longer life."""
+        await self.redis.expire(keys_of(upload_id)[0], self._claim_ttl, gt=True)
+
+    async def keep_open(self, upload_ids: Iterable[str]) -> None:
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for upload_id in upload_ids:
+                for key in keys_of(upload_id):
+                    pipe.expire(key, TTL_OPEN_S, gt=True)
+            await pipe.execute()
+
+    async def age_s(self) -> float:
+        """How long this Redis has been up with this data, seconds: judge nothing by a young one."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.info("server")
+            pipe.get("sp:birth")
+            (seconds, _), info, birth = await pipe.execute()
+        if birth is None or int(birth) > seconds:  # later than now: its clock was set back
+            await self.redis.set("sp:birth", seconds, ex=BIRTH_TTL_S)
+            return 0.0
+        return float(min(info["uptime_in_seconds"], seconds - int(birth)))
+
+    async def _call(self, keys: tuple[str, str], *arguments: Any) -> list[Any]:
+        try:
+            return await self.redis.evalsha(self._read.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
+        except NoScriptError:
+            return await self.redis.eval(self._read.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
+
+    # ---- changing who may write: each raises the fence, so that older writers are refused
+
+    def operation(
+        self,
+        op: str,
+        upload_id: str,
+        *,
+        owner: str,
+        fence: int = 0,
+        numbers: Iterable[int] | None = None,
+        lease_s: float = 0,
+        seen: Position | None = None,
+        draft: Draft | None = None,
+        first: bool = False,
+        result: tuple[str, bytes] | None = None,
+    ) -> asyncio.Future[Answer]:
+        """Submit one call of append.lua; its future is answered once Redis has."""
+        nonce = "" if op in ("next", "renew", "note") else secrets.token_hex(8)
+        kept: tuple[Any, ...] = (f"r:{result[0]}", result[1]) if result else ("", b"")
+        event: tuple[Any, ...] = ("", 0, 0, 0, 0, "0", "0", b"", b"", b"")
+        if draft is not None:
+            row = STAGES[draft.stage]
+            event = (
+                row.name, row.rank, row.lo, row.hi, draft.stage_progress,
+                "1" if row.terminal else "0", "1" if first else "0",
+                *draft.fragments(upload_id),
+            )  # fmt: skip
+        return self.writer.submit(
+            Operation(
+                keys_of(upload_id),
+                fence=fence,
+                numbers=numbers,
+                before=(op, nonce, self._epoch(), owner, channel_of(upload_id)),
+                after=(
+                    int(lease_s * 1000),
+                    TTL_OPEN_S,
+                    self._ttl_done,
+                    seen.epoch if seen else "",
+                    seen.seq if seen else 0,
+                    *event,
+                    *kept,
+                ),
+            )
+        )
+
+    async def begin(self, upload_id: str, *, owner: str, draft: Draft, lease_s: float) -> Answer:
+        """pending → receiving, once: status `ok`, `forbidden` or `in_use`."""
+        return await self.operation(
+            "begin", upload_id, owner=owner, draft=draft, first=True, lease_s=lease_s
+        )
+
+    async def take(
+        self, upload_id: str, *, owner: str, fence: int = 0, seen: Position | None = None
+    ) -> Answer:
+        """A worker takes the job; `seen` is the highest position known to have been acknowledged.
+
+        Status `ok`, `ended`, or `new`: Redis lost something, so a new epoch begins with the
+        next event.
+        """
+        return await self.operation("take", upload_id, owner=owner, fence=fence, seen=seen)
+
+    async def cancel(self, upload_id: str, *, owner: str, draft: Draft) -> Answer:
+        """End it for its owner: status `ok`, `ended`, `forbidden` or `unknown`."""
+        return await self.operation("cancel", upload_id, owner=owner, draft=draft)
+
+    async def sweep(
+        self, upload_id: str, *, fence: int, draft: Draft, lease_s: float = 0
+    ) -> Answer:
+        """End it if nobody has written since `fence` and its lease ran out; else `busy`.
+
+        With `lease_s` a lease that runs for more than ten times as long does not count: Redis'
+        clock was set back.
+        """
+        return await self.operation(
+            "sweep", upload_id, owner="", fence=fence, draft=draft, lease_s=lease_s
+        )
+
+    async def revive(self, upload_id: str, *, owner: str, draft: Draft) -> Answer:
+        """Tell the end of a finished upload again, whose journal Redis no longer has."""
+        return await self.operation("revive", upload_id, owner=owner, draft=draft)

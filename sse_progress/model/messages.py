@@ -1,0 +1,49 @@
+"""What the service says about each stage, in one plain sentence."""
+
+from __future__ import annotations
+
+from sse_progress.model.errors import Problem
+from sse_progress.model.events import Draft, Error
+
+__all__ = ["BEGIN", "END", "failure", "size_text"]
+
+BEGIN = {
+    "receiving": "Receiving the file",
+    "validating": "Checking format, size and safety",
+    "analyzing": "Analysing the content",
+    "moderating": "Checking the content against the rules",
+    "processing": "Making derived files",
+    "finalizing": "Writing the record",
+}
+
+END = {
+    "receiving": "All bytes have arrived",
+    "file_received": "The file is stored and its work is queued",
+    "validating": "The file is valid",
+    "analyzing": "Content analysis is done",
+    "moderating": "Content moderation is done",
+    "processing": "Derived files are made",
+    "finalizing": "The record is written",
+    "complete": "Upload complete",
+    "cancelled": "The upload was cancelled",
+}
+
+
+def failure(problem: Problem, stage: str) -> Draft:
+    """The terminal event of an upload that `problem` ended in `stage`."""
+    return Draft(
+        stage="error",
+        stage_progress=0,
+        message=problem.detail,
+        error=Error(problem.code, problem.detail, stage),
+    )
+
+
+def size_text(count: int) -> str:
+    """Bytes for a person: `512 bytes`, `3.4 MB` (decimal units)."""
+    size, unit = float(count), "bytes"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"

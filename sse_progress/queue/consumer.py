@@ -1,0 +1,170 @@
+"""A worker's time at the queue: takes jobs, runs the handler over them, reports until the last.
+
+It owns the handler's tasks. It never asks Redis but by a report, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import structlog
+from anyio import (
+    CancelScope,
+    create_task_group,
+    current_effective_deadline,
+    move_on_after,
+    sleep,
+    sleep_forever,
+)
+from anyio.abc import TaskGroup
+
+from sse_progress.queue.job_store import AWAY, PAUSE_S, Job, Leases, Word
+
+__all__ = ["Handler", "Shift"]
+
+log = structlog.get_logger(__name__)
+
+Handler: TypeAlias = Callable[[Job], Awaitable[None]]
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """A job in work, and the number of the report that took it."""
+
+    job: Job
+    number: int
+    scope: CancelScope = field(default_factory=CancelScope)
+    lost: bool = False
+
+
+class Shift:
+    """One `work()` of one worker, under a name of its own."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        handler: Handler,
+        *,
+        concurrency: int,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._leases = leases
+        self._handler = handler
+        self._concurrency = concurrency
+        self._on_ready = on_ready
+        self._worker = secrets.token_hex(8)
+        self._number = 0
+        self._held: set[_Held] = set()
+        self._settled: list[Word] = []
+        self._unsure = False
+        self._leaving = False
+        self._over = False
+        self._stir = asyncio.Event()
+
+    async def work(self) -> None:
+        """Until cancelled; returns after every handler has, and after a last report."""
+        async with create_task_group() as desk:
+            try:
+                async with create_task_group() as jobs:
+                    desk.start_soon(self._keep, jobs)
+                    jobs.start_soon(self._leases.listen, self._ring)
+                    try:
+                        await sleep_forever()
+                    finally:
+                        self._leaving = True
+            finally:
+                self._over = True
+                self._stir.set()
+
+    @property
+    def _room(self) -> int:
+        return 0 if self._leaving else self._concurrency - len(self._held)
+
+    def _ring(self) -> None:
+        if self._room:
+            self._stir.set()
+
+    async def _keep(self, jobs: TaskGroup) -> None:
+        """Report whenever there is something to say, three times a lease, and when one runs out."""
+        reached = True
+        # Handlers that clean up still hold their jobs: reports go on until the last has ended.
+        with CancelScope(shield=True):
+            while True:
+                self._stir.clear()
+                last = self._over
+                try:
+                    lapse_s = await self._report(jobs)
+                except AWAY as error:
+                    if self._over:
+                        log.warning("queue not told of the end", error=repr(error))
+                        return
+                    if reached:
+                        log.warning("queue cannot be reached", error=repr(error))
+                    reached = False
+                    await sleep(PAUSE_S)
+                    continue
+                if last:
+                    return
+                if not reached:
+                    log.info("queue is reached again")
+                reached = True
+                self._on_ready()
+                self._on_ready = _nothing
+                with move_on_after(min(self._leases.lease_s / 3, lapse_s)):
+                    await self._stir.wait()
+
+    async def _report(self, jobs: TaskGroup) -> float:
+        """Tell and do as told; answers the seconds until a lease may run out."""
+        self._number += 1
+        settled = len(self._settled)
+        words = [Word("held", h.job.upload_id, h.number) for h in self._held if not h.lost]
+        words += self._settled
+        unsure, self._unsure = self._unsure, True
+        answer = await self._leases.report(
+            self._worker, self._number, words, room=self._room, unsure=unsure
+        )
+        self._unsure = False
+        del self._settled[:settled]
+        for held in self._held:
+            if (held.job.upload_id, held.number) in answer.lost:
+                log.warning("job is another worker's now", upload=held.job.upload_id)
+                held.lost = True
+                held.scope.cancel()
+        for job in answer.taken:
+            self._begin(_Held(job, self._number), jobs)
+        return answer.lapse_s
+
+    def _begin(self, held: _Held, jobs: TaskGroup) -> None:
+        if self._leaving:
+            self._settled.append(Word("back", held.job.upload_id, held.number))
+            return
+        self._held.add(held)
+        jobs.start_soon(self._run, held)
+
+    async def _run(self, held: _Held) -> None:
+        word = Word("back", held.job.upload_id, held.number)
+        try:
+            with held.scope:
+                await self._handler(held.job)
+                word = word._replace(verb="done")
+        except (Exception, asyncio.CancelledError) as error:
+            cancelled = current_effective_deadline() == -math.inf
+            if cancelled and isinstance(error, asyncio.CancelledError):
+                raise
+            log.exception("handler raised", upload=held.job.upload_id)
+            if not cancelled:
+                word = word._replace(verb="done")
+        finally:
+            self._held.discard(held)
+            if not held.lost:
+                self._settled.append(word)
+            self._stir.set()
+
+
+def _nothing() -> None:
+    return

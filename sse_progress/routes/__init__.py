@@ -1,1 +1,0 @@
-"""Handlers: parse, call, respond. HTTP types live here and nowhere below."""

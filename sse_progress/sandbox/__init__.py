@@ -1,0 +1,1 @@
+"""Stage functions in child processes, under limits of memory, CPU and time."""

@@ -1,0 +1,1 @@
+"""What a file is, and how to read each kind within bounds."""

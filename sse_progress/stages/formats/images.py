@@ -1,0 +1,259 @@
+"""Opening pictures safely with Pillow: every pixel decoded, bombs refused by name.
+
+The one place that opens a picture; analysis, moderation and processing take theirs from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from sse_progress.model.errors import Rejected
+from sse_progress.model.stage_api import Report
+from sse_progress.stages.progress import megabytes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "check_image",
+    "decodable",
+    "frame_count",
+    "opened",
+    "orientation_of",
+    "shrunk",
+    "upright",
+]
+
+MAX_FRAMES = 10_000
+"""Frames of one animation, or pages of one TIFF."""
+ANIMATION_FACTOR = 10
+"""All frames together may have so many times the pixels that one picture may have."""
+
+_FORMATS: dict[str, tuple[str, ...]] = {
+    "image/jpeg": ("JPEG", "MPO"),
+    "image/png": ("PNG",),
+    "image/gif": ("GIF",),
+    "image/webp": ("WEBP",),
+    "image/avif": ("AVIF",),
+    "image/tiff": ("TIFF",),
+    "image/bmp": ("BMP", "DIB"),
+    "image/x-icon": ("ICO",),
+    "image/jp2": ("JPEG2000",),
+    "image/x-portable-pixmap": ("PPM",),
+    "image/x-portable-greymap": ("PPM",),
+    "image/x-portable-bitmap": ("PPM",),
+    "image/x-tga": ("TGA",),
+}
+"""Pillow's plug-ins by type: the file is opened with these and no other (EPS runs a program)."""
+
+
+class _Progress(Protocol):
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+class _Fed(io.FileIO):
+    """A file that says how many of its bytes were fed to the decoder."""
+
+    def __init__(self, path: Path, tell: _Progress) -> None:
+        super().__init__(path, "rb")
+        self._size = path.stat().st_size
+        self._furthest = 0
+        self._say = tell
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer) or 0
+        if (at := self.tell()) > self._furthest:
+            self._furthest = at
+            self._say(at, self._size)
+        return count
+
+
+def decodable(media_type: str) -> bool:
+    """Whether this Pillow can decode pictures of `media_type`."""
+    from PIL import Image
+
+    Image.init()
+    return any(name in Image.OPEN for name in _FORMATS.get(media_type, ()))
+
+
+@contextlib.contextmanager
+def opened(
+    source: Path | io.BytesIO, media_type: str, *, max_pixels: int, report: Report | None = None
+) -> Iterator[Image.Image]:
+    """The picture in `source`, opened and not yet decoded; what fails inside is a `corrupt_file`.
+
+    `report` hears of the bytes of a file as the decoder takes them. Raises Rejected with
+    `decompression_bomb` beyond `max_pixels`, or `corrupt_file`.
+    """
+    from PIL import Image
+
+    def fed(done: int, total: int) -> None:
+        if report is not None:
+            report(done / total, f"Decoding {megabytes(done, total)}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # oddities in metadata; what matters is checked below
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            with (
+                _stream(source, fed) as file,
+                Image.open(file, formats=_FORMATS.get(media_type, ())) as image,
+            ):
+                yield image
+        except Rejected:
+            raise
+        except (MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as exc:
+            raise Rejected("decompression_bomb", _bomb_text(exc, max_pixels)) from exc
+        except Exception as exc:  # Pillow's plug-ins raise nearly anything on broken input
+            if isinstance(exc, OSError) and exc.errno is not None:
+                raise  # the disk's fault, not the picture's
+            raise Rejected("corrupt_file", f"The {media_type} cannot be decoded.") from exc
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _stream(source: Path | io.BytesIO, fed: _Progress) -> IO[bytes]:
+    return source if isinstance(source, io.BytesIO) else io.BufferedReader(_Fed(source, fed), 65536)
+
+
+def _bomb_text(exc: BaseException, max_pixels: int) -> str:
+    if isinstance(exc, MemoryError):
+        return "The picture needs more memory than allowed."
+    return f"The picture has more pixels than the limit of {max_pixels}."
+
+
+def frame_count(image: Image.Image) -> int:
+    """Frames of an animation or pages of a TIFF; the further pictures of an MPO do not count."""
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+
+
+def check_image(path: Path, media_type: str, *, max_pixels: int, report: Report) -> list[str]:
+    """Decode every pixel of every frame; the checks made, for people.
+
+    `verify()` would pass a truncated JPEG, `load()` does not. One picture is measured by the
+    bytes fed to its decoder, an animation by its frames.
+    """
+    frames = 0
+
+    def bytes_fed(fraction: float, message: str | None = None) -> None:
+        if frames == 1:
+            report(fraction, message)
+
+    with opened(path, media_type, max_pixels=max_pixels, report=bytes_fed) as image:
+        frames = frame_count(image)
+        if frames > MAX_FRAMES:
+            raise Rejected(
+                "decompression_bomb", f"The picture has {frames} frames, the limit is {MAX_FRAMES}."
+            )
+        pixels, limit = 0, max_pixels * ANIMATION_FACTOR
+        for number in range(frames):
+            if number:
+                image.seek(number)
+            pixels += _checked_pixels(image, max_pixels)
+            if pixels > limit:
+                raise Rejected(
+                    "decompression_bomb",
+                    f"The frames have {pixels} pixels together, the limit is {limit}.",
+                )
+            image.load()
+            if frames > 1:
+                report((number + 1) / frames, f"Decoding frame {number + 1} of {frames}")
+    report(1.0)
+    return ["every pixel" if frames == 1 else f"every pixel of {frames} frames"]
+
+
+def _checked_pixels(image: Image.Image, max_pixels: int) -> int:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise Rejected(
+            "decompression_bomb",
+            f"The picture has {image.width} x {image.height} = {pixels} pixels, "
+            f"the limit is {max_pixels}.",
+        )
+    return pixels
+
+
+# ---- small working copies
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation, 1-8; 1 where there is none or it cannot be read."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # broken metadata does not make a picture worse
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture as it is to be displayed (EXIF 2.32, tag 0x0112)."""
+    from PIL import Image as Pillow
+
+    turns = {
+        2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+        3: Pillow.Transpose.ROTATE_180,
+        4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+        5: Pillow.Transpose.TRANSPOSE,
+        6: Pillow.Transpose.ROTATE_270,
+        7: Pillow.Transpose.TRANSVERSE,
+        8: Pillow.Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def shrunk(image: Image.Image, side: int) -> Image.Image:
+    """A decoded copy of at most `side` x `side` pixels: upright, sRGB, mode RGB or RGBA.
+
+    A JPEG is decoded at the nearest smaller scale, which makes this much cheaper than a full
+    decode. No metadata comes along.
+    """
+    icc = image.info.get("icc_profile")
+    image.draft("RGB", (side, side))
+    image.load()
+    orientation = orientation_of(image)
+    copy = _eight_bit(image)
+    if copy.mode == "P" or "transparency" in image.info:
+        copy = copy.convert("RGBA")
+    if copy is image:
+        copy = image.copy()
+    copy.thumbnail((side, side), reducing_gap=2.0)
+    copy = upright(_srgb(copy, icc), orientation)
+    has_alpha = copy.mode in ("RGBA", "LA", "PA", "La", "RGBa")
+    copy = copy.convert("RGBA" if has_alpha else "RGB")
+    copy.info.clear()
+    return copy
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float grey, scaled to what a screen shows; others as they are."""
+    if image.mode.startswith("I;16"):
+        return image.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
+    if image.mode not in ("I", "F"):
+        return image
+    low, high = image.getextrema()
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return image
+    scale = 255 / (high - low) if high > low else 0.0
+    return image.point(lambda value: value * scale + (-low * scale)).convert("L")
+
+
+def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Colours of an embedded ICC profile brought to sRGB; an unreadable profile is ignored."""
+    if not icc or image.mode not in ("RGB", "CMYK", "L"):
+        return image
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        converted = ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return image if converted is None else converted

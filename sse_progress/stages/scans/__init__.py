@@ -1,0 +1,1 @@
+"""What looks for content that may not be here."""

@@ -1,0 +1,1 @@
+"""Files on disk, from their first byte to the published object."""

@@ -1,0 +1,1 @@
+"""The process of `sse-progress serve`: starts the others, restarts them, ends them."""

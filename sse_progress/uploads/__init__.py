@@ -1,0 +1,1 @@
+"""What can be asked of an upload, without HTTP, and the parts that processes share."""

@@ -1,0 +1,1 @@
+"""The HTTP service. Types of Starlette and uvicorn stay in this package."""

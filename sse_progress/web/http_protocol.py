@@ -1,0 +1,238 @@
+"""uvicorn's HTTP/1.1 protocol with bounds: on time, on bytes, on what counts as a request.
+
+It owns everything before a request reaches the application and has no ASGI form: heads that drip,
+swell or smuggle, idle connections, trailers, and the plain-text answers to all that. Given to
+uvicorn as `http=HttpProtocol`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from sse_progress.model.errors import BadRequest, Problem, ReceiveTimeout
+from sse_progress.web import problem_details as problems
+
+__all__ = ["HttpProtocol"]
+
+
+class UriTooLong(Problem):
+    code = "uri_too_long"
+    status = 414
+    sentence = "The request target is too long."
+
+
+class HeadTooLarge(Problem):
+    code = "head_too_large"
+    status = 431
+    sentence = "The request head is too large."
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection. The bounds are class attributes, so that a test can make them small.
+
+    What breaks one is answered with a problem, if the connection's next answer is due to it, and
+    the connection is closed. A connection on which nothing is asked is closed without a word.
+    """
+
+    head_limit_s: ClassVar[float] = 10
+    """From the connection, or the first byte of a further request, to the end of its head."""
+    head_limit_bytes: ClassVar[int] = 64 * 1024
+    """A head; also trailers, and whatever else comes in one go without being body."""
+    target_limit_bytes: ClassVar[int] = 16 * 1024
+    header_limit: ClassVar[int] = 100
+    pipeline_limit: ClassVar[int] = 16
+    """Requests that may wait for the answer to the one before."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _running: RequestResponseCycle | None = None
+    _refused = False
+    _in_head = False
+    _not_body_bytes = 0
+    _head_bytes = 0
+    _problem: Problem | None = None
+    _extension: dict[object, object]
+    """What an application may take that ASGI has no form for: `send` without the middlewares, once
+    the answer has begun; `abort`, which ends a connection whose client has stopped reading."""
+
+    # ---- time
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_deadline()
+        super().connection_lost(exc)
+        self._tell_running()
+
+    def _start_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_limit_s, self._head_is_late)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _head_is_late(self) -> None:
+        self._deadline = None
+        if self._in_head and not self.transport.is_closing():
+            self._refuse(
+                ReceiveTimeout(f"The request head took longer than {self.head_limit_s:g} s.")
+            )
+        else:
+            self.transport.close()
+
+    def _answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _tell_running(self) -> None:
+        """End the wait of the request in progress.
+
+        uvicorn tells its latest request alone, so a client could leave a stream behind for good by
+        sending one more request and going away.
+        """
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    # ---- bytes
+
+    def data_received(self, data: bytes) -> None:
+        self._not_body_bytes += len(data)
+        if self._refused:
+            if self._not_body_bytes > problems.LINGER_BYTES:
+                self.transport.close()
+            return
+        super().data_received(data)
+        if self._refused or self.transport.is_closing():
+            return
+        if self._not_body_bytes > self.head_limit_bytes:
+            self._refuse(self._too_large())
+        elif self._unguarded():
+            self._start_deadline()
+
+    def _unguarded(self) -> bool:
+        """Nothing is being answered and no timer runs: any byte, be it of an empty line, stops
+        uvicorn's own. While something is answered, a head behind it may take its time."""
+        return (
+            not self._answering()
+            and self.timeout_keep_alive_task is None
+            and self in self.connections  # not so any more after a switch to WebSocket
+        )
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._extension = {"abort": self.transport.abort}
+        self.scope["extensions"] = {"sse_progress": self._extension}
+        self._in_head = True
+        self._not_body_bytes = self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.target_limit_bytes:
+            self._fail(
+                UriTooLong(
+                    f"The request target is over {self.target_limit_bytes} bytes, the limit."
+                )
+            )
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self.head_limit_bytes:
+            self._fail(self._too_large())
+        if not self._in_head:
+            return  # trailers: uvicorn would add them to the headers of a request in progress
+        if len(self.headers) >= self.header_limit:
+            self._fail(HeadTooLarge(f"The request has more than {self.header_limit} headers."))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._check_head()
+        self._stop_deadline()
+        self._in_head = False
+        self._not_body_bytes = self._head_bytes = 0
+        super().on_headers_complete()
+        self._extension["send"] = self.cycle.send
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            # httptools takes what follows for the new protocol's, and there is none.
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._not_body_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._not_body_bytes = 0
+        super().on_message_complete()
+
+    def _check_head(self) -> None:
+        """What llhttp lets pass and a proxy may read in another way (RFC 9112 §3.2, §6, §11.2)."""
+        fields = [name for name, _ in self.headers]
+        hosts = fields.count(b"host")
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._fail(BadRequest(f"The request has {hosts} Host headers, needs one."))
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (
+            codings[0].strip().lower() != b"chunked" or self.parser.get_http_version() == "1.0"
+        ):
+            self._fail(BadRequest("No transfer coding but chunked of HTTP/1.1 is understood."))
+        if self.parser.should_upgrade() and (codings or b"content-length" in fields):
+            self._fail(BadRequest("A request with a body cannot ask for an upgrade."))
+        if len(self.pipeline) >= self.pipeline_limit:
+            self._fail(BadRequest("Too many requests were sent ahead of their answers."))
+
+    # ---- refusals
+
+    def _too_large(self) -> Problem:
+        return HeadTooLarge(f"The request head is over {self.head_limit_bytes} bytes, the limit.")
+
+    def _fail(self, problem: Problem) -> None:
+        """End the parsing: uvicorn then calls `send_400_response`."""
+        self._problem = problem
+        raise problem
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        self._refuse(self._problem or BadRequest("This is not a well-formed HTTP/1.1 request."))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer if that cannot be mistaken, then hear the client out for a moment and close."""
+        answers = self._next_answer_is_its()
+        self._refused = True
+        self._stop_deadline()
+        self._tell_running()
+        if not answers:
+            self.transport.close()
+            return
+        self.transport.write(self._answer(problem))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._not_body_bytes = 0
+        self._deadline = self.loop.call_later(problems.LINGER_S, self.transport.close)
+
+    def _next_answer_is_its(self) -> bool:
+        """Whether an answer sent now is taken for the answer to the refused request."""
+        if self._running is None or self._running.response_complete:
+            return True
+        return not (self._in_head or self.pipeline or self._running.response_started)
+
+    def _answer(self, problem: Problem) -> bytes:
+        response = problems.answer(problem, headers={"Connection": "close"})
+        fields = [*self.server_state.default_headers, *response.raw_headers]
+        lines = [b"%b: %b\r\n" % field for field in fields]
+        return b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)])
+
+    def _unsupported_upgrade_warning(self) -> None:
+        pass  # an offer that is not taken is nothing to warn about (RFC 9110 §7.8)

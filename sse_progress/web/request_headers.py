@@ -1,0 +1,125 @@
+"""What a request asks for in its headers: Accept, Prefer, If-None-Match, positions, ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from sse_progress.model.errors import BadRequest, InvalidUploadId
+from sse_progress.model.events import Position, valid_upload_id
+from sse_progress.web.context import Service
+from sse_progress.web.middleware import Access
+
+__all__ = [
+    "access_of",
+    "content_length",
+    "etag_matches",
+    "etag_of",
+    "path_upload_id",
+    "position_of",
+    "preference",
+    "service_of",
+    "wants_json",
+]
+
+MAX_WAIT_S = 60
+MAX_DIGITS = 18
+"""Of any number that is asked with: beyond all that is meant, within what int() reads."""
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def access_of(request: Request) -> Access:
+    access: Access = request.app.state.access
+    return access
+
+
+def path_upload_id(request: Request) -> str:
+    """The id in the path, noted for the answer. Raises InvalidUploadId."""
+    upload_id = str(request.path_params["upload_id"])
+    if not valid_upload_id(upload_id):
+        raise InvalidUploadId
+    request.state.upload_id = upload_id
+    return upload_id
+
+
+def content_length(request: Request) -> int | None:
+    """Body bytes announced; None for a chunked body. Raises BadRequest for anything unreadable."""
+    if (value := request.headers.get("content-length")) is None:
+        return None
+    if not (_is_digits(value) and len(value) <= MAX_DIGITS):
+        raise BadRequest("Content-Length must be a number of bytes.")
+    return int(value)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether JSON was asked for by name and not for less than the stream (RFC 9110 §12.5.1)."""
+    weights: dict[str, float] = {}
+    for part in ",".join(request.headers.getlist("accept")).split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weights[kind] = _weight(parameters)
+    return weights.get("application/json", 0) > weights.get("text/event-stream", 0)
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def preference(request: Request, name: str) -> str | None:
+    """The value of a preference (RFC 7240), "" for one without; None if it was not sent."""
+    for part in ",".join(request.headers.getlist("prefer")).split(","):
+        token, _, value = part.partition(";")[0].partition("=")
+        if token.strip().lower() == name:
+            return value.strip().strip('"')
+    return None
+
+
+def wait_s(request: Request) -> int:
+    """Seconds of `Prefer: wait=…`, at most 60; 0 if it was not sent or makes no sense."""
+    value = preference(request, "wait") or ""
+    return min(int(value[:MAX_DIGITS]), MAX_WAIT_S) if _is_digits(value) else 0
+
+
+def position_of(request: Request) -> Position | None:
+    """The position a client presents: the header, else the query. Empty is none."""
+    given = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
+    return Position.parse(given) if given else None
+
+
+def etag_of(position: Position) -> str:
+    return f'"{position}"'
+
+
+def etag_matches(request: Request, etag: str) -> bool:
+    """If-None-Match, compared weakly (RFC 9110 §13.1.2)."""
+    given = [
+        tag.strip().removeprefix("W/")
+        for tag in ",".join(request.headers.getlist("if-none-match")).split(",")
+    ]
+    return etag in given or "*" in given
+
+
+def integer(request: Request, name: str, *, default: int, check: Callable[[int], bool]) -> int:
+    """A whole number from the query. Raises BadRequest."""
+    value: Any = request.query_params.get(name)
+    if value is None:
+        return default
+    if _is_digits(value) and len(value) <= MAX_DIGITS and check(int(value)):
+        return int(value)
+    raise BadRequest(f"The query parameter {name} is not a number in its range.")
+
+
+def _is_digits(value: str) -> bool:
+    return value.isascii() and value.isdigit()

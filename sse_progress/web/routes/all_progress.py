@@ -1,0 +1,35 @@
+"""`GET /uploads/progress`: one stream for all of the caller's uploads."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sse_progress.access.tokens import READ
+from sse_progress.model.errors import InvalidUploadId
+from sse_progress.model.events import valid_upload_id
+from sse_progress.web.request_headers import access_of, service_of
+from sse_progress.web.routes.progress import pace_of
+from sse_progress.web.streams.all_uploads import UserStream
+
+__all__ = ["get_all_progress"]
+
+
+async def get_all_progress(request: Request) -> Response:
+    service = service_of(request)
+    principal = await access_of(request).caller(request, READ, changes=False, stream=True)
+    only = frozenset(request.query_params.getlist("id"))
+    if not all(valid_upload_id(upload_id) for upload_id in only):
+        raise InvalidUploadId
+    head = request.method == "HEAD"
+    lease = None if head else await service.limits.stream(principal.sub)
+    return UserStream(
+        service.core,
+        owner=principal.sub,
+        only=only,
+        on_left=lease.release if lease else lambda: None,
+        pace=pace_of(request, service, principal),
+        wheel=service.wheel,
+        spawn=service.core.background.spawn,
+        metrics=service.core.metrics,
+    )

@@ -1,0 +1,148 @@
+"""`GET /upload/<id>/progress`: the stream, or by Accept the state of the moment."""
+
+from __future__ import annotations
+
+import anyio
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sse_progress.access.tokens import READ, Principal
+from sse_progress.emitter.emitter import Topic
+from sse_progress.journal.journal import Foreign, Page
+from sse_progress.model.errors import Forbidden
+from sse_progress.model.events import GONE, Position, encode_json
+from sse_progress.web.context import Service, now_rfc3339, state_of
+from sse_progress.web.request_headers import (
+    access_of,
+    etag_matches,
+    etag_of,
+    path_upload_id,
+    position_of,
+    service_of,
+    wait_s,
+    wants_json,
+)
+from sse_progress.web.streams.sse_response import Pace, UploadStream
+
+__all__ = ["get_progress", "pace_of", "state_response"]
+
+OPEN_WAIT_S = 2.0
+"""How long a stream's head waits to learn whose the upload is; then it opens with heartbeats."""
+
+NO_CONTENT_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
+
+
+async def get_progress(request: Request) -> Response:
+    upload_id = path_upload_id(request)
+    if wants_json(request):
+        return await _state_now_or_changed(request, upload_id)
+    head = request.method == "HEAD"
+    principal = await access_of(request).caller(request, READ, changes=not head, stream=True)
+    return await _stream(request, upload_id, principal, claims=not head)
+
+
+# ---- the stream
+
+
+async def _stream(
+    request: Request, upload_id: str, principal: Principal, *, claims: bool
+) -> Response:
+    service = service_of(request)
+    presented = position_of(request)
+    if presented == GONE:
+        return Response(status_code=204, headers=NO_CONTENT_HEADERS)
+    emitter = service.core.emitter
+    topic = emitter.open(upload_id)
+    try:
+        opening = await _open(
+            service, topic, owner=principal.sub, presented=presented, claims=claims
+        )
+        page = opening[0] if opening else None
+        if page is not None and page.terminal and presented == page.end:
+            emitter.release(topic)
+            return Response(status_code=204, headers=NO_CONTENT_HEADERS)
+        lease = await service.limits.stream(principal.sub) if claims else None
+        stream = UploadStream(
+            upload_id,
+            owner=principal.sub,
+            cursor=presented,
+            opening=opening,
+            topic=topic,
+            emitter=emitter,
+            keep_claim=service.core.journal.keep_claim,
+            on_left=lease.release if lease else lambda: None,
+            timestamp=now_rfc3339,
+            pace=pace_of(request, service, principal),
+            wheel=service.wheel,
+            spawn=service.core.background.spawn,
+            metrics=service.core.metrics,
+        )
+    except BaseException:
+        emitter.release(topic)
+        raise
+    if not claims:
+        emitter.release(topic)
+    return stream
+
+
+async def _open(
+    service: Service, topic: Topic, *, owner: str, presented: Position | None, claims: bool
+) -> tuple[Page, int] | None:
+    """The journal as the stream begins; None while it cannot be had. Raises Forbidden."""
+    try:
+        with anyio.fail_after(OPEN_WAIT_S):
+            page, generation = await service.core.emitter.read(
+                topic, owner=owner, after=presented, claim=claims and presented is None
+            )
+    except (TimeoutError, RedisError, OSError):
+        return None
+    if isinstance(page, Foreign):
+        raise Forbidden("This upload belongs to somebody else.")
+    return None if page is None else (page, generation)
+
+
+def pace_of(request: Request, service: Service, principal: Principal) -> Pace:
+    settings = service.settings
+    return Pace(
+        heartbeat_s=settings.heartbeat_s,
+        lifetime_s=settings.stream_lifetime_s,
+        slow_s=settings.slow_reader_s,
+        claim_s=settings.claim_ttl_s / 3,
+        expires_at=principal.expires_at,
+        named=request.query_params.get("heartbeat") == "event",
+    )
+
+
+# ---- the state
+
+
+async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
+    """The state once; with `Prefer: wait=…` a matching request is held until something changes."""
+    service = service_of(request)
+    principal = await access_of(request).caller(request, READ, changes=False)
+    page = await service.page(upload_id, owner=principal.sub)
+    seconds = wait_s(request)
+    applied: dict[str, str] = {}
+    if seconds and not page.terminal and etag_matches(request, etag_of(page.end)):
+        applied = {"Preference-Applied": f"wait={seconds}"}
+        await service.changed(upload_id, owner=principal.sub, since=page.end, wait_s=seconds)
+        page = await service.page(upload_id, owner=principal.sub)
+    return state_response(request, upload_id, page, applied)
+
+
+def state_response(
+    request: Request, upload_id: str, page: Page, more: dict[str, str] | None = None
+) -> Response:
+    etag = etag_of(page.end)
+    headers = {
+        "Cache-Control": "no-cache",
+        "ETag": etag,
+        "Vary": "Accept",
+        "X-Upload-ID": upload_id,
+        **(more or {}),
+    }
+    if etag_matches(request, etag):
+        return Response(status_code=304, headers=headers)
+    body = encode_json(state_of(upload_id, page))
+    return Response(body, headers=headers, media_type="application/json")

@@ -1,0 +1,120 @@
+"""`POST /upload`: take a body in, then answer with its result or with where to look."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from sse_progress.access.tokens import WRITE
+from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.ingest.ingest import Body
+from sse_progress.ingest.multipart import ReceiveLimits, content_type_boundary, declared_too_large
+from sse_progress.journal.journal import Frame
+from sse_progress.model.errors import (
+    ClientDisconnected,
+    InvalidUploadId,
+    Problem,
+    UploadIdInUse,
+    problem_for,
+)
+from sse_progress.model.events import decode_json, encode_json, valid_upload_id
+from sse_progress.model.urls import url_of
+from sse_progress.runtime.concurrency import first_of
+from sse_progress.web.context import Service, state_of
+from sse_progress.web.problem_details import answer
+from sse_progress.web.request_headers import access_of, content_length, preference, service_of
+
+__all__ = ["post_upload"]
+
+
+def new_upload_id() -> str:
+    """`upload_` and a UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, then random."""
+    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"upload_{uuid.UUID(int=value)}"
+
+
+async def post_upload(request: Request) -> Response:
+    service = service_of(request)
+    upload_id = request.headers.get("x-upload-id", new_upload_id())
+    if not valid_upload_id(upload_id):
+        raise InvalidUploadId
+    request.state.upload_id = upload_id
+    principal = await access_of(request).caller(request, WRITE, changes=True)
+    body = Body(
+        content_type=request.headers.get("content-type", ""),
+        chunks=_chunks(request),
+        total=content_length(request),
+    )
+    try:
+        async with service.limits.uploads(principal.sub):
+            await service.intake.take_in(
+                upload_id, body, owner=principal.sub, refuse=_told_by_headers(body, service)
+            )
+    except UploadIdInUse as problem:
+        return await _in_use(service, upload_id, principal.sub, problem)
+    if preference(request, "respond-async") is not None:
+        return _accepted(service, upload_id, applied=True)
+    return await _result(service, upload_id, owner=principal.sub)
+
+
+def _told_by_headers(body: Body, service: Service) -> Problem | None:
+    """The refusal that the headers alone decide."""
+    try:
+        content_type_boundary(body.content_type)
+    except Problem as problem:
+        return problem
+    return declared_too_large(body.total or 0, ReceiveLimits.of(service.settings))
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise ClientDisconnected from None
+
+
+async def _result(service: Service, upload_id: str, *, owner: str) -> Response:
+    """The upload's end, or 202 if that takes too long or the server is about to leave."""
+    watch = Watch()
+    with watching(service.core.emitter, upload_id, watch, owner=owner):
+        await first_of(
+            watch.end(), service.draining.wait(), timeout_s=service.settings.answer_wait_s
+        )
+    if watch.latest is None or not watch.latest.terminal:
+        return _accepted(service, upload_id, applied=False)
+    return _ended(upload_id, watch.latest)
+
+
+def _ended(upload_id: str, frame: Frame) -> Response:
+    event: dict[str, Any] = decode_json(frame.data)
+    headers = {"X-Upload-ID": upload_id}
+    if event["stage"] == "complete":
+        body = {"success": True, "uploadId": upload_id, "data": {"media": event["media"]}}
+        return Response(encode_json(body), headers=headers, media_type="application/json")
+    error = event.get("error") or {"code": "cancelled", "detail": None}
+    return answer(problem_for(error["code"], error["detail"]), headers=headers)
+
+
+def _accepted(service: Service, upload_id: str, *, applied: bool) -> Response:
+    headers = {
+        "X-Upload-ID": upload_id,
+        "Location": url_of(upload_id, prefix=service.settings.prefix),
+    }
+    if applied:
+        headers["Preference-Applied"] = "respond-async"
+    body = {"success": True, "uploadId": upload_id, "status": "processing"}
+    return Response(encode_json(body), 202, headers=headers, media_type="application/json")
+
+
+async def _in_use(service: Service, upload_id: str, owner: str, problem: UploadIdInUse) -> Response:
+    page = await service.page(upload_id, owner=owner)
+    return answer(problem, headers={"X-Upload-ID": upload_id}, upload=state_of(upload_id, page))

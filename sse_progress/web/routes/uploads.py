@@ -1,0 +1,79 @@
+"""One upload's state, files and cancellation, and the list of the caller's uploads."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from sse_progress.access.tokens import READ, WRITE
+from sse_progress.model.errors import BadRequest, NotFound
+from sse_progress.model.events import decode_json, encode_json
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.web.request_headers import access_of, integer, path_upload_id, service_of
+from sse_progress.web.routes.progress import state_response
+
+__all__ = ["delete_upload", "get_file", "get_upload", "get_uploads"]
+
+STATUSES = ("pending", "receiving", "processing", "complete", "error", "cancelled")
+INLINE = ("image/webp", "image/png", "image/jpeg", "image/avif", "image/gif")
+"""Derived pictures that a page may show in place: raster formats, in which nothing can run."""
+
+
+async def get_upload(request: Request) -> Response:
+    upload_id = path_upload_id(request)
+    service = service_of(request)
+    principal = await access_of(request).caller(request, READ, changes=False)
+    page = await service.page(upload_id, owner=principal.sub)
+    return state_response(request, upload_id, page)
+
+
+async def delete_upload(request: Request) -> Response:
+    upload_id = path_upload_id(request)
+    service = service_of(request)
+    principal = await access_of(request).caller(request, WRITE, changes=True)
+    await service.cancel(upload_id, owner=principal.sub)
+    return Response(status_code=204, headers={"X-Upload-ID": upload_id})
+
+
+async def get_uploads(request: Request) -> Response:
+    service = service_of(request)
+    principal = await access_of(request).caller(request, READ, changes=False)
+    status = request.query_params.get("status")
+    if status is not None and status not in STATUSES:
+        raise BadRequest(f"The query parameter status is one of {', '.join(STATUSES)}.")
+    limit = integer(request, "limit", default=50, check=lambda n: 1 <= n <= 200)
+    after = integer(request, "after", default=0, check=lambda n: n > 0)
+    states, more = await service.states(
+        principal.sub, status=status, limit=limit, before_us=after or None
+    )
+    body: dict[str, object] = {"uploads": states}
+    if more is not None:
+        body["next"] = str(more)
+    headers = {"Cache-Control": "no-cache"}
+    return Response(encode_json(body), headers=headers, media_type="application/json")
+
+
+async def get_file(request: Request) -> Response:
+    """The original, or a derived file, once the upload is complete. Ranges and ETags as usual."""
+    upload_id = path_upload_id(request)
+    service = service_of(request)
+    principal = await access_of(request).caller(request, READ, changes=False)
+    page = await service.page(upload_id, owner=principal.sub)
+    found = await blocking(service.core.storage.find, upload_id)
+    if page.status != "complete" or found is None or found.record is None:
+        raise NotFound("There are no files of this upload (yet).")
+    name = str(request.path_params["name"])
+    path = await blocking(found.file, name)
+    if path is None:
+        raise NotFound("This upload has no file of this name.")
+    media = decode_json(found.record)
+    derived = {file["name"]: file["contentType"] for file in media["files"]}
+    kind = derived.get(name, media["contentType"])
+    inline = name in derived and kind in INLINE
+    return FileResponse(
+        path,
+        media_type=kind,
+        filename=name,
+        content_disposition_type="inline" if inline else "attachment",
+        headers={"X-Upload-ID": upload_id, "Cache-Control": "private, no-cache"},
+    )

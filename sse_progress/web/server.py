@@ -1,0 +1,82 @@
+"""One web process: uvicorn around the application, and the order in which it ends."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import structlog
+import uvicorn
+
+from sse_progress.runtime.linux import harden_this_process
+from sse_progress.runtime.logging_setup import configure
+from sse_progress.runtime.readiness import tell_ready
+from sse_progress.settings import Settings
+from sse_progress.uploads.components import check
+from sse_progress.web.app import create_app
+from sse_progress.web.context import Service
+from sse_progress.web.http_protocol import HttpProtocol
+
+__all__ = ["run"]
+
+log = structlog.get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Ends streams and answers waiting requests before uvicorn waits for its connections.
+
+    The order: no new connections; streams end whole; waiting POSTs get their 202; bodies have
+    their grace; then uvicorn's own shutdown, which finds little left to wait for.
+    """
+
+    service: Service | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            tell_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        if self.service is not None:
+            service, self.service = self.service, None
+            await service.drain()
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings, fd: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, on the listening socket `fd` or on one of its own.
+
+    Raises SettingsError before anything is served, if what a setting names cannot be used.
+    """
+    configure(settings.log_format, level=settings.log_level)
+    harden_this_process()
+    check(settings)
+    options: dict[str, Any] = {}
+    sockets = None
+    if fd is not None:
+        sockets = [socket.socket(fileno=fd)]
+    else:
+        options = {"host": settings.host, "port": settings.port}
+
+    def take(service: Service) -> None:
+        server.service = service
+
+    server = Server(
+        uvicorn.Config(
+            create_app(settings, on_service=take),
+            http=HttpProtocol,
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=5,
+            forwarded_allow_ips=settings.trusted_proxies,
+            backlog=2048,
+            **options,
+        )
+    )
+    server.run(sockets)

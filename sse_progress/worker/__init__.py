@@ -1,0 +1,1 @@
+"""The worker process: takes jobs, runs their stages, reconciles what was lost."""

@@ -1,0 +1,130 @@
+"""Finds the pipeline: the built-in stages and installed plug-ins, or what the operator names.
+
+Everything is found, and wrong things are told, at start. A `def` stage is named rather than
+imported where that is possible, so that a worker does not carry what its children use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from itertools import pairwise
+from typing import Any
+
+from sse_progress.model.events import STAGES
+from sse_progress.model.stage_api import StageFunction
+from sse_progress.sandbox.function_ref import (
+    NotAStage,
+    Reference,
+    check_signature,
+    is_asynchronous,
+    resolve,
+)
+from sse_progress.settings import Settings, SettingsError
+from sse_progress.stages.scans.clamd import scan_with_clamd
+
+__all__ = ["BUILT_IN", "GROUP", "load_pipeline"]
+
+SETTING = "SSE_PROGRESS_PIPELINE"
+BUILT_IN = "sse_progress.stages:pipeline"
+GROUP = "sse_progress.stages"
+"""Entry points of this group, named `<stage>` or `<stage>.<anything>`, name a stage function."""
+CHOICES = ("validating", "analyzing", "moderating", "processing")
+"""The rows of the stage table that functions may fill; the others are the service's own."""
+
+Row = tuple[str, StageFunction]
+
+
+def load_pipeline(
+    settings: Settings,
+    *,
+    installed: Callable[[], Iterable[EntryPoint]] = lambda: entry_points(group=GROUP),
+) -> list[Row]:
+    """(stage name, function) in the order of the stage table.
+
+    With SSE_PROGRESS_PIPELINE=`package.module:name`, that list or tuple of pairs, or what that
+    function returns, and nothing else. Without it the built-in pipeline; functions of installed
+    entry points follow those of their stage, in the order of their names. A function may also be
+    given as text, `package.module:name`: then a `def` is imported in children alone.
+
+    Raises SettingsError, which names what is wrong and how to mend it.
+    """
+    if settings.pipeline:
+        return _load(settings.pipeline, told=f"{SETTING}={settings.pipeline}")
+    rows = _load(BUILT_IN, told=BUILT_IN)
+    if settings.clamd is None:  # its share of the stage's percent would pass in no time
+        rows = [row for row in rows if row[1] is not scan_with_clamd]
+    for point in sorted(installed(), key=lambda point: point.name):
+        row = _plug_in(point)
+        ranks = [STAGES[name].rank for name, _ in rows]
+        after = sum(rank <= STAGES[row[0]].rank for rank in ranks)
+        rows.insert(after, row)
+    return rows
+
+
+def _load(name: str, *, told: str) -> list[Row]:
+    module, colon, path = name.partition(":")
+    if not (module and colon and path):
+        raise SettingsError(f"{told}: must be of the form package.module:name")
+    try:
+        found = resolve(name)
+        given = found() if callable(found) else found
+    except Exception as error:
+        raise SettingsError(
+            f"{told}: cannot be loaded, {type(error).__name__}: {error} "
+            "(is its directory on PYTHONPATH?)"
+        ) from error
+    if not isinstance(given, list | tuple):
+        raise SettingsError(
+            f"{told}: must be a list of (stage name, function), or a function that returns one, "
+            f"not {type(given).__name__}"
+        )
+    if not given:
+        raise SettingsError(f"{told}: is empty; it needs at least one (stage name, function)")
+    rows = [_row(entry, told=f"{told}: entry {at}") for at, entry in enumerate(given, 1)]
+    _check_order([name for name, _ in rows], told=told)
+    return rows
+
+
+def _plug_in(point: EntryPoint) -> Row:
+    package = point.dist.name if point.dist else "an installed package"
+    told = f"plug-in {point.name!r} of {package}"
+    try:
+        return _row((point.name.partition(".")[0], point.value), told=told)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{error}. Uninstall it, or name a pipeline without it in {SETTING}"
+        ) from error
+
+
+def _row(entry: Any, *, told: str) -> Row:
+    if not (isinstance(entry, list | tuple) and len(entry) == 2):
+        raise SettingsError(f"{told}: {entry!r} is not (stage name, function)")
+    name, function = entry
+    if name not in CHOICES:
+        raise SettingsError(f"{told}: {name!r} is not one of {', '.join(CHOICES)}")
+    try:
+        return name, _function(function)
+    except NotAStage as error:
+        raise SettingsError(f"{told}: {error}") from error
+
+
+def _function(given: Any) -> StageFunction:
+    if isinstance(given, str):
+        return Reference.find(given.partition("[")[0].strip())
+    if isinstance(given, Reference):
+        return given
+    if not callable(given):
+        raise NotAStage(f"{given!r} is not a function")
+    check_signature(getattr(given, "__qualname__", repr(given)), given)
+    if not is_asynchronous(given):
+        Reference.to(given)
+    return given  # type: ignore[no-any-return]
+
+
+def _check_order(names: list[str], *, told: str) -> None:
+    for earlier, later in pairwise(names):
+        if STAGES[later].rank < STAGES[earlier].rank:
+            raise SettingsError(
+                f"{told}: {later!r} stands after {earlier!r}; the order is {', '.join(CHOICES)}"
+            )

@@ -1,0 +1,121 @@
+"""One worker process: takes jobs, runs stages, reconciles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+
+import structlog
+import uvloop
+
+from sse_progress.model.stage_api import Options
+from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.linux import harden_this_process
+from sse_progress.runtime.logging_setup import configure
+from sse_progress.runtime.readiness import tell_ready
+from sse_progress.sandbox.pool import CannotStart, Pool
+from sse_progress.settings import Settings, SettingsError
+from sse_progress.uploads.components import opened
+from sse_progress.worker.eta import History
+from sse_progress.worker.pipeline_loader import load_pipeline
+from sse_progress.worker.reconciler import Reconciler
+from sse_progress.worker.runner import Runner
+
+__all__ = ["run"]
+
+log = structlog.get_logger(__name__)
+
+CANCEL_AGAIN_S = 5.0
+"""Handing over takes far less."""
+
+
+def options_of(settings: Settings) -> Options:
+    """What stages may see of the settings."""
+    return Options(
+        allowed_types=settings.allowed_types,
+        max_pixels=settings.max_pixels,
+        keep_location=settings.keep_location,
+        strip_metadata=settings.strip_metadata,
+        nsfw_review=settings.nsfw_review,
+        nsfw_refuse=settings.nsfw_refuse,
+        yara_rules=str(settings.yara_rules.absolute()) if settings.yara_rules else None,
+        word_list=str(settings.word_list.absolute()) if settings.word_list else None,
+        bad_sha256=str(settings.bad_sha256.absolute()) if settings.bad_sha256 else None,
+        clamd=settings.clamd,
+        clamd_fail=settings.clamd_fail,
+    )
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; jobs under way are then handed over.
+
+    Raises SettingsError if the pipeline, or what a setting names, cannot be used here.
+    """
+    configure(settings.log_format, level=settings.log_level)
+    harden_this_process()
+    try:
+        uvloop.run(_main(settings))
+    except CannotStart as error:
+        raise SettingsError(f"This worker can run no stage: {error}") from error
+
+
+async def _main(settings: Settings) -> None:
+    work = asyncio.create_task(_work(settings))
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        """Also later: redis-py loses a cancellation that meets the end of a connection."""
+        if not work.done():
+            work.cancel()
+            loop.call_later(CANCEL_AGAIN_S, end)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+async def _work(settings: Settings) -> None:
+    pipeline = load_pipeline(settings)
+    async with opened(settings) as core:
+        pool = Pool(
+            size=settings.worker_concurrency,
+            memory_bytes=settings.stage_memory_bytes,
+            cpu_s=settings.stage_cpu_s,
+        )
+        runner = Runner(
+            journal=core.journal,
+            storage=core.storage,
+            index=core.index,
+            emitter=core.emitter,
+            metrics=core.metrics,
+            pool=pool,
+            history=History(
+                core.redis,
+                stages=list(dict.fromkeys(name for name, _ in pipeline)),
+                clock=time.monotonic,
+            ),
+            pipeline=pipeline,
+            options=options_of(settings),
+            prefix=settings.prefix,
+            stage_timeout_s=settings.stage_timeout_s,
+            attempts=settings.stage_attempts,
+        )
+        reconciler = Reconciler(
+            journal=core.journal,
+            storage=core.storage,
+            index=core.index,
+            queue=core.queue,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_days * 86400 if settings.retention_days else None,
+        )
+        await pool.start()
+        try:
+            async with beside(reconciler.run(every_s=settings.lease_s / 2)):
+                await core.queue.run(
+                    runner.run, concurrency=settings.worker_concurrency, on_ready=tell_ready
+                )
+        finally:
+            await pool.aclose()

@@ -1,0 +1,128 @@
+"""The guarantee behind the queue: every upload that is open is being worked on, or is ended.
+
+Walks the open uploads and the storage from time to time and at the start of a worker. It judges
+nothing by a Redis that has only just come (back), and no body whose receiver still holds its file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import RedisError
+
+from sse_progress.journal.journal import Journal, Page
+from sse_progress.journal.upload_index import Index
+from sse_progress.model.errors import Problem, ServerLost
+from sse_progress.model.messages import failure
+from sse_progress.queue.queue import Queue
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.storage.disk import Storage
+
+__all__ = ["Reconciler"]
+
+log = structlog.get_logger(__name__)
+
+RENEW_EVERY_S = 3600
+EXPIRE_EVERY_S = 3600
+
+
+class Reconciler:
+    """`lease_s` is how long a receiver or a young Redis is given before it is judged."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        storage: Storage,
+        index: Index,
+        queue: Queue,
+        lease_s: float,
+        retention_s: float | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
+        self._lease_s, self._retention_s, self._now = lease_s, retention_s, now
+        self._renewed_at = self._expired_at = 0.0
+
+    async def run(self, *, every_s: float) -> None:
+        """A round now and one every `every_s`, until cancelled."""
+        while True:
+            try:
+                await self.round()
+            except (RedisError, OSError, Problem) as exc:
+                log.warning("reconciling was put off", error=type(exc).__name__)
+            except Exception:
+                log.exception("reconciling failed")
+            await asyncio.sleep(every_s)
+
+    async def round(self) -> None:
+        await self._stored()
+        if await self._journal.age_s() < self._lease_s:
+            return
+        open_uploads = await self._index.open_uploads()
+        for upload_id, began_ms in open_uploads:
+            await self._judge(upload_id, began_ms)
+        for path in await blocking(lambda: list(self._storage.stale_incoming())):
+            await blocking(self._storage.discard_incoming, path)
+        await blocking(self._storage.empty_trash)
+        if self._now() - self._renewed_at > RENEW_EVERY_S:
+            self._renewed_at = self._now()
+            await self._journal.keep_open(upload_id for upload_id, _ in open_uploads)
+        await self._expire()
+
+    async def _stored(self) -> None:
+        """What is stored and unfinished stands among the open uploads, whatever Redis has lost."""
+        known = {upload_id for upload_id, _ in await self._index.open_uploads()}
+        for manifest in await blocking(lambda: list(self._storage.open_uploads())):
+            if manifest.upload_id not in known:
+                await self._index.opened(
+                    manifest.upload_id, owner=manifest.owner, now_s=self._now()
+                )
+                await self._queue.enqueue(manifest.upload_id)
+
+    async def _judge(self, upload_id: str, began_ms: int) -> None:
+        page = await self._journal.head(upload_id)
+        found = await blocking(self._storage.find, upload_id)
+        if page is not None and page.terminal:
+            if page.term != "complete" and found is not None:
+                await blocking(self._storage.remove, upload_id)
+            await self._index.closed(upload_id)
+        elif found is not None:
+            if page is not None and page.stage == "receiving" and self._held(page):
+                return  # its receiver is about to tell that it is stored
+            await self._queue.enqueue(upload_id)
+        elif await blocking(self._storage.receiving, upload_id):
+            return
+        elif page is None or not page.stage:
+            if self._now() * 1000 - began_ms > self._lease_s * 1000:
+                await self._index.closed(upload_id)
+        elif page.stage == "receiving":
+            await self._end_lost(upload_id, page)
+        else:
+            await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
+
+    def _held(self, page: Page) -> bool:
+        """Its lease runs, and not longer than a clock that was set back would have it."""
+        return 0 < page.lease_until_ms - page.now_ms <= 10_000 * self._lease_s
+
+    async def _end_lost(self, upload_id: str, page: Page) -> None:
+        """Its bytes are nowhere and nobody is receiving them."""
+        draft = failure(ServerLost(), page.stage)
+        answer = await self._journal.sweep(
+            upload_id, fence=page.fence, draft=draft, lease_s=self._lease_s
+        )
+        if answer.status in ("ok", "ended"):
+            log.warning("an upload was lost with its receiver", upload_id=upload_id)
+            await self._index.closed(upload_id)
+
+    async def _expire(self) -> None:
+        if self._retention_s is None or self._now() - self._expired_at < EXPIRE_EVERY_S:
+            return
+        self._expired_at = self._now()
+        retention_s = self._retention_s
+        for upload_id in await blocking(lambda: list(self._storage.expired(retention_s))):
+            await blocking(self._storage.remove, upload_id)
+            log.info("an upload's time was over", upload_id=upload_id)
