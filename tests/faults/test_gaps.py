@@ -18,8 +18,8 @@ from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
-from tests.test_emitter import Reader, caught_up, contiguous, house_at
-from tests.test_journal import ID, begin, draft, journal_at, say, whole
+from tests.unit.emitter.test_emitter import Reader, caught_up, contiguous, house_at
+from tests.unit.journal.test_journal import ID, begin, draft, journal_at, say, whole
 
 
 class Slow(Reader):
