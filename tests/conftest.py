@@ -18,11 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `long` are left out, not skipped, unless `--long` is given; browsers come last.
+    """Tests marked `long` are left out, not skipped, unless `--long` is given.
 
-    Playwright keeps an event loop running in the main thread, in which no other could run.
+    What takes longest begins first, so that processes which share the files (pytest-xdist) end
+    together.
     """
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    items.sort(key=lambda item: "unit" in item.path.parts)
     if config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):

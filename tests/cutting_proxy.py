@@ -42,12 +42,12 @@ class CuttingProxy:
     def __enter__(self) -> CuttingProxy:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     async def _run(self) -> None:
@@ -66,6 +66,16 @@ class CuttingProxy:
         task = asyncio.current_task()
         assert task is not None
         self._relays.add(task)
+        try:
+            await self._relay(reader, writer)
+        except (asyncio.CancelledError, OSError):
+            pass  # the proxy ends; a handler that ends as cancelled is logged as an error
+        finally:
+            writer.transport.abort()
+            await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
+            self._relays.discard(task)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, to_service = await asyncio.open_connection(*self._target)
         relay = _Relay(self)
         ways = [
@@ -81,7 +91,6 @@ class CuttingProxy:
             for side in (writer, to_service):
                 side.transport.abort() if relay.reset else side.close()
                 await asyncio.gather(side.wait_closed(), return_exceptions=True)
-            self._relays.discard(task)
 
     def _budget(self) -> int | None:
         if self._times is not None and self.cuts >= self._times:

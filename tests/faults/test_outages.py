@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.scene import KILL, STOP, TERM, Scene, of, reading
+from tests.faults.scene import HASTY, KILL, STOP, TERM, Scene, of, reading
 from tests.helpers.sse import EventStream
 from tests.helpers.waiting import eventually
 
@@ -34,10 +34,23 @@ def scene() -> Iterator[Scene]:
         shutil.rmtree(directory)
 
 
+@pytest.fixture
+def hasty(short_dir: Path) -> Iterator[Scene]:
+    """One whose waits for Redis and for bodies at its end are short."""
+    scene = Scene(short_dir, HASTY)
+    try:
+        scene.start()
+        yield scene
+    finally:
+        scene.hang_up()
+        scene.close()
+
+
 @pytest.fixture(autouse=True)
-async def _hang_up(scene: Scene) -> AsyncIterator[None]:
+async def _hang_up(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     yield
-    scene.hang_up()
+    if "scene" in request.fixturenames:
+        request.getfixturevalue("scene").hang_up()
 
 
 # ---- Redis away
@@ -59,27 +72,27 @@ async def test_a_body_goes_on_while_redis_is_away(scene: Scene) -> None:
     assert [frame.json["stageProgress"] for frame in of("receiving", frames)][-1] == 100
 
 
-async def test_a_body_that_waited_too_long_for_redis_is_refused_and_told(scene: Scene) -> None:
+async def test_a_body_that_waited_too_long_for_redis_is_refused_and_told(hasty: Scene) -> None:
     """503 with Retry-After, nothing on the disk, and the journal's own error once Redis is back."""
-    sending = await scene.sending("away-long").send_half()
-    await eventually(scene.receivers, "the body arrives")
-    async with reading(scene.url, "away-long") as (reader,), scene.stopped_redis():
+    sending = await hasty.sending("away-long").send_half()
+    await eventually(hasty.receivers, "the body arrives")
+    async with reading(hasty.url, "away-long") as (reader,), hasty.stopped_redis():
         await sending.send_all()
         status, answer = await sending.answer()
         assert (status, answer["code"]) == (503, "unavailable")
         assert b"retry-after" in sending.headers.lower()
-        assert scene.files("incoming/", "open/") == []
-        refused = await scene.sending("away-new", respond_async=True).send_all()
+        assert hasty.files("incoming/", "open/") == []
+        refused = await hasty.sending("away-new", respond_async=True).send_all()
         status, answer = await refused.answer()
         assert (status, answer["code"]) == (503, "unavailable")
         assert b"retry-after" in refused.headers.lower()
-        assert httpx.get(f"{scene.url}/healthz", timeout=10).status_code == 200
-        assert httpx.get(f"{scene.url}/readyz", timeout=10).status_code == 503
+        assert httpx.get(f"{hasty.url}/healthz", timeout=60).status_code == 200
+        assert httpx.get(f"{hasty.url}/readyz", timeout=60).status_code == 503
     assert reader.seen.ended == "error"
-    frames = await scene.journal("away-long")
+    frames = await hasty.journal("away-long")
     assert frames[-1].json["error"]["code"] == "unavailable"
     assert reader.raw == [frame.raw for frame in frames]
-    await scene.ready()
+    await hasty.ready()
 
 
 async def test_a_stage_goes_on_while_redis_is_away_and_streams_stay(scene: Scene) -> None:
@@ -118,7 +131,7 @@ async def test_the_stream_of_all_shows_what_it_could_not_read_at_first(scene: Sc
             await stack.enter_async_context(EventStream(f"{scene.url}/uploads/progress"))
         await stack.enter_async_context(scene.stopped_redis())
         async with asyncio.timeout(40):
-            stream = EventStream(f"{scene.url}/uploads/progress?id=away-list", timeout_s=30)
+            stream = EventStream(f"{scene.url}/uploads/progress?id=away-list", timeout_s=60)
             async with stream:
                 beats = 0
                 async for frame in stream:
@@ -172,11 +185,11 @@ async def test_redis_comes_back_without_what_it_knew(scene: Scene, how: str) -> 
         frames = await scene.journal(upload_id)
         assert (reader.seen.ended, reader.position) == ("complete", frames[-1].id)
     assert scene.tally(in_stage).count("analyzing begun") == 1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         async with EventStream(
             f"{scene.url}/upload/{ended}/progress",
             headers={"Last-Event-ID": position},
-            timeout_s=30,
+            timeout_s=60,
         ) as stream:
             frames = [frame async for frame in stream if frame.id]
     assert frames[0].json["type"] == "reset"
@@ -289,7 +302,6 @@ async def test_a_job_that_crashes_three_workers_is_given_up(scene: Scene) -> Non
         await eventually(
             lambda number=number: scene.tally("deadly").count("analyzing begun") == number,
             f"attempt {number}",
-            timeout_s=40,
         )
         for pid in scene.service.pids()["worker"]:
             scene.signal(pid, KILL)
@@ -314,15 +326,15 @@ async def test_a_cancel_stops_the_stage_itself(scene: Scene) -> None:
     await eventually(lambda: not scene.files("open/", "trash/"), "nothing is left of it")
 
 
-async def test_sigterm_of_a_web_process_with_everything_in_flight(scene: Scene) -> None:
+async def test_sigterm_of_a_web_process_with_everything_in_flight(hasty: Scene) -> None:
     """A body past its grace gets 503 `unavailable`, a waiting POST 202, a stream a whole end."""
-    bodies = [await scene.sending(f"term-{n}").send_half() for n in range(4)]
-    waiting = [await scene.held(f"term-wait-{n}", "analyzing") for n in range(2)]
-    await eventually(lambda: len(scene.files("incoming/")) == 4, "the bodies arrive")
+    bodies = [await hasty.sending(f"term-{n}").send_half() for n in range(4)]
+    waiting = [await hasty.held(f"term-wait-{n}", "analyzing") for n in range(2)]
+    await eventually(lambda: len(hasty.files("incoming/")) == 4, "the bodies arrive")
     ids = [sending.upload_id for sending in (*bodies, *waiting)]
-    async with reading(scene.url, *ids) as readers:
-        for pid in scene.service.pids()["web"]:
-            scene.signal(pid, TERM)
+    async with reading(hasty.url, *ids) as readers:
+        for pid in hasty.service.pids()["web"]:
+            hasty.signal(pid, TERM)
         for sending in waiting:
             status, answer = await sending.answer()
             assert (status, answer["status"]) == (202, "processing")
@@ -330,15 +342,15 @@ async def test_sigterm_of_a_web_process_with_everything_in_flight(scene: Scene) 
             status, answer = await sending.answer()
             assert (status, answer["code"]) == (503, "unavailable")
         for sending in waiting:
-            scene.go(sending.upload_id)
+            hasty.go(sending.upload_id)
     assert [reader.seen.cut for reader in readers] == [0] * len(readers)
     for reader in readers:
-        frames = await scene.journal(reader.seen.upload_id)
+        frames = await hasty.journal(reader.seen.upload_id)
         assert reader.raw == [frame.raw for frame in frames]
         error = frames[-1].json.get("error", {})
         assert error.get("code") == (None if "wait" in reader.seen.upload_id else "unavailable")
-    assert scene.files("incoming/", "open/") == []
-    await scene.all_up()
+    assert hasty.files("incoming/", "open/") == []
+    await hasty.all_up()
 
 
 async def test_a_rolling_restart_loses_nothing(scene: Scene) -> None:
@@ -498,6 +510,6 @@ async def _content(scene: Scene, upload_id: str) -> bytes:
 
 
 def _gauge(scene: Scene, name: str) -> float:
-    text = httpx.get(f"{scene.url}/metrics", timeout=10).text
+    text = httpx.get(f"{scene.url}/metrics", timeout=60).text
     lines = [line for line in text.splitlines() if line.startswith(f"sse_progress_{name} ")]
     return float(lines[0].split()[1])

@@ -44,7 +44,7 @@ class Service:
         *,
         arguments: tuple[str, ...] = (),
         command: tuple[str, ...] = SERVE,
-        start_timeout_s: float = 60,
+        start_timeout_s: float = 120,
     ) -> None:
         self.data_dir = directory / "data"
         self.log_path = directory / "serve.log"
@@ -102,7 +102,7 @@ class Service:
         """It has said that all its parts are ready."""
         return _READY.search(self.log) is not None
 
-    def stop(self, sig: int = signal.SIGTERM, *, timeout_s: float = 40) -> int:
+    def stop(self, sig: int = signal.SIGTERM, *, timeout_s: float = 90) -> int:
         """Send `sig` to the supervisor and wait for its end; the exit code (negative: signal).
 
         After SIGKILL the rest goes down on its own; `wait_gone()` waits for that.
@@ -112,7 +112,7 @@ class Service:
         process.send_signal(sig)
         return process.wait(timeout=timeout_s)
 
-    def wait_gone(self, *, timeout_s: float = 20) -> None:
+    def wait_gone(self, *, timeout_s: float = 60) -> None:
         """Wait until no process that this service was ever seen with is left."""
         wait_until(
             lambda: not self.left_over(), f"all of {sorted(self._seen)} ended", timeout_s=timeout_s
@@ -133,7 +133,7 @@ class Service:
             self.pids()
             process.terminate()
             try:
-                process.wait(timeout=40)
+                process.wait(timeout=90)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -84,7 +84,7 @@ class EventStream:
         *,
         headers: Mapping[str, str] | None = None,
         method: str = "GET",
-        timeout_s: float = 20,
+        timeout_s: float = 60,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._url = urlsplit(url)
@@ -207,7 +207,7 @@ async def read_events(
     headers: Mapping[str, str] | None = None,
     *,
     until: Callable[[Frame], bool] | None = None,
-    timeout_s: float = 30,
+    timeout_s: float = 90,
     comments: bool = False,
 ) -> list[Frame]:
     """All frames up to the stream's end, or up to and with the first for which `until` is true.

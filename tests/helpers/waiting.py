@@ -13,7 +13,7 @@ T = TypeVar("T")
 STEP_S = 0.01
 
 
-def wait_until(condition: Callable[[], T], what: str, *, timeout_s: float = 20) -> T:
+def wait_until(condition: Callable[[], T], what: str, *, timeout_s: float = 60) -> T:
     """Return the first true value of `condition`; fail with `what` after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], T], what: str, *, timeout_s: float = 20) 
 
 
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], what: str, *, timeout_s: float = 20
+    condition: Callable[[], T | Awaitable[T]], what: str, *, timeout_s: float = 60
 ) -> T:
     """The same on an event loop; `condition` may be a function or a coroutine function."""
     deadline = time.monotonic() + timeout_s

@@ -344,7 +344,7 @@ def test_the_service_dies_with_the_body_in_its_hands(running: Service) -> None:
 
     class Stalling(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            if self.tell() >= 500_000 and victims and heard.wait(10):
+            if self.tell() >= 500_000 and victims and heard.wait(60):
                 os.kill(victims.pop(), signal.SIGKILL)
             return super().read(100_000)
 

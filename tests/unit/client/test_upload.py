@@ -118,7 +118,7 @@ def test_progress_is_heard_while_bytes_travel(driver: Driver) -> None:
     class Slow(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             # The second chunk is given only after an event was heard.
-            assert self.tell() == 0 or heard.wait(10)
+            assert self.tell() == 0 or heard.wait(60)
             return super().read(size)
 
     with FakeService(gate=3) as service:
@@ -530,7 +530,7 @@ async def test_a_cancelled_task_stops_its_upload(tmp_path: Path) -> None:
     with FakeService(posts=[stuck], gate=2) as service:
         async with AsyncClient(service.url) as client:
             task = asyncio.create_task(client.upload(big, on_event=lambda _: heard.set()))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await heard.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -546,7 +546,7 @@ async def test_a_pipe_that_gives_nothing_holds_nobody_up(tmp_path: Path) -> None
     with FakeService(gate=1) as service:
         async with AsyncClient(service.url) as client:
             task = asyncio.create_task(client.upload(pipe, on_event=lambda _: heard.set()))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await heard.wait()
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):

@@ -504,7 +504,7 @@ async def test_a_watch_waits_for_the_end(redis_url: str) -> None:
             await house.say(2)
             assert not watch.ended
             await house.end()
-            frame = await asyncio.wait_for(watch.end(), 10)
+            frame = await asyncio.wait_for(watch.end(), 60)
         assert frame is not None
         assert frame.terminal
 

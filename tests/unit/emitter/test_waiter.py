@@ -25,8 +25,8 @@ async def test_a_push_is_the_latest_and_wakes_whoever_waits() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     watch.push(frame(5))
-    await asyncio.wait_for(waiting, 5)
-    await asyncio.wait_for(watch.changed(), 5)
+    await asyncio.wait_for(waiting, 60)
+    await asyncio.wait_for(watch.changed(), 60)
     assert watch.latest is not None
     assert watch.latest.position == Position("e", 5)
     assert not watch.ended
@@ -76,7 +76,7 @@ async def test_what_can_no_longer_be_watched_ends_the_waits(how: str) -> None:
         watch.close()
     assert watch.lost
     assert await watch.end() is None
-    await asyncio.wait_for(watch.changed(), 5)
+    await asyncio.wait_for(watch.changed(), 60)
 
 
 async def test_a_journal_is_watched_for_the_length_of_a_block(
@@ -89,7 +89,7 @@ async def test_a_journal_is_watched_for_the_length_of_a_block(
         with watching(core.emitter, "up", watch, owner="ann"):
             await eventually(lambda: watch.latest, "the beginning is read")
             await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
-            end = await asyncio.wait_for(watch.end(), 10)
+            end = await asyncio.wait_for(watch.end(), 60)
         assert end is not None
         assert end.position.seq == 2
         (topic,) = core.emitter._topics.values()
@@ -102,5 +102,5 @@ async def test_a_foreign_journal_is_not_watched(redis_url: str, tmp_path: Path) 
         await begin(core)
         watch = Watch()
         with watching(core.emitter, "up", watch, owner="bob"):
-            assert await asyncio.wait_for(watch.end(), 10) is None
+            assert await asyncio.wait_for(watch.end(), 60) is None
         assert watch.latest is None

@@ -263,7 +263,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.saved: tuple[Model, list[bytes | None]] | None = None
 
     def run(self, work: Any) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 10))
+        return self.loop.run_until_complete(asyncio.wait_for(work, 60))
 
     def teardown(self) -> None:
         self.delivery.cancel()

@@ -122,8 +122,8 @@ async def test_a_beginning_is_announced_to_its_owner_alone(redis: Redis) -> None
     async with redis.pubsub(ignore_subscribe_messages=False) as heard:
         await heard.subscribe(notices_of("ann"), notices_of("bob"))
         for _ in range(2):
-            await heard.get_message(timeout=10)
+            await heard.get_message(timeout=60)
         await Index(redis, storage_id="here").announce("up", owner="ann")
-        message: Any = await heard.get_message(timeout=10)
+        message: Any = await heard.get_message(timeout=60)
         assert (message["channel"], message["data"]) == (notices_of("ann").encode(), b"up")
         assert await heard.get_message(timeout=0.05) is None

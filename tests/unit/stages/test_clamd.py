@@ -207,11 +207,11 @@ async def test_cancelling_closes_the_connection(desk: Desk, short_dir: Path) -> 
         upload = asking(desk, b"x", address)
         before = asyncio.all_tasks()
         scan = asyncio.ensure_future(scan_with_clamd(upload, Reports()))
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
         scan.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scan
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 60)
 
         asked.clear()
         closed.clear()
@@ -226,9 +226,9 @@ async def test_cancelling_closes_the_connection(desk: Desk, short_dir: Path) -> 
 
         scope = anyio.CancelScope()
         scan = asyncio.ensure_future(scans(scope))
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
         scope.cancel()
         await scan
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 60)
         left = [task for task in told[0] - before if "_read_reply" in repr(task)]
         assert left == []

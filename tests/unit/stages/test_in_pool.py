@@ -184,7 +184,7 @@ async def test_clamd_cancel(desk: Desk, pool: Pool, short_dir: Path) -> None:
                 timeout_s=TIMEOUT_S,
             )
         )
-        await asyncio.wait_for(under_way.wait(), 10)
+        await asyncio.wait_for(under_way.wait(), 60)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work

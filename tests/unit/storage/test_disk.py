@@ -174,7 +174,7 @@ def test_of_many_under_one_id_one_wins(storage: Storage) -> None:
     def one(number: int) -> int | None:
         incoming = storage.incoming("u1")
         incoming.write(b"%d" % number)
-        together.wait(10)
+        together.wait(60)
         try:
             incoming.store(manifest(incoming))
         except UploadIdInUse:
@@ -217,7 +217,7 @@ def test_the_storage_has_one_id_for_ever(tmp_path: Path) -> None:
     together = threading.Barrier(8)
 
     def one(_: int) -> str:
-        together.wait(10)
+        together.wait(60)
         return Storage.open(tmp_path / "data").id
 
     with ThreadPoolExecutor(8) as threads:
@@ -505,7 +505,7 @@ def test_removing_and_publishing_at_once_leaves_nothing(storage: Storage) -> Non
         together = threading.Barrier(2)
 
         def publishing(upload_id: str = upload_id, together: threading.Barrier = together) -> None:
-            together.wait(10)
+            together.wait(60)
             try:
                 publish(storage, upload_id, thumb=b"x")
             except (UnknownUpload, FileNotFoundError):
@@ -513,7 +513,7 @@ def test_removing_and_publishing_at_once_leaves_nothing(storage: Storage) -> Non
 
         with ThreadPoolExecutor(1) as threads:
             done = threads.submit(publishing)
-            together.wait(10)
+            together.wait(60)
             for _ in range(number):
                 storage.find(upload_id)  # a little later each time
             storage.remove(upload_id)

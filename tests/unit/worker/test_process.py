@@ -103,7 +103,7 @@ async def test_a_told_worker_ends_though_a_cancellation_is_lost(
     running = asyncio.ensure_future(worker._main(settings_for(tmp_path)))
     await begun.wait()
     os.kill(os.getpid(), signal.SIGTERM)
-    done, _ = await asyncio.wait([running], timeout=10)  # wait_for would cancel it once more
+    done, _ = await asyncio.wait([running], timeout=60)  # wait_for would cancel it once more
     running.cancel()
     assert done
     assert swallowed == 1
