@@ -1,4 +1,4 @@
-"""Figures of `docs/reliability.md`: how fast everything recovers, on real processes.
+"""Figures of `docs/measured/reliability.md`: how fast everything recovers, on real processes.
 
     python -m bench.reliability chaos --seeds 20     storms of faults, promises checked
     python -m bench.reliability takeover --runs 20   a worker is killed in the middle of a stage

@@ -12,7 +12,7 @@ LONGEST_MINUTES = 600
 
 
 def reading_time(upload: Upload, report: Report) -> dict[str, Any] | None:
-    """Minutes that a text takes to read; other files are none of its business."""
+    """Minutes that a text takes to read; None for other files."""
     if not (upload.content_type.startswith("text/") or upload.filename.endswith(".txt")):
         return None
     words = done = 0

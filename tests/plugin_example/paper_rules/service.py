@@ -55,7 +55,7 @@ async def ask_service(upload: Upload, report: Report) -> dict[str, Any]:
 
 
 def _passing(error: Exception) -> bool:
-    """Trying again may help: nobody answered, too slowly, or the service has trouble of its own."""
+    """A retry may help: no answer, an answer too late, or a failure of the service itself."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code in (429, 500, 502, 503, 504)
     return isinstance(error, httpx.TransportError)
