@@ -1,6 +1,7 @@
 """A thousand connections that ask for nothing, slowly; and what honest users notice of them.
 
-`python -m tests.attacks.hostile_load [connections]` prints the figures of docs/measured/hostile-load.md:
+`python -m tests.attacks.hostile_load [connections]` prints the figures of
+docs/measured/hostile-load.md:
 a service of its own, honest requests at a steady rate, without and with dripping connections from
 another process. The test beside it holds that everybody is still answered.
 """

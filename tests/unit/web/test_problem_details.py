@@ -290,7 +290,9 @@ def test_an_answer_that_breaks_off_is_seen_to_break_off(
     with structlog.testing.capture_logs() as entries, pytest.raises(EOFError):
         get(server, "/late")
     assert entries == []
-    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    (record,) = wait_until(
+        lambda: [record for record in caplog.records if record.levelname == "ERROR"], "it is logged"
+    )
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "in the middle"
 
