@@ -59,9 +59,9 @@ class Settings(BaseSettings):
 
     # ---- where it listens and keeps things
     host: str = "127.0.0.1"
-    """Address to bind. Anything but loopback needs a key, or `open_mode_anywhere`."""
+    """Address to bind. Any address but loopback requires a key or `open_mode_anywhere`."""
     port: int = Field(8000, ge=0, le=65535)
-    """TCP port; 0 takes a free one and says which."""
+    """TCP port; 0 selects a free port and logs it."""
     prefix: str = ""
     """Path before every route, such as `/api/media`."""
     data_dir: Path = Field(Path("data"), validate_default=True)
@@ -73,11 +73,11 @@ class Settings(BaseSettings):
     worker_processes: int = Field(1, ge=0, le=64)
     """Processes that run stages. 0: workers run elsewhere."""
     worker_concurrency: int = Field(2, ge=1, le=64)
-    """Uploads that one worker process works on at once, each in a child process."""
+    """Uploads that one worker process runs at the same time, each in a child process."""
     log_format: Literal["console", "json"] = "console"
-    """How log lines look: for a person, or one JSON object each."""
+    """Format of log lines: `console` for people, `json` for one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important lines that are written."""
+    """Lowest level that is logged."""
 
     # ---- identity
     jwt_secret: SecretStr | None = None
@@ -85,77 +85,78 @@ class Settings(BaseSettings):
     jwt_public_key: str | None = None
     """PEM text, or a path to it: RSA, EC or Ed25519."""
     jwks_url: str | None = None
-    """Where the identity provider publishes its keys (RFC 7517)."""
+    """URL of the identity provider's key set (RFC 7517)."""
     jwt_audience: str | None = None
-    """The `aud` that a token must name; unset: a token that names one is meant for others."""
+    """Required `aud` of a token; unset: a token with any `aud` is refused."""
     jwt_issuer: str | None = None
-    """The `iss` that a token must name; unset: any."""
+    """Required `iss` of a token; unset: any."""
     jwt_leeway_s: int = Field(10, ge=0, le=300)
     """Clock difference tolerated in `exp` and `nbf`, seconds."""
     open_mode_anywhere: bool = False
-    """Serve everybody as `anonymous` on a public address, without any key. In so many words."""
+    """Allow open mode (no key, every caller is `anonymous`) on a public address. Must be enabled
+    explicitly."""
     allowed_hosts: Words = ()
-    """Further `Host` names accepted in open mode (loopback names always are)."""
+    """Additional `Host` names accepted in open mode (loopback names always are)."""
     cors_origins: Words = ()
     """Origins that may use the service from a browser, such as `https://app.example`."""
     trusted_proxies: str = "127.0.0.1"
-    """Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed (uvicorn's syntax)."""
+    """Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted (uvicorn's syntax)."""
 
     # ---- limits
     max_upload_bytes: int = Field(1024**3, ge=1)
     """Largest file, bytes."""
     max_fields_bytes: int = Field(16 * 1024, ge=0)
-    """All text fields of one upload together, bytes."""
+    """Total size of the text fields of one upload, bytes."""
     max_streams_per_user: int | None = Field(None, ge=1)
-    """Live streams per user over all processes (20 with a key, none in open mode)."""
+    """Live streams per user across all processes (20 with a key, none in open mode)."""
     max_uploads_per_user: int | None = Field(None, ge=1)
-    """Bodies being received per user over all processes (5 with a key, none in open mode)."""
+    """Bodies received at once per user, across all processes (5 with a key, none in open mode)."""
     requests_per_minute: int | None = Field(None, ge=1)
     """Requests per user and minute (600 with a key, none in open mode)."""
     requests_per_minute_per_address: int | None = Field(None, ge=1)
     """Requests per client address and minute (3000 with a key, none in open mode)."""
     max_open_bodies: int = Field(1000, ge=1)
-    """Bodies that one web process receives at once."""
+    """Bodies that one web process receives at the same time."""
     disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)
-    """Free space always left on the storage, bytes; a body that would use it gets 507."""
+    """Free space to keep on the storage, bytes; a body that does not fit gets 507."""
     allowed_types: Words = tuple(DEFAULT_TYPES.split(","))
     """Detected media types that are accepted; `image/*` style wildcards work, `*/*` is all."""
 
     # ---- time, seconds
     answer_wait_s: float = Field(50, ge=0, le=3600)
-    """How long a POST stays open for its result before it answers 202."""
+    """Seconds that a POST waits for the result before the response is 202."""
     receive_stall_s: float = Field(30, gt=0)
-    """A body without a byte for so long is given up."""
+    """Seconds without a byte after which a body is aborted."""
     receive_min_rate: int = Field(1024, ge=0)
-    """Bytes a second that a body must reach over `receive_stall_s`; 0 is no limit."""
+    """Minimum rate of a body over `receive_stall_s`, bytes per second; 0: no limit."""
     heartbeat_s: float = Field(15, gt=0)
-    """A stream idle for so long gets a heartbeat."""
+    """Seconds of silence after which a stream sends a heartbeat."""
     stream_lifetime_s: float = Field(3600, gt=0)
-    """Longest life of a stream; each ends at a random moment in the last fifth."""
+    """Maximum duration of a stream, seconds; each ends at a random time in the last fifth."""
     slow_reader_s: float = Field(30, gt=0)
-    """A reader that stays behind for so long is let go; its reconnect resumes."""
+    """Seconds after which a reader that does not read is disconnected; it can resume."""
     redis_wait_s: float = Field(30, gt=0)
-    """How long a body or an answer waits for Redis before it becomes 503."""
+    """Seconds that a body or a response waits for Redis before it fails with 503."""
     lease_s: float = Field(10, gt=0)
-    """A receiving process or worker unheard of for so long is taken for dead."""
+    """Seconds without a heartbeat after which a receiver or a worker is considered dead."""
     claim_ttl_s: int = Field(600, ge=1)
-    """A stream's claim on an id without an upload, after its last stream."""
+    """Seconds that an id stays claimed without an upload, after its last stream."""
     journal_ttl_s: int = Field(24 * 3600, ge=60)
-    """How long a journal is kept after its end."""
+    """Seconds that a journal is kept after its end."""
     shutdown_grace_s: float = Field(10, ge=0)
-    """How long bodies in flight may go on after SIGTERM."""
+    """Seconds that bodies in flight may continue after SIGTERM."""
     retention_days: float | None = Field(None, gt=0)
-    """Days that finished uploads are kept; unset is for ever."""
+    """Days that finished uploads are kept; unset: forever."""
 
     # ---- stages
     pipeline: str | None = None
-    """`package.module:name` of a pipeline; unset is the built-in one with installed plug-ins."""
+    """`package.module:name` of a pipeline; unset: the built-in one with installed plug-ins."""
     stage_timeout_s: float = Field(900, gt=0)
-    """Wall-clock limit of one stage function."""
+    """Wall-clock limit of one stage function, seconds."""
     stage_cpu_s: int = Field(900, ge=1)
-    """CPU time limit of one stage function."""
+    """CPU time limit of one stage function, seconds."""
     stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
-    """Memory (address space growth) limit of one stage function."""
+    """Memory limit (growth of the address space) of one stage function, bytes."""
     stage_attempts: int = Field(3, ge=1)
     """Crashes of workers over one upload before it ends with an error."""
     max_pixels: int = Field(100_000_000, ge=1)
@@ -163,21 +164,21 @@ class Settings(BaseSettings):
     keep_location: bool = False
     """Report the GPS position found in EXIF."""
     strip_metadata: bool = False
-    """Remove EXIF from the kept original picture as well."""
+    """Also remove EXIF from the stored original picture."""
     nsfw_review: float = Field(0.5, ge=0, le=1)
-    """Score of the picture model (0-1) from which a file is marked for review."""
+    """Score of the picture model (0-1) at which a file is marked for review."""
     nsfw_refuse: float = Field(0.8, ge=0, le=1)
-    """Score of the picture model (0-1) from which a file is refused."""
+    """Score of the picture model (0-1) at which a file is refused."""
     yara_rules: Path | None = None
-    """Directory of further `.yar` files."""
+    """Directory of additional `.yar` files."""
     word_list: Path | None = None
-    """File of words to mark for review, one a line, besides the built-in list."""
+    """File of additional words to mark for review, one per line."""
     bad_sha256: Path | None = None
-    """File of SHA-256 digests (hex, one a line) that are always refused."""
+    """File of SHA-256 digests (hex, one per line) that are always refused."""
     clamd: str | None = None
-    """A clamd to ask: `unix:/run/clamav/clamd.ctl` or `host:port`."""
+    """Address of a clamd: `unix:/run/clamav/clamd.ctl` or `host:port`."""
     clamd_fail: Literal["closed", "open"] = "closed"
-    """An unreachable clamd refuses the file (`closed`) or is noted as not checked (`open`)."""
+    """If clamd is unreachable: refuse the file (`closed`) or note it as not checked (`open`)."""
 
     # ---- checks
 
@@ -245,7 +246,7 @@ class Settings(BaseSettings):
 
     @property
     def open_mode(self) -> bool:
-        """Nobody configured a key, so everybody is `anonymous`."""
+        """No key is configured, so every caller is `anonymous`."""
         return not (self.jwt_secret or self.jwt_public_key or self.jwks_url)
 
     @property
