@@ -20,15 +20,9 @@ from urllib.parse import parse_qs
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sse_progress.model.events import (
-    STAGES,
-    as_reset,
-    connected,
-    encode_json,
-    frame,
-    percent,
-    with_status,
-)
+from sse_progress.model.events import as_reset, encode_json, with_status
+from sse_progress.model.sse import connected, frame
+from sse_progress.model.stage_table import STAGES, percent
 
 EPOCH = "7f3a"
 

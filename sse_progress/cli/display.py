@@ -21,7 +21,8 @@ from rich.table import Column
 from rich.text import Text
 
 from sse_progress.client import Event, Phase
-from sse_progress.model.events import clean_text, encode_json
+from sse_progress.model.events import encode_json
+from sse_progress.model.text import clean_text
 
 __all__ = ["Bars", "Lines", "Ndjson", "Screen", "screen_for"]
 

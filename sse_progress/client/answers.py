@@ -19,7 +19,7 @@ from sse_progress.client.failures import (
     NotFound,
     Refused,
 )
-from sse_progress.model.events import valid_upload_id
+from sse_progress.model.ids import valid_upload_id
 
 __all__ = ["BODY_LIMIT_BYTES", "base_url", "read_shape", "refusal", "retry_after_s", "upload_path"]
 

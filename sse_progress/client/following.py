@@ -14,7 +14,8 @@ import msgspec
 
 from sse_progress.client.answers import refusal, retry_after_s
 from sse_progress.client.failures import BadAnswer, ClientError, Unreachable
-from sse_progress.model.events import Decoder, Error, Event, ServerSentEvent
+from sse_progress.model.events import Error, Event
+from sse_progress.model.sse import Decoder, ServerSentEvent
 
 __all__ = ["Ask", "Following", "Pace", "Phase"]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from sse_progress.model.events import STAGES, Error, Event
+from sse_progress.model.events import Error, Event
+from sse_progress.model.stage_table import STAGES
 
 __all__ = ["Media", "Page", "State", "StoredFile", "media_of"]
 

@@ -1,172 +1,36 @@
 """Brings journals to their followers, live: one per process, one pub/sub connection for all.
 
-A topic is an upload with followers here. To follow is: subscribed and acknowledged, then read
-after the cursor, then live. What a follower lacks it gets from the journal, so pub/sub may lose
-anything.
+To follow an upload is: subscribe and wait for the acknowledgment, then read after the cursor, then
+go live. A follower gets from the journal what pub/sub lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from sse_progress.emitter.follower import Absent, Follower, Following
 from sse_progress.emitter.pubsub import Subscription
+from sse_progress.emitter.shared_reads import SharedReads
+from sse_progress.emitter.topic import ReadKey, Topic
 from sse_progress.journal.journal import Foreign, Frame, Journal, Page, channel_of
-from sse_progress.model.events import Position
+from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics
 
-__all__ = ["Absent", "Emitter", "Follower", "Following", "Topic"]
+__all__ = ["Emitter"]
 
 log = structlog.get_logger(__name__)
 
 PAGE_FRAMES = 500
-TAIL_FRAMES = 64
 LINGER_S = 5.0
 PROBE_S = 5.0
-
-Absent = Literal["wait", "gone", "revived"]
-"""What to make of a position in a journal that is not there: see `Emitter`."""
-
-
-class Follower(Protocol):
-    """Takes every frame of one journal after a cursor, once and in order.
-
-    It says what it makes of the frames it is given; where it stands is kept in a `Following`.
-    """
-
-    def push(self, frame: Frame) -> Awaitable[None] | None:
-        """Take one live frame now; an awaitable says that it is taken once that is done."""
-
-    async def write(self, frames: Sequence[Frame]) -> None:
-        """Take frames in one piece, waiting as long as it takes."""
-
-    async def reset(self, frame: Frame) -> None:
-        """Take the latest frame as the whole state: what came before does not lead here."""
-
-    async def gone(self) -> None:
-        """The upload is unknown."""
-
-    def close(self) -> None:
-        """The journal belongs to another owner."""
-
-
-@dataclass(eq=False, slots=True)
-class Following:
-    """Where one follower stands in one journal. Only the emitter changes it.
-
-    `cursor` is the position it was given last, and `last` the frame there, so that a journal that
-    was rewound is noticed by what it holds. `presented`: the cursor came from outside, so it may
-    belong to another journal. `reset_next`: the next frame is announced as a reset. `live`: it is
-    given each frame as it is published.
-    """
-
-    topic: Topic
-    follower: Follower
-    owner: str
-    cursor: Position | None
-    presented: bool
-    reset_next: bool
-    last: Frame | None = None
-    live: bool = False
-
-    async def give(self, frames: Sequence[Frame]) -> None:
-        if not frames:
-            return
-        if self.reset_next:
-            self.reset_next = False
-            await self.follower.reset(frames[-1])
-        else:
-            await self.follower.write(frames)
-        self.given(frames[-1])
-
-    def given(self, frame: Frame) -> None:
-        self.cursor, self.last = frame.position, frame
-
-    def restart(self, epoch: str) -> None:
-        """The journal does not lead on from the cursor; begin with its latest frame, as a reset."""
-        # To one that was given nothing, this is the beginning.
-        self.reset_next |= self.presented or (self.cursor is not None and self.cursor.seq > 0)
-        self.presented, self.last = False, None
-        self.cursor = Position(epoch, 0)
-
-    def contradicted_by(self, frame: Frame) -> bool:
-        """A frame that this follower is past cannot be of the journal that it was given."""
-        if frame.position == self.cursor:
-            return self.last is not None and self.last.raw != frame.raw
-        return frame.terminal
-
-
-ReadKey: TypeAlias = tuple[int, str, Position | None, bool, int]
-"""Generation, owner, after, claim, limit: reads that agree in all of them are one read."""
-
-
-class Topic:
-    """One upload's followers here, and the last frames that were heard.
-
-    `generation` counts what makes earlier reads unusable: every subscription, and every rewind of
-    the journal. `tail` is what was heard in this generation, in one unbroken run. So an empty tail
-    says that nothing was published since a read of this generation began; after anything is
-    dropped from it for another reason, a new generation has to begin.
-    """
-
-    def __init__(self, upload_id: str) -> None:
-        self.upload_id = upload_id
-        self.channel = channel_of(upload_id).encode()
-        self.followers: set[Following] = set()
-        self.live: set[Following] = set()
-        self.opening = 0
-        self.generation = 0
-        self.subscribed = asyncio.Event()
-        self.tail: deque[Frame] = deque(maxlen=TAIL_FRAMES)
-        self.reads: dict[ReadKey, asyncio.Task[Page | Foreign | Exception | None]] = {}
-
-    @property
-    def idle(self) -> bool:
-        return not (self.followers or self.opening)
-
-    def renew(self) -> None:
-        """Begin a generation, in which nothing was heard yet."""
-        self.generation += 1
-        self.tail.clear()
-
-    def keep(self, frame: Frame) -> bool:
-        """Add a frame to the tail. False: it begins a generation, since the journal was rewound."""
-        continues = True
-        if self.tail:
-            last = self.tail[-1].position
-            if frame.position.epoch == last.epoch and frame.position.seq <= last.seq:
-                continues = False
-                self.renew()
-            elif frame.position != Position(last.epoch, last.seq + 1):
-                self.tail.clear()  # what comes before `frame` is a gap, and `after` will say so
-        self.tail.append(frame)
-        return continues
-
-    def at(self, position: Position) -> Frame | None:
-        if not self.tail or position.epoch != self.tail[0].position.epoch:
-            return None
-        index = position.seq - self.tail[0].position.seq
-        return self.tail[index] if 0 <= index < len(self.tail) else None
-
-    def after(self, cursor: Position) -> list[Frame] | None:
-        """What the tail holds after `cursor`; None where it does not lead on from there."""
-        if not self.tail:
-            return []
-        first, last = self.tail[0].position, self.tail[-1].position
-        if cursor.epoch != last.epoch or cursor.seq < first.seq - 1:
-            return None
-        # A read may be ahead of what was heard.
-        return [frame for frame in self.tail if frame.position.seq > cursor.seq]
 
 
 async def _nothing(_upload_id: str) -> None:
@@ -194,7 +58,7 @@ class Emitter:
         probe_s: float = PROBE_S,
         linger_s: float = LINGER_S,
     ) -> None:
-        self._journal, self._absent, self._held = journal, absent, held
+        self._absent, self._reads = absent, SharedReads(journal, held, background)
         self._background, self._metrics, self._linger_s = background, metrics, linger_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
@@ -241,44 +105,15 @@ class Emitter:
         claim: bool,
         limit: int = PAGE_FRAMES,
     ) -> tuple[Page | Foreign | None, int]:
-        """A page read while subscribed, and the generation of the subscription it was read in.
+        """A page read while subscribed, and the generation that it was read in.
 
         Followers that ask for the same at once share one read. Raises `redis.RedisError`.
         """
         await topic.subscribed.wait()
         if self._topics.get(topic.channel) is not topic:
-            raise RedisConnectionError("nobody follows this topic any more")
-        generation = topic.generation
-        key = (generation, owner, after, claim, limit)
-        task = topic.reads.get(key)
-        if task is None:
-            task = self._background.start(self._read_page(topic, key))
-            topic.reads[key] = task
-        page = await asyncio.shield(task)
-        if isinstance(page, Exception):
-            raise page
-        return page, generation
-
-    async def _read_page(self, topic: Topic, key: ReadKey) -> Page | Foreign | Exception | None:
-        try:
-            return await self._page(topic.upload_id, key)
-        except Exception as exc:  # handed on to whoever asked; it is not to end the others
-            return exc
-        finally:
-            del topic.reads[key]
-
-    async def _page(self, upload_id: str, key: ReadKey) -> Page | Foreign | None:
-        _, owner, after, claim, limit = key
-        page = await self._journal.read(upload_id, owner=owner, after=after, limit=limit)
-        if page is not None or not claim:
-            return page
-        # A journal may be forgotten, or lost, before its upload is: such an id has an owner.
-        held = await self._held(upload_id)
-        if held == "wait":
-            return None
-        return await self._journal.read(
-            upload_id, owner=owner, after=after, claim=held is None, limit=limit
-        )
+            raise RedisConnectionError("the topic was dropped")
+        key = ReadKey(topic.generation, owner, after, claim, limit)
+        return await self._reads.read(topic, key), key.generation
 
     def follow(
         self,
@@ -317,7 +152,7 @@ class Emitter:
     def topics(self) -> tuple[Topic, ...]:
         return tuple(self._topics.values())
 
-    # ---- notices: plain messages on other channels, for whoever keeps an index
+    # ---- notices: plain messages on other channels
 
     def listen(self, channel: str, callback: Callable[[bytes], None]) -> None:
         """Call back with each message of `channel`, and with b"" after every (re)subscription."""
@@ -383,7 +218,7 @@ class Emitter:
             return False
         if page is None:
             return await self._missing(following)
-        frames = _continuation(page, following)
+        frames = following.continuation(page)
         if frames is None:
             self._elsewhere(following, page)
             return False
@@ -530,21 +365,3 @@ class Emitter:
         del self._topics[topic.channel]
         topic.subscribed.set()  # who waited during an outage, and left, goes on to the end
         self._subscription.drop(topic.channel)
-
-
-def _continuation(page: Page, following: Following) -> list[Frame] | None:
-    """What to give next; None where the journal does not lead on from the follower's cursor.
-
-    A failover can rewind a log under the same epoch, so where it is known what the follower was
-    given, the page begins with that frame and has to agree.
-    """
-    cursor, held = following.cursor, following.last
-    if page.unknown or (cursor is not None and cursor.epoch != page.end.epoch):
-        return None
-    if following.reset_next and page.last is not None:
-        return [page.last]
-    if held is None:
-        return list(page.frames)
-    if not page.frames or page.frames[0].raw != held.raw:
-        return None
-    return list(page.frames[1:])

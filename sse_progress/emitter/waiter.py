@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.journal import Frame
-from sse_progress.model.events import Position
+from sse_progress.model.ids import Position
 
 __all__ = ["Watch", "watching"]
 

@@ -16,7 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from sse_progress.journal.append_batcher import Answer, Operation, Script, Writer
-from sse_progress.model.events import STAGES, Draft, Position, Status, status_of_stage
+from sse_progress.model.events import Draft
+from sse_progress.model.ids import Position
+from sse_progress.model.stage_table import STAGES, Status, status_of_stage
 
 __all__ = ["Frame", "Journal", "Page", "channel_of", "new_epoch"]
 

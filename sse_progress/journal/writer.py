@@ -13,7 +13,8 @@ from typing import Any
 
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Journal
-from sse_progress.model.events import Draft, Position
+from sse_progress.model.events import Draft
+from sse_progress.model.ids import Position
 
 __all__ = ["Recorder", "WriterLost", "interval_s"]
 

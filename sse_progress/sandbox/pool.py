@@ -19,8 +19,8 @@ import msgspec
 import structlog
 
 from sse_progress.model.errors import InsufficientStorage, Internal, Rejected, StageTimeout
-from sse_progress.model.events import clean_text
 from sse_progress.model.stage_api import StageFunction, Upload
+from sse_progress.model.text import clean_text
 from sse_progress.sandbox.function_ref import Reference, is_asynchronous
 from sse_progress.sandbox.messages import (
     Failed,

@@ -26,7 +26,7 @@ import anyio
 import msgspec
 import structlog
 
-from sse_progress.model.events import clean_text
+from sse_progress.model.text import clean_text
 from sse_progress.runtime.linux import descendants
 from sse_progress.sandbox.messages import READY, Answer, Frames, Outcome, Progress, Task, frame
 

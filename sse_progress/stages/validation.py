@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.events import clean_text
 from sse_progress.model.media import Clip, Validation, facts
 from sse_progress.model.stage_api import Report, Upload
+from sse_progress.model.text import clean_text
 from sse_progress.stages.formats import archives, clips, images, pdfs, text
 from sse_progress.stages.formats.clip_checks import check_clip
 from sse_progress.stages.formats.detection import detect

@@ -33,8 +33,8 @@ import msgspec
 import structlog
 
 from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
-from sse_progress.model.events import Position
 from sse_progress.model.filenames import clean_filename
+from sse_progress.model.ids import Position
 
 __all__ = ["Incoming", "Manifest", "Object", "Storage"]
 

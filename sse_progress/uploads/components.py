@@ -14,7 +14,8 @@ import anyio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.emitter.emitter import Absent, Emitter
+from sse_progress.emitter.emitter import Emitter
+from sse_progress.emitter.follower import Absent
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem

@@ -19,7 +19,8 @@ from sse_progress.ingest.ingest import Intake
 from sse_progress.ingest.multipart import ReceiveLimits
 from sse_progress.journal.journal import Foreign, Page
 from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
-from sse_progress.model.events import Draft, Position, with_status
+from sse_progress.model.events import Draft, with_status
+from sse_progress.model.ids import Position
 from sse_progress.model.messages import END
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import beside, blocking, first_of

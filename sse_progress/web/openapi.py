@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from sse_progress.model.errors import every_problem
-from sse_progress.model.events import STAGES, Error, Event
+from sse_progress.model.events import Error, Event
 from sse_progress.model.media import Media
+from sse_progress.model.stage_table import STAGES
 
 __all__ = ["document"]
 

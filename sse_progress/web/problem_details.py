@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sse_progress.access.tokens import InvalidToken, MissingScope
 from sse_progress.model import errors
 from sse_progress.model.errors import Problem
-from sse_progress.model.events import clean_text
+from sse_progress.model.text import clean_text
 
 __all__ = ["CONTENT_TYPE", "Problems", "answer", "for_status", "pass_on"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from sse_progress.model.errors import BadRequest, InvalidUploadId
-from sse_progress.model.events import Position, valid_upload_id
+from sse_progress.model.ids import Position, valid_upload_id
 from sse_progress.web.context import Service
 from sse_progress.web.middleware import Access
 

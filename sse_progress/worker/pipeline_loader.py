@@ -11,8 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from itertools import pairwise
 from typing import Any
 
-from sse_progress.model.events import STAGES
 from sse_progress.model.stage_api import StageFunction
+from sse_progress.model.stage_table import STAGES
 from sse_progress.sandbox.function_ref import (
     NotAStage,
     Reference,

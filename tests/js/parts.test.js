@@ -112,7 +112,7 @@ test("every stage and phase has a word", () => {
 });
 
 test("the stage table is the service's own", () => {
-  const source = readFileSync(new URL("../model/events.py", PAGE), "utf8");
+  const source = readFileSync(new URL("../model/stage_table.py", PAGE), "utf8");
   const rows = [...source.matchAll(/Stage\("(\w+)", \d+, (\d+), (\d+)(, terminal=True)?\)/g)];
   assert.deepEqual(
     rows.map(([, name, lo, hi, terminal]) => [name, Number(lo), Number(hi), Boolean(terminal)]),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.model.events import STAGES, Event
+from sse_progress.model.events import Event
+from sse_progress.model.stage_table import STAGES
 from sse_progress.settings import Settings
 from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service

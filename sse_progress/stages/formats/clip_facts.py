@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.events import clean_text
 from sse_progress.model.media import AudioFacts, Clip, SoundTrack, VideoFacts
 from sse_progress.model.stage_api import Report
+from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.clips import audio_of, opened_clip, video_of
 from sse_progress.stages.formats.loudness import Meter
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sse_progress.model.events import clean_text
 from sse_progress.model.media import Color, ImageFacts, Location
 from sse_progress.model.stage_api import Report
+from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.images import frame_count, opened, orientation_of, shrunk
 from sse_progress.stages.progress import part
 

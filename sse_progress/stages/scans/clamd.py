@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.events import clean_text
 from sse_progress.model.stage_api import Report, Upload
+from sse_progress.model.text import clean_text
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.stages.progress import megabytes
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from sse_progress.access.tokens import READ
 from sse_progress.model.errors import InvalidUploadId
-from sse_progress.model.events import valid_upload_id
+from sse_progress.model.ids import valid_upload_id
 from sse_progress.web.request_headers import access_of, service_of
 from sse_progress.web.routes.progress import pace_of
 from sse_progress.web.streams.all_uploads import UserStream

@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.access.tokens import READ, Principal
-from sse_progress.emitter.emitter import Topic
+from sse_progress.emitter.topic import Topic
 from sse_progress.journal.journal import Foreign, Page
 from sse_progress.model.errors import Forbidden
-from sse_progress.model.events import GONE, Position, encode_json
+from sse_progress.model.events import encode_json
+from sse_progress.model.ids import GONE, Position
 from sse_progress.web.context import Service, now_rfc3339, state_of
 from sse_progress.web.request_headers import (
     access_of,

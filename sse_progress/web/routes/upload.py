@@ -23,7 +23,8 @@ from sse_progress.model.errors import (
     UploadIdInUse,
     problem_for,
 )
-from sse_progress.model.events import decode_json, encode_json, valid_upload_id
+from sse_progress.model.events import decode_json, encode_json
+from sse_progress.model.ids import valid_upload_id
 from sse_progress.model.urls import url_of
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.web.context import Service, state_of

@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.journal import Foreign, Frame
 from sse_progress.journal.upload_index import notices_of
-from sse_progress.model.events import as_reset, encode_json, retry
+from sse_progress.model.events import as_reset, encode_json
+from sse_progress.model.sse import retry
 from sse_progress.uploads.components import Core
 from sse_progress.web.streams.sse_response import Stream, retry_ms
 

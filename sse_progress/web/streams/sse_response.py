@@ -18,18 +18,13 @@ from typing import Any
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
-from sse_progress.emitter.emitter import Emitter, Following, Topic
+from sse_progress.emitter.emitter import Emitter
+from sse_progress.emitter.follower import Following
+from sse_progress.emitter.topic import Topic
 from sse_progress.journal.journal import Frame, Page
-from sse_progress.model.events import (
-    COMMENT,
-    GONE,
-    Position,
-    as_reset,
-    connected,
-    encode_json,
-    frame,
-    retry,
-)
+from sse_progress.model.events import as_reset, encode_json
+from sse_progress.model.ids import GONE, Position
+from sse_progress.model.sse import COMMENT, connected, frame, retry
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.web.streams.timer_wheel import Wheel
 

@@ -15,12 +15,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from sse_progress.emitter.emitter import Absent, Emitter, Following, Topic
+from sse_progress.emitter.emitter import Emitter
+from sse_progress.emitter.follower import Absent, Following
 from sse_progress.emitter.pubsub import Subscription
+from sse_progress.emitter.topic import Topic
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.journal.journal import Frame, Journal, Page, keys_of
 from sse_progress.journal.writer import Recorder
-from sse_progress.model.events import Draft, Position
+from sse_progress.model.events import Draft
+from sse_progress.model.ids import Position
 from sse_progress.runtime import concurrency as blocking
 from sse_progress.runtime.concurrency import BackgroundTasks, beside
 from sse_progress.runtime.metrics import Metrics

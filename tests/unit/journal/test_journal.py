@@ -24,7 +24,9 @@ from hypothesis.stateful import (
 
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Foreign, Journal, Page, keys_of
-from sse_progress.model.events import STAGES, Draft, Error, Position, decode_json, percent
+from sse_progress.model.events import Draft, Error, decode_json
+from sse_progress.model.ids import Position
+from sse_progress.model.stage_table import STAGES, percent
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from tests.helpers.waiting import eventually

@@ -13,7 +13,8 @@ import pytest
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Journal, Page
 from sse_progress.journal.writer import Recorder, WriterLost, interval_s
-from sse_progress.model.events import Draft, Position
+from sse_progress.model.events import Draft
+from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from tests.helpers.redis_server import RedisServer

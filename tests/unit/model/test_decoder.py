@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sse_progress.model.events import Decoder, ServerSentEvent, frame, retry
+from sse_progress.model.sse import Decoder, ServerSentEvent, frame, retry
 
 BOM = b"\xef\xbb\xbf"
 

@@ -9,21 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sse_progress.model import events
-from sse_progress.model.events import (
-    COMPLETE_LIMIT_BYTES,
-    EVENT_LIMIT_BYTES,
-    GONE,
-    STAGES,
-    Decoder,
-    Draft,
-    Error,
-    Event,
-    Position,
-    clean_text,
-    percent,
-    valid_upload_id,
-)
+from sse_progress.model import events, sse, stage_table
+from sse_progress.model.events import COMPLETE_LIMIT_BYTES, EVENT_LIMIT_BYTES, Draft, Error, Event
+from sse_progress.model.ids import GONE, Position, valid_upload_id
+from sse_progress.model.sse import Decoder
+from sse_progress.model.stage_table import STAGES, percent
+from sse_progress.model.text import clean_text
 
 NASTY = list('\r\n\0\x1b\x7f\x85\u2028\u2029\u202e\ufeff\ud800\udfff"\\<é漢😀 ')
 HOSTILE = st.lists(st.sampled_from(NASTY) | st.text(max_size=4), max_size=12).map("".join)
@@ -88,7 +79,7 @@ def test_percent_of_known_points() -> None:
 )
 def test_status_follows_from_the_stage(stage: str | None, status: str) -> None:
     """Every stage has one coarse status; a stage that we do not know is work under way."""
-    assert events.status_of_stage(stage) == status
+    assert stage_table.status_of_stage(stage) == status
 
 
 @pytest.mark.parametrize("text", ["a", "Z9", "a" * 128, "a_.~-b", "0.jpg"])
@@ -180,7 +171,7 @@ def whole(draft: Draft, upload_id: str) -> bytes:
 
 def framed(data: bytes) -> bytes:
     """With the longest position that Position.parse reads back in practice: 16 + 15 digits."""
-    return events.frame(data, id=f"{'f' * 16}-{10**15 - 1}")
+    return sse.frame(data, id=f"{'f' * 16}-{10**15 - 1}")
 
 
 DRAFTS = st.builds(
@@ -322,18 +313,18 @@ def test_a_state_is_the_latest_event_with_a_status() -> None:
 def test_a_frame_refuses_fields_of_more_than_one_line(bad: str) -> None:
     """No id, name or data can begin another field or frame."""
     with pytest.raises(ValueError, match="id must be one line"):
-        events.frame(b"{}", id=bad)
+        sse.frame(b"{}", id=bad)
     with pytest.raises(ValueError, match="event must be one line"):
-        events.frame(b"{}", event=bad)
+        sse.frame(b"{}", event=bad)
     if "\n" in bad or "\r" in bad:
         with pytest.raises(ValueError, match="data must be one line"):
-            events.frame(bad.encode())
+            sse.frame(bad.encode())
 
 
 def test_the_first_frame() -> None:
     """`connected` carries the retry time and no id, in one frame."""
     decoder = Decoder()
-    (event,) = decoder.feed(events.connected("u", "Waiting\nfor it", retry_ms=1900))
+    (event,) = decoder.feed(sse.connected("u", "Waiting\nfor it", retry_ms=1900))
     assert decoder.retry_ms == 1900
     assert event.id == ""
     assert json.loads(event.data) == {
@@ -345,4 +336,4 @@ def test_the_first_frame() -> None:
 
 def test_idle_frames_dispatch_nothing_unnamed() -> None:
     """The comment is no event; the retry alone is none either."""
-    assert not list(Decoder().feed(events.COMMENT + events.retry(10)))
+    assert not list(Decoder().feed(sse.COMMENT + sse.retry(10)))

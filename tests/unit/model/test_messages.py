@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sse_progress.model.errors import TooLarge
-from sse_progress.model.events import STAGES, clean_text
 from sse_progress.model.messages import BEGIN, END, failure, size_text
+from sse_progress.model.stage_table import STAGES
+from sse_progress.model.text import clean_text
 
 
 def test_every_stage_has_its_sentences() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
-from sse_progress.model.events import Position
+from sse_progress.model.ids import Position
 from sse_progress.storage.disk import Incoming, Manifest, Storage
 from tests import storage_crash as crash
 from tests.helpers.waiting import wait_until

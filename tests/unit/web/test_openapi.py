@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from sse_progress.model.errors import every_problem
-from sse_progress.model.events import STAGES, Event
+from sse_progress.model.events import Event
+from sse_progress.model.stage_table import STAGES
 from sse_progress.web.app import ROUTES
 from sse_progress.web.http_protocol import HttpProtocol  # declares problems of its own
 from sse_progress.web.openapi import document

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from sse_progress.model.errors import BadRequest, InvalidUploadId
-from sse_progress.model.events import GONE, Position
+from sse_progress.model.ids import GONE, Position
 from sse_progress.web.request_headers import (
     content_length,
     etag_matches,

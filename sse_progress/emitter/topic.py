@@ -1,0 +1,84 @@
+"""One upload's followers in this process, and the last frames that were heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from sse_progress.emitter.follower import Following
+from sse_progress.journal.journal import Foreign, Frame, Page, channel_of
+from sse_progress.model.ids import Position
+
+__all__ = ["ReadKey", "Topic"]
+
+TAIL_FRAMES = 64
+
+
+class ReadKey(NamedTuple):
+    """Reads of a topic that agree in all of this are one read."""
+
+    generation: int
+    owner: str
+    after: Position | None
+    claim: bool
+    limit: int
+
+
+class Topic:
+    """One upload's followers here, and the last frames that were heard.
+
+    `generation` counts what makes earlier reads unusable: every subscription, and every rewind of
+    the journal. `tail` is what was heard in this generation, in one unbroken run. So an empty tail
+    says that nothing was published since a read of this generation began; after anything is
+    dropped from it for another reason, a new generation has to begin.
+    """
+
+    def __init__(self, upload_id: str) -> None:
+        self.upload_id = upload_id
+        self.channel = channel_of(upload_id).encode()
+        self.followers: set[Following] = set()
+        self.live: set[Following] = set()
+        self.opening = 0
+        self.generation = 0
+        self.subscribed = asyncio.Event()
+        self.tail: deque[Frame] = deque(maxlen=TAIL_FRAMES)
+        self.reads: dict[ReadKey, asyncio.Task[Page | Foreign | Exception | None]] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not (self.followers or self.opening)
+
+    def renew(self) -> None:
+        """Begin a generation, in which nothing was heard yet."""
+        self.generation += 1
+        self.tail.clear()
+
+    def keep(self, frame: Frame) -> bool:
+        """Add a frame to the tail. False: it begins a generation, since the journal was rewound."""
+        continues = True
+        if self.tail:
+            last = self.tail[-1].position
+            if frame.position.epoch == last.epoch and frame.position.seq <= last.seq:
+                continues = False
+                self.renew()
+            elif frame.position != Position(last.epoch, last.seq + 1):
+                self.tail.clear()  # what comes before `frame` is a gap, and `after` will say so
+        self.tail.append(frame)
+        return continues
+
+    def at(self, position: Position) -> Frame | None:
+        if not self.tail or position.epoch != self.tail[0].position.epoch:
+            return None
+        index = position.seq - self.tail[0].position.seq
+        return self.tail[index] if 0 <= index < len(self.tail) else None
+
+    def after(self, cursor: Position) -> list[Frame] | None:
+        """What the tail holds after `cursor`; None where it does not lead on from there."""
+        if not self.tail:
+            return []
+        first, last = self.tail[0].position, self.tail[-1].position
+        if cursor.epoch != last.epoch or cursor.seq < first.seq - 1:
+            return None
+        # A read may be ahead of what was heard.
+        return [frame for frame in self.tail if frame.position.seq > cursor.seq]
