@@ -19,7 +19,8 @@ from sse_progress.emitter.follower import Absent, Follower, Following
 from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.shared_reads import SharedReads
 from sse_progress.emitter.topic import ReadKey, Topic
-from sse_progress.journal.journal import Foreign, Frame, Journal, Page, channel_of
+from sse_progress.journal.frames import Foreign, Frame, Page, channel_of
+from sse_progress.journal.journal import Journal
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from sse_progress.journal.journal import Frame, Page
+from sse_progress.journal.frames import Frame, Page
 from sse_progress.model.ids import Position
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from sse_progress.emitter.follower import Absent
 from sse_progress.emitter.topic import ReadKey, Topic
-from sse_progress.journal.journal import Foreign, Journal, Page
+from sse_progress.journal.frames import Foreign, Page
+from sse_progress.journal.journal import Journal
 from sse_progress.runtime.concurrency import BackgroundTasks
 
 __all__ = ["SharedReads"]

@@ -7,7 +7,7 @@ from collections import deque
 from typing import NamedTuple
 
 from sse_progress.emitter.follower import Following
-from sse_progress.journal.journal import Foreign, Frame, Page, channel_of
+from sse_progress.journal.frames import Foreign, Frame, Page, channel_of
 from sse_progress.model.ids import Position
 
 __all__ = ["ReadKey", "Topic"]

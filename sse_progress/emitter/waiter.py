@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sse_progress.emitter.emitter import Emitter
-from sse_progress.journal.journal import Frame
+from sse_progress.journal.frames import Frame
 from sse_progress.model.ids import Position
 
 __all__ = ["Watch", "watching"]

@@ -7,11 +7,9 @@ It does not own meaning: what an operation does is decided by `lua/append.lua`.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections import deque
 from collections.abc import Iterable
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import structlog
@@ -26,7 +24,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-__all__ = ["Answer", "Operation", "Script", "Writer"]
+from sse_progress.journal.scripts import Script
+
+__all__ = ["Answer", "Operation", "Writer"]
 
 log = structlog.get_logger(__name__)
 
@@ -36,15 +36,6 @@ PURGE_FROM = 1000
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 """Errors of a server that is failing over, full or busy: they pass, so we wait."""
-
-
-class Script:
-    """A Lua script and the digest by which Redis knows it."""
-
-    def __init__(self, name: str) -> None:
-        folder = files("sse_progress.journal") / "lua"
-        self.source = (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
 class Answer(NamedTuple):

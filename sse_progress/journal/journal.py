@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from sse_progress.journal.append_batcher import Answer, Operation, Script, Writer
+from sse_progress.journal.append_batcher import Answer, Operation, Writer
+from sse_progress.journal.frames import Foreign, Frame, Page, channel_of, keys_of
+from sse_progress.journal.scripts import Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
-from sse_progress.model.stage_table import STAGES, Status, status_of_stage
+from sse_progress.model.stage_table import STAGES
 
-__all__ = ["Frame", "Journal", "Page", "channel_of", "new_epoch"]
+__all__ = ["Journal", "new_epoch"]
 
 TTL_OPEN_S = 7 * 24 * 3600
 """Keys of an open upload; every append and the reconciler renew it."""
@@ -30,73 +31,6 @@ BIRTH_TTL_S = 365 * 24 * 3600
 
 def new_epoch() -> str:
     return secrets.token_hex(4)
-
-
-def channel_of(upload_id: str) -> str:
-    return f"sp:{{{upload_id}}}"
-
-
-def keys_of(upload_id: str) -> tuple[str, str]:
-    channel = channel_of(upload_id)
-    return f"{channel}:meta", f"{channel}:log"
-
-
-class Frame:
-    """One event as it goes over the wire, with its place in the journal."""
-
-    __slots__ = ("position", "raw", "terminal")
-
-    def __init__(self, raw: bytes, *, terminal: bool) -> None:
-        self.raw, self.terminal = raw, terminal
-        epoch, _, seq = raw[4 : raw.index(b"\n", 4)].rpartition(b"-")
-        self.position = Position(epoch.decode(), int(seq))
-
-    @classmethod
-    def published(cls, message: bytes) -> Frame:
-        """From a pub/sub message: one flag byte (`1`: terminal), then the frame."""
-        return cls(message[1:], terminal=message[:1] == b"1")
-
-    @property
-    def data(self) -> bytes:
-        """The event's JSON."""
-        return self.raw[self.raw.index(b"\ndata: ") + 7 : -2]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A journal's head, and a range of its frames, read in one step.
-
-    `end` is the position of the latest event (seq 0: none yet). `unknown` says that the position
-    asked for is not in this journal, so that `frames` is empty and `last` is the whole state.
-    Times are milliseconds of Redis' clock; `changed_ms` is the latest event's.
-    """
-
-    end: Position
-    owner: str
-    term: str
-    fence: int
-    lease_until_ms: int
-    created_ms: int
-    changed_ms: int
-    stage: str
-    unknown: bool
-    last: Frame | None
-    frames: tuple[Frame, ...]
-    now_ms: int
-    claimed: bool = False
-
-    @property
-    def status(self) -> Status:
-        return status_of_stage(self.stage or None)
-
-    @property
-    def terminal(self) -> bool:
-        return bool(self.term)
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """The journal is another owner's; nothing else is told."""
 
 
 class Journal:

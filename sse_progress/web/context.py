@@ -17,7 +17,7 @@ from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.ingest.ingest import Intake
 from sse_progress.ingest.multipart import ReceiveLimits
-from sse_progress.journal.journal import Foreign, Page
+from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
 from sse_progress.model.events import Draft, with_status
 from sse_progress.model.ids import Position

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import structlog
 from redis.exceptions import RedisError
 
-from sse_progress.journal.journal import Journal, Page
+from sse_progress.journal.frames import Page
+from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem, ServerLost
 from sse_progress.model.messages import failure

@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.waiter import Watch, watching
-from sse_progress.journal.journal import Frame, Journal
+from sse_progress.journal.frames import Frame
+from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.journal.writer import Recorder, WriterLost
 from sse_progress.model.errors import Internal, Problem, problem_for

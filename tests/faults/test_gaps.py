@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sse_progress.journal.append_batcher import PURGE_FROM
-from sse_progress.journal.journal import keys_of
+from sse_progress.journal.frames import keys_of
 from sse_progress.journal.upload_index import Index
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.metrics import ENDS, Metrics

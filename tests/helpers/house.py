@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sse_progress.journal.append_batcher import Answer
-from sse_progress.journal.journal import Page
+from sse_progress.journal.frames import Page
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.settings import load_settings
 from sse_progress.storage.disk import Manifest

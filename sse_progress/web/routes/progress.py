@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from sse_progress.access.tokens import READ, Principal
 from sse_progress.emitter.topic import Topic
-from sse_progress.journal.journal import Foreign, Page
+from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import Forbidden
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import GONE, Position

@@ -15,7 +15,7 @@ from sse_progress.access.tokens import WRITE
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.ingest.ingest import Body
 from sse_progress.ingest.multipart import ReceiveLimits, content_type_boundary, declared_too_large
-from sse_progress.journal.journal import Frame
+from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import (
     ClientDisconnected,
     InvalidUploadId,

@@ -13,7 +13,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
-from sse_progress.journal.journal import Foreign, Frame
+from sse_progress.journal.frames import Foreign, Frame
 from sse_progress.journal.upload_index import notices_of
 from sse_progress.model.events import as_reset, encode_json
 from sse_progress.model.sse import retry

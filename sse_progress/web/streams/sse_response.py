@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Following
 from sse_progress.emitter.topic import Topic
-from sse_progress.journal.journal import Frame, Page
+from sse_progress.journal.frames import Frame, Page
 from sse_progress.model.events import as_reset, encode_json
 from sse_progress.model.ids import GONE, Position
 from sse_progress.model.sse import COMMENT, connected, frame, retry

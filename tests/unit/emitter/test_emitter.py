@@ -20,7 +20,8 @@ from sse_progress.emitter.follower import Absent, Following
 from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.topic import Topic
 from sse_progress.emitter.waiter import Watch, watching
-from sse_progress.journal.journal import Frame, Journal, Page, keys_of
+from sse_progress.journal.frames import Frame, Page, keys_of
+from sse_progress.journal.journal import Journal
 from sse_progress.journal.writer import Recorder
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sse_progress.emitter.waiter import Watch, watching
-from sse_progress.journal.journal import Frame
+from sse_progress.journal.frames import Frame
 from sse_progress.model.ids import Position
 from tests.helpers.house import begin, draft, house
 from tests.helpers.waiting import eventually

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from sse_progress.journal.append_batcher import Answer
-from sse_progress.journal.journal import Journal, Page, keys_of
+from sse_progress.journal.frames import Page, keys_of
+from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect

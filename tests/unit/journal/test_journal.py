@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 )
 
 from sse_progress.journal.append_batcher import Answer
-from sse_progress.journal.journal import Foreign, Journal, Page, keys_of
+from sse_progress.journal.frames import Foreign, Page, keys_of
+from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft, Error, decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import STAGES, percent

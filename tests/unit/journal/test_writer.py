@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sse_progress.journal.append_batcher import Answer
-from sse_progress.journal.journal import Journal, Page
+from sse_progress.journal.frames import Page
+from sse_progress.journal.journal import Journal
 from sse_progress.journal.writer import Recorder, WriterLost, interval_s
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position

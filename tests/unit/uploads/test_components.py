@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.journal.journal import keys_of
+from sse_progress.journal.frames import keys_of
 from sse_progress.model.events import encode_json
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import SettingsError, load_settings

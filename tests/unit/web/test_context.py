@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sse_progress.journal.journal import keys_of
+from sse_progress.journal.frames import keys_of
 from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
 from sse_progress.model.events import encode_json
 from sse_progress.settings import load_settings

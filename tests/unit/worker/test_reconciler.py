@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sse_progress.journal.journal import keys_of
+from sse_progress.journal.frames import keys_of
 from sse_progress.model.events import encode_json
 from sse_progress.runtime.concurrency import beside
 from sse_progress.uploads.components import Core

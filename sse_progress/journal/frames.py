@@ -1,0 +1,77 @@
+"""What is read from a journal: frames, pages, and the keys that they are under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sse_progress.model.ids import Position
+from sse_progress.model.stage_table import Status, status_of_stage
+
+__all__ = ["Foreign", "Frame", "Page", "channel_of", "keys_of"]
+
+
+def channel_of(upload_id: str) -> str:
+    return f"sp:{{{upload_id}}}"
+
+
+def keys_of(upload_id: str) -> tuple[str, str]:
+    channel = channel_of(upload_id)
+    return f"{channel}:meta", f"{channel}:log"
+
+
+class Frame:
+    """One event as it goes over the wire, with its place in the journal."""
+
+    __slots__ = ("position", "raw", "terminal")
+
+    def __init__(self, raw: bytes, *, terminal: bool) -> None:
+        self.raw, self.terminal = raw, terminal
+        epoch, _, seq = raw[4 : raw.index(b"\n", 4)].rpartition(b"-")
+        self.position = Position(epoch.decode(), int(seq))
+
+    @classmethod
+    def published(cls, message: bytes) -> Frame:
+        """From a pub/sub message: one flag byte (`1`: terminal), then the frame."""
+        return cls(message[1:], terminal=message[:1] == b"1")
+
+    @property
+    def data(self) -> bytes:
+        """The event's JSON."""
+        return self.raw[self.raw.index(b"\ndata: ") + 7 : -2]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A journal's head, and a range of its frames, read in one step.
+
+    `end` is the position of the latest event (seq 0: none yet). `unknown` says that the position
+    asked for is not in this journal, so that `frames` is empty and `last` is the whole state.
+    Times are milliseconds of Redis' clock; `changed_ms` is the latest event's.
+    """
+
+    end: Position
+    owner: str
+    term: str
+    fence: int
+    lease_until_ms: int
+    created_ms: int
+    changed_ms: int
+    stage: str
+    unknown: bool
+    last: Frame | None
+    frames: tuple[Frame, ...]
+    now_ms: int
+    claimed: bool = False
+
+    @property
+    def status(self) -> Status:
+        return status_of_stage(self.stage or None)
+
+    @property
+    def terminal(self) -> bool:
+        return bool(self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """The journal is another owner's; nothing else is told."""
