@@ -23,7 +23,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from sse_progress.storage.disk import Manifest, Object, Storage
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.manifest import Manifest, Object
 
 UPLOAD_ID = "upload_1"
 BODY = b"0123456789abcdef" * 20_000

@@ -37,7 +37,8 @@ from sse_progress.model.messages import BEGIN, END, failure, size_text
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.storage.disk import Manifest, Storage
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.manifest import Manifest
 
 __all__ = ["Body", "Intake"]
 

@@ -24,7 +24,7 @@ from sse_progress.ingest.multipart import (
     declared_too_large,
 )
 from sse_progress.model.errors import ReceiveTimeout
-from sse_progress.storage.disk import Incoming
+from sse_progress.storage.incoming import Incoming
 
 __all__ = [
     "ReceiveLimits",

@@ -26,7 +26,8 @@ from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
-from sse_progress.storage.disk import Object, Storage
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.manifest import Object
 
 __all__ = ["Core", "check", "opened"]
 

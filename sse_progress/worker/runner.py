@@ -33,7 +33,8 @@ from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside, blocking
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.sandbox.pool import ChildLost, Pool
-from sse_progress.storage.disk import Object, Storage
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.manifest import Object
 from sse_progress.worker.eta import Estimate, History
 from sse_progress.worker.result import media_of, with_sizes
 

@@ -11,7 +11,7 @@ from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Page
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.settings import load_settings
-from sse_progress.storage.disk import Manifest
+from sse_progress.storage.manifest import Manifest
 from sse_progress.uploads.components import Core, opened
 
 CREATED = "2026-01-15T10:30:00.000Z"

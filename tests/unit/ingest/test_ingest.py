@@ -30,7 +30,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import Draft
 from sse_progress.model.timestamps import rfc3339
-from sse_progress.storage.disk import Incoming
+from sse_progress.storage.incoming import Incoming
 from sse_progress.uploads.components import Core
 from tests.helpers.house import draft, events_of, house, left_over, page_of, store, story_of
 from tests.helpers.multipart import body as multipart

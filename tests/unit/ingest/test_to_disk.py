@@ -32,7 +32,9 @@ from sse_progress.model.errors import (
     UnexpectedPart,
     UnsupportedMediaType,
 )
-from sse_progress.storage.disk import Incoming, Manifest, Storage
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.incoming import Incoming
+from sse_progress.storage.manifest import Manifest
 from tests.helpers.multipart import Part, body, content_type, file_part
 from tests.helpers.waiting import eventually
 

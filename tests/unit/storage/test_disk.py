@@ -24,7 +24,9 @@ import pytest
 
 from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
 from sse_progress.model.ids import Position
-from sse_progress.storage.disk import Incoming, Manifest, Storage
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.incoming import Incoming
+from sse_progress.storage.manifest import Manifest
 from tests import storage_crash as crash
 from tests.helpers.waiting import wait_until
 

@@ -1,0 +1,109 @@
+"""Files and directories that survive a crash, and locks that do not survive their process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from sse_progress.model.errors import InsufficientStorage, Unavailable
+
+__all__ = [
+    "create_file",
+    "is_locked",
+    "open_private",
+    "still_there",
+    "storage_errors",
+    "sync_directory",
+    "sync_regular",
+    "write_all",
+    "write_synced",
+]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise InsufficientStorage from exc
+        raise Unavailable("The storage cannot be used right now.") from exc
+
+
+def open_private(path: str | Path, flags: int) -> int:
+    """Open for this user alone, and never through a symbolic link."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a directory's entries durable: a synced file without its name is lost all the same."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create_file(path: Path) -> FileIO:
+    descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    return os.fdopen(descriptor, "wb", buffering=0)
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    with create_file(path) as file:
+        write_all(file, data)
+        os.fsync(file)
+
+
+def sync_regular(path: Path) -> None:
+    """Sync what a stage made; ValueError unless it is a plain file of its own."""
+    try:
+        descriptor = open_private(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO):
+            raise ValueError(f"not a regular file: {path.name!r}") from None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"not a regular file: {path.name!r}")
+        os.fchmod(descriptor, 0o600)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def still_there(descriptor: int, path: Path) -> bool:
+    """Whether `path` still names the open file: a lock on what was renamed away locks nothing."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the flock of `path`; asked with a shared lock, let go."""
+    try:
+        descriptor = open_private(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

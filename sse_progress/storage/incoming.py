@@ -1,0 +1,109 @@
+"""A body on its way to disk, and what a crash leaves of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+
+import msgspec
+
+from sse_progress.model.errors import UploadIdInUse
+from sse_progress.storage.durable import storage_errors, sync_directory, write_all, write_synced
+from sse_progress.storage.layout import Layout
+from sse_progress.storage.manifest import MANIFEST, Manifest
+
+__all__ = ["Incoming"]
+
+
+class Incoming:
+    """A body on its way to disk: `write` in order, then either `store` or `discard`.
+
+    Used by one thread at a time. Holds the flock of its file until it is stored or discarded; if
+    the process dies, the lock is free and what is left is swept.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        ensure_room: Callable[[int], None],
+        directory: Path,
+        file: FileIO,
+    ) -> None:
+        self.size = 0
+        self._layout, self._ensure_room = layout, ensure_room
+        self._directory = directory
+        self._file = file
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was written so far."""
+        return self._sha256.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Append `data`. Best in pieces of about 1 MiB: writing and hashing release the GIL.
+
+        After a failure the only thing left to do is `discard`.
+        """
+        with storage_errors():
+            self._ensure_room(len(data))
+            write_all(self._file, data)
+        self._sha256.update(data)
+        self.size += len(data)
+
+    def store(self, manifest: Manifest) -> None:
+        """Make the upload *stored*: once this returns, it survives any crash.
+
+        Raises UploadIdInUse if another upload is stored under this id; after any failure nothing
+        of this one is left. What a crash leaves, step by step:
+
+        1. file synced            a stale incoming directory, to be swept
+        2. manifest synced        the same
+        3. its directory synced   the same, but complete: now it may get its name
+        4. renamed into `open/`   the upload, whole, or the same as before
+        5. `open/` synced         the upload; only now is anybody told
+        """
+        layout = self._layout
+        place = layout.stored(manifest.upload_id)
+        try:
+            if (manifest.size, manifest.sha256) != (self.size, self.sha256):
+                raise ValueError(f"manifest says {manifest.size} bytes, received {self.size}")
+            with storage_errors():
+                os.fsync(self._file)
+                write_synced(self._directory / MANIFEST, msgspec.json.encode(manifest))
+                sync_directory(self._directory)
+                self._rename(place, published=layout.published(manifest.upload_id))
+                try:
+                    sync_directory(layout.open)
+                    sync_directory(layout.incoming)
+                except OSError:
+                    layout.discard(place)  # nobody was told, so it must not come back
+                    raise
+        except BaseException:
+            self.discard()
+            raise
+        self._file.close()
+
+    def _rename(self, place: Path, *, published: Path) -> None:
+        try:
+            self._directory.rename(place)
+        except OSError as exc:
+            if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise UploadIdInUse from None
+            raise
+        # After the rename, not before: an open upload of this id may be published in between.
+        if published.exists():
+            place.rename(self._directory)
+            raise UploadIdInUse
+
+    def discard(self) -> None:
+        """Remove it all; harmless when it is done already, and without effect once stored."""
+        if self._file.closed:
+            return
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._file.close()  # last: until then no sweeper competes

@@ -1,0 +1,79 @@
+"""What is stored beside a file, and a stored upload as it is found."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sse_progress.model.errors import Unavailable
+
+__all__ = ["FILES", "MANIFEST", "ORIGINAL", "RECORD", "Manifest", "Object", "read_manifest"]
+
+ORIGINAL = "original"
+MANIFEST = "manifest.json"
+RECORD = "record.json"
+FILES = "files"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was received, as it is kept beside the file.
+
+    `size` in bytes, `sha256` hex, both of the file as it came; `created_at` RFC 3339 with
+    milliseconds, UTC; `epoch` is the journal's at that time.
+    """
+
+    upload_id: str
+    owner: str
+    filename: str
+    claimed_type: str
+    fields: dict[str, str | list[str]]
+    size: int
+    sha256: str
+    epoch: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A stored upload as it was when found: `record` is set once it is published (`done`)."""
+
+    directory: Path
+    manifest: Manifest
+    record: bytes | None
+
+    @property
+    def done(self) -> bool:
+        return self.record is not None
+
+    @property
+    def path(self) -> Path:
+        """The original; it moves once, when the upload is published."""
+        return self.directory / ORIGINAL
+
+    def file(self, name: str) -> Path | None:
+        """A published file by the name that clients know: the original, or a derived one.
+
+        `name` may be anything: it is compared with what is there and becomes part of no path.
+        """
+        if not self.done:
+            return None
+        if name == self.manifest.filename:
+            return self.path
+        try:
+            with os.scandir(self.directory / FILES) as entries:
+                for entry in entries:
+                    if entry.name == name and entry.is_file(follow_symlinks=False):
+                        return Path(entry.path)
+        except FileNotFoundError:
+            pass
+        return None
+
+
+def read_manifest(directory: Path) -> Manifest:
+    try:
+        return msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
+    except msgspec.DecodeError as exc:
+        raise Unavailable("The storage cannot be used right now.") from exc
