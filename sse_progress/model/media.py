@@ -209,13 +209,18 @@ class DocumentFacts(_Shape, frozen=True, kw_only=True, tag="document", tag_field
 
 
 class TextFacts(_Shape, frozen=True, kw_only=True, tag="text", tag_field="kind"):
-    """A plain text; `columns` and `rows` are there for tables (CSV)."""
+    """A plain text; `columns` and `rows` are there for tables (CSV).
 
-    encoding: str
+    `encoding` is a Python codec's name; it and `characters` are absent where the bytes do not say
+    it, and `not_checked` tells so. `rows` counts the first row too, `columns` is there if every
+    row has as many.
+    """
+
+    encoding: str | None = None
     line_ending: Literal["lf", "crlf", "cr", "mixed", "none"]
     lines: int
     words: int
-    characters: int
+    characters: int | None = None
     language: str | None = None
     language_confidence: float | None = None
     columns: int | None = None

@@ -26,7 +26,9 @@ from sse_progress.stages.formats.media_types import (
     allowed,
     canonical,
     extension_matches,
+    extension_of,
     kind_of,
+    types_of_extension,
 )
 from sse_progress.stages.formats.office import check_office
 from sse_progress.stages.progress import part
@@ -128,8 +130,12 @@ def _office(upload: Upload, media_type: str, report: Report) -> _Look:
 
 
 def _text(upload: Upload, media_type: str, report: Report) -> _Look:
-    checks, not_checked = text.check_text(Path(upload.path), media_type, report)
-    return _Look(media_type=media_type, checks=checks, not_checked=not_checked)
+    found = text.check_text(Path(upload.path), media_type, report)
+    if media_type == "application/json" and not found.is_json:
+        if media_type in types_of_extension(extension_of(upload.filename)):
+            raise Rejected("corrupt_file", "The JSON does not parse or nests too deep.")
+        media_type = "text/plain"  # libmagic looks at the beginning alone
+    return _Look(media_type=media_type, checks=found.checks, not_checked=found.not_checked)
 
 
 def _archive(upload: Upload, media_type: str, report: Report) -> _Look:

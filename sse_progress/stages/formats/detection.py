@@ -8,56 +8,37 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from sse_progress.stages.formats.media_types import canonical, extension_of, is_zip_based
+from sse_progress.stages.formats.media_types import canonical, is_zip_based
+from sse_progress.stages.formats.text_types import text_type
 
-__all__ = ["detect", "text_encoding"]
+__all__ = ["detect"]
 
 _HEAD_BYTES = 64 * 1024
 
 
-@functools.lru_cache(maxsize=2)
-def _magic(*, encoding: bool) -> Any:
+@functools.cache
+def _magic() -> Any:
     try:
         import magic
     except ImportError:  # no libmagic on this system: this import makes the wheel's findable
         importlib.import_module("pylibmagic")
         import magic
-    return magic.Magic(mime_encoding=True) if encoding else magic.Magic(mime=True)
+    return magic.Magic(mime=True)
 
 
 def detect(path: Path, filename: str) -> str:
     """The canonical media type of the file at `path`.
 
-    `filename` decides only between kinds of text that no byte tells apart (Markdown, a table of
-    one column, long JSON); everything else comes from the bytes.
+    `filename` decides only between kinds of text; everything else comes from the bytes.
     """
-    found = canonical(_magic(encoding=False).from_file(str(path)))
+    found = canonical(_magic().from_file(str(path)))
     if is_zip_based(found):
         return _inside_zip(path) or found
     if found == "application/octet-stream" and _is_transport_stream(path):
         return "video/mp2t"
-    if found == "text/plain":
-        return _kind_of_text(path, filename)
-    return found
-
-
-def text_encoding(path: Path) -> str:
-    """libmagic's guess at a text's encoding, such as `iso-8859-1`; `binary` if it is no text."""
-    return str(_magic(encoding=True).from_file(str(path)))
-
-
-def _kind_of_text(path: Path, filename: str) -> str:
     with path.open("rb") as file:
-        if file.read(2) == b"#!":
-            return "text/x-shellscript"  # whatever its interpreter: made to be run
-    extension = extension_of(filename)
-    if extension in ("md", "markdown"):
-        return "text/markdown"
-    if extension in ("csv", "tsv"):
-        return "text/csv"
-    if extension in ("json", "geojson"):  # libmagic parses the head alone
-        return "application/json"
-    return "text/plain"
+        head = file.read(_HEAD_BYTES)
+    return text_type(head, filename, found)
 
 
 def _is_transport_stream(path: Path) -> bool:

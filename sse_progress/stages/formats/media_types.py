@@ -16,9 +16,11 @@ __all__ = [
     "canonical",
     "extension_matches",
     "extension_of",
+    "is_active",
     "is_ooxml",
     "is_zip_based",
     "kind_of",
+    "types_of_extension",
 ]
 
 Kind = Literal["image", "video", "audio", "pdf", "office", "archive", "text", "other"]
@@ -29,6 +31,7 @@ _ALIASES = {
     "application/x-matroska": "video/x-matroska",
     "application/x-ndjson": "text/plain",
     "application/x-pdf": "application/pdf",
+    "application/x-subrip": "text/plain",
     "application/x-zip": "application/zip",
     "application/x-zip-compressed": "application/zip",
     "audio/aacp": "audio/aac",
@@ -97,6 +100,11 @@ def canonical(media_type: str) -> str:
         return name
     known = ("text/csv", "text/markdown", "text/*")
     return name if name in known else "text/plain"
+
+
+def is_active(media_type: str) -> bool:
+    """Whether `media_type` (canonical) is a text that something would run, render or open."""
+    return media_type in _ACTIVE
 
 
 def allowed(media_type: str, allowed_types: Iterable[str]) -> bool:
@@ -187,9 +195,14 @@ _EXTENSIONS: dict[str, tuple[str, ...]] = {
     "audio/webm": ("webm", "weba"),
     "audio/x-matroska": ("mka", "mkv"),
     "application/pdf": ("pdf",),
-    "text/plain": ("txt", "text", "log", "srt", "ini", "cfg", "py", "c", "h", "tex", "yaml", "yml"),
-    "text/csv": ("csv", "tsv"),
-    "text/markdown": ("md", "markdown"),
+    "text/plain": (
+        *("txt", "text", "log", "rst", "adoc", "org", "tex", "bib", "srt", "vtt", "ass", "ssa"),
+        *("sbv", "lrc", "ini", "cfg", "conf", "toml", "yaml", "yml", "properties", "jsonl"),
+        *("ndjson", "py", "c", "h", "cc", "cpp", "hpp", "java", "go", "rs", "rb", "sql", "ts"),
+        *("tsx", "jsx", "vue", "kt", "swift", "lua", "r", "pl", "diff", "patch", "asc", "pem"),
+    ),
+    "text/csv": ("csv", "tsv", "tab"),
+    "text/markdown": ("md", "markdown", "mdown", "mkd"),
     "text/html": ("html", "htm"),
     "application/json": ("json", "geojson"),
     "application/zip": ("zip",),
@@ -215,3 +228,8 @@ def extension_matches(filename: str, media_type: str) -> bool | None:
     if not extension or media_type not in _EXTENSIONS:
         return None
     return extension in _EXTENSIONS[media_type]
+
+
+def types_of_extension(extension: str) -> tuple[str, ...]:
+    """The media types that `extension` (lower case, no dot) goes with; empty if it is unknown."""
+    return tuple(name for name, known in _EXTENSIONS.items() if extension in known)

@@ -16,8 +16,12 @@ from sse_progress.model.media import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.archives import Entry, walk
+from sse_progress.stages.formats.language import (
+    NO_LANGUAGE,
+    language_available,
+    language_of,
+)
 from sse_progress.stages.formats.media_types import extension_of, is_ooxml
-from sse_progress.stages.formats.text import NO_LANGUAGE, language_available, language_of
 from sse_progress.stages.progress import part
 
 __all__ = ["check_office", "office_facts", "office_text"]

@@ -15,7 +15,11 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.text import NO_LANGUAGE, language_available, language_of
+from sse_progress.stages.formats.language import (
+    NO_LANGUAGE,
+    language_available,
+    language_of,
+)
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:

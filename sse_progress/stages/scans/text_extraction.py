@@ -6,9 +6,10 @@ from pathlib import Path
 
 from sse_progress.model.stage_api import Report, Upload
 from sse_progress.stages.formats import pdfs
+from sse_progress.stages.formats.encodings import BYTE_FOR_BYTE, encoding_of
 from sse_progress.stages.formats.media_types import kind_of
 from sse_progress.stages.formats.office import office_text
-from sse_progress.stages.formats.text import decoded, encoding_of
+from sse_progress.stages.formats.text import decoded
 
 __all__ = ["extracted_text"]
 
@@ -28,7 +29,7 @@ def extracted_text(upload: Upload, limit_characters: int, report: Report) -> str
 
 def _plain(path: Path, limit_characters: int, report: Report) -> str:
     pieces, length = [], 0
-    for piece in decoded(path, encoding_of(path), report):
+    for piece in decoded(path, encoding_of(path) or BYTE_FOR_BYTE, report):
         pieces.append(piece)
         length += len(piece)
         if length >= limit_characters:

@@ -20,7 +20,7 @@ from typing import Any
 from sse_progress.model.media import Reason
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.text import language_of
+from sse_progress.stages.formats.language import language_of
 
 __all__ = ["NO_PROFANITY_FILTER", "WordList", "load_words", "profanity_available", "texts_of"]
 

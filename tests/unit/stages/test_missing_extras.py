@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from sse_progress.stages.formats import clips, pdfs, text
+from sse_progress.stages.formats import clips, language, pdfs
 from sse_progress.stages.scans import nsfw
 from sse_progress.stages.scans import word_lists as words
 from tests.helpers.media import jpeg
@@ -37,7 +37,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
             pdfs.available,
             nsfw.available,
             words.profanity_available,
-            text.language_available,
+            language.language_available,
         )
     )
 
@@ -77,7 +77,7 @@ def test_text_without_extras(desk: Desk) -> None:
     """A text is counted; its language is not guessed, and that is told."""
     upload, _ = through(desk.upload(b"Good morning to all of you out there\n", "a.txt"))
     assert upload.results["analyzing"]["words"] == 8
-    assert upload.results["analyzing"]["notChecked"] == [text.NO_LANGUAGE]
+    assert upload.results["analyzing"]["notChecked"] == [language.NO_LANGUAGE]
 
 
 def test_importing_the_stages_imports_nothing_heavy() -> None:
