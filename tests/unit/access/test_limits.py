@@ -16,7 +16,8 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
-from sse_progress.access.limits import Lease, Limits
+from sse_progress.access.leases import Lease
+from sse_progress.access.limits import Limits
 from sse_progress.model.errors import (
     RateLimited,
     TooManyStreams,
@@ -279,7 +280,7 @@ async def test_a_renewal_does_not_revive_what_was_given_back(redis_url: str) -> 
             for _ in range(10):
                 group.start_soon(come_and_go)
         assert limits._leases._held == {}
-        await eventually(lambda: limits._leases._released == {}, "Redis was told of each")
+        await eventually(lambda: limits._leases._released == {}, "Redis has them")
         assert await redis.keys("sp:lim:streams:*") == []
 
 
@@ -446,7 +447,7 @@ async def test_a_limit_that_is_off_asks_nobody(short_dir: Path) -> None:
             (await limits.stream("anonymous")).release()
             async with limits.uploads("anonymous"):
                 pass
-        assert limits._leases._line._away is False
+        assert limits._leases._guard._away is False
 
 
 # ---- outages
@@ -495,7 +496,7 @@ async def test_a_redis_that_hangs_delays_the_first_alone(
 ) -> None:
     """A Redis that says nothing costs one deadline, not one per request, and leaves nothing held;
     when it speaks again its late answers reach nobody."""
-    monkeypatch.setattr("sse_progress.access.limits.COMMAND_LIMIT_S", 0.2)
+    monkeypatch.setattr("sse_progress.access.redis_guard.COMMAND_LIMIT_S", 0.2)
     now = 1000.0
     async with limits_on(
         own_redis.url, max_streams_per_user=50, max_uploads_per_user=3, clock=lambda: now
@@ -530,7 +531,7 @@ async def test_an_outage_is_no_way_around_the_limit(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many who ask while Redis hangs, this process lets in its limit and no more."""
-    monkeypatch.setattr("sse_progress.access.limits.COMMAND_LIMIT_S", 0.2)
+    monkeypatch.setattr("sse_progress.access.redis_guard.COMMAND_LIMIT_S", 0.2)
     admitted: list[Lease] = []
 
     async def ask(limits: Limits) -> None:

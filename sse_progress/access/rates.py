@@ -1,0 +1,62 @@
+"""Requests per minute, counted across processes in Redis."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from sse_progress.access.redis_guard import RedisAway, RedisGuard
+from sse_progress.model.errors import (
+    RateLimited,
+)
+
+__all__ = ["rate_limit"]
+
+
+class Rate(Protocol):
+    async def hit(self, who: str) -> None:
+        """Count one request; raises RateLimited."""
+
+
+class NoRate:
+    async def hit(self, who: str) -> None:
+        pass
+
+
+class PerMinute:
+    """A sliding window of a minute, counted in Redis by the `limits` library."""
+
+    def __init__(self, kind: str, limit: int, guard: RedisGuard) -> None:
+        # 90 ms of imports, paid for only where rates are limited.
+        from limits import RateLimitItemPerMinute
+        from limits.aio.storage import RedisStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        storage = RedisStorage(
+            "async+redis://",  # not used: the pool is ours
+            implementation="redispy",
+            key_prefix="sp:lim",
+            connection_pool=guard.redis.connection_pool,  # type: ignore[arg-type]
+        )
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._item = RateLimitItemPerMinute(limit)
+        self._kind = kind
+        self._guard = guard
+
+    async def hit(self, who: str) -> None:
+        try:
+            if await self._guard.ask(lambda: self._limiter.hit(self._item, self._kind, who)):
+                return
+            stats = await self._guard.ask(
+                lambda: self._limiter.get_window_stats(self._item, self._kind, who)
+            )
+        except RedisAway:
+            return  # a minute without limits is better than refusing every request
+        wait_s = int(min(max(stats.reset_time - time.time(), 0), 59)) + 1
+        raise RateLimited(
+            f"Too many requests (limit {self._item.amount} per minute).", retry_after_s=wait_s
+        )
+
+
+def rate_limit(kind: str, limit: int | None, guard: RedisGuard) -> Rate:
+    return NoRate() if limit is None else PerMinute(kind, limit, guard)
