@@ -185,7 +185,7 @@ class Intake:
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
         if answer.status == "forbidden":
-            raise Forbidden("This upload id belongs to somebody else.")
+            raise Forbidden("This upload id belongs to another user.")
         if answer.status == "in_use":
             raise UploadIdInUse
         return Recorder(

@@ -1,8 +1,4 @@
-"""The parts that web and worker processes share, wired and running.
-
-Also answers what only storage and Redis together know: what became of an upload whose journal
-is not there.
-"""
+"""The parts that web and worker processes share, wired and running."""
 
 from __future__ import annotations
 
@@ -10,101 +6,35 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import anyio
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
-from sse_progress.emitter.follower import Absent
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem
-from sse_progress.model.events import Draft, decode_json
-from sse_progress.model.messages import END
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.disk import Storage
-from sse_progress.storage.manifest import Object
+from sse_progress.uploads.recovery import Recovery
 
-__all__ = ["Core", "check", "opened"]
+__all__ = ["Components", "check", "opened"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Core:
+class Components:
     settings: Settings
     redis: Redis
     journal: Journal
     storage: Storage
     index: Index
     queue: Queue
+    recovery: Recovery
     emitter: Emitter
     background: BackgroundTasks
     metrics: Metrics
-
-    async def revive(self, found: Object) -> None:
-        """Tell the end of a finished upload again, from its record."""
-        assert found.record is not None
-        await self.journal.revive(
-            found.manifest.upload_id,
-            owner=found.manifest.owner,
-            draft=Draft(
-                stage="complete",
-                stage_progress=100,
-                message=END["complete"],
-                media=decode_json(found.record),
-            ),
-        )
-
-    async def held(self, upload_id: str) -> Absent | None:
-        """What the storage has of an upload whose journal Redis does not have; None: nothing.
-
-        Finished long ago: its end is told again. Stored or arriving: wait, its writer begins a new
-        epoch. Such an id is its owner's and cannot be claimed.
-        """
-        found = await blocking(self.storage.find, upload_id)
-        if found is not None and found.done:
-            await self.revive(found)
-            return "revived"
-        if found is not None or await blocking(self.storage.receiving, upload_id):
-            return "wait"
-        return None
-
-    async def absent(self, upload_id: str) -> Absent:
-        """What became of an upload whose journal Redis does not have.
-
-        Where the storage has nothing, a young Redis may have lost it: wait. Otherwise nobody
-        remembers it.
-        """
-        held = await self.held(upload_id)
-        if held is not None:
-            return held
-        young = await self.journal.age_s() < self.settings.lease_s
-        return "wait" if young else "gone"
-
-    async def health(self) -> dict[str, str]:
-        """Each part that uploads need, and `ok` or what is wrong with it in one word."""
-        answers = {"redis": "ok", "journal": "ok", "queue": "ok", "storage": "ok"}
-        try:
-            with anyio.fail_after(2):
-                await self.redis.ping()
-        except (TimeoutError, RedisError, OSError):
-            answers["redis"] = "unreachable"
-        if not (self.journal.writer.connected and self.emitter.connected):
-            answers["journal"] = "disconnected"
-        try:
-            with anyio.fail_after(2):
-                await self.queue.depth()
-        except (TimeoutError, RedisError, OSError):
-            answers["queue"] = "unreachable"
-        try:
-            if await blocking(self.storage.free_bytes) <= 0:
-                answers["storage"] = "full"
-        except Exception:
-            answers["storage"] = "unusable"
-        return answers
 
 
 def check(settings: Settings) -> None:
@@ -142,7 +72,7 @@ def _storage(settings: Settings) -> Storage:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Core]:
+async def opened(settings: Settings) -> AsyncIterator[Components]:
     """All shared parts, with their background work running for the length of the block.
 
     Raises SettingsError as `check` does.
@@ -155,35 +85,28 @@ async def opened(settings: Settings) -> AsyncIterator[Core]:
         journal = Journal(
             redis, journal_ttl_s=settings.journal_ttl_s, claim_ttl_s=settings.claim_ttl_s
         )
-        core: Core
-
-        async def absent(upload_id: str) -> Absent:
-            return await core.absent(upload_id)
-
-        async def held(upload_id: str) -> Absent | None:
-            return await core.held(upload_id)
-
+        recovery = Recovery(journal, storage, lease_s=settings.lease_s)
         metrics = Metrics()
         background = await stack.enter_async_context(BackgroundTasks())
         emitter = Emitter(
             journal,
             connection=lambda: dedicated(url),
-            absent=absent,
-            held=held,
+            absent=recovery.absent,
+            held=recovery.held,
             background=background,
             metrics=metrics,
         )
-        core = Core(
+        await stack.enter_async_context(beside(journal.writer.run()))
+        await stack.enter_async_context(beside(emitter.run()))
+        yield Components(
             settings=settings,
             redis=redis,
             journal=journal,
             storage=storage,
             index=Index(redis, storage_id=storage.id),
             queue=Queue(redis, name=storage.id),
+            recovery=recovery,
             emitter=emitter,
             background=background,
             metrics=metrics,
         )
-        await stack.enter_async_context(beside(journal.writer.run()))
-        await stack.enter_async_context(beside(emitter.run()))
-        yield core

@@ -12,19 +12,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from sse_progress.settings import Settings
-from sse_progress.web.context import Service, serving
-from sse_progress.web.middleware import Access, Origins, middleware
+from sse_progress.web.callers import Access
+from sse_progress.web.context import WebContext, serving
+from sse_progress.web.middleware import middleware
+from sse_progress.web.origins import Origins
 from sse_progress.web.problem_details import pass_on
 from sse_progress.web.routes.all_progress import get_all_progress
+from sse_progress.web.routes.health import get_health, get_ready
 from sse_progress.web.routes.metrics import get_metrics
 from sse_progress.web.routes.pages import (
     get_api_page,
     get_client_file,
-    get_health,
     get_index,
     get_openapi,
     get_page_file,
-    get_ready,
 )
 from sse_progress.web.routes.progress import get_progress
 from sse_progress.web.routes.upload import post_upload
@@ -52,19 +53,19 @@ ROUTES = [
 
 
 def create_app(
-    settings: Settings, *, on_service: Callable[[Service], None] = lambda _: None
+    settings: Settings, *, on_context: Callable[[WebContext], None] = lambda _: None
 ) -> Starlette:
     """The application. Its parts are opened when the server starts it and closed when it ends;
-    `on_service` is given them in between, for whoever has to drain them."""
+    `on_context` is given them in between, for whoever has to drain them."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with serving(settings) as service:
-            app.state.service = service
+        async with serving(settings) as context:
+            app.state.context = context
             app.state.access = Access(
-                service.authenticator, service.limits, Origins(settings.cors_origins)
+                context.authenticator, context.limits, Origins(settings.cors_origins)
             )
-            on_service(service)
+            on_context(context)
             yield
 
     app = Starlette(

@@ -324,7 +324,7 @@ def _house(text: str, kind: str) -> Object:
     answers: Object = {"200": {"description": text, "content": {kind: {}}}}
     if "answer" in text:
         answers["503"] = {"description": "Something does not", "content": {kind: {}}}
-    return {**_operation(text, "Service", answers, problems=()), "security": []}
+    return {**_operation(text, "WebContext", answers, problems=()), "security": []}
 
 
 def _operation(

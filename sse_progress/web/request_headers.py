@@ -9,18 +9,18 @@ from starlette.requests import Request
 
 from sse_progress.model.errors import BadRequest, InvalidUploadId
 from sse_progress.model.ids import Position, valid_upload_id
-from sse_progress.web.context import Service
-from sse_progress.web.middleware import Access
+from sse_progress.web.callers import Access
+from sse_progress.web.context import WebContext
 
 __all__ = [
     "access_of",
     "content_length",
+    "context_of",
     "etag_matches",
     "etag_of",
     "path_upload_id",
     "position_of",
     "preference",
-    "service_of",
     "wants_json",
 ]
 
@@ -29,9 +29,9 @@ MAX_DIGITS = 18
 """Of any number that is asked with: beyond all that is meant, within what int() reads."""
 
 
-def service_of(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+def context_of(request: Request) -> WebContext:
+    context: WebContext = request.app.state.context
+    return context
 
 
 def access_of(request: Request) -> Access:

@@ -14,7 +14,7 @@ from sse_progress.runtime.readiness import tell_ready
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import check
 from sse_progress.web.app import create_app
-from sse_progress.web.context import Service
+from sse_progress.web.context import WebContext
 from sse_progress.web.http_protocol import HttpProtocol
 
 __all__ = ["run"]
@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
     their grace; then uvicorn's own shutdown, which finds little left to wait for.
     """
 
-    service: Service | None = None
+    context: WebContext | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -39,9 +39,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        if self.service is not None:
-            service, self.service = self.service, None
-            await service.drain()
+        if self.context is not None:
+            context, self.context = self.context, None
+            await context.drain()
         await super().shutdown(sockets)
 
 
@@ -60,12 +60,12 @@ def run(settings: Settings, fd: int | None = None) -> None:
     else:
         options = {"host": settings.host, "port": settings.port}
 
-    def take(service: Service) -> None:
-        server.service = service
+    def take(context: WebContext) -> None:
+        server.context = context
 
     server = Server(
         uvicorn.Config(
-            create_app(settings, on_service=take),
+            create_app(settings, on_context=take),
             http=HttpProtocol,
             loop="uvloop",
             ws="none",

@@ -79,21 +79,21 @@ async def _main(settings: Settings) -> None:
 
 async def _work(settings: Settings) -> None:
     pipeline = load_pipeline(settings)
-    async with opened(settings) as core:
+    async with opened(settings) as components:
         pool = Pool(
             size=settings.worker_concurrency,
             memory_bytes=settings.stage_memory_bytes,
             cpu_s=settings.stage_cpu_s,
         )
         runner = Runner(
-            journal=core.journal,
-            storage=core.storage,
-            index=core.index,
-            emitter=core.emitter,
-            metrics=core.metrics,
+            journal=components.journal,
+            storage=components.storage,
+            index=components.index,
+            emitter=components.emitter,
+            metrics=components.metrics,
             pool=pool,
             history=History(
-                core.redis,
+                components.redis,
                 stages=list(dict.fromkeys(name for name, _ in pipeline)),
                 clock=time.monotonic,
             ),
@@ -104,17 +104,17 @@ async def _work(settings: Settings) -> None:
             attempts=settings.stage_attempts,
         )
         reconciler = Reconciler(
-            journal=core.journal,
-            storage=core.storage,
-            index=core.index,
-            queue=core.queue,
+            journal=components.journal,
+            storage=components.storage,
+            index=components.index,
+            queue=components.queue,
             lease_s=settings.lease_s,
             retention_s=settings.retention_days * 86400 if settings.retention_days else None,
         )
         await pool.start()
         try:
             async with beside(reconciler.run(every_s=settings.lease_s / 2)):
-                await core.queue.run(
+                await components.queue.run(
                     runner.run, concurrency=settings.worker_concurrency, on_ready=tell_ready
                 )
         finally:

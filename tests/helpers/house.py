@@ -12,13 +12,13 @@ from sse_progress.journal.frames import Page
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.settings import load_settings
 from sse_progress.storage.manifest import Manifest
-from sse_progress.uploads.components import Core, opened
+from sse_progress.uploads.components import Components, opened
 
 CREATED = "2026-01-15T10:30:00.000Z"
 
 
 @asynccontextmanager
-async def house(url: str, directory: Path, **settings: Any) -> AsyncIterator[Core]:
+async def house(url: str, directory: Path, **settings: Any) -> AsyncIterator[Components]:
     """All parts that web and worker share, running; `settings` by their names."""
     given = {"redis_url": url, "data_dir": directory / "data", **settings}
     async with opened(load_settings(**given)) as core:
@@ -29,7 +29,7 @@ def draft(stage: str, stage_progress: int = 0, **more: Any) -> Draft:
     return Draft(stage=stage, stage_progress=stage_progress, message="testing", **more)
 
 
-async def begin(core: Core, upload_id: str = "up", *, lease_s: float = 60) -> Answer:
+async def begin(core: Components, upload_id: str = "up", *, lease_s: float = 60) -> Answer:
     """The first event of an upload of `ann`, as a web process makes it."""
     await core.index.opened(upload_id, owner="ann", now_s=1_800_000_000)
     answer = await core.journal.begin(
@@ -40,7 +40,7 @@ async def begin(core: Core, upload_id: str = "up", *, lease_s: float = 60) -> An
 
 
 def store(
-    core: Core, upload_id: str = "up", content: bytes = b"some bytes", **more: Any
+    core: Components, upload_id: str = "up", content: bytes = b"some bytes", **more: Any
 ) -> Manifest:
     """A stored file without a word in the journal."""
     incoming = core.storage.incoming(upload_id)
@@ -62,7 +62,7 @@ def store(
     return manifest
 
 
-async def stored(core: Core, upload_id: str = "up", content: bytes = b"some bytes") -> Answer:
+async def stored(core: Components, upload_id: str = "up", content: bytes = b"some bytes") -> Answer:
     """An upload that waits for a worker: `file_received` told and the file stored."""
     answer = await begin(core, upload_id)
     store(core, upload_id, content, epoch=answer.epoch)
@@ -75,22 +75,22 @@ async def stored(core: Core, upload_id: str = "up", content: bytes = b"some byte
     return answer
 
 
-async def page_of(core: Core, upload_id: str = "up") -> Page:
+async def page_of(core: Components, upload_id: str = "up") -> Page:
     page = await core.journal.read(upload_id, limit=10_000)
     assert isinstance(page, Page)
     return page
 
 
-async def events_of(core: Core, upload_id: str = "up") -> list[dict[str, Any]]:
+async def events_of(core: Components, upload_id: str = "up") -> list[dict[str, Any]]:
     return [decode_json(frame.data) for frame in (await page_of(core, upload_id)).frames]
 
 
-async def story_of(core: Core, upload_id: str = "up") -> list[tuple[str, int]]:
+async def story_of(core: Components, upload_id: str = "up") -> list[tuple[str, int]]:
     """(stage, stage progress) of every event."""
     return [(event["stage"], event["stageProgress"]) for event in await events_of(core, upload_id)]
 
 
-def left_over(core: Core) -> list[str]:
+def left_over(core: Components) -> list[str]:
     """Every file of uploads in the data directory."""
     root = core.settings.data_dir
     return sorted(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import READ
 from sse_progress.model.errors import InvalidUploadId
 from sse_progress.model.ids import valid_upload_id
-from sse_progress.web.request_headers import access_of, service_of
+from sse_progress.web.request_headers import access_of, context_of
 from sse_progress.web.routes.progress import pace_of
 from sse_progress.web.streams.all_uploads import UserStream
 
@@ -16,20 +15,21 @@ __all__ = ["get_all_progress"]
 
 
 async def get_all_progress(request: Request) -> Response:
-    service = service_of(request)
-    principal = await access_of(request).caller(request, READ, changes=False, stream=True)
+    context = context_of(request)
+    principal = await access_of(request).follower(request)
     only = frozenset(request.query_params.getlist("id"))
     if not all(valid_upload_id(upload_id) for upload_id in only):
         raise InvalidUploadId
     head = request.method == "HEAD"
-    lease = None if head else await service.limits.stream(principal.sub)
+    lease = None if head else await context.limits.stream(principal.sub)
     return UserStream(
-        service.core,
+        context.components,
         owner=principal.sub,
         only=only,
         on_left=lease.release if lease else lambda: None,
-        pace=pace_of(request, service, principal),
-        wheel=service.wheel,
-        spawn=service.core.background.spawn,
-        metrics=service.core.metrics,
+        pace=pace_of(request, context, principal),
+        wheel=context.wheel,
+        streams=context.streams,
+        spawn=context.components.background.spawn,
+        metrics=context.components.metrics,
     )

@@ -9,27 +9,27 @@ from starlette.responses import Response
 
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.metrics import CONTENT_TYPE
-from sse_progress.web.context import Service
-from sse_progress.web.request_headers import service_of
+from sse_progress.web.context import WebContext
+from sse_progress.web.request_headers import context_of
 
 __all__ = ["get_metrics"]
 
 
 async def get_metrics(request: Request) -> Response:
-    service = service_of(request)
-    asked = await _asked(service)
-    return Response(await blocking(service.core.metrics.text, asked), media_type=CONTENT_TYPE)
+    context = context_of(request)
+    asked = await _asked(context)
+    return Response(await blocking(context.components.metrics.text, asked), media_type=CONTENT_TYPE)
 
 
-async def _asked(service: Service) -> dict[str, float]:
+async def _asked(context: WebContext) -> dict[str, float]:
     """What Redis and the storage know at this moment; absent where they do not answer."""
     asked: dict[str, float] = {"ready": 0}
     try:
         with anyio.fail_after(2):
-            waiting, running = await service.core.queue.depth()
-            open_uploads = len(await service.core.index.open_uploads())
+            waiting, running = await context.components.queue.depth()
+            open_uploads = len(await context.components.index.open_uploads())
         asked |= {"queue_waiting": waiting, "queue_running": running, "open_uploads": open_uploads}
-        asked["storage_free_bytes"] = await blocking(service.core.storage.free_bytes)
+        asked["storage_free_bytes"] = await blocking(context.components.storage.free_bytes)
         asked["ready"] = 1
     except (TimeoutError, RedisError, OSError):
         pass

@@ -1,4 +1,4 @@
-"""What operators and browsers ask of the service itself: health, metrics, the page."""
+"""The page, the ES module, and the API description."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from starlette.responses import Response
 
 from sse_progress import __version__
 from sse_progress.model.errors import NotFound
-from sse_progress.model.events import encode_json
 from sse_progress.web.openapi import document
-from sse_progress.web.request_headers import service_of
+from sse_progress.web.request_headers import context_of
+from sse_progress.web.routes.health import json_response
 
 __all__ = [
     "get_client_file",
-    "get_health",
     "get_index",
     "get_openapi",
     "get_page_file",
-    "get_ready",
 ]
 
 PAGE_POLICY = (
@@ -31,28 +29,12 @@ PAGE_POLICY = (
 TYPES = {".js": "text/javascript", ".ts": "text/plain", ".svg": "image/svg+xml"}
 
 
-async def get_health(request: Request) -> Response:  # noqa: ARG001
-    """This process lives; nothing more."""
-    return _json({"status": "ok"})
-
-
-async def get_ready(request: Request) -> Response:
-    """Every part that uploads need answers; 503 with the names of those that do not."""
-    service = service_of(request)
-    checks = await service.core.health()
-    if service.draining.is_set():
-        checks["process"] = "draining"
-    ready = all(word == "ok" for word in checks.values())
-    body = {"status": "ready" if ready else "unavailable", "checks": checks}
-    return _json(body, 200 if ready else 503)
-
-
 async def get_openapi(request: Request) -> Response:
-    settings = service_of(request).settings
+    settings = context_of(request).settings
     description = document(
         version=__version__, prefix=settings.prefix, tokens=not settings.open_mode
     )
-    return _json(description)
+    return json_response(description)
 
 
 async def get_index(request: Request) -> Response:  # noqa: ARG001
@@ -69,11 +51,6 @@ async def get_page_file(request: Request) -> Response:
 
 async def get_client_file(request: Request) -> Response:
     return _file(f"client/{request.path_params['name']}")
-
-
-def _json(body: object, status: int = 200) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    return Response(encode_json(body), status, headers=headers, media_type="application/json")
 
 
 def _file(name: str) -> Response:

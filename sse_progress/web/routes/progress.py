@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import READ, Principal
+from sse_progress.access.tokens import Principal
 from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import Forbidden
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import GONE, Position
-from sse_progress.web.context import Service, now_rfc3339, state_of
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.uploads.queries import state_of
+from sse_progress.web.context import WebContext
 from sse_progress.web.request_headers import (
     access_of,
+    context_of,
     etag_matches,
     etag_of,
     path_upload_id,
     position_of,
-    service_of,
     wait_s,
     wants_json,
 )
@@ -39,7 +43,8 @@ async def get_progress(request: Request) -> Response:
     if wants_json(request):
         return await _state_now_or_changed(request, upload_id)
     head = request.method == "HEAD"
-    principal = await access_of(request).caller(request, READ, changes=not head, stream=True)
+    access = access_of(request)
+    principal = await (access.follower(request) if head else access.claimer(request))
     return await _stream(request, upload_id, principal, claims=not head)
 
 
@@ -49,21 +54,21 @@ async def get_progress(request: Request) -> Response:
 async def _stream(
     request: Request, upload_id: str, principal: Principal, *, claims: bool
 ) -> Response:
-    service = service_of(request)
+    context = context_of(request)
     presented = position_of(request)
     if presented == GONE:
         return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-    emitter = service.core.emitter
+    emitter = context.components.emitter
     topic = emitter.open(upload_id)
     try:
         opening = await _open(
-            service, topic, owner=principal.sub, presented=presented, claims=claims
+            context, topic, owner=principal.sub, presented=presented, claims=claims
         )
         page = opening[0] if opening else None
         if page is not None and page.terminal and presented == page.end:
             emitter.release(topic)
             return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-        lease = await service.limits.stream(principal.sub) if claims else None
+        lease = await context.limits.stream(principal.sub) if claims else None
         stream = UploadStream(
             upload_id,
             owner=principal.sub,
@@ -71,13 +76,14 @@ async def _stream(
             opening=opening,
             topic=topic,
             emitter=emitter,
-            keep_claim=service.core.journal.keep_claim,
+            keep_claim=context.components.journal.keep_claim,
             on_left=lease.release if lease else lambda: None,
-            timestamp=now_rfc3339,
-            pace=pace_of(request, service, principal),
-            wheel=service.wheel,
-            spawn=service.core.background.spawn,
-            metrics=service.core.metrics,
+            timestamp=lambda: rfc3339(time.time()),
+            pace=pace_of(request, context, principal),
+            wheel=context.wheel,
+            streams=context.streams,
+            spawn=context.components.background.spawn,
+            metrics=context.components.metrics,
         )
     except BaseException:
         emitter.release(topic)
@@ -88,23 +94,23 @@ async def _stream(
 
 
 async def _open(
-    service: Service, topic: Topic, *, owner: str, presented: Position | None, claims: bool
+    context: WebContext, topic: Topic, *, owner: str, presented: Position | None, claims: bool
 ) -> tuple[Page, int] | None:
     """The journal as the stream begins; None while it cannot be had. Raises Forbidden."""
     try:
         with anyio.fail_after(OPEN_WAIT_S):
-            page, generation = await service.core.emitter.read(
+            page, generation = await context.components.emitter.read(
                 topic, owner=owner, after=presented, claim=claims and presented is None
             )
     except (TimeoutError, RedisError, OSError):
         return None
     if isinstance(page, Foreign):
-        raise Forbidden("This upload belongs to somebody else.")
+        raise Forbidden("This upload belongs to another user.")
     return None if page is None else (page, generation)
 
 
-def pace_of(request: Request, service: Service, principal: Principal) -> Pace:
-    settings = service.settings
+def pace_of(request: Request, context: WebContext, principal: Principal) -> Pace:
+    settings = context.settings
     return Pace(
         heartbeat_s=settings.heartbeat_s,
         lifetime_s=settings.stream_lifetime_s,
@@ -120,15 +126,15 @@ def pace_of(request: Request, service: Service, principal: Principal) -> Pace:
 
 async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
     """The state once; with `Prefer: wait=…` a matching request is held until something changes."""
-    service = service_of(request)
-    principal = await access_of(request).caller(request, READ, changes=False)
-    page = await service.page(upload_id, owner=principal.sub)
+    context = context_of(request)
+    principal = await access_of(request).reader(request)
+    page = await context.uploads.page(upload_id, owner=principal.sub)
     seconds = wait_s(request)
     applied: dict[str, str] = {}
     if seconds and not page.terminal and etag_matches(request, etag_of(page.end)):
         applied = {"Preference-Applied": f"wait={seconds}"}
-        await service.changed(upload_id, owner=principal.sub, since=page.end, wait_s=seconds)
-        page = await service.page(upload_id, owner=principal.sub)
+        await context.changed(upload_id, owner=principal.sub, since=page.end, wait_s=seconds)
+        page = await context.uploads.page(upload_id, owner=principal.sub)
     return state_response(request, upload_id, page, applied)
 
 

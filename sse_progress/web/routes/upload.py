@@ -11,7 +11,6 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import WRITE
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.ingest.ingest import Body
 from sse_progress.ingest.multipart import ReceiveLimits, content_type_boundary, declared_too_large
@@ -27,9 +26,10 @@ from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.ids import valid_upload_id
 from sse_progress.model.urls import url_of
 from sse_progress.runtime.concurrency import first_of
-from sse_progress.web.context import Service, state_of
+from sse_progress.uploads.queries import state_of
+from sse_progress.web.context import WebContext
 from sse_progress.web.problem_details import answer
-from sse_progress.web.request_headers import access_of, content_length, preference, service_of
+from sse_progress.web.request_headers import access_of, content_length, context_of, preference
 
 __all__ = ["post_upload"]
 
@@ -43,36 +43,36 @@ def new_upload_id() -> str:
 
 
 async def post_upload(request: Request) -> Response:
-    service = service_of(request)
+    context = context_of(request)
     upload_id = request.headers.get("x-upload-id", new_upload_id())
     if not valid_upload_id(upload_id):
         raise InvalidUploadId
     request.state.upload_id = upload_id
-    principal = await access_of(request).caller(request, WRITE, changes=True)
+    principal = await access_of(request).writer(request)
     body = Body(
         content_type=request.headers.get("content-type", ""),
         chunks=_chunks(request),
         total=content_length(request),
     )
     try:
-        async with service.limits.uploads(principal.sub):
-            await service.intake.take_in(
-                upload_id, body, owner=principal.sub, refuse=_told_by_headers(body, service)
+        async with context.limits.uploads(principal.sub):
+            await context.intake.take_in(
+                upload_id, body, owner=principal.sub, refuse=_told_by_headers(body, context)
             )
     except UploadIdInUse as problem:
-        return await _in_use(service, upload_id, principal.sub, problem)
+        return await _in_use(context, upload_id, principal.sub, problem)
     if preference(request, "respond-async") is not None:
-        return _accepted(service, upload_id, applied=True)
-    return await _result(service, upload_id, owner=principal.sub)
+        return _accepted(context, upload_id, applied=True)
+    return await _result(context, upload_id, owner=principal.sub)
 
 
-def _told_by_headers(body: Body, service: Service) -> Problem | None:
+def _told_by_headers(body: Body, context: WebContext) -> Problem | None:
     """The refusal that the headers alone decide."""
     try:
         content_type_boundary(body.content_type)
     except Problem as problem:
         return problem
-    return declared_too_large(body.total or 0, ReceiveLimits.of(service.settings))
+    return declared_too_large(body.total or 0, ReceiveLimits.of(context.settings))
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
@@ -83,15 +83,15 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
         raise ClientDisconnected from None
 
 
-async def _result(service: Service, upload_id: str, *, owner: str) -> Response:
+async def _result(context: WebContext, upload_id: str, *, owner: str) -> Response:
     """The upload's end, or 202 if that takes too long or the server is about to leave."""
     watch = Watch()
-    with watching(service.core.emitter, upload_id, watch, owner=owner):
+    with watching(context.components.emitter, upload_id, watch, owner=owner):
         await first_of(
-            watch.end(), service.draining.wait(), timeout_s=service.settings.answer_wait_s
+            watch.end(), context.draining.wait(), timeout_s=context.settings.answer_wait_s
         )
     if watch.latest is None or not watch.latest.terminal:
-        return _accepted(service, upload_id, applied=False)
+        return _accepted(context, upload_id, applied=False)
     return _ended(upload_id, watch.latest)
 
 
@@ -105,10 +105,10 @@ def _ended(upload_id: str, frame: Frame) -> Response:
     return answer(problem_for(error["code"], error["detail"]), headers=headers)
 
 
-def _accepted(service: Service, upload_id: str, *, applied: bool) -> Response:
+def _accepted(context: WebContext, upload_id: str, *, applied: bool) -> Response:
     headers = {
         "X-Upload-ID": upload_id,
-        "Location": url_of(upload_id, prefix=service.settings.prefix),
+        "Location": url_of(upload_id, prefix=context.settings.prefix),
     }
     if applied:
         headers["Preference-Applied"] = "respond-async"
@@ -116,6 +116,8 @@ def _accepted(service: Service, upload_id: str, *, applied: bool) -> Response:
     return Response(encode_json(body), 202, headers=headers, media_type="application/json")
 
 
-async def _in_use(service: Service, upload_id: str, owner: str, problem: UploadIdInUse) -> Response:
-    page = await service.page(upload_id, owner=owner)
+async def _in_use(
+    context: WebContext, upload_id: str, owner: str, problem: UploadIdInUse
+) -> Response:
+    page = await context.uploads.page(upload_id, owner=owner)
     return answer(problem, headers={"X-Upload-ID": upload_id}, upload=state_of(upload_id, page))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from sse_progress.access.tokens import READ, WRITE
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.web.request_headers import access_of, integer, path_upload_id, service_of
+from sse_progress.web.request_headers import access_of, context_of, integer, path_upload_id
 from sse_progress.web.routes.progress import state_response
 
 __all__ = ["delete_upload", "get_file", "get_upload", "get_uploads"]
@@ -21,29 +20,29 @@ INLINE = ("image/webp", "image/png", "image/jpeg", "image/avif", "image/gif")
 
 async def get_upload(request: Request) -> Response:
     upload_id = path_upload_id(request)
-    service = service_of(request)
-    principal = await access_of(request).caller(request, READ, changes=False)
-    page = await service.page(upload_id, owner=principal.sub)
+    context = context_of(request)
+    principal = await access_of(request).reader(request)
+    page = await context.uploads.page(upload_id, owner=principal.sub)
     return state_response(request, upload_id, page)
 
 
 async def delete_upload(request: Request) -> Response:
     upload_id = path_upload_id(request)
-    service = service_of(request)
-    principal = await access_of(request).caller(request, WRITE, changes=True)
-    await service.cancel(upload_id, owner=principal.sub)
+    context = context_of(request)
+    principal = await access_of(request).writer(request)
+    await context.uploads.cancel(upload_id, owner=principal.sub)
     return Response(status_code=204, headers={"X-Upload-ID": upload_id})
 
 
 async def get_uploads(request: Request) -> Response:
-    service = service_of(request)
-    principal = await access_of(request).caller(request, READ, changes=False)
+    context = context_of(request)
+    principal = await access_of(request).reader(request)
     status = request.query_params.get("status")
     if status is not None and status not in STATUSES:
         raise BadRequest(f"The query parameter status is one of {', '.join(STATUSES)}.")
     limit = integer(request, "limit", default=50, check=lambda n: 1 <= n <= 200)
     after = integer(request, "after", default=0, check=lambda n: n > 0)
-    states, more = await service.states(
+    states, more = await context.uploads.states(
         principal.sub, status=status, limit=limit, before_us=after or None
     )
     body: dict[str, object] = {"uploads": states}
@@ -56,10 +55,10 @@ async def get_uploads(request: Request) -> Response:
 async def get_file(request: Request) -> Response:
     """The original, or a derived file, once the upload is complete. Ranges and ETags as usual."""
     upload_id = path_upload_id(request)
-    service = service_of(request)
-    principal = await access_of(request).caller(request, READ, changes=False)
-    page = await service.page(upload_id, owner=principal.sub)
-    found = await blocking(service.core.storage.find, upload_id)
+    context = context_of(request)
+    principal = await access_of(request).reader(request)
+    page = await context.uploads.page(upload_id, owner=principal.sub)
+    found = await blocking(context.components.storage.find, upload_id)
     if page.status != "complete" or found is None or found.record is None:
         raise NotFound("There are no files of this upload (yet).")
     name = str(request.path_params["name"])

@@ -17,7 +17,7 @@ from sse_progress.journal.frames import Foreign, Frame
 from sse_progress.journal.upload_index import notices_of
 from sse_progress.model.events import as_reset, encode_json
 from sse_progress.model.sse import retry
-from sse_progress.uploads.components import Core
+from sse_progress.uploads.components import Components
 from sse_progress.web.streams.sse_response import Stream, retry_ms
 
 __all__ = ["UserStream"]
@@ -72,21 +72,21 @@ class UserStream(Stream):
     """Follows every open upload of `owner`, and each new one (`only`: of these ids alone)."""
 
     def __init__(
-        self, core: Core, *, owner: str, only: frozenset[str], on_left: Any, **how: Any
+        self, components: Components, *, owner: str, only: frozenset[str], on_left: Any, **how: Any
     ) -> None:
         hello = encode_json({"type": "connected", "message": "Connected to all upload progress"})
         super().__init__(retry(retry_ms())[:-1] + b"data: %b\n\n" % hello, **how)
-        self.owner, self._core, self._only, self._on_left = owner, core, only, on_left
+        self.owner, self._components, self._only, self._on_left = owner, components, only, on_left
         self._members: dict[str, _Member] = {}
         self._told: set[str] = set()
         self._looking = False
         self._look_again = False
 
     def began(self) -> None:
-        self._core.emitter.listen(notices_of(self.owner), self._noticed)
+        self._components.emitter.listen(notices_of(self.owner), self._noticed)
 
     def left(self) -> None:
-        self._core.emitter.unlisten(notices_of(self.owner), self._noticed)
+        self._components.emitter.unlisten(notices_of(self.owner), self._noticed)
         for member in tuple(self._members.values()):
             self.drop(member)
         self._on_left()
@@ -106,7 +106,7 @@ class UserStream(Stream):
             self._look_again = True
         else:
             self._looking = True
-            self._core.background.spawn(self._look())
+            self._components.background.spawn(self._look())
 
     async def _look(self) -> None:
         self._look_again = True
@@ -124,12 +124,12 @@ class UserStream(Stream):
 
     async def _current(self) -> list[str]:
         """Open uploads, and those that ended just now, oldest first."""
-        rows = await self._core.index.owned(self.owner, before_us=None, limit=MEMBERS)
+        rows = await self._components.index.owned(self.owner, before_us=None, limit=MEMBERS)
         current = []
         for upload_id, _ in rows:
             if upload_id in self._members or upload_id in self._told:
                 continue
-            page = await self._core.journal.read(upload_id, owner=self.owner)
+            page = await self._components.journal.read(upload_id, owner=self.owner)
             if page is None or isinstance(page, Foreign):
                 continue
             if not page.terminal or page.now_ms - page.changed_ms < RECENT_MS:
@@ -142,4 +142,4 @@ class UserStream(Stream):
         if len(self._members) >= MEMBERS:
             return
         self._told.add(upload_id)
-        self._members[upload_id] = _Member(self, upload_id, self._core.emitter)
+        self._members[upload_id] = _Member(self, upload_id, self._components.emitter)

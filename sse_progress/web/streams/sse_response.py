@@ -102,7 +102,8 @@ class Stream(EventSourceResponse):
     """One SSE connection: drives `send()`, keeps it alive, ends it with a whole chunk.
 
     Replaces the run loop of sse-starlette's response (five tasks a connection) by one wait.
-    `spawn` runs what cannot be finished at once; `wheel` asks for heartbeats and ends.
+    `spawn` runs what cannot be finished at once; `wheel` asks for heartbeats and ends;
+    `streams` contains this stream for as long as it is open.
     """
 
     def __init__(
@@ -111,12 +112,13 @@ class Stream(EventSourceResponse):
         *,
         pace: Pace,
         wheel: Wheel,
+        streams: set[Stream],
         spawn: Callable[[Awaitable[None]], None],
         metrics: Metrics,
     ) -> None:
         super().__init__(_NOTHING, ping=0, sep="\n", headers={"Vary": "Accept"})
         self._first, self._pace, self._wheel, self._spawn = first, pace, wheel, spawn
-        self._metrics, self._why = metrics, "client_left"
+        self._streams, self._metrics, self._why = streams, metrics, "client_left"
         self._now = asyncio.get_running_loop().time
         self._send: Send | None = None
         self._free: asyncio.Event | None = None
@@ -144,6 +146,7 @@ class Stream(EventSourceResponse):
             self._send = send = ours.get("send", send)
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
             self._wheel.put(self, self._due())
+            self._streams.add(self)
             self.began()
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -152,6 +155,7 @@ class Stream(EventSourceResponse):
             self._metrics.streams.dec()
             self._metrics.stream_ends.labels(self._why).inc()
             self._wheel.drop(self)
+            self._streams.discard(self)
             self.left()
 
     def began(self) -> None:

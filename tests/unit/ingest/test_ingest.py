@@ -31,7 +31,7 @@ from sse_progress.model.errors import (
 from sse_progress.model.events import Draft
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.storage.incoming import Incoming
-from sse_progress.uploads.components import Core
+from sse_progress.uploads.components import Components
 from tests.helpers.house import draft, events_of, house, left_over, page_of, store, story_of
 from tests.helpers.multipart import body as multipart
 from tests.helpers.multipart import content_type, file_part
@@ -42,7 +42,7 @@ CONTENT = b"some bytes of a file"
 WHOLE = multipart([file_part(CONTENT)])
 
 
-def intake_of(core: Core, **changes: Any) -> Intake:
+def intake_of(core: Components, **changes: Any) -> Intake:
     given: dict[str, Any] = {
         "journal": core.journal,
         "storage": core.storage,
@@ -87,7 +87,7 @@ def ends(story: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return [(stage, percent) for stage, percent in story if percent in (0, 100)]
 
 
-async def ended_with(core: Core, code: str) -> None:
+async def ended_with(core: Components, code: str) -> None:
     """The journal has ended with this code, nothing is left, and nobody will look again."""
     (*_, last) = await events_of(core)
     assert (last["stage"], last["progress"]) == ("error", 0)

@@ -12,6 +12,7 @@ from sse_progress.model.events import encode_json
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import SettingsError, load_settings
 from sse_progress.uploads.components import opened
+from sse_progress.uploads.health import health
 from tests.helpers.house import begin, draft, events_of, house, page_of, store, stored
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -39,7 +40,7 @@ async def test_what_nobody_remembers_is_gone(redis_url: str, tmp_path: Path) -> 
 async def test_a_young_redis_is_given_time(redis_url: str, tmp_path: Path) -> None:
     """It may have lost what others are about to tell it again."""
     async with house(redis_url, tmp_path, lease_s=3600) as core:
-        assert await core.absent("up") == "wait"
+        assert await core.recovery.absent("up") == "wait"
 
 
 async def test_what_is_stored_or_arriving_is_waited_for(redis_url: str, tmp_path: Path) -> None:
@@ -48,11 +49,11 @@ async def test_what_is_stored_or_arriving_is_waited_for(redis_url: str, tmp_path
         await core.journal.age_s()
         await eventually(lambda: _answers(core, "gone"), "Redis is old enough")
         incoming = core.storage.incoming("up")
-        assert await core.absent("up") == "wait"
+        assert await core.recovery.absent("up") == "wait"
         incoming.discard()
-        assert await core.absent("up") == "gone"
+        assert await core.recovery.absent("up") == "gone"
         store(core)
-        assert await core.absent("up") == "wait"
+        assert await core.recovery.absent("up") == "wait"
 
 
 async def test_a_finished_upload_is_told_again_from_its_record(
@@ -64,8 +65,8 @@ async def test_a_finished_upload_is_told_again_from_its_record(
         core.storage.publish("up", encode_json(MEDIA))
         old = (await page_of(core)).end
         await core.redis.delete(*keys_of("up"))
-        assert await core.absent("up") == "revived"
-        assert await core.absent("up") == "revived"
+        assert await core.recovery.absent("up") == "revived"
+        assert await core.recovery.absent("up") == "revived"
         (event,) = await events_of(core)
         assert (event["stage"], event["progress"], event["media"]) == ("complete", 100, MEDIA)
         page = await page_of(core)
@@ -74,7 +75,7 @@ async def test_a_finished_upload_is_told_again_from_its_record(
 
 
 async def _answers(core: object, answer: str) -> bool:
-    return await core.absent("up") == answer  # type: ignore[attr-defined]
+    return await core.recovery.absent("up") == answer  # type: ignore[attr-defined]
 
 
 # ---- health
@@ -84,7 +85,7 @@ async def test_health_is_ok_when_all_answer(redis_url: str, tmp_path: Path) -> N
     """Each part that uploads need is asked."""
     async with house(redis_url, tmp_path) as core:
         await eventually(lambda: core.emitter.connected, "the emitter listens")
-        assert await core.health() == {
+        assert await health(core) == {
             "redis": "ok",
             "journal": "ok",
             "queue": "ok",
@@ -98,7 +99,7 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
     """Also after requests that gave up meanwhile: nothing waits any more, so all is well again."""
 
     async def all_ok() -> bool:
-        return set((await core.health()).values()) == {"ok"}
+        return set((await health(core)).values()) == {"ok"}
 
     async with house(sure_redis.url, tmp_path) as core:
         await eventually(all_ok, "all is well")
@@ -106,7 +107,7 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
         beginning = core.journal.begin("up", owner="ann", draft=draft("receiving"), lease_s=1)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(beginning, 0.2)
-        told = await core.health()
+        told = await health(core)
         assert (told["redis"], told["queue"], told["storage"]) == (
             "unreachable",
             "unreachable",
@@ -121,10 +122,10 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
 async def test_a_full_or_lost_disk_is_told(redis_url: str, tmp_path: Path) -> None:
     """`full` within the reserve, `unusable` when the directory cannot be asked."""
     async with house(redis_url, tmp_path, disk_reserve_bytes=2**60) as core:
-        assert (await core.health())["storage"] == "full"
+        assert (await health(core))["storage"] == "full"
     async with house(redis_url, tmp_path) as core:
         core.settings.data_dir.rename(tmp_path / "elsewhere")
-        assert (await core.health())["storage"] == "unusable"
+        assert (await health(core))["storage"] == "unusable"
 
 
 async def test_parts_end_with_the_block(redis_url: str, tmp_path: Path) -> None:

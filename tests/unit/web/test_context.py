@@ -14,8 +14,9 @@ from sse_progress.journal.frames import keys_of
 from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
 from sse_progress.model.events import encode_json
 from sse_progress.settings import load_settings
-from sse_progress.web import context as module
-from sse_progress.web.context import Service, serving, state_of
+from sse_progress.uploads import queries as module
+from sse_progress.uploads.queries import state_of
+from sse_progress.web.context import WebContext, serving
 from tests.helpers.house import begin, draft, left_over, page_of, store, stored, story_of
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -24,7 +25,7 @@ MEDIA = {"id": "up", "filename": "some.txt", "contentType": "text/plain", "files
 
 
 @asynccontextmanager
-async def service_at(url: str, directory: Path, **settings: Any) -> AsyncIterator[Service]:
+async def service_at(url: str, directory: Path, **settings: Any) -> AsyncIterator[WebContext]:
     given = {"redis_url": url, "data_dir": directory / "data", **settings}
     async with serving(load_settings(**given)) as service:
         yield service
@@ -36,14 +37,14 @@ async def service_at(url: str, directory: Path, **settings: Any) -> AsyncIterato
 async def test_a_state_is_the_latest_event_with_a_status(redis_url: str, tmp_path: Path) -> None:
     """From pending over receiving and processing to the end."""
     async with service_at(redis_url, tmp_path) as service:
-        core = service.core
+        core = service.components
         await core.journal.read("up", owner="ann", claim=True)
-        state = state_of("up", await service.page("up", owner="ann"))
+        state = state_of("up", await service.uploads.page("up", owner="ann"))
         assert (state["status"], state["progress"]) == ("pending", 0)
         assert state["uploadId"] == "up"
         assert state["timestamp"].endswith("Z")
         answer = await begin(core)
-        state = state_of("up", await service.page("up", owner="ann"))
+        state = state_of("up", await service.uploads.page("up", owner="ann"))
         assert (state["status"], state["stage"]) == ("receiving", "receiving")
         assert "type" not in state
         await core.journal.operation(
@@ -54,38 +55,38 @@ async def test_a_state_is_the_latest_event_with_a_status(redis_url: str, tmp_pat
             numbers=iter([2]),
             draft=draft("file_received", 100),
         )
-        state = state_of("up", await service.page("up", owner="ann"))
+        state = state_of("up", await service.uploads.page("up", owner="ann"))
         assert (state["status"], state["progress"]) == ("processing", 10)
-        await service.cancel("up", owner="ann")
-        state = state_of("up", await service.page("up", owner="ann"))
+        await service.uploads.cancel("up", owner="ann")
+        state = state_of("up", await service.uploads.page("up", owner="ann"))
         assert (state["status"], state["progress"]) == ("cancelled", 0)
 
 
 async def test_others_and_unknown_uploads(redis_url: str, tmp_path: Path) -> None:
     """Somebody else's is forbidden, nobody's is unknown, and asking claims nothing."""
     async with service_at(redis_url, tmp_path) as service:
-        await begin(service.core)
+        await begin(service.components)
         with pytest.raises(Forbidden):
-            await service.page("up", owner="bob")
+            await service.uploads.page("up", owner="bob")
         with pytest.raises(UnknownUpload):
-            await service.page("nothing", owner="ann")
-        assert await service.core.journal.head("nothing") is None
+            await service.uploads.page("nothing", owner="ann")
+        assert await service.components.journal.head("nothing") is None
 
 
 async def test_what_redis_forgot_is_found_on_the_storage(redis_url: str, tmp_path: Path) -> None:
     """A finished upload is told again from its record; one at work is being found again."""
     async with service_at(redis_url, tmp_path) as service:
-        core = service.core
+        core = service.components
         await stored(core)
         await core.redis.delete(*keys_of("up"))
         with pytest.raises(Unavailable):
-            await service.page("up", owner="ann")
+            await service.uploads.page("up", owner="ann")
         core.storage.publish("up", encode_json(MEDIA))
-        page = await service.page("up", owner="ann")
+        page = await service.uploads.page("up", owner="ann")
         assert (page.status, state_of("up", page)["media"]) == ("complete", MEDIA)
         await core.redis.delete(*keys_of("up"))
         with pytest.raises(Forbidden):
-            await service.page("up", owner="bob")
+            await service.uploads.page("up", owner="bob")
 
 
 # ---- cancel
@@ -97,7 +98,7 @@ async def test_an_upload_is_cancelled_in_any_state(
 ) -> None:
     """Its journal ends, once, and its bytes go."""
     async with service_at(redis_url, tmp_path) as service:
-        core = service.core
+        core = service.components
         if state == "pending":
             await core.journal.read("up", owner="ann", claim=True)
         elif state == "receiving":
@@ -105,29 +106,29 @@ async def test_an_upload_is_cancelled_in_any_state(
         else:
             await stored(core)
         with pytest.raises(Forbidden):
-            await service.cancel("up", owner="bob")
-        await service.cancel("up", owner="ann")
+            await service.uploads.cancel("up", owner="bob")
+        await service.uploads.cancel("up", owner="ann")
         assert (await story_of(core))[-1] == ("cancelled", 0)
         assert left_over(core) == []
         with pytest.raises(AlreadyFinished):
-            await service.cancel("up", owner="ann")
+            await service.uploads.cancel("up", owner="ann")
 
 
 async def test_a_finished_upload_is_not_cancelled(redis_url: str, tmp_path: Path) -> None:
     """Complete is complete, also when only the storage remembers it; unknown is unknown."""
     async with service_at(redis_url, tmp_path) as service:
-        core = service.core
+        core = service.components
         store(core)
         core.storage.publish("up", encode_json(MEDIA))
         with pytest.raises(Forbidden):
-            await service.cancel("up", owner="bob")
+            await service.uploads.cancel("up", owner="bob")
         with pytest.raises(AlreadyFinished):
-            await service.cancel("up", owner="ann")
+            await service.uploads.cancel("up", owner="ann")
         with pytest.raises(AlreadyFinished):
-            await service.cancel("up", owner="ann")
+            await service.uploads.cancel("up", owner="ann")
         assert core.storage.find("up") is not None
         with pytest.raises(UnknownUpload):
-            await service.cancel("nothing", owner="ann")
+            await service.uploads.cancel("nothing", owner="ann")
 
 
 async def test_without_redis_the_answer_is_unavailable(
@@ -135,19 +136,19 @@ async def test_without_redis_the_answer_is_unavailable(
 ) -> None:
     """Asking, listing and cancelling say so in bounded time, and a cancellation that was refused
     does not happen afterwards."""
-    monkeypatch.setattr(module, "ASK_WAIT_S", 0.3)
+    monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
     async with service_at(sure_redis.url, tmp_path) as service:
-        await begin(service.core)
+        await begin(service.components)
         sure_redis.kill()
         with pytest.raises(Unavailable):
-            await service.page("up", owner="ann")
+            await service.uploads.page("up", owner="ann")
         with pytest.raises(Unavailable):
-            await service.states("ann", status=None, limit=5, before_us=None)
+            await service.uploads.states("ann", status=None, limit=5, before_us=None)
         with pytest.raises(Unavailable):
-            await service.cancel("up", owner="ann")
+            await service.uploads.cancel("up", owner="ann")
         sure_redis.start()
-        await eventually(lambda: service.core.journal.writer.connected, "nothing waits")
-        assert not (await page_of(service.core)).terminal
+        await eventually(lambda: service.components.journal.writer.connected, "nothing waits")
+        assert not (await page_of(service.components)).terminal
 
 
 # ---- lists
@@ -156,18 +157,18 @@ async def test_without_redis_the_answer_is_unavailable(
 async def test_uploads_are_listed_newest_first_in_pages(redis_url: str, tmp_path: Path) -> None:
     """Each once, whatever the filter leaves out, and the last page says that it is the last."""
     async with service_at(redis_url, tmp_path) as service:
-        core = service.core
+        core = service.components
         for n in range(7):
             await core.index.opened(f"up-{n}", owner="ann", now_s=1_800_000_000 + n)
             await core.journal.begin(f"up-{n}", owner="ann", draft=draft("receiving"), lease_s=9)
         for n in (1, 3, 5):
-            await service.cancel(f"up-{n}", owner="ann")
+            await service.uploads.cancel(f"up-{n}", owner="ann")
         await begin(core, "others")
 
         async def pages(status: str | None, limit: int) -> list[list[str]]:
             found, before = [], None
             while True:
-                states, before = await service.states(
+                states, before = await service.uploads.states(
                     "ann", status=status, limit=limit, before_us=before
                 )
                 found.append([state["uploadId"] for state in states])
@@ -185,16 +186,19 @@ async def test_uploads_are_listed_newest_first_in_pages(redis_url: str, tmp_path
             "up-3",
             "up-1",
         ]
-        assert (await service.states("bob", status=None, limit=5, before_us=None)) == ([], None)
+        assert (await service.uploads.states("bob", status=None, limit=5, before_us=None)) == (
+            [],
+            None,
+        )
 
 
 async def test_what_nobody_remembers_falls_out_of_the_list(redis_url: str, tmp_path: Path) -> None:
     """An old name without a journal is struck out when it is met."""
     async with service_at(redis_url, tmp_path) as service:
-        core = service.core
+        core = service.components
         await core.index.opened("old", owner="ann", now_s=1_700_000_000)
         await begin(core)
-        states, _ = await service.states("ann", status=None, limit=5, before_us=None)
+        states, _ = await service.uploads.states("ann", status=None, limit=5, before_us=None)
         assert [state["uploadId"] for state in states] == ["up"]
         owned = await core.index.owned("ann", before_us=None, limit=9)
         assert [name for name, _ in owned] == ["up"]
@@ -206,14 +210,14 @@ async def test_what_nobody_remembers_falls_out_of_the_list(redis_url: str, tmp_p
 async def test_a_change_ends_the_wait(redis_url: str, tmp_path: Path) -> None:
     """The next event, the deadline, or the end of the server."""
     async with service_at(redis_url, tmp_path) as service:
-        await begin(service.core)
-        end = (await page_of(service.core)).end
+        await begin(service.components)
+        end = (await page_of(service.components)).end
         waiting = asyncio.ensure_future(service.changed("up", owner="ann", since=end, wait_s=30))
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        await service.cancel("up", owner="ann")
+        await service.uploads.cancel("up", owner="ann")
         await asyncio.wait_for(waiting, 60)
-        end = (await page_of(service.core)).end
+        end = (await page_of(service.components)).end
         await asyncio.wait_for(service.changed("up", owner="ann", since=end, wait_s=0.02), 60)
         last = asyncio.ensure_future(service.changed("up", owner="ann", since=end, wait_s=30))
         await asyncio.sleep(0)

@@ -17,11 +17,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from sse_progress.access.limits import Limits
-from sse_progress.access.tokens import READ, WRITE, from_settings
+from sse_progress.access.tokens import from_settings
 from sse_progress.model.errors import Forbidden
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
-from sse_progress.web.middleware import Access, Gate, Origins, middleware
+from sse_progress.web.callers import Access
+from sse_progress.web.middleware import Gate, middleware
+from sse_progress.web.origins import Origins
 from sse_progress.web.problem_details import pass_on
 from tests.helpers import raw_http
 from tests.helpers.asgi_server import AsgiServer
@@ -49,15 +51,15 @@ def serve(redis_url: str = "unix:///nowhere", **changes: Any) -> AbstractContext
         await redis.aclose()
 
     async def read(request: Request) -> Response:
-        principal = await request.app.state.access.caller(request, READ, changes=False)
+        principal = await request.app.state.access.reader(request)
         return JSONResponse({"sub": principal.sub})
 
     async def change(request: Request) -> Response:
-        principal = await request.app.state.access.caller(request, WRITE, changes=True)
+        principal = await request.app.state.access.writer(request)
         return JSONResponse({"sub": principal.sub})
 
     async def stream(request: Request) -> Response:
-        principal = await request.app.state.access.caller(request, READ, changes=True, stream=True)
+        principal = await request.app.state.access.claimer(request)
         return JSONResponse({"sub": principal.sub})
 
     async def page(request: Request) -> Response:

@@ -64,6 +64,7 @@ async def running(
         b"first\n\n",
         pace=pace,
         wheel=Wheel(clock=asyncio.get_running_loop().time),
+        streams=set(),
         spawn=spawned.append,
         metrics=Metrics(),
     )
@@ -210,6 +211,7 @@ async def test_head_sends_headers_and_ends() -> None:
         b"first",
         pace=PACE,
         wheel=Wheel(clock=asyncio.get_running_loop().time),
+        streams=set(),
         spawn=lambda _: None,
         metrics=Metrics(),
     )

@@ -12,7 +12,7 @@ import pytest
 from sse_progress.journal.frames import keys_of
 from sse_progress.model.events import encode_json
 from sse_progress.runtime.concurrency import beside
-from sse_progress.uploads.components import Core
+from sse_progress.uploads.components import Components
 from sse_progress.worker.reconciler import Reconciler
 from tests.helpers.house import (
     begin,
@@ -31,7 +31,7 @@ from tests.helpers.waiting import eventually
 LEASE_S = 0.5
 
 
-def reconciler_of(core: Core, **changes: Any) -> Reconciler:
+def reconciler_of(core: Components, **changes: Any) -> Reconciler:
     given: dict[str, Any] = {
         "journal": core.journal,
         "storage": core.storage,
@@ -44,7 +44,7 @@ def reconciler_of(core: Core, **changes: Any) -> Reconciler:
     return Reconciler(**given)
 
 
-async def grow_old(core: Core) -> None:
+async def grow_old(core: Components) -> None:
     """Redis has been up with its data for longer than a lease."""
     seconds, _ = await core.redis.time()
     await core.redis.set("sp:birth", seconds - 1000, ex=1000)
@@ -55,7 +55,7 @@ async def grow_old(core: Core) -> None:
     await eventually(old, "the server has run for a second")
 
 
-async def open_ids(core: Core) -> list[str]:
+async def open_ids(core: Components) -> list[str]:
     return [name for name, _ in await core.index.open_uploads()]
 
 

@@ -15,7 +15,7 @@ from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
 from sse_progress.queue.queue import Job
 from sse_progress.sandbox.pool import ChildLost, Pool
 from sse_progress.storage.disk import Storage
-from sse_progress.uploads.components import Core
+from sse_progress.uploads.components import Components
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
 from tests.helpers.house import (
@@ -49,7 +49,7 @@ class Losing(Pool):
         return await super().run(*args, **how)
 
 
-def runner_of(core: Core, *stages: tuple[str, StageFunction], **changes: Any) -> Runner:
+def runner_of(core: Components, *stages: tuple[str, StageFunction], **changes: Any) -> Runner:
     given: dict[str, Any] = {
         "journal": core.journal,
         "storage": core.storage,
@@ -107,7 +107,7 @@ def stages_in(story: list[tuple[str, int]]) -> list[str]:
     return order
 
 
-async def ended_with(core: Core, code: str, stage: str) -> dict[str, Any]:
+async def ended_with(core: Components, code: str, stage: str) -> dict[str, Any]:
     """The journal has ended with this error, nothing is left, and nobody will look again."""
     (*_, last) = await events_of(core)
     assert last["stage"] == "error"

@@ -1,0 +1,123 @@
+"""What can be asked of an upload, and its cancellation, without HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+from redis.exceptions import RedisError
+
+from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.journal.frames import Foreign, Page
+from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
+from sse_progress.model.events import Draft, with_status
+from sse_progress.model.ids import Position
+from sse_progress.model.messages import END
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.uploads.components import Components
+
+__all__ = ["Uploads", "state_of"]
+
+REDIS_WAIT_S = 5.0
+
+
+def state_of(upload_id: str, page: Page) -> dict[str, Any]:
+    """An upload's state: `status`, and the fields of its latest event."""
+    if page.last is None:
+        return {
+            "status": "pending",
+            "uploadId": upload_id,
+            "progress": 0,
+            "message": "Waiting for the upload to begin",
+            "timestamp": rfc3339(page.created_ms / 1000),
+        }
+    return with_status(page.last.data)
+
+
+class Uploads:
+    """Uploads by their owner. Every method raises Unavailable while Redis does not answer."""
+
+    def __init__(self, components: Components) -> None:
+        self._components = components
+
+    async def page(self, upload_id: str, *, owner: str) -> Page:
+        """The head of the owner's journal. Raises UnknownUpload or Forbidden."""
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                page = await self._components.journal.read(upload_id, owner=owner)
+                if page is None:
+                    page = await self._recovered(upload_id, owner=owner)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable from exc
+        if isinstance(page, Foreign):
+            raise Forbidden("This upload belongs to another user.")
+        if page is None:
+            raise UnknownUpload
+        return page
+
+    async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
+        found = await blocking(self._components.storage.find, upload_id)
+        if found is None:
+            return None
+        if not found.done:
+            raise Unavailable("The state of this upload is being restored.", retry_after_s=2)
+        await self._components.recovery.revive(found)
+        return await self._components.journal.read(upload_id, owner=owner)
+
+    async def cancel(self, upload_id: str, *, owner: str) -> None:
+        """End it and remove its bytes. Raises AlreadyFinished, UnknownUpload or Forbidden."""
+        draft = Draft(stage="cancelled", stage_progress=0, message=END["cancelled"])
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                answer = await self._components.journal.cancel(upload_id, owner=owner, draft=draft)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable from exc
+        match answer.status:
+            case "forbidden":
+                raise Forbidden("This upload belongs to another user.")
+            case "ended":
+                raise AlreadyFinished
+            case "unknown":
+                await self.page(upload_id, owner=owner)
+                raise AlreadyFinished
+        await blocking(self._components.storage.remove, upload_id)
+
+    async def states(
+        self, owner: str, *, status: str | None, limit: int, before_us: int | None
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """The owner's uploads, newest first, and the time to continue before (None: no more)."""
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                return await self._states(owner, status, limit, before_us)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable from exc
+
+    async def _states(
+        self, owner: str, status: str | None, limit: int, before_us: int | None
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        index, journal = self._components.index, self._components.journal
+        states: list[dict[str, Any]] = []
+        while True:
+            rows = await index.owned(owner, before_us=before_us, limit=limit)
+            for upload_id, began_us in rows:
+                page = await journal.read(upload_id, owner=owner)
+                before_us = began_us
+                if isinstance(page, Foreign):
+                    continue
+                if page is None:
+                    await index.forget(upload_id, owner=owner)
+                    continue
+                state = state_of(upload_id, page)
+                if status is None or state["status"] == status:
+                    states.append(state)
+                if len(states) == limit:
+                    return states, before_us
+            if len(rows) < limit:
+                return states, None
+
+    async def changed(self, upload_id: str, *, owner: str, since: Position) -> None:
+        """Wait until the journal has something after `since`, or cannot be followed."""
+        watch = Watch()
+        with watching(self._components.emitter, upload_id, watch, owner=owner, cursor=since):
+            await watch.changed()

@@ -1,0 +1,59 @@
+"""What became of an upload whose journal Redis does not have."""
+
+from __future__ import annotations
+
+from sse_progress.emitter.follower import Absent
+from sse_progress.journal.journal import Journal
+from sse_progress.model.events import Draft, decode_json
+from sse_progress.model.messages import END
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.storage.disk import Storage
+from sse_progress.storage.manifest import Object
+
+__all__ = ["Recovery"]
+
+
+class Recovery:
+    """Answers what only storage and Redis together know.
+
+    `lease_s`: Redis may have lost data if it is younger than this.
+    """
+
+    def __init__(self, journal: Journal, storage: Storage, *, lease_s: float) -> None:
+        self._journal, self._storage, self._lease_s = journal, storage, lease_s
+
+    async def revive(self, found: Object) -> None:
+        """Write the end of a finished upload again, from its record."""
+        assert found.record is not None
+        await self._journal.revive(
+            found.manifest.upload_id,
+            owner=found.manifest.owner,
+            draft=Draft(
+                stage="complete",
+                stage_progress=100,
+                message=END["complete"],
+                media=decode_json(found.record),
+            ),
+        )
+
+    async def held(self, upload_id: str) -> Absent | None:
+        """What the storage has of it; None: nothing, so the id may be claimed.
+
+        Finished long ago: its end is written again. Stored or arriving: wait, its writer begins a
+        new epoch.
+        """
+        found = await blocking(self._storage.find, upload_id)
+        if found is not None and found.done:
+            await self.revive(found)
+            return "revived"
+        if found is not None or await blocking(self._storage.receiving, upload_id):
+            return "wait"
+        return None
+
+    async def absent(self, upload_id: str) -> Absent:
+        """The same; where the storage has nothing, a young Redis may have lost it: wait."""
+        held = await self.held(upload_id)
+        if held is not None:
+            return held
+        young = await self._journal.age_s() < self._lease_s
+        return "wait" if young else "gone"

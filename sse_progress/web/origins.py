@@ -1,0 +1,76 @@
+"""Which web pages a request may come from: origins (RFC 6454), Fetch metadata, Referer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from starlette.types import Scope
+
+from sse_progress.model.errors import BadRequest
+
+__all__ = ["Origins", "Site", "parse_site", "single_header"]
+
+_AUTHORITY = re.compile(r"([a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_PORTS = {"http": 80, "https": 443}
+
+
+class Site(NamedTuple):
+    """An origin (RFC 6454): scheme, host in lower case, port."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def parse_site(scheme: str, authority: str) -> Site | None:
+    scheme = scheme.lower()
+    if scheme not in _PORTS or (match := _AUTHORITY.fullmatch(authority.lower())) is None:
+        return None
+    return Site(scheme, match[1], int(match[2] or _PORTS[scheme]))
+
+
+def site_of(url: str) -> Site | None:
+    scheme, _, rest = url.partition("://")
+    return parse_site(scheme, rest.partition("/")[0])
+
+
+class Origins:
+    """Which web pages may use the service: its own, and those of the listed origins."""
+
+    def __init__(self, listed: Iterable[str]) -> None:
+        self._listed = frozenset(site_of(origin) for origin in listed) - {None}
+
+    def lists(self, origin: str) -> bool:
+        return site_of(origin) in self._listed
+
+    def knows(self, scope: Scope, origin: str) -> bool:
+        """The page's origin is this service's own, as the request names it, or a listed one."""
+        site = site_of(origin)
+        return site is not None and (site == _own(scope) or site in self._listed)
+
+    def vouch_for(self, scope: Scope) -> bool:
+        """The request shows that a known page made it; a request that shows nothing does not.
+
+        Browsers send no Origin with a page's own GET, so what they say instead counts as well:
+        `Sec-Fetch-Site` (scripts cannot set it), else `Referer`.
+        """
+        if (origin := single_header(scope, b"origin")) is not None:
+            return self.knows(scope, origin)
+        if (where := single_header(scope, b"sec-fetch-site")) is not None:
+            return where == "same-origin"
+        referer = single_header(scope, b"referer")
+        return referer is not None and self.knows(scope, referer)
+
+
+def _own(scope: Scope) -> Site | None:
+    return parse_site(scope["scheme"], single_header(scope, b"host") or "")
+
+
+def single_header(scope: Scope, name: bytes) -> str | None:
+    """The value of a header that may come once (RFC 9110 §5.3); raises BadRequest for two."""
+    values = [value for key, value in scope["headers"] if key == name]
+    if len(values) > 1:
+        raise BadRequest(f"The header {name.decode().title()} came {len(values)} times.")
+    return values[0].decode("latin-1") if values else None
