@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import jwt
 import structlog
@@ -49,7 +49,7 @@ _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 class InvalidToken(Unauthenticated):
     """A token was sent, and it is no good (RFC 6750 §3.1 `invalid_token`)."""
 
-    sentence: ClassVar[str] = "The token is not valid."
+    sentence = "The token is not valid."
 
 
 class MissingScope(Forbidden):

@@ -32,9 +32,8 @@ from sse_progress.client import (
     Unreachable,
     UploadFailed,
 )
-from sse_progress.client.core import new_upload_id
 from sse_progress.client.shapes import media_of
-from sse_progress.model.ids import valid_upload_id
+from sse_progress.model.ids import new_upload_id, valid_upload_id
 from sse_progress.model.text import clean_text
 
 __all__ = ["upload_command", "watch_command"]

@@ -18,12 +18,13 @@ from sse_progress.client.answers import (
     upload_path,
 )
 from sse_progress.client.body import Body, Fields, Source
-from sse_progress.client.core import LIMITS, Core, Token, in_use, in_words, new_upload_id
+from sse_progress.client.core import LIMITS, Core, Token, in_use, in_words
 from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unreachable
 from sse_progress.client.following import Ask, Following, Pace, Phase
 from sse_progress.client.sending import Followed, News
 from sse_progress.client.shapes import Media, Page, State
 from sse_progress.model.events import Event
+from sse_progress.model.ids import new_upload_id
 
 __all__ = ["AsyncClient", "AsyncDownload", "AsyncFollow"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
@@ -17,7 +16,7 @@ from sse_progress.client.following import Following, Pace, Phase
 from sse_progress.client.sending import Accepted, Lost, News, Sending
 from sse_progress.client.shapes import State
 
-__all__ = ["Core", "Token", "in_words", "new_upload_id"]
+__all__ = ["Core", "Token", "in_words"]
 
 Token: TypeAlias = str | Callable[[], str] | None
 
@@ -26,10 +25,6 @@ _ANSWER_TIMEOUT_S = 120.0
 
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 """Streams wait for the service alone, never for each other."""
-
-
-def new_upload_id() -> str:
-    return f"upload_{uuid.uuid4()}"
 
 
 def in_words(error: Exception) -> str:

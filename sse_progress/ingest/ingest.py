@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.ingest.to_disk import Received, ReceiveLimits, receive
+from sse_progress.journal.frames import Frame
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.journal.writer import Recorder, WriterLost
@@ -122,7 +123,7 @@ class Intake:
         under_way = _Receiving()
         recorder.on_lost = lambda: under_way.stop(_lost(recorder))
         watch = Watch()
-        watch.on_end = lambda frame: under_way.stop(_ended(frame.data))
+        watch.on_end = lambda frame: under_way.stop(_ended(frame))
         self._receiving.add(under_way)
         self._metrics.bodies.inc()
         self._none.clear()
@@ -326,5 +327,5 @@ def _lost(recorder: Recorder) -> Problem:
     return ServerLost() if term else Unavailable()
 
 
-def _ended(event: bytes) -> Problem:
-    return Cancelled() if b'"stage":"cancelled"' in event else ServerLost()
+def _ended(frame: Frame) -> Problem:
+    return Cancelled() if frame.stage == "cancelled" else ServerLost()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sse_progress.model.events import decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import Status, status_of_stage
 
@@ -20,14 +21,14 @@ def keys_of(upload_id: str) -> tuple[str, str]:
 
 
 class Frame:
-    """One event as it goes over the wire, with its place in the journal."""
+    """One event as it is sent (`id: <position>`, `data: <JSON>`), with its place in the journal."""
 
     __slots__ = ("position", "raw", "terminal")
 
     def __init__(self, raw: bytes, *, terminal: bool) -> None:
         self.raw, self.terminal = raw, terminal
-        epoch, _, seq = raw[4 : raw.index(b"\n", 4)].rpartition(b"-")
-        self.position = Position(epoch.decode(), int(seq))
+        id_line = raw[: raw.index(b"\n")]
+        self.position = Position.parse(id_line.removeprefix(b"id: ").decode())
 
     @classmethod
     def published(cls, message: bytes) -> Frame:
@@ -37,7 +38,12 @@ class Frame:
     @property
     def data(self) -> bytes:
         """The event's JSON."""
-        return self.raw[self.raw.index(b"\ndata: ") + 7 : -2]
+        return self.raw.partition(b"\ndata: ")[2].removesuffix(b"\n\n")
+
+    @property
+    def stage(self) -> str:
+        """The event's stage."""
+        return str(decode_json(self.data)["stage"])
 
 
 @dataclass(frozen=True, slots=True)

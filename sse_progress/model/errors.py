@@ -1,28 +1,26 @@
 """Every way a request or an upload can fail: code, HTTP status and sentence, declared together.
 
 Codes are part of the wire and never change their meaning. How a problem becomes an HTTP answer
-(RFC 9457) is the top floor's business; this module knows no HTTP types.
+(RFC 9457) is decided in web/; this module knows no HTTP types.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-__all__ = ["Problem", "Rejected", "every_problem", "problem_for", "status_of"]
+__all__ = ["PROBLEMS", "Problem", "Rejected", "problem_for"]
 
 DETAIL_LIMIT = 200
 
 
 class Problem(Exception):
-    """The root: something that a client is told.
+    """The root: an error that is reported to the client.
 
     `detail` is one plain sentence of at most 200 characters and never names internals.
     `retry_after_s` becomes a `Retry-After` header (RFC 9110 §10.2.3).
     """
 
-    code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
-    sentence: ClassVar[str] = "Something went wrong on our side."
+    code: str = "internal"
+    status: int = 500
+    sentence: str = "The server had an internal error."
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int | None = None) -> None:
         self.detail = (detail or self.sentence)[:DETAIL_LIMIT]
@@ -64,7 +62,19 @@ class BadRequest(Problem):
     sentence = "The request could not be understood."
 
 
-# ---- who may do what
+class UriTooLong(Problem):
+    code = "uri_too_long"
+    status = 414
+    sentence = "The request target is too long."
+
+
+class HeadTooLarge(Problem):
+    code = "head_too_large"
+    status = 431
+    sentence = "The request head is too large."
+
+
+# ---- permissions
 
 
 class Unauthenticated(Problem):
@@ -76,7 +86,7 @@ class Unauthenticated(Problem):
 class Forbidden(Problem):
     code = "forbidden"
     status = 403
-    sentence = "This is not yours to use."
+    sentence = "You do not have access to this."
 
 
 # ---- state
@@ -91,19 +101,19 @@ class UnknownUpload(Problem):
 class NotFound(Problem):
     code = "not_found"
     status = 404
-    sentence = "There is nothing here."
+    sentence = "Not found."
 
 
 class MethodNotAllowed(Problem):
     code = "method_not_allowed"
     status = 405
-    sentence = "This method is not offered here."
+    sentence = "This method is not allowed here."
 
 
 class UploadIdInUse(Problem):
     code = "upload_id_in_use"
     status = 409
-    sentence = "This id already names an upload. A retry takes a new id."
+    sentence = "This id already has an upload. Retry with a new id."
 
 
 class AlreadyFinished(Problem):
@@ -140,11 +150,11 @@ class UnsupportedMediaType(Problem):
 
 
 class ClientDisconnected(Problem):
-    """Journal only: nobody is left to read an HTTP answer."""
+    """Journal only: there is no client to respond to."""
 
     code = "client_disconnected"
     status = 400
-    sentence = "The client left before the whole file had arrived."
+    sentence = "The client disconnected before the whole file had arrived."
 
 
 class ServerLost(Problem):
@@ -152,10 +162,10 @@ class ServerLost(Problem):
 
     code = "server_lost"
     status = 503
-    sentence = "The server was lost before the whole file had arrived. Please send it again."
+    sentence = "The server failed before the whole file had arrived. Please send it again."
 
 
-# ---- limits and the house itself
+# ---- limits and the service itself
 
 
 class TooManyUploads(Problem):
@@ -179,13 +189,13 @@ class RateLimited(Problem):
 class Unavailable(Problem):
     code = "unavailable"
     status = 503
-    sentence = "The service cannot do this right now. Please try again."
+    sentence = "The service is temporarily unavailable. Please try again."
 
 
 class InsufficientStorage(Problem):
     code = "insufficient_storage"
     status = 507
-    sentence = "There is no room left to store the file."
+    sentence = "There is not enough space to store the file."
 
 
 # ---- stages
@@ -194,42 +204,60 @@ class InsufficientStorage(Problem):
 class StageTimeout(Problem):
     code = "stage_timeout"
     status = 422
-    sentence = "Working on this file takes too long."
+    sentence = "Processing this file takes too long."
 
 
 class Rejected(Problem):
     """A stage refuses the file: `raise Rejected("rejected_type", "A .exe is not accepted.")`.
 
-    `code` is snake_case, stable, and chosen by the stage; the answer is 422.
+    `code` is snake_case, stable, and chosen by the stage; the response is 422.
     """
 
     status = 422
     sentence = "The file was refused."
 
     def __init__(self, code: str, detail: str | None = None) -> None:
-        self.code = code  # type: ignore[misc]  # one class stands for an open set of codes
+        self.code = code
         super().__init__(detail)
 
     def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
         return (Rejected, (self.code, self.detail))
 
 
-def _leaves(root: type[Problem]) -> dict[str, type[Problem]]:
-    return {sub.code: sub for sub in root.__subclasses__() if sub is not Rejected}
+PROBLEMS: tuple[type[Problem], ...] = (
+    Internal,
+    InvalidUploadId,
+    MalformedMultipart,
+    UnexpectedPart,
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    UnknownUpload,
+    NotFound,
+    MethodNotAllowed,
+    UploadIdInUse,
+    AlreadyFinished,
+    Cancelled,
+    ReceiveTimeout,
+    TooLarge,
+    UnsupportedMediaType,
+    ClientDisconnected,
+    ServerLost,
+    TooManyUploads,
+    TooManyStreams,
+    RateLimited,
+    Unavailable,
+    InsufficientStorage,
+    StageTimeout,
+    UriTooLong,
+    HeadTooLarge,
+)
+"""Every problem that has a code of its own; stages add codes by `Rejected`."""
+
+_BY_CODE = {problem.code: problem for problem in PROBLEMS}
 
 
 def problem_for(code: str, detail: str | None = None) -> Problem:
     """The problem that a journal's terminal `error` stands for; an unlisted code is a refusal."""
-    known = _leaves(Problem).get(code)
+    known = _BY_CODE.get(code)
     return known(detail) if known else Rejected(code, detail)
-
-
-def status_of(code: str) -> int:
-    """HTTP status that goes with an error code; codes of stages are 422."""
-    known = _leaves(Problem).get(code)
-    return known.status if known else Rejected.status
-
-
-def every_problem() -> list[type[Problem]]:
-    """All problems that have a code of their own, as declared above."""
-    return list(_leaves(Problem).values())

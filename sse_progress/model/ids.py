@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
+import uuid
 from dataclasses import dataclass
 
-__all__ = ["GONE", "Position", "valid_upload_id"]
+__all__ = ["GONE", "Position", "new_upload_id", "valid_upload_id"]
 
 _UPLOAD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}")
+
+
+def new_upload_id() -> str:
+    """`upload_` and a UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, then random."""
+    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"upload_{uuid.UUID(int=value)}"
 
 
 def valid_upload_id(text: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -17,22 +18,43 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from sse_progress.model.errors import BadRequest, Problem, ReceiveTimeout
+from sse_progress.model.errors import (
+    BadRequest,
+    HeadTooLarge,
+    Problem,
+    ReceiveTimeout,
+    UriTooLong,
+)
 from sse_progress.web import problem_details as problems
 
-__all__ = ["HttpProtocol"]
+__all__ = ["HttpProtocol", "check_uvicorn"]
 
 
-class UriTooLong(Problem):
-    code = "uri_too_long"
-    status = 414
-    sentence = "The request target is too long."
+_OF_UVICORN = (
+    "_start_asgi_task",
+    "connection_lost",
+    "connection_made",
+    "data_received",
+    "on_body",
+    "on_header",
+    "on_headers_complete",
+    "on_message_begin",
+    "on_message_complete",
+    "on_url",
+    "send_400_response",
+)
 
 
-class HeadTooLarge(Problem):
-    code = "head_too_large"
-    status = 431
-    sentence = "The request head is too large."
+def check_uvicorn() -> None:
+    """Raise RuntimeError if the installed uvicorn is not the one that this protocol extends.
+
+    It overrides and calls methods that are not part of uvicorn's public interface.
+    """
+    missing = [name for name in _OF_UVICORN if not hasattr(HttpToolsProtocol, name)]
+    if missing:
+        raise RuntimeError(
+            f"uvicorn {uvicorn.__version__} has no {', '.join(missing)}; install uvicorn 0.54"
+        )
 
 
 class HttpProtocol(HttpToolsProtocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sse_progress.model.errors import every_problem
+from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Error, Event
 from sse_progress.model.media import Media
 from sse_progress.model.stage_table import STAGES
@@ -107,7 +107,7 @@ def _schemas() -> Object:
 
 
 def _problem_schema() -> Object:
-    codes = ", ".join(f"`{problem.code}`" for problem in every_problem())
+    codes = ", ".join(f"`{problem.code}`" for problem in PROBLEMS)
     text = {"type": "string", "maxLength": 200}
     schema = _object(
         type={"type": "string"},
@@ -343,7 +343,7 @@ def _operation(
 
 
 def _refusal(status: int) -> Object:
-    named = [problem for problem in every_problem() if problem.status == status]
+    named = [problem for problem in PROBLEMS if problem.status == status]
     codes = ", ".join(f"`{problem.code}`" for problem in named) or "see `code`"
     answer: Object = {
         "description": codes,

@@ -89,8 +89,8 @@ def for_status(status: int) -> Problem:
         return known()
     phrase = _phrase(status)
     unnamed = Problem(f"{phrase}.")
-    unnamed.status = status  # type: ignore[misc]  # an open set, as with Rejected
-    unnamed.code = re.sub("[^a-z]+", "_", phrase.lower())  # type: ignore[misc]
+    unnamed.status = status
+    unnamed.code = re.sub("[^a-z]+", "_", phrase.lower())
     return unnamed
 
 

@@ -15,7 +15,7 @@ from sse_progress.settings import Settings
 from sse_progress.uploads.components import check
 from sse_progress.web.app import create_app
 from sse_progress.web.context import WebContext
-from sse_progress.web.http_protocol import HttpProtocol
+from sse_progress.web.http_protocol import HttpProtocol, check_uvicorn
 
 __all__ = ["run"]
 
@@ -52,6 +52,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
     """
     configure(settings.log_format, level=settings.log_level)
     harden_this_process()
+    check_uvicorn()
     check(settings)
     options: dict[str, Any] = {}
     sockets = None

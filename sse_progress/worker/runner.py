@@ -319,4 +319,4 @@ class _Attempt:
 
 
 def _failed(frame: Frame) -> bool:
-    return frame.terminal and b'"stage":"complete"' not in frame.data
+    return frame.terminal and frame.stage != "complete"

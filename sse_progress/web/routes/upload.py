@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,7 +20,7 @@ from sse_progress.model.errors import (
     problem_for,
 )
 from sse_progress.model.events import decode_json, encode_json
-from sse_progress.model.ids import valid_upload_id
+from sse_progress.model.ids import new_upload_id, valid_upload_id
 from sse_progress.model.urls import url_of
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.uploads.queries import state_of
@@ -32,14 +29,6 @@ from sse_progress.web.problem_details import answer
 from sse_progress.web.request_headers import access_of, content_length, context_of, preference
 
 __all__ = ["post_upload"]
-
-
-def new_upload_id() -> str:
-    """`upload_` and a UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, then random."""
-    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return f"upload_{uuid.UUID(int=value)}"
 
 
 async def post_upload(request: Request) -> Response:

@@ -9,14 +9,13 @@ import pytest
 
 from sse_progress.model.errors import (
     DETAIL_LIMIT,
+    PROBLEMS,
     Internal,
     Problem,
     Rejected,
     TooLarge,
     Unavailable,
-    every_problem,
     problem_for,
-    status_of,
 )
 from sse_progress.web.http_protocol import HeadTooLarge, UriTooLong
 
@@ -63,19 +62,19 @@ FURTHER = {
 @pytest.mark.parametrize(("code", "status"), [*CONTRACT.items(), *FURTHER.items()])
 def test_a_code_has_its_status(code: str, status: int) -> None:
     """Every row of the table answers with its status, and so does the problem made from it."""
-    assert status_of(code) == status
+    assert problem_for(code).status == status
     assert problem_for(code).status == status
     assert problem_for(code).code == code
 
 
 def test_no_code_stands_twice_and_none_is_unlisted() -> None:
     """Codes are declared once; a new one is added to the table above with its status."""
-    codes = [problem.code for problem in every_problem()]
+    codes = [problem.code for problem in PROBLEMS]
     assert len(codes) == len(set(codes))
     assert set(codes) == (set(CONTRACT) - OF_STAGES) | set(FURTHER) | JOURNAL_ONLY
 
 
-@pytest.mark.parametrize("kind", every_problem(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", PROBLEMS, ids=lambda kind: kind.code)
 def test_a_problem_speaks_one_plain_sentence(kind: type[Problem]) -> None:
     """Without a detail a problem says its sentence: one line, a full stop, no internals."""
     problem = kind()
@@ -88,7 +87,7 @@ def test_a_problem_speaks_one_plain_sentence(kind: type[Problem]) -> None:
     assert str(problem) == f"{problem.code}: {problem.detail}"
 
 
-@pytest.mark.parametrize("kind", every_problem(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", PROBLEMS, ids=lambda kind: kind.code)
 def test_a_journals_end_becomes_the_same_problem_again(kind: type[Problem]) -> None:
     """Code and detail of an `error` event give the class, status and text that they came from."""
     again = problem_for(kind.code, "What was found.")
@@ -107,7 +106,7 @@ def test_a_code_of_a_stage_is_a_refusal() -> None:
         422,
         "The sound is too loud.",
     )
-    assert status_of("too_loud") == 422
+    assert problem_for("too_loud").status == 422
 
 
 def test_refusals_do_not_share_their_code() -> None:
@@ -138,4 +137,4 @@ def test_when_to_come_back_is_told_where_it_is_known() -> None:
 def test_the_root_stands_for_internal() -> None:
     """An error that nobody named is 500 `internal`, and says nothing of what happened."""
     assert (Internal().code, Internal().status) == ("internal", 500)
-    assert Internal().detail == "Something went wrong on our side."
+    assert Internal().detail == "The server had an internal error."

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 import pytest
 
-from sse_progress.model.errors import Rejected, status_of
+from sse_progress.model.errors import Rejected, problem_for
 from sse_progress.model.stage_api import Upload
 from sse_progress.stages.scans import clamd as module
 from sse_progress.stages.scans.clamd import scan_with_clamd
@@ -155,7 +155,7 @@ async def test_every_failure_fails_as_configured(
         with pytest.raises(Rejected) as caught:
             await scan_with_clamd(asking(desk, content, address), Reports())
         assert caught.value.code == "unavailable"
-        assert status_of(caught.value.code) == 503
+        assert problem_for(caught.value.code).status == 503
         result = await scan_with_clamd(asking(desk, content, address, fail="open"), Reports())
     assert result == {"notChecked": ["malware scan by clamd (it does not answer)"]}
 

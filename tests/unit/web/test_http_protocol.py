@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sse_progress.web.http_protocol import HttpProtocol
+from sse_progress.web.http_protocol import HttpProtocol, check_uvicorn
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, read_answer
 from tests.helpers.waiting import wait_until
@@ -415,3 +416,11 @@ def test_refusals_show_nothing_of_the_house(server: AsgiServer) -> None:
         assert word not in said
     fields: Any = answer.headers
     assert fields["cache-control"] == "no-store"
+
+
+def test_another_uvicorn_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release without a method that the protocol extends is named, before anything is served."""
+    check_uvicorn()
+    monkeypatch.delattr(HttpToolsProtocol, "on_header")
+    with pytest.raises(RuntimeError, match="has no on_header; install uvicorn"):
+        check_uvicorn()

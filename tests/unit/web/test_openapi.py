@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sse_progress.model.errors import every_problem
+from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Event
 from sse_progress.model.stage_table import STAGES
 from sse_progress.web.app import ROUTES
@@ -98,7 +98,7 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
 def test_problems_name_every_code() -> None:
     """Whoever reads the description knows what to expect."""
     text = DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["description"]
-    for problem in every_problem():
+    for problem in PROBLEMS:
         assert f"`{problem.code}`" in text
 
 
