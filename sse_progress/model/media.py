@@ -58,7 +58,7 @@ class Validation(_Shape, frozen=True, kw_only=True, omit_defaults=False):
 
     `content_type` is what the bytes are; `claimed_type` what the client said; whether the name's
     extension fits is noted and never trusted. `checks` lists what was really looked at,
-    `not_checked` what could not be.
+    `not_checked` what could not be, `reasons` what the malware rules want a person to see.
     """
 
     content_type: str
@@ -66,6 +66,7 @@ class Validation(_Shape, frozen=True, kw_only=True, omit_defaults=False):
     extension_matches: bool | None
     checks: list[str] = []
     not_checked: list[str] = []
+    reasons: list[Reason] = []
     clip: Clip | msgspec.UnsetType = msgspec.UNSET
 
 

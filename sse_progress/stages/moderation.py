@@ -1,7 +1,8 @@
 """Stage `moderating`: may this file stay? Approved, or marked for review, or refused by name.
 
-Each check says what it looked at; one that is not available is listed in `notChecked`. clamd is
-asked by a function of its own (`clamd.py`), since it is a service.
+Each check says what it looked at; one that is not available is listed in `notChecked`. Malware and
+refused digests were looked for by `validating`; clamd is asked by a function of its own
+(`clamd.py`), since it is a service.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from sse_progress.model.media import Moderation, Reason, Sampled, facts
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats.media_types import is_zip_based
+from sse_progress.stages.formats import pdfs
+from sse_progress.stages.formats.archives import walk
+from sse_progress.stages.formats.media_types import is_zip_based, kind_of
+from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans import nsfw
 from sse_progress.stages.scans import word_lists as words
-from sse_progress.stages.scans.malware import load_digests, load_rules, scan_archive
-from sse_progress.stages.scans.picture_samples import gallery_of, picture_in, picture_type
+from sse_progress.stages.scans.contents import Contents
+from sse_progress.stages.scans.picture_samples import gallery_of
+from sse_progress.stages.scans.screening import DIGESTS, ENTRIES, RULES, Screen
 from sse_progress.stages.scans.text_extraction import extracted_text
 
 __all__ = ["moderate"]
 
 _REASONS = 20
 _NOTES = 20
-_ENTRY_PICTURES = 16
-"""So many pictures of an archive are looked at."""
 
 
 class Findings:
@@ -41,6 +46,7 @@ class Findings:
             upload.results.get("validating", {}).get("notChecked", ())
         )
         self.sampled: Sampled | None = None
+        self.texts: list[tuple[str, str]] = []
 
     def seen(self, viewer: nsfw.Viewer, unit: Literal["picture", "frame", "page"], of: int) -> None:
         """Take over what the picture model saw of the `of` pictures that there are."""
@@ -76,8 +82,8 @@ def moderate(upload: Upload, report: Report) -> dict[str, Any]:
     """
     findings = Findings(upload)
     checks: list[tuple[float, Check]] = [
-        (0.05, _digests),
-        (0.35, _content),
+        (0.1, _screened),
+        (0.3, _contents),
         (0.35, _pictures),
         (0.25, _words),
     ]
@@ -90,72 +96,63 @@ def moderate(upload: Upload, report: Report) -> dict[str, Any]:
     return result
 
 
-def _digests(findings: Findings, report: Report) -> None:
-    digests = load_digests(findings.upload.options.bad_sha256)
-    if digests:
-        report(0.0, "Comparing the checksum with the list of refused files")
-        digests.refuse(findings.upload.sha256, "The file")
-        findings.checks.append("list of refused files")
-    report(1.0)
-
-
-def _content(findings: Findings, report: Report) -> None:
-    """YARA over the file as it is, and over each entry of an archive; pictures in it on the way."""
+def _screened(findings: Findings, report: Report) -> None:
+    """What `validating` saw of malware; a pipeline that validates otherwise has it done here."""
     upload = findings.upload
+    seen = upload.results.get("validating", {})
+    if RULES in seen.get("checks", ()):
+        findings.checks += [c for c in (DIGESTS, RULES, ENTRIES) if c in seen["checks"]]
+        findings.reasons += msgspec.convert(seen.get("reasons", []), list[Reason])
+        report(1.0)
+        return
     report(0.0, "Scanning for malware")
-    rules = load_rules(upload.options.yara_rules)
-    findings.reasons += rules.check_file(findings.path)
-    findings.checks.append("malware rules")
+    screen = Screen(upload)
+    screen.file()
     if is_zip_based(upload.content_type):
-        album = _Album(upload)
-        scan = scan_archive(
-            findings.path,
-            Path(upload.scratch),
-            rules,
-            load_digests(upload.options.bad_sha256),
-            look=album.look,
-            report=part(report, 0.2, 1.0),
-        )
-        findings.reasons += scan.reasons
-        findings.not_checked += scan.not_checked
-        findings.checks.append("malware rules on every entry")
-        album.settle(findings)
+        for _ in screen.watch(walk(findings.path, Path(upload.scratch), report)):
+            pass
+    elif _is_pdf(upload):
+        screen.attached(pdfs.attachments(findings.path))
+    findings.checks += screen.checks
+    findings.reasons += screen.reasons
+    findings.not_checked += screen.not_checked
     report(1.0)
 
 
-class _Album:
-    """The pictures among an archive's entries: the first ones are looked at, all are counted."""
+def _is_pdf(upload: Upload) -> bool:
+    return kind_of(upload.content_type) == "pdf" and pdfs.available()
 
-    def __init__(self, upload: Upload) -> None:
-        self._viewer = nsfw.Viewer(upload.options)
-        self._max_pixels = upload.options.max_pixels
-        self._count = self._broken = 0
 
-    def look(self, content: bytes, where: str) -> None:
-        media_type = picture_type(content)
-        if media_type is None:
-            return
-        self._count += 1
-        if self._viewer.looked_at >= _ENTRY_PICTURES or not nsfw.available():
-            return
-        picture = picture_in(content, media_type, max_pixels=self._max_pixels)
-        if picture is None:
-            self._broken += 1
-            return
-        self._viewer.look(picture, f"the picture {where}")
-
-    def settle(self, findings: Findings) -> None:
-        if not self._count:
-            return
-        if self._broken:
-            findings.not_checked.append(f"{self._broken} pictures inside that cannot be decoded")
-        findings.seen(self._viewer, "picture", self._count)
+def _contents(findings: Findings, report: Report) -> None:
+    """Pictures and texts among the files of an archive, document or PDF."""
+    upload = findings.upload
+    kind = kind_of(upload.content_type)
+    contents = Contents(upload, with_texts=kind in ("archive", "pdf"))
+    if is_zip_based(upload.content_type):
+        contents.entries(walk(findings.path, Path(upload.scratch), report))
+    elif _is_pdf(upload):
+        files = 0
+        for name, content in pdfs.attachments(findings.path):
+            contents.attachment(name, content or b"", Path(upload.scratch))
+            files += 1
+        unlisted = embedded_archive(findings.path)
+        if unlisted == "stream" or (unlisted and not files):
+            contents.entries(walk(findings.path, Path(upload.scratch), report), is_document=True)
+    findings.texts += contents.texts
+    findings.not_checked += contents.not_checked
+    if contents.pictures:
+        findings.seen(contents.viewer, "picture", contents.pictures)
+    report(1.0)
 
 
 def _pictures(findings: Findings, report: Report) -> None:
     """The picture model over the picture, or over frames and pages taken evenly."""
     gallery = gallery_of(findings.upload)
     if gallery is None:
+        if kind_of(findings.upload.content_type) == "image":
+            findings.not_checked.append(
+                f"pictures (nothing here decodes {findings.upload.content_type})"
+            )
         report(1.0)
         return
     viewer = nsfw.Viewer(findings.upload.options)
@@ -176,6 +173,8 @@ def _words(findings: Findings, report: Report) -> None:
     for where, said in words.texts_of(upload.filename, upload.fields):
         findings.reasons += word_list.check(said, where)
     findings.checks.append("words in name and fields")
+    for where, said in findings.texts:
+        findings.reasons += word_list.check(said, where)
     text = extracted_text(upload, words.TEXT_LIMIT_CHARACTERS, part(report, 0.1, 0.4))
     if text is not None:
         findings.reasons += word_list.check(text, "text", part(report, 0.4, 1.0))

@@ -7,7 +7,7 @@ really reading it. What the client claimed is noted and never trusted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,10 @@ from sse_progress.stages.formats.media_types import (
     types_of_extension,
 )
 from sse_progress.stages.formats.office import check_office
+from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans.polyglots import refuse_polyglot
+from sse_progress.stages.scans.screening import Screen
 
 __all__ = ["validate"]
 
@@ -48,9 +50,10 @@ class _Look:
 
 
 def validate(upload: Upload, report: Report) -> dict[str, Any]:
-    """Check size, type and structure; the result is a `media.Validation`.
+    """Check size, type, known-bad content and structure; the result is a `media.Validation`.
 
-    Raises Rejected: `empty_file`, `rejected_type`, `corrupt_file`, `decompression_bomb`.
+    Raises Rejected: `empty_file`, `rejected_type`, `malware`, `moderation_refused` for a listed
+    digest, `corrupt_file`, `decompression_bomb`.
     """
     report(0.0, "Looking at the first bytes")
     path, admitted = Path(upload.path), upload.options.allowed_types
@@ -61,7 +64,10 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
         raise _not_accepted(media_type)
     kind = kind_of(media_type)
     refuse_polyglot(path, media_type, kind, part(report, 0.05, 0.15))
-    look = _look_inside(upload, media_type, kind, part(report, 0.15, 1.0))
+    report(0.15, "Scanning for malware")
+    screen = Screen(upload)
+    screen.file()
+    look = _look_inside(_Job(upload, media_type, screen, part(report, 0.2, 1.0)), kind)
     if not allowed(look.media_type, admitted):
         raise _not_accepted(look.media_type)
     report(1.0, f"The file is {look.media_type}")
@@ -70,8 +76,9 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
             content_type=look.media_type,
             claimed_type=clean_text(canonical(upload.claimed_type), 100),
             extension_matches=extension_matches(upload.filename, look.media_type),
-            checks=["size", "type by content", *look.checks],
-            not_checked=look.not_checked,
+            checks=["size", "type by content", *screen.checks, *look.checks],
+            not_checked=[*look.not_checked, *screen.not_checked],
+            reasons=screen.reasons,
             clip=look.clip,
         )
     )
@@ -84,30 +91,48 @@ def _not_accepted(media_type: str) -> Rejected:
 # ---- one decoder for each kind; None from it means that it is not installed
 
 
-def _look_inside(upload: Upload, media_type: str, kind: Kind, report: Report) -> _Look:
+@dataclass(frozen=True)
+class _Job:
+    """What a decoder is given."""
+
+    upload: Upload
+    media_type: str
+    screen: Screen
+    report: Report
+
+    @property
+    def path(self) -> Path:
+        return Path(self.upload.path)
+
+    def entries(self) -> Iterator[archives.Entry]:
+        """The entries of the archive or document, looked at for malware as they are inflated."""
+        return self.screen.watch(archives.walk(self.path, Path(self.upload.scratch), self.report))
+
+
+def _look_inside(job: _Job, kind: Kind) -> _Look:
     """Let the decoder for this kind read the file; without one libmagic's word is all there is."""
-    look = _DECODERS[kind](upload, media_type, report) if kind in _DECODERS else None
+    look = _DECODERS[kind](job) if kind in _DECODERS else None
     if look is not None:
         return look
-    note = f"structure (no decoder for {media_type} is installed)"
-    report(1.0, f"No decoder for {media_type} is installed")
-    return _Look(media_type=media_type, checks=[], not_checked=[note])
+    note = f"structure (no decoder for {job.media_type} is installed)"
+    job.report(1.0, f"No decoder for {job.media_type} is installed")
+    return _Look(media_type=job.media_type, checks=[], not_checked=[note])
 
 
-def _image(upload: Upload, media_type: str, report: Report) -> _Look | None:
-    if not images.decodable(media_type):
+def _image(job: _Job) -> _Look | None:
+    if not images.decodable(job.media_type):
         return None
     checks = images.check_image(
-        Path(upload.path), media_type, max_pixels=upload.options.max_pixels, report=report
+        job.path, job.media_type, max_pixels=job.upload.options.max_pixels, report=job.report
     )
-    return _Look(media_type=media_type, checks=checks)
+    return _Look(media_type=job.media_type, checks=checks)
 
 
-def _clip(upload: Upload, media_type: str, report: Report) -> _Look | None:
-    if not clips.playable(media_type):
+def _clip(job: _Job) -> _Look | None:
+    if not clips.playable(job.media_type):
         return None
     found = check_clip(
-        Path(upload.path), media_type, max_pixels=upload.options.max_pixels, report=report
+        job.path, job.media_type, max_pixels=job.upload.options.max_pixels, report=job.report
     )
     return _Look(
         media_type=found.media_type,
@@ -117,40 +142,50 @@ def _clip(upload: Upload, media_type: str, report: Report) -> _Look | None:
     )
 
 
-def _pdf(upload: Upload, media_type: str, report: Report) -> _Look | None:
+def _pdf(job: _Job) -> _Look | None:
     if not pdfs.available():
         return None
-    checks, not_checked = pdfs.check_pdf(Path(upload.path), report)
-    return _Look(media_type=media_type, checks=checks, not_checked=not_checked)
+    checks, not_checked = pdfs.check_pdf(job.path, part(job.report, 0.0, 0.9))
+    job.screen.attached(pdfs.attachments(job.path))
+    if embedded_archive(job.path):  # one that PDFium does not list, too
+        for _ in job.screen.watch(archives.walk(job.path, Path(job.upload.scratch), _quiet)):
+            pass
+    job.report(1.0)
+    return _Look(media_type=job.media_type, checks=checks, not_checked=not_checked)
 
 
-def _office(upload: Upload, media_type: str, report: Report) -> _Look:
-    checks, not_checked = check_office(Path(upload.path), media_type, Path(upload.scratch), report)
-    return _Look(media_type=media_type, checks=checks, not_checked=not_checked)
+def _quiet(fraction: float, message: str | None = None) -> None:
+    """What is attached to a PDF is a part of it."""
 
 
-def _text(upload: Upload, media_type: str, report: Report) -> _Look:
-    found = text.check_text(Path(upload.path), media_type, report)
+def _office(job: _Job) -> _Look:
+    checks, not_checked = check_office(job.path, job.media_type, job.entries())
+    return _Look(media_type=job.media_type, checks=checks, not_checked=not_checked)
+
+
+def _text(job: _Job) -> _Look:
+    found = text.check_text(job.path, job.media_type, job.report)
+    media_type = job.media_type
     if media_type == "application/json" and not found.is_json:
-        if media_type in types_of_extension(extension_of(upload.filename)):
+        if media_type in types_of_extension(extension_of(job.upload.filename)):
             raise Rejected("corrupt_file", "The JSON does not parse or nests too deep.")
         media_type = "text/plain"  # libmagic looks at the beginning alone
     return _Look(media_type=media_type, checks=found.checks, not_checked=found.not_checked)
 
 
-def _archive(upload: Upload, media_type: str, report: Report) -> _Look:
+def _archive(job: _Job) -> _Look:
     skipped: Counter[str] = Counter()
-    for entry in archives.walk(Path(upload.path), Path(upload.scratch), report):
+    for entry in job.entries():
         if entry.skipped:
             skipped[entry.skipped] += 1
     return _Look(
-        media_type=media_type,
+        media_type=job.media_type,
         checks=["directory", "every entry inflated", "entries, size, ratio and nesting"],
         not_checked=[f"{count} entries ({why})" for why, count in sorted(skipped.items())],
     )
 
 
-_DECODERS: dict[Kind, Callable[[Upload, str, Report], _Look | None]] = {
+_DECODERS: dict[Kind, Callable[[_Job], _Look | None]] = {
     "image": _image,
     "video": _clip,
     "audio": _clip,

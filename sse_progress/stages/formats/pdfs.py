@@ -20,12 +20,14 @@ from sse_progress.stages.formats.language import (
     language_available,
     language_of,
 )
+from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "attachments",
     "available",
     "check_pdf",
     "page_count",
@@ -52,12 +54,12 @@ class Locked(Exception):
 
 
 @contextlib.contextmanager
-def opened_pdf(path: Path) -> Iterator[Any]:
-    """The document at `path`. Raises Locked; what PDFium raises inside is a `corrupt_file`."""
+def opened_pdf(source: Path | bytes) -> Iterator[Any]:
+    """The document in `source`. Raises Locked; what PDFium raises inside is a `corrupt_file`."""
     import pypdfium2 as pdfium
 
     try:
-        document = pdfium.PdfDocument(path)
+        document = pdfium.PdfDocument(source)
         try:
             yield document
         finally:
@@ -128,7 +130,7 @@ def pdf_facts(path: Path, report: Report) -> DocumentFacts:
                 title=_title(document),
                 encrypted=_encrypted(document),
                 javascript=_has_javascript(document) or _names_javascript(path),
-                attachments=document.count_attachments(),
+                attachments=_count_attachments(document, path),
                 not_checked=[] if language_available() else [NO_LANGUAGE],
             )
     except Locked:
@@ -203,6 +205,65 @@ def _names_javascript(path: Path) -> bool:
                 return True
             tail = chunk[-16:]
     return False
+
+
+# ---- attachments
+
+
+def attachments(source: Path | bytes) -> Iterator[tuple[str, bytes | None]]:
+    """(name, content) of each attached file; content is None where it cannot be read.
+
+    None at all for a document that cannot be opened: its damage is found elsewhere.
+    """
+    import pypdfium2 as pdfium
+
+    try:
+        with opened_pdf(source) as document:
+            for number, attachment in enumerate(_handles(document), 1):
+                try:
+                    content = bytes(attachment.get_data())
+                except pdfium.PdfiumError:  # an empty one, or a stream that does not inflate
+                    content = None
+                yield _name(attachment) or str(number), content
+    except (Locked, Rejected):
+        return
+
+
+def _count_attachments(document: Any, path: Path) -> int:
+    listed = sum(1 for _ in _handles(document))
+    archive = embedded_archive(path)
+    return listed + 1 if archive == "stream" else max(listed, archive is not None)
+
+
+def _name(attachment: Any) -> str:
+    import pypdfium2 as pdfium
+
+    try:
+        return str(attachment.get_name())
+    except (pdfium.PdfiumError, UnicodeError):
+        return ""
+
+
+def _handles(document: Any) -> Iterator[Any]:
+    """Files of the document's list and those pinned to a page (ISO 32000-1 §7.11.4, §12.5.6.15)."""
+    import pypdfium2 as pdfium
+    from pypdfium2 import raw
+
+    for index in range(document.count_attachments()):
+        yield document.get_attachment(index)
+    for number in range(min(len(document), MAX_PAGES)):
+        try:
+            page = document.get_page(number)
+        except pdfium.PdfiumError:
+            continue
+        for index in range(raw.FPDFPage_GetAnnotCount(page)):
+            annotation = raw.FPDFPage_GetAnnot(page, index)
+            if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_FILEATTACHMENT:
+                handle = raw.FPDFAnnot_GetFileAttachment(annotation)
+                if handle:
+                    yield pdfium.PdfAttachment(handle, document)
+            raw.FPDFPage_CloseAnnot(annotation)
+        page.close()
 
 
 # ---- pictures of pages

@@ -19,7 +19,7 @@ from sse_progress.stages.formats.media_types import (
 )
 from sse_progress.stages.formats.tables import is_regular_table
 
-__all__ = ["text_type"]
+__all__ = ["readable", "text_type"]
 
 _NAMED = {
     "md": "text/markdown",
@@ -77,8 +77,8 @@ def text_type(head: bytes, filename: str, found: str) -> str:
     return _by_name(extension, text, found)
 
 
-def _readable(head: bytes, found: str) -> str | None:
-    """The beginning as text; None if it is none. UTF-8 needs no word of libmagic's."""
+def readable(head: bytes) -> str | None:
+    """The beginning of a text in UTF-8 or UTF-16, what is cut off at its end left out, or None."""
     for bom, codec in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if head.startswith(bom):
             return _plain(head.decode(codec, "ignore"))
@@ -88,9 +88,15 @@ def _readable(head: bytes, found: str) -> str | None:
     try:
         return _plain(codecs.getincrementaldecoder("utf-8-sig")().decode(head))
     except UnicodeDecodeError:
-        pass
-    textual = kind_of(found) == "text" or is_active(found)
-    return _plain(head.decode(BYTE_FOR_BYTE)) if textual else None
+        return None
+
+
+def _readable(head: bytes, found: str) -> str | None:
+    """The same, and bytes in another encoding where libmagic takes them for text."""
+    text = readable(head)
+    if text is None and (kind_of(found) == "text" or is_active(found)):
+        return _plain(head.decode(BYTE_FOR_BYTE))
+    return text
 
 
 _CONTROL = re.compile(r"[\0-\x06\x0e-\x1a\x1c-\x1f\x7f]")

@@ -11,6 +11,7 @@ from pathlib import Path
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Report
 from sse_progress.stages.formats.media_types import Kind
+from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import megabytes
 
 __all__ = ["refuse_polyglot"]
@@ -41,7 +42,7 @@ def refuse_polyglot(path: Path, media_type: str, kind: Kind, report: Report) -> 
     markup, archives and programs too; sound and video are too long a noise for that.
     """
     if kind in ("image", "video", "audio", "pdf"):
-        if _is_archive(path):
+        if _is_archive(path) and not (kind == "pdf" and embedded_archive(path)):
             raise Rejected("rejected_type", f"The file is {media_type} and also a zip archive.")
         if kind != "pdf" and b"%PDF-" in _head(path):
             raise Rejected("rejected_type", f"The file is {media_type} and also a PDF.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import struct
 import zipfile
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from sse_progress.model.errors import Rejected
 from sse_progress.stages.formats.archives import Budget, walk
 from tests.helpers.media import noise
-from tests.unit.stages.helpers import Desk, Reports, refusal, through
+from tests.unit.stages.helpers import DATA, Desk, Reports, refusal, through
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
@@ -194,3 +196,105 @@ def test_progress_follows_packed_bytes(desk: Desk) -> None:
     _, reports = through(desk.upload(data, "a.zip"), "analyzing")
     assert reports["analyzing"].messages == ["Inflating entry 1 of 2", "Inflating entry 2 of 2"]
     assert reports["analyzing"].fractions[0] == pytest.approx(0.01)
+
+
+# ---- whose fault it is
+
+
+def broken_entry(method: int, at: int) -> bytes:
+    """An archive with one byte of its packed entry turned over."""
+    data = bytearray(zipped({"a.txt": noise(3000)}, method))
+    data[30 + len("a.txt") + at] ^= 0xFF
+    return bytes(data)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 4, 5, 9, 40, 900])
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_damage_is_the_files_fault(desk: Desk, method: int, at: int) -> None:
+    """However an entry is packed, its damage is a `corrupt_file` or a bomb, and no failure of ours.
+
+    The header of an LZMA entry can name a dictionary that no memory holds, or another version.
+    """
+    upload = desk.upload(broken_entry(method, at), "a.zip")
+    if method == zipfile.ZIP_LZMA and at in (0, 1, 5):
+        with contextlib.suppress(Rejected):  # the entry may inflate to what it was all the same
+            through(upload, "validating")
+        return
+    assert refusal(upload).code in ("corrupt_file", "decompression_bomb")
+
+
+def test_a_disk_that_fails_is_not_the_files_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An input/output error is raised as it is, and the upload is not refused for it."""
+    upload = desk.upload(zipped({"a.txt": b"x" * 100}), "a.zip")
+
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        through(upload, "validating")
+
+
+def test_memory_that_does_not_suffice_is_a_bomb(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decompressor that asks for more memory than a stage may have ends as a bomb."""
+
+    def greedy(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", greedy)
+    assert refusal(desk.upload(zipped({"a": b"x"}), "a.zip")).code == "decompression_bomb"
+
+
+# ---- names in two encodings
+
+
+def test_a_name_with_the_utf8_flag_in_the_directory_only(desk: Desk) -> None:
+    """Writers that set the flag in one place only are forgiven; the name is the directory's."""
+    path = DATA / "documents/utf8-flag-in-directory-only.zip"
+    upload, _ = through(desk.upload(path, "a.zip"), "analyzing")
+    assert upload.results["analyzing"]["inflatedBytes"] == 11
+
+
+def renamed(local: bytes, listed: bytes, *, flags: tuple[int, int]) -> bytes:
+    """An archive of one entry whose two names differ."""
+    data = zipped({"x" * len(local): b"hello"}, zipfile.ZIP_STORED)
+    at = data.find(b"PK\x01\x02")
+    head = data[:6] + struct.pack("<H", flags[0]) + data[8:30] + local + data[30 + len(local) : at]
+    tail = data[at : at + 8] + struct.pack("<H", flags[1]) + data[at + 10 : at + 28]
+    tail += struct.pack("<H", len(listed)) + data[at + 30 : at + 46] + listed
+    end = data[at + 46 + len(local) :]
+    return head + tail + end[:12] + struct.pack("<II", len(tail), at) + end[20:]
+
+
+def test_names_in_two_encodings(desk: Desk) -> None:
+    """The same name in an old code page and in UTF-8 is one name; another name is damage."""
+    name = "grün.txt"
+    for local in (name.encode("cp437"), name.encode("cp1252"), b"gr?n.txt"):
+        data = renamed(local, name.encode(), flags=(0, 0x800))
+        assert through(desk.upload(data, "a.zip"), "analyzing")
+    data = renamed(b"gran.txt", name.encode(), flags=(0, 0x800))
+    assert refusal(desk.upload(data, "a.zip")).code == "corrupt_file"
+
+
+# ---- progress within an entry
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_one_large_entry_moves_the_percent(desk: Desk, nested: bool) -> None:
+    """A large part is measured by its bytes: no step of more than a tenth, no going back."""
+    inner = zipped({"sheet.xml": b"<a>" + b"<c>1</c>" * 1_000_000 + b"</a>", "n": noise(1_000)})
+    data = zipped({"inner.zip": inner}, zipfile.ZIP_STORED) if nested else inner
+    _, reports = through(desk.upload(data, "a.zip"), "analyzing")
+    for name in ("validating", "analyzing"):
+        steps = [0.0, *reports[name].fractions]
+        assert max(b - a for a, b in itertools.pairwise(steps)) <= (0.6 if nested else 0.2)
+    sizes = [text for text in reports["analyzing"].messages if text.endswith("MB")]
+    if not nested:
+        assert sizes[0] == "Inflating entry 1 of 2, 0.3 of 8.0 MB"
+        assert len(sizes) == 31
