@@ -1,6 +1,6 @@
 """Server-Sent Events: frames as bytes, and the parser of a stream (WHATWG HTML §9.2).
 
-The only encoder of frames in this package, so that no value can begin a new field or frame.
+The only encoder of journals' frames, so that no value can begin a new field or frame.
 """
 
 from __future__ import annotations

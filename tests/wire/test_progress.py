@@ -24,7 +24,8 @@ async def test_headers_and_first_frame(running: Service) -> None:
     async with EventStream(url_of(running, upload_id)) as stream:
         assert stream.status == 200
         assert stream.headers["content-type"].startswith("text/event-stream")
-        assert stream.headers["cache-control"] == "no-store"
+        assert stream.headers["cache-control"] == "no-store, no-transform"
+        assert "connection" not in stream.headers
         assert stream.headers["x-accel-buffering"] == "no"
         assert stream.headers["vary"] == "Accept"
         first = await anext(aiter(stream))

@@ -28,7 +28,8 @@ from sse_progress.web.request_headers import (
     wait_s,
     wants_json,
 )
-from sse_progress.web.streams.sse_response import Pace, UploadStream
+from sse_progress.web.streams.sse_response import Pace
+from sse_progress.web.streams.upload import UploadStream
 
 __all__ = ["get_progress", "pace_of", "state_response"]
 

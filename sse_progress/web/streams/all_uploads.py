@@ -15,10 +15,11 @@ from redis.exceptions import RedisError
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.frames import Foreign, Frame
 from sse_progress.journal.upload_index import notices_of
-from sse_progress.model.events import as_reset, encode_json
+from sse_progress.model.events import encode_json
 from sse_progress.model.sse import retry
 from sse_progress.uploads.components import Components
-from sse_progress.web.streams.sse_response import Stream, retry_ms
+from sse_progress.web.streams.frames import reset_frame, retry_ms
+from sse_progress.web.streams.sse_response import Stream
 
 __all__ = ["UserStream"]
 
@@ -59,7 +60,7 @@ class _Member:
     async def reset(self, frame: Frame) -> None:
         if frame.terminal:
             self.stream.drop(self)
-        await self.stream.deliver(b"data: %b\n\n" % as_reset(frame.data))
+        await self.stream.deliver(reset_frame(frame.data))
 
     async def gone(self) -> None:
         self.stream.drop(self)

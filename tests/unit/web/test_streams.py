@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.web.streams.sse_response import Pace, Stream, gone_frame, retry_ms
+from sse_progress.web.streams.frames import gone_frame, retry_ms
+from sse_progress.web.streams.sse_response import Pace, Stream
 from sse_progress.web.streams.timer_wheel import Wheel
 
 PACE = Pace(heartbeat_s=15, lifetime_s=3600, slow_s=30, claim_s=200)

@@ -1,0 +1,60 @@
+"""Frames that belong to one connection, not to a journal.
+
+sse-starlette encodes them. A journal's own frames are encoded once, and sent as they are to every
+connection.
+"""
+
+from __future__ import annotations
+
+import random
+
+from sse_starlette import ServerSentEvent
+
+from sse_progress.model.events import as_reset, encode_json
+from sse_progress.model.ids import GONE
+from sse_progress.model.sse import COMMENT
+
+__all__ = ["gone_frame", "heartbeat", "reset_frame", "retry_frame", "retry_ms"]
+
+RETRY_MS = 2000
+
+
+def _frame(data: bytes, *, id: str | None = None, event: str | None = None) -> bytes:
+    return ServerSentEvent(data.decode(), id=id, event=event, sep="\n").encode()
+
+
+def heartbeat(*, named: bool) -> bytes:
+    """A comment, or an event that scripts can see."""
+    return _frame(b"{}", event="heartbeat") if named else COMMENT
+
+
+def retry_ms() -> int:
+    """Milliseconds until a client reconnects: about 2 s, spread over many clients."""
+    return int(RETRY_MS * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
+
+
+def retry_frame() -> bytes:
+    return ServerSentEvent(retry=retry_ms(), sep="\n").encode()
+
+
+def reset_frame(data: bytes, *, id: str | None = None) -> bytes:
+    """An event's JSON, announced as the whole state."""
+    return _frame(as_reset(data), id=id)
+
+
+def gone_frame(upload_id: str, timestamp: str) -> bytes:
+    """The only frame for a position in an upload that is not known any more."""
+    text = "Upload not found or expired."
+    data = encode_json(
+        {
+            "type": "reset",
+            "uploadId": upload_id,
+            "progress": 0,
+            "stage": "error",
+            "message": text,
+            "timestamp": timestamp,
+            "stageProgress": 0,
+            "error": {"code": "unknown_upload", "detail": text, "stage": "error"},
+        }
+    )
+    return _frame(data, id=str(GONE))
