@@ -1,7 +1,7 @@
-"""One body from its first byte to *stored and queued*, told in the upload's journal as it comes.
+"""One body from its first byte to *stored and queued*, its progress in the upload's journal.
 
-Owns the order in which journal, storage and queue are touched. It knows no HTTP types, and what a
-body looks like is `receive`'s business.
+Owns the order in which journal, storage and queue are touched. Knows no HTTP types; what a body
+looks like is decided in `to_disk` and below.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -19,7 +18,10 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.waiter import Watch, watching
-from sse_progress.ingest.to_disk import Received, ReceiveLimits, receive
+from sse_progress.ingest.body import Body, OpenBody
+from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.progress import receiving_progress
+from sse_progress.ingest.to_disk import Received, receive
 from sse_progress.journal.frames import Frame
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
@@ -41,12 +43,11 @@ from sse_progress.runtime.metrics import Metrics
 from sse_progress.storage.disk import Storage
 from sse_progress.storage.manifest import Manifest
 
-__all__ = ["Body", "Intake"]
+__all__ = ["Ingest", "IngestConfig", "Parts"]
 
 log = structlog.get_logger(__name__)
 
 REDIS_WAIT_S = 5.0
-ETA_BASIS_S = 1.0
 RETRY_AFTER_S = 5
 
 
@@ -54,82 +55,68 @@ class Enqueues(Protocol):
     async def enqueue(self, upload_id: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """What arrives: its header, its bytes, and how many the client announced (None: not said)."""
-
-    content_type: str
-    chunks: AsyncIterator[bytes]
-    total: int | None
-
-
-@dataclass(slots=True, eq=False)
-class _Receiving:
-    """A body under way, and why it was stopped if it was."""
-
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    why: Problem | None = None
-    stored: bool = False
-
-    def stop(self, why: Problem) -> None:
-        """Stop the body. One that is stored is a worker's already, and is left alone."""
-        if self.stored or self.why is not None:
-            return
-        self.why = why
-        self.scope.cancel()
-
-
-class Intake:
-    """Takes bodies in. `redis_wait_s` bounds how long a stored file waits for an absent Redis."""
-
-    def __init__(
-        self,
-        *,
-        journal: Journal,
-        storage: Storage,
-        queue: Enqueues,
-        index: Index,
-        emitter: Emitter,
-        background: BackgroundTasks,
-        metrics: Metrics,
-        limits: ReceiveLimits,
-        lease_s: float,
-        redis_wait_s: float,
-    ) -> None:
-        self._journal, self._storage, self._queue, self._index = journal, storage, queue, index
-        self._emitter, self._background, self._metrics = emitter, background, metrics
-        self._limits, self._lease_s, self._redis_wait_s = limits, lease_s, redis_wait_s
-        self._receiving: set[_Receiving] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-        self._draining = False
+class Parts(Protocol):
+    """What `Ingest` works with: the shared parts of a web process."""
 
     @property
-    def open_bodies(self) -> int:
-        return len(self._receiving)
+    def journal(self) -> Journal: ...
+    @property
+    def storage(self) -> Storage: ...
+    @property
+    def queue(self) -> Enqueues: ...
+    @property
+    def index(self) -> Index: ...
+    @property
+    def emitter(self) -> Emitter: ...
+    @property
+    def background(self) -> BackgroundTasks: ...
+    @property
+    def metrics(self) -> Metrics: ...
 
-    async def take_in(
-        self, upload_id: str, body: Body, *, owner: str, refuse: Problem | None = None
-    ) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig:
+    """`redis_wait_s`: how long a stored file waits for Redis; then its bytes are removed."""
+
+    limits: ReceiveLimits
+    lease_s: float
+    redis_wait_s: float
+
+
+class Ingest:
+    """Takes bodies in, each from its first byte to stored and queued."""
+
+    def __init__(self, parts: Parts, config: IngestConfig) -> None:
+        self._journal, self._storage = parts.journal, parts.storage
+        self._queue, self._index = parts.queue, parts.index
+        self._emitter, self._background = parts.emitter, parts.background
+        self._metrics = parts.metrics
+        self._config = config
+        self._open: set[OpenBody] = set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+        self._draining = False
+
+    async def take_in(self, upload_id: str, body: Body, *, owner: str) -> None:
         """Claim, receive, store, queue. Returns once the upload survives any crash.
 
         The journal is followed meanwhile, so that a cancellation from anywhere stops the body.
-        `refuse` ends the upload as soon as it has begun: a header already told enough. Raises a
-        Problem; the journal, if it is ours, then has ended with the same code and no byte is left.
+        Headers that tell enough end the upload as soon as it has begun. Raises a Problem; the
+        journal, if it is ours, then has ended with the same code and no byte is left.
         """
         recorder = await self._begin(upload_id, body, owner=owner)
         recorder.on_new_epoch = lambda: self._background.spawn(self._list(upload_id, owner=owner))
         self._background.spawn(self._announce(upload_id, owner=owner))
-        under_way = _Receiving()
+        under_way = OpenBody()
         recorder.on_lost = lambda: under_way.stop(_lost(recorder))
         watch = Watch()
         watch.on_end = lambda frame: under_way.stop(_ended(frame))
-        self._receiving.add(under_way)
+        self._open.add(under_way)
         self._metrics.bodies.inc()
-        self._none.clear()
+        self._none_open.clear()
         try:
-            if refuse is not None:
-                raise refuse
+            if refusal := body.refused_by_headers(self._config.limits):
+                raise refusal
             with watching(self._emitter, upload_id, watch, owner=owner), under_way.scope:
                 async with beside(self._renew(recorder)):
                     await self._to_disk(upload_id, body, recorder, under_way)
@@ -149,18 +136,18 @@ class Intake:
         finally:
             recorder.close()
             self._metrics.bodies.dec()
-            self._receiving.discard(under_way)
-            if not self._receiving:
-                self._none.set()
+            self._open.discard(under_way)
+            if not self._open:
+                self._none_open.set()
 
     async def drain(self, grace_s: float) -> None:
         """Bodies under way may go on for `grace_s`; then they end with `unavailable`."""
         self._draining = True
         with anyio.move_on_after(grace_s):
-            await self._none.wait()
-        for under_way in tuple(self._receiving):
+            await self._none_open.wait()
+        for under_way in tuple(self._open):
             under_way.stop(Unavailable("The server is restarting. Please send the file again."))
-        await self._none.wait()
+        await self._none_open.wait()
 
     # ---- the steps
 
@@ -181,7 +168,7 @@ class Intake:
             with anyio.fail_after(REDIS_WAIT_S):
                 await self._index.opened(upload_id, owner=owner, now_s=time.time())
                 answer = await self._journal.begin(
-                    upload_id, owner=owner, draft=draft, lease_s=self._lease_s
+                    upload_id, owner=owner, draft=draft, lease_s=self._config.lease_s
                 )
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
@@ -195,7 +182,7 @@ class Intake:
             owner=owner,
             answer=answer,
             written=1,
-            lease_s=self._lease_s,
+            lease_s=self._config.lease_s,
             said=draft,
         )
 
@@ -210,15 +197,15 @@ class Intake:
             await self._index.announce(upload_id, owner=owner)
 
     async def _to_disk(
-        self, upload_id: str, body: Body, recorder: Recorder, under_way: _Receiving
+        self, upload_id: str, body: Body, recorder: Recorder, under_way: OpenBody
     ) -> None:
         created_at = time.time()
         received = await receive(
             body.chunks,
             content_type=body.content_type,
             incoming=lambda: self._storage.incoming(upload_id),
-            limits=self._limits,
-            progress=_telling(recorder, body.total),
+            limits=self._config.limits,
+            progress=receiving_progress(recorder, body.total),
         )
         # From the rename on the upload survives any crash: it is not to be torn in the middle,
         # and whoever ends it from now on finds it on the storage.
@@ -245,7 +232,7 @@ class Intake:
             stage="file_received", stage_progress=100, message=f"{size} stored; its work is queued"
         )
         try:
-            with anyio.fail_after(self._redis_wait_s):
+            with anyio.fail_after(self._config.redis_wait_s):
                 await recorder.last(arrived)
                 await recorder.last(stored)
                 await blocking(self._storage.mark, upload_id, recorder.position)
@@ -266,7 +253,7 @@ class Intake:
     async def _renew(self, recorder: Recorder) -> None:
         """A slow body lives, even if it has nothing to tell."""
         while True:
-            await asyncio.sleep(self._lease_s / 3)
+            await asyncio.sleep(self._config.lease_s / 3)
             with contextlib.suppress(WriterLost):
                 await recorder.renew()
 
@@ -279,29 +266,6 @@ class Intake:
                 await self._index.closed(upload_id)
         except (WriterLost, TimeoutError, RedisError, OSError):
             log.warning("an upload's end is still to be told", upload_id=upload_id)
-
-
-def _telling(recorder: Recorder, total: int | None) -> Callable[[int], None]:
-    """A callback that turns bytes received into merged progress, with the time still needed."""
-    started = time.monotonic()
-
-    def progress(count: int) -> None:
-        elapsed = time.monotonic() - started
-        eta = None
-        if total and elapsed >= ETA_BASIS_S and count:
-            eta = max(0, round((total - count) * elapsed / count))
-        recorder.progress(
-            Draft(
-                stage="receiving",
-                stage_progress=min(99, count * 100 // total) if total else 0,
-                message=BEGIN["receiving"],
-                bytes=min(count, total) if total else count,
-                total=total,
-                eta_seconds=eta,
-            )
-        )
-
-    return progress
 
 
 def _manifest(

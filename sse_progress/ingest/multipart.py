@@ -1,173 +1,23 @@
 """multipart/form-data as an upload sends it (RFC 7578, RFC 2046 §5.1), chunk by chunk: sans-I/O.
 
-Owns what a body may look like and how much of everything it may hold. Does not own where chunks
-come from, where the file goes, or time. python-multipart finds delimiters and headers; what it
-lets pass (a missing end, unlimited parts and padding, raw names) is judged here.
+Owns what a body may look like. Does not own where chunks come from, where the file goes, or time.
+python-multipart finds delimiters and headers; what it lets pass (a missing end, unlimited parts and
+padding, raw names) is judged here.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, MultipartState
 
-from sse_progress.model.errors import (
-    MalformedMultipart,
-    TooLarge,
-    UnexpectedPart,
-    UnsupportedMediaType,
-)
+from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.part_headers import claimed_type_of, disposition_of
+from sse_progress.model.errors import MalformedMultipart, TooLarge, UnexpectedPart
 from sse_progress.model.filenames import clean_filename
-from sse_progress.settings import Settings
 
-__all__ = ["Form", "ReceiveLimits", "content_type_boundary", "declared_too_large"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiveLimits:
-    """How much of everything one body may hold, and how slowly it may come."""
-
-    max_upload_bytes: int = 1024**3
-    """The file, bytes."""
-    max_fields_bytes: int = 16 * 1024
-    """Names and values of all text fields together, bytes."""
-    max_parts: int = 100
-    """The file and the text fields, count."""
-    max_part_headers: int = 8
-    """Headers of one part, count."""
-    max_part_headers_bytes: int = 8 * 1024
-    """Headers of one part, names and values together, bytes."""
-    max_preamble_bytes: int = 1024
-    """What may stand before the first delimiter, bytes."""
-    max_overhead_bytes: int = 64 * 1024
-    """All of the body that is neither the file nor a field's value, bytes."""
-    stall_s: float = 30
-    """A body without a byte for so long is given up, seconds."""
-    min_rate_bytes_s: int = 1024
-    """Average that the body must keep over any `stall_s`, bytes a second; 0 is no limit."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> ReceiveLimits:
-        return cls(
-            max_upload_bytes=settings.max_upload_bytes,
-            max_fields_bytes=settings.max_fields_bytes,
-            stall_s=settings.receive_stall_s,
-            min_rate_bytes_s=settings.receive_min_rate,
-        )
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The largest body that could still be accepted, bytes."""
-        return self.max_upload_bytes + self.max_fields_bytes + self.max_overhead_bytes
-
-
-def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge | None:
-    """The refusal of a body whose Content-Length alone shows that its file is over the limit."""
-    if content_length <= limits.max_body_bytes:
-        return None
-    return TooLarge(
-        f"The body is {content_length} bytes, the limit for a file {limits.max_upload_bytes}."
-    )
-
-
-# ---- header values
-
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_MEDIA_TYPE = re.compile(rb"%b(?:/%b)?+" % (_TOKEN, _TOKEN))
-# Possessive throughout: one pass over the header, whatever it holds.
-_PARAMETER = re.compile(
-    rb'[ \t]*+;[ \t]*+(?:(%b)=(?:"((?:[^"\\]|\\.)*+)"|([^\x00-\x20";\x7f]++)))?+' % _TOKEN
-)
-_ESCAPED = re.compile(rb'\\(["\\])')
-_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
-_CONTENT_TYPE_LIMIT_BYTES = 1024
-
-
-def _parameters(header: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """`type; name=value; name="value"` (RFC 9110 §5.6.6), names and type in lower case.
-
-    Raises ValueError on anything else and on a name given twice: two readers could understand it
-    in two ways. In a quoted value only `\\"` and `\\\\` are escapes, since browsers send a
-    backslash as it is (WHATWG HTML §4.10.21.8).
-    """
-    header = header.strip(b" \t")
-    kind = _MEDIA_TYPE.match(header)
-    if kind is None:
-        raise ValueError("no type")
-    found: dict[bytes, bytes] = {}
-    at = kind.end()
-    while at < len(header):
-        match = _PARAMETER.match(header, at)
-        if match is None:
-            raise ValueError("not a parameter")
-        at = match.end()
-        name, quoted, plain = match.groups()
-        if name is None:
-            continue
-        name = name.lower()
-        if name in found:
-            raise ValueError("a parameter is given twice")
-        found[name] = plain if quoted is None else _ESCAPED.sub(rb"\1", quoted)
-    return kind.group().lower(), found
-
-
-def content_type_boundary(header: str) -> bytes:
-    """The boundary that a request's Content-Type names: 1 to 70 characters (RFC 2046 §5.1.1).
-
-    Raises UnsupportedMediaType if the header is anything but multipart/form-data with one boundary.
-    """
-    try:
-        raw = header.encode("latin-1")
-        if len(raw) > _CONTENT_TYPE_LIMIT_BYTES:
-            raise UnsupportedMediaType
-        kind, parameters = _parameters(raw)
-    except ValueError:
-        raise UnsupportedMediaType from None
-    boundary = parameters.get(b"boundary", b"")
-    if kind != b"multipart/form-data" or _BOUNDARY.fullmatch(boundary) is None:
-        raise UnsupportedMediaType
-    return boundary
-
-
-def _disposition(header: bytes) -> tuple[str, str | None]:
-    """Name and file name of a part; no file name (None) makes it a text field.
-
-    Raises ValueError unless the header is form-data with a name, in UTF-8.
-    """
-    kind, parameters = _parameters(header)
-    if kind != b"form-data" or b"name" not in parameters:
-        raise ValueError("not form-data with a name")
-    extended = parameters.pop(b"filename*", None)
-    if any(b"*" in name for name in parameters):
-        raise ValueError("an extended parameter")
-    filename = parameters.get(b"filename", b"").decode("utf-8", "replace")
-    if extended is not None:
-        filename = _extended(extended) or filename
-    elif b"filename" not in parameters:
-        return parameters[b"name"].decode(), None
-    return parameters[b"name"].decode(), filename
-
-
-def _extended(value: bytes) -> str:
-    """charset'language'percent-encoded (RFC 8187 §3.2)."""
-    charset, _language, encoded = value.split(b"'", 2)
-    if charset.lower() not in (b"utf-8", b"iso-8859-1"):
-        raise ValueError("not RFC 8187")
-    return unquote_to_bytes(encoded).decode(charset.decode())
-
-
-def _claimed_type(header: bytes) -> str:
-    """What a part says it is, without parameters; nonsense claims nothing."""
-    kind = header.partition(b";")[0].strip(b" \t").lower()
-    if b"/" in kind and len(kind) <= 127 and _MEDIA_TYPE.fullmatch(kind):
-        return kind.decode("ascii")
-    return "application/octet-stream"
-
-
-# ---- the body
+__all__ = ["MultipartForm"]
 
 _PLAIN_ENCODINGS = (b"7bit", b"8bit", b"binary")
 _SINGLE_HEADERS = (b"content-disposition", b"content-type", b"content-transfer-encoding")
@@ -175,7 +25,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SLICE_BYTES = 256 * 1024
 
 
-class Form:
+class MultipartForm:
     """One body: feed it chunks, take the file's bytes, and finish.
 
     After `finish()`: `filename` (cleaned), `claimed_type`, `fields` (a repeated name has a list)
@@ -340,7 +190,7 @@ class Form:
             # RFC 7578 §4.7 deprecates it; ignoring it would store the encoded text as the file.
             raise MalformedMultipart("Content-Transfer-Encoding is not supported.")
         try:
-            name, filename = _disposition(self._headers.get(b"content-disposition", b""))
+            name, filename = disposition_of(self._headers.get(b"content-disposition", b""))
         except ValueError:
             raise MalformedMultipart("A part's Content-Disposition cannot be understood.") from None
         if filename is None:
@@ -358,7 +208,7 @@ class Form:
         self._has_file = True
         self._nameless = False
         self.filename = clean_filename(filename)
-        self.claimed_type = _claimed_type(self._headers.get(b"content-type", b""))
+        self.claimed_type = claimed_type_of(self._headers.get(b"content-type", b""))
 
     def _count_field(self, count: int) -> None:
         self._fields_bytes += count

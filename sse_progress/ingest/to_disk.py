@@ -1,43 +1,31 @@
 """From the chunks of a body to a complete file that only waits to be stored.
 
-Owns the hand-over to the disk, the patience with slow clients and the order of it all. What a body
-may look like is `multipart`'s business, where bytes lie is `storage`'s, HTTP the caller's.
+Owns the hand-over to the disk and the order of the steps. What a body may look like is decided in
+`multipart`, how slowly it may come in `slow_clients`, where bytes are kept in `storage`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from sse_progress.ingest.multipart import (
-    Form,
-    ReceiveLimits,
-    content_type_boundary,
-    declared_too_large,
-)
-from sse_progress.model.errors import ReceiveTimeout
+from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.multipart import MultipartForm
+from sse_progress.ingest.part_headers import content_type_boundary
+from sse_progress.ingest.slow_clients import SlowClientLimit
 from sse_progress.storage.incoming import Incoming
 
-__all__ = [
-    "ReceiveLimits",
-    "Received",
-    "content_type_boundary",
-    "declared_too_large",
-    "receive",
-]
+__all__ = ["Received", "receive"]
 
 _BATCH_BYTES = 1024 * 1024
 _BATCH_PIECES = 1024
 _BATCH_S = 0.25
-_LATE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +33,7 @@ class Received:
     """A whole body. `incoming` holds the file: `store` it or `discard` it (both block).
 
     `filename` is cleaned, `claimed_type` a media type without parameters; `size` bytes, `sha256`
-    hex; `body_bytes` is the size of the body around it.
+    hex.
     """
 
     incoming: Incoming
@@ -54,7 +42,6 @@ class Received:
     fields: dict[str, str | list[str]]
     size: int
     sha256: str
-    body_bytes: int
 
 
 async def receive(
@@ -79,18 +66,18 @@ async def receive(
     InsufficientStorage, Unavailable and what `chunks` and `progress` raise. Then, or when
     cancelled, everything written is removed before this returns.
     """
-    form = Form(content_type_boundary(content_type), limits)
-    writer = _Writer(progress, clock, executor)
+    form = MultipartForm(content_type_boundary(content_type), limits)
+    writer = _DiskWriter(progress, clock, executor)
     try:
         await writer.begin(incoming)
-        patience = _Patience(limits, clock)
-        with patience.guard():
-            patience.wait()
+        slow_client = SlowClientLimit(limits, clock)
+        with slow_client.guard():
+            slow_client.wait()
             async for chunk in chunks:
                 if chunk:
-                    patience.arrived(len(chunk))
+                    slow_client.arrived(len(chunk))
                     await writer.write(form.feed(chunk), form.body_bytes)
-                    patience.wait()
+                    slow_client.wait()
         form.finish()
         held = await writer.finish(form.body_bytes)
     except BaseException:
@@ -104,11 +91,10 @@ async def receive(
         fields=form.fields,
         size=held.size,
         sha256=held.sha256,
-        body_bytes=form.body_bytes,
     )
 
 
-class _Writer:
+class _DiskWriter:
     """One upload's way to the disk: while a thread writes a batch, the next one is collected.
 
     Never more than one job in a thread, so order is kept and `write` waits when the disk is slow.
@@ -191,75 +177,3 @@ class _Writer:
         await asyncio.wait((self._job,))
         job, self._job = self._job, None
         job.result()
-
-
-class _Patience:
-    """How long and how slow a client may be. Only time spent waiting for it counts, not ours.
-
-    The rate is looked at over a window of `stall_s` of waiting, which moves in sixteenths. For a
-    client that sends nothing at all there is one timer, moved when it fires, not with every chunk.
-    """
-
-    def __init__(self, limits: ReceiveLimits, clock: Callable[[], float]) -> None:
-        self._window_s = limits.stall_s
-        self._min_rate = limits.min_rate_bytes_s
-        self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._scope = anyio.CancelScope()
-        self._waiting_since: float | None = None
-        self._waited_s = 0.0
-        self._bytes = 0
-        self._marks = deque([(0.0, 0)])
-
-    def wait(self) -> None:
-        self._waiting_since = self._clock()
-
-    def arrived(self, count: int) -> None:
-        """`count` bytes have come. Raises ReceiveTimeout if they come too slowly."""
-        if self._waiting_since is not None:
-            self._waited_s += self._clock() - self._waiting_since
-            self._waiting_since = None
-        self._bytes += count
-        if self._waited_s - self._marks[-1][0] >= self._window_s / 16:
-            self._look_back()
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """End what happens inside with ReceiveTimeout when no byte comes for `stall_s`."""
-        with self._scope:
-            self._set_alarm(self._window_s)
-            try:
-                yield
-            finally:
-                self._alarm.cancel()
-        if self._scope.cancelled_caught:
-            raise ReceiveTimeout(f"No byte came for {self._window_s:g} seconds.")
-
-    def _look_back(self) -> None:
-        marks = self._marks
-        marks.append((self._waited_s, self._bytes))
-        while self._waited_s - marks[1][0] >= self._window_s:
-            marks.popleft()
-        seconds = self._waited_s - marks[0][0]
-        count = self._bytes - marks[0][1]
-        if seconds >= self._window_s and count < self._min_rate * seconds:
-            raise ReceiveTimeout(
-                f"The body came at {count / seconds:.0f} bytes a second, "
-                f"the least is {self._min_rate}."
-            )
-
-    def _set_alarm(self, after_s: float) -> None:
-        due = self._loop.time() + after_s
-        self._alarm = self._loop.call_at(due, self._ring, due)
-
-    def _ring(self, due: float) -> None:
-        left_s = self._window_s
-        if self._waiting_since is not None:
-            left_s -= self._clock() - self._waiting_since
-        if self._loop.time() - due > _LATE_S:
-            # It was this process that stood still: what came meanwhile is not read yet.
-            left_s = max(left_s, _LATE_S)
-        if left_s > 0:
-            self._set_alarm(left_s)
-        else:
-            self._scope.cancel()

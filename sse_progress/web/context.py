@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sse_progress.access.limits import Limits
 from sse_progress.access.tokens import Authenticator, from_settings
-from sse_progress.ingest.ingest import Intake
-from sse_progress.ingest.multipart import ReceiveLimits
+from sse_progress.ingest.ingest import Ingest, IngestConfig
+from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import beside, first_of
 from sse_progress.settings import Settings
@@ -19,7 +19,7 @@ from sse_progress.uploads.queries import Uploads
 from sse_progress.web.streams.sse_response import Stream
 from sse_progress.web.streams.timer_wheel import Wheel
 
-__all__ = ["WebContext", "serving"]
+__all__ = ["WebContext", "ingest_config", "serving"]
 
 SLOTS_PER_HEARTBEAT = 40
 
@@ -29,7 +29,7 @@ class WebContext:
     components: Components
     settings: Settings
     uploads: Uploads
-    intake: Intake
+    ingest: Ingest
     limits: Limits
     authenticator: Authenticator
     wheel: Wheel
@@ -50,7 +50,20 @@ class WebContext:
         self.draining.set()
         for stream in tuple(self.streams):
             stream.finish()
-        await self.intake.drain(self.settings.shutdown_grace_s)
+        await self.ingest.drain(self.settings.shutdown_grace_s)
+
+
+def ingest_config(settings: Settings) -> IngestConfig:
+    return IngestConfig(
+        limits=ReceiveLimits(
+            max_upload_bytes=settings.max_upload_bytes,
+            max_fields_bytes=settings.max_fields_bytes,
+            stall_s=settings.receive_stall_s,
+            min_rate_bytes_s=settings.receive_min_rate,
+        ),
+        lease_s=settings.lease_s,
+        redis_wait_s=settings.redis_wait_s,
+    )
 
 
 @asynccontextmanager
@@ -64,25 +77,13 @@ async def serving(settings: Settings) -> AsyncIterator[WebContext]:
             slot_s=min(0.25, settings.heartbeat_s / SLOTS_PER_HEARTBEAT * 4),
             clock=asyncio.get_running_loop().time,
         )
-        intake = Intake(
-            journal=components.journal,
-            storage=components.storage,
-            queue=components.queue,
-            index=components.index,
-            emitter=components.emitter,
-            background=components.background,
-            metrics=components.metrics,
-            limits=ReceiveLimits.of(settings),
-            lease_s=settings.lease_s,
-            redis_wait_s=settings.redis_wait_s,
-        )
         for work in (authenticator.run(), limits.run(), wheel.run()):
             await stack.enter_async_context(beside(work))
         yield WebContext(
             components=components,
             settings=settings,
             uploads=Uploads(components),
-            intake=intake,
+            ingest=Ingest(components, ingest_config(settings)),
             limits=limits,
             authenticator=authenticator,
             wheel=wheel,

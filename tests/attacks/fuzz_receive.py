@@ -17,7 +17,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["sse_progress", "python_multipart"]):
-    from sse_progress.ingest.to_disk import ReceiveLimits, receive
+    from sse_progress.ingest.limits import ReceiveLimits
+    from sse_progress.ingest.to_disk import receive
     from sse_progress.model.errors import Problem
     from sse_progress.storage.disk import Storage
 

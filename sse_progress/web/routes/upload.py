@@ -9,13 +9,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from sse_progress.emitter.waiter import Watch, watching
-from sse_progress.ingest.ingest import Body
-from sse_progress.ingest.multipart import ReceiveLimits, content_type_boundary, declared_too_large
+from sse_progress.ingest.body import Body
 from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import (
     ClientDisconnected,
     InvalidUploadId,
-    Problem,
     UploadIdInUse,
     problem_for,
 )
@@ -45,23 +43,12 @@ async def post_upload(request: Request) -> Response:
     )
     try:
         async with context.limits.uploads(principal.sub):
-            await context.intake.take_in(
-                upload_id, body, owner=principal.sub, refuse=_told_by_headers(body, context)
-            )
+            await context.ingest.take_in(upload_id, body, owner=principal.sub)
     except UploadIdInUse as problem:
         return await _in_use(context, upload_id, principal.sub, problem)
     if preference(request, "respond-async") is not None:
         return _accepted(context, upload_id, applied=True)
     return await _result(context, upload_id, owner=principal.sub)
-
-
-def _told_by_headers(body: Body, context: WebContext) -> Problem | None:
-    """The refusal that the headers alone decide."""
-    try:
-        content_type_boundary(body.content_type)
-    except Problem as problem:
-        return problem
-    return declared_too_large(body.total or 0, ReceiveLimits.of(context.settings))
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

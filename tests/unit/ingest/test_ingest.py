@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sse_progress.ingest import ingest as module
-from sse_progress.ingest.ingest import Body, Intake, _telling
-from sse_progress.ingest.to_disk import ReceiveLimits
+from sse_progress.ingest import progress
+from sse_progress.ingest.body import Body
+from sse_progress.ingest.ingest import Ingest, IngestConfig
+from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.progress import receiving_progress
 from sse_progress.model.errors import (
     Cancelled,
     ClientDisconnected,
@@ -42,21 +45,15 @@ CONTENT = b"some bytes of a file"
 WHOLE = multipart([file_part(CONTENT)])
 
 
-def intake_of(core: Components, **changes: Any) -> Intake:
+def ingest_of(core: Components, *, queue: Any = None, **changes: Any) -> Ingest:
     given: dict[str, Any] = {
-        "journal": core.journal,
-        "storage": core.storage,
-        "queue": core.queue,
-        "index": core.index,
-        "emitter": core.emitter,
-        "background": core.background,
-        "metrics": core.metrics,
         "limits": ReceiveLimits(),
         "lease_s": 10,
         "redis_wait_s": 10,
         **changes,
     }
-    return Intake(**given)
+    parts = replace(core, queue=queue) if queue else core
+    return Ingest(parts, IngestConfig(**given))
 
 
 def body(chunks: AsyncIterator[bytes], *, total: int | None = len(WHOLE)) -> Body:
@@ -80,6 +77,10 @@ class Slow:
         self.reached.set()
         await self.go.wait()
         yield WHOLE[len(WHOLE) // 2 :]
+
+
+def bodies_open(core: Components) -> float:
+    return core.metrics.bodies.collect()[0].samples[0].value  # type: ignore[no-any-return]
 
 
 def ends(story: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -118,7 +119,7 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
     """In this order; the manifest has what was received, and the place in the journal is noted."""
     async with house(redis_url, tmp_path) as core:
         began = await core.redis.time()
-        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert ends(await story_of(core)) == [
             ("receiving", 0),
             ("receiving", 100),
@@ -143,7 +144,7 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
 async def test_a_body_of_unknown_length_has_no_total(redis_url: str, tmp_path: Path) -> None:
     """A chunked body: bytes are told, a percentage is not made up."""
     async with house(redis_url, tmp_path) as core:
-        await intake_of(core).take_in("up", body(all_of(WHOLE), total=None), owner="ann")
+        await ingest_of(core).take_in("up", body(all_of(WHOLE), total=None), owner="ann")
         events = await events_of(core)
         assert all("total" not in event for event in events)
         assert events[-2]["bytes"] == len(CONTENT)
@@ -154,8 +155,8 @@ async def test_a_pending_id_is_taken_by_its_owner(redis_url: str, tmp_path: Path
     async with house(redis_url, tmp_path) as core:
         claimed = await core.journal.read("up", owner="ann", claim=True)
         with pytest.raises(Forbidden):
-            await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="bob")
-        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+            await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="bob")
+        await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert claimed is not None
         assert (await page_of(core)).end.epoch == claimed.end.epoch  # type: ignore[union-attr]
 
@@ -168,7 +169,7 @@ async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_pa
             raise RedisConnectionError("away")
 
     async with house(redis_url, tmp_path) as core:
-        await intake_of(core, queue=Away()).take_in("up", body(all_of(WHOLE)), owner="ann")
+        await ingest_of(core, queue=Away()).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert (await story_of(core))[-1] == ("file_received", 100)
         assert core.storage.find("up") is not None
 
@@ -179,17 +180,18 @@ async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_pa
 async def test_an_id_is_one_upload(redis_url: str, tmp_path: Path) -> None:
     """Whatever became of it: received, ended with an error, or on the storage alone."""
     async with house(redis_url, tmp_path) as core:
-        intake = intake_of(core)
-        await intake.take_in("up", body(all_of(WHOLE)), owner="ann")
+        ingest = ingest_of(core)
+        await ingest.take_in("up", body(all_of(WHOLE)), owner="ann")
+        too_large = body(all_of(), total=ReceiveLimits().max_body_bytes + 1)
         with pytest.raises(UploadIdInUse):
-            await intake.take_in("up", body(all_of(WHOLE)), owner="ann")
+            await ingest.take_in("up", body(all_of(WHOLE)), owner="ann")
         with pytest.raises(TooLarge):
-            await intake.take_in("failed", body(all_of()), owner="ann", refuse=TooLarge())
+            await ingest.take_in("failed", too_large, owner="ann")
         with pytest.raises(UploadIdInUse):
-            await intake.take_in("failed", body(all_of(WHOLE)), owner="ann")
+            await ingest.take_in("failed", body(all_of(WHOLE)), owner="ann")
         store(core, "old")
         with pytest.raises(UploadIdInUse):
-            await intake.take_in("old", body(all_of(WHOLE)), owner="ann")
+            await ingest.take_in("old", body(all_of(WHOLE)), owner="ann")
         assert await core.journal.head("old") is None
 
 
@@ -197,7 +199,7 @@ async def test_of_two_bodies_for_one_id_one_wins(redis_url: str, tmp_path: Path)
     """The loser is refused, and takes nothing of the winner along."""
     async with house(redis_url, tmp_path) as core:
         results = await asyncio.gather(
-            *(intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann") for _ in range(8)),
+            *(ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann") for _ in range(8)),
             return_exceptions=True,
         )
         assert results.count(None) == 1
@@ -216,7 +218,7 @@ async def test_without_redis_nothing_begins(
     async with house(sure_redis.url, tmp_path) as core:
         sure_redis.kill()
         with pytest.raises(Unavailable) as caught:
-            await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+            await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert caught.value.retry_after_s
         sure_redis.start()
         await eventually(lambda: core.journal.writer.connected, "nothing waits any more")
@@ -237,11 +239,10 @@ async def test_a_refusal_by_header_ends_the_journal_without_reading(
         asked.append(1)
         yield WHOLE
 
+    text = Body(content_type="text/plain", chunks=chunks(), total=len(WHOLE))
     async with house(redis_url, tmp_path) as core:
         with pytest.raises(UnsupportedMediaType):
-            await intake_of(core).take_in(
-                "up", body(chunks()), owner="ann", refuse=UnsupportedMediaType()
-            )
+            await ingest_of(core).take_in("up", text, owner="ann")
         assert await story_of(core) == [("receiving", 0), ("error", 0)]
         await ended_with(core, "unsupported_media_type")
         assert asked == []
@@ -283,7 +284,7 @@ async def test_a_failed_body_ends_its_journal_with_its_code(
     async with house(redis_url, tmp_path) as core:
         limits = ReceiveLimits(max_upload_bytes=100, stall_s=0.2)
         with pytest.raises(problem) as caught:
-            await intake_of(core, limits=limits).take_in("up", body(chunks()), owner="ann")
+            await ingest_of(core, limits=limits).take_in("up", body(chunks()), owner="ann")
         await ended_with(core, problem.code)
         assert "private" not in caught.value.detail
         assert "private" not in str(await events_of(core))
@@ -294,7 +295,7 @@ async def test_a_disk_that_runs_full_is_named(redis_url: str, tmp_path: Path) ->
     async with house(redis_url, tmp_path) as core:
         core.storage._reserve_bytes = 2**60
         with pytest.raises(InsufficientStorage):
-            await intake_of(core).take_in("early", body(all_of(WHOLE)), owner="ann")
+            await ingest_of(core).take_in("early", body(all_of(WHOLE)), owner="ann")
         assert await core.journal.head("early") is None
         core.storage._reserve_bytes = 0
 
@@ -303,7 +304,7 @@ async def test_a_disk_that_runs_full_is_named(redis_url: str, tmp_path: Path) ->
             yield WHOLE
 
         with pytest.raises(InsufficientStorage):
-            await intake_of(core).take_in("up", body(chunks()), owner="ann")
+            await ingest_of(core).take_in("up", body(chunks()), owner="ann")
         await ended_with(core, "insufficient_storage")
 
 
@@ -318,7 +319,7 @@ async def test_a_disk_that_fails_in_the_last_step_is_named(redis_url: str, tmp_p
             stored_at.rename(stored_at.with_name("away"))
 
         with pytest.raises(Unavailable):
-            await intake_of(core).take_in("up", body(chunks()), owner="ann")
+            await ingest_of(core).take_in("up", body(chunks()), owner="ann")
         await ended_with(core, "unavailable")
 
 
@@ -330,7 +331,7 @@ async def test_a_cancellation_elsewhere_stops_the_body(redis_url: str, tmp_path:
     slow = Slow()
     async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
         taking = asyncio.ensure_future(
-            intake_of(core).take_in("up", body(slow.chunks()), owner="ann")
+            ingest_of(core).take_in("up", body(slow.chunks()), owner="ann")
         )
         await slow.reached.wait()
         await other.journal.cancel("up", owner="ann", draft=draft("cancelled"))
@@ -350,7 +351,7 @@ async def test_a_cancellation_in_the_last_moment_removes_the_file(
         after_storing(
             monkeypatch, lambda: core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         )
-        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert ends(await story_of(core)) == [("receiving", 0), ("cancelled", 0)]
         assert left_over(core) == []
         assert await core.queue.depth() == (0, 0)
@@ -362,7 +363,7 @@ async def test_a_worker_that_was_faster_is_left_alone(
     """The reconciler found the stored file first: all is well, and its journal is the worker's."""
     async with house(redis_url, tmp_path) as core:
         after_storing(monkeypatch, lambda: core.journal.take("up", owner="ann"))
-        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert core.storage.find("up") is not None
         assert not (await page_of(core)).terminal
 
@@ -379,7 +380,7 @@ async def test_an_outage_that_lasts_too_long_removes_the_stored_file(
     async with house(sure_redis.url, tmp_path) as core:
         after_storing(monkeypatch, lose_redis)
         with pytest.raises(Unavailable):
-            await intake_of(core, redis_wait_s=0.3).take_in("up", body(all_of(WHOLE)), owner="ann")
+            await ingest_of(core, redis_wait_s=0.3).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert left_over(core) == []
         sure_redis.start()
 
@@ -401,7 +402,7 @@ async def test_a_short_outage_is_waited_for(
 
     async with house(sure_redis.url, tmp_path) as core:
         after_storing(monkeypatch, restart)
-        await intake_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert ends(await story_of(core)) == [
             ("receiving", 0),
             ("receiving", 100),
@@ -420,8 +421,8 @@ async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
 
     monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
     async with house(redis_url, tmp_path) as core:
-        intake = intake_of(core, queue=Silent())
-        await asyncio.wait_for(intake.take_in("up", body(all_of(WHOLE)), owner="ann"), 20)
+        ingest = ingest_of(core, queue=Silent())
+        await asyncio.wait_for(ingest.take_in("up", body(all_of(WHOLE)), owner="ann"), 20)
         assert (await story_of(core))[-1] == ("file_received", 100)
         assert core.storage.find("up") is not None
 
@@ -433,7 +434,7 @@ async def test_a_redis_that_forgot_everything_is_told_again(
     slow = Slow()
     async with house(redis_url, tmp_path) as core:
         taking = asyncio.ensure_future(
-            intake_of(core).take_in("up", body(slow.chunks()), owner="ann")
+            ingest_of(core).take_in("up", body(slow.chunks()), owner="ann")
         )
         await slow.reached.wait()
         old = (await page_of(core)).end
@@ -460,19 +461,19 @@ async def test_draining_waits_for_bodies_and_refuses_new_ones(
     """A body that ends within the grace is taken in; one that comes later is asked to come back."""
     slow = Slow()
     async with house(redis_url, tmp_path) as core:
-        intake = intake_of(core)
-        taking = asyncio.ensure_future(intake.take_in("up", body(slow.chunks()), owner="ann"))
+        ingest = ingest_of(core)
+        taking = asyncio.ensure_future(ingest.take_in("up", body(slow.chunks()), owner="ann"))
         await slow.reached.wait()
-        assert intake.open_bodies == 1
-        draining = asyncio.ensure_future(intake.drain(20))
+        assert bodies_open(core) == 1
+        draining = asyncio.ensure_future(ingest.drain(20))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable) as caught:
-            await intake.take_in("late", body(all_of(WHOLE)), owner="ann")
+            await ingest.take_in("late", body(all_of(WHOLE)), owner="ann")
         assert caught.value.retry_after_s == 1
         assert await core.journal.head("late") is None
         slow.go.set()
         await asyncio.wait_for(asyncio.gather(taking, draining), 20)
-        assert intake.open_bodies == 0
+        assert bodies_open(core) == 0
         assert (await story_of(core))[-1] == ("file_received", 100)
 
 
@@ -482,10 +483,10 @@ async def test_a_body_that_outlasts_the_grace_ends_with_unavailable(
     """Its POST is answered, its journal ended, its bytes removed; only then is draining over."""
     slow = Slow()
     async with house(redis_url, tmp_path) as core:
-        intake = intake_of(core)
-        taking = asyncio.ensure_future(intake.take_in("up", body(slow.chunks()), owner="ann"))
+        ingest = ingest_of(core)
+        taking = asyncio.ensure_future(ingest.take_in("up", body(slow.chunks()), owner="ann"))
         await slow.reached.wait()
-        await asyncio.wait_for(intake.drain(0.05), 20)
+        await asyncio.wait_for(ingest.drain(0.05), 20)
         await ended_with(core, "unavailable")
         with pytest.raises(Unavailable, match="restarting"):
             await taking
@@ -496,7 +497,7 @@ async def test_a_request_that_is_cut_off_leaves_nothing(redis_url: str, tmp_path
     slow = Slow()
     async with house(redis_url, tmp_path) as core:
         taking = asyncio.ensure_future(
-            intake_of(core).take_in("up", body(slow.chunks()), owner="ann")
+            ingest_of(core).take_in("up", body(slow.chunks()), owner="ann")
         )
         await slow.reached.wait()
         taking.cancel()
@@ -510,7 +511,7 @@ async def test_a_body_with_nothing_to_tell_keeps_its_lease(redis_url: str, tmp_p
     slow = Slow()
     async with house(redis_url, tmp_path) as core:
         taking = asyncio.ensure_future(
-            intake_of(core, lease_s=0.3).take_in("up", body(slow.chunks()), owner="ann")
+            ingest_of(core, lease_s=0.3).take_in("up", body(slow.chunks()), owner="ann")
         )
         await slow.reached.wait()
         first = (await page_of(core)).lease_until_ms
@@ -535,7 +536,7 @@ class Heard(list[Draft]):
 def test_percent_comes_from_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never 100 before all is on the disk, never more bytes than were announced."""
     heard = Heard()
-    tell = _telling(heard, 1000)  # type: ignore[arg-type]
+    tell = receiving_progress(heard, 1000)  # type: ignore[arg-type]
     for count in (0, 10, 500, 999, 1000, 1200):
         tell(count)
     assert [(d.stage_progress, d.bytes, d.total) for d in heard] == [
@@ -551,11 +552,11 @@ def test_percent_comes_from_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_remaining_time_needs_a_second_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Absent before there is a basis and without a total; never negative."""
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     heard = Heard()
-    tell = _telling(heard, 1000)  # type: ignore[arg-type]
+    tell = receiving_progress(heard, 1000)  # type: ignore[arg-type]
     unknown = Heard()
-    tell_unknown = _telling(unknown, None)  # type: ignore[arg-type]
+    tell_unknown = receiving_progress(unknown, None)  # type: ignore[arg-type]
     for seconds, count in ((0.5, 100), (1, 0), (2, 200), (4, 500), (5, 1200)):
         now[0] = 100 + seconds
         tell(count)

@@ -11,12 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sse_progress.ingest.multipart import (
-    Form,
-    ReceiveLimits,
-    content_type_boundary,
-    declared_too_large,
-)
+from sse_progress.ingest.limits import ReceiveLimits, declared_too_large
+from sse_progress.ingest.multipart import MultipartForm
+from sse_progress.ingest.part_headers import content_type_boundary
 from sse_progress.model.errors import (
     MalformedMultipart,
     Problem,
@@ -24,7 +21,6 @@ from sse_progress.model.errors import (
     UnexpectedPart,
     UnsupportedMediaType,
 )
-from sse_progress.settings import Settings
 from tests.helpers.multipart import BOUNDARY, Part, body, file_part
 
 DELIMITER = b"\r\n--" + BOUNDARY.encode()
@@ -33,14 +29,14 @@ SMALL = ReceiveLimits(max_upload_bytes=1000, max_fields_bytes=100, max_parts=5)
 
 def parse(
     chunks: Iterable[bytes], *, boundary: str = BOUNDARY, limits: ReceiveLimits | None = None
-) -> tuple[Form, bytes]:
-    form = Form(boundary.encode(), limits or ReceiveLimits())
+) -> tuple[MultipartForm, bytes]:
+    form = MultipartForm(boundary.encode(), limits or ReceiveLimits())
     content = b"".join(b"".join(form.feed(chunk)) for chunk in chunks)
     form.finish()
     return form, content
 
 
-def facts(parsed: tuple[Form, bytes]) -> tuple[Any, ...]:
+def facts(parsed: tuple[MultipartForm, bytes]) -> tuple[Any, ...]:
     form, content = parsed
     return content, form.filename, form.claimed_type, form.fields, form.file_bytes, form.body_bytes
 
@@ -137,20 +133,6 @@ def test_a_length_that_cannot_fit_is_refused_before_the_body() -> None:
     assert isinstance(problem, TooLarge)
     assert str(SMALL.max_body_bytes + 1) in problem.detail
     assert "1000" in problem.detail
-
-
-def test_limits_come_from_the_settings() -> None:
-    """What an operator sets is what a body meets."""
-    chosen = Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        max_upload_bytes=7,
-        max_fields_bytes=8,
-        receive_stall_s=9,
-        receive_min_rate=10,
-    )
-    limits = ReceiveLimits.of(chosen)
-    assert (limits.max_upload_bytes, limits.max_fields_bytes) == (7, 8)
-    assert (limits.stall_s, limits.min_rate_bytes_s) == (9, 10)
 
 
 # ---- whole bodies
@@ -430,7 +412,7 @@ def test_a_field_must_be_utf8() -> None:
 def test_a_file_over_the_limit_stops_at_once() -> None:
     """The chunk that crosses the limit raises, and the message carries both numbers."""
     head = body([file_part(b"")], closed=False)[:-2]
-    form = Form(BOUNDARY.encode(), SMALL)
+    form = MultipartForm(BOUNDARY.encode(), SMALL)
     form.feed(head + b"x" * 1000)
     with pytest.raises(TooLarge, match=r"1001 bytes or more, limit 1000"):
         form.feed(b"x")
@@ -469,7 +451,7 @@ def test_nothing_but_padding_can_be_sent_for_ever(width: int) -> None:
         sent[: -len(b"--\r\n")] + b" " * 20_000,
     ]
     for flood in floods:
-        form = Form(BOUNDARY.encode(), limits)
+        form = MultipartForm(BOUNDARY.encode(), limits)
         chunks = [flood[at : at + width] for at in range(0, len(flood), width)]
         with pytest.raises(MalformedMultipart):
             collections.deque(map(form.feed, chunks), maxlen=0)

@@ -13,10 +13,10 @@ import pytest
 from sse_progress.journal.frames import keys_of
 from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
 from sse_progress.model.events import encode_json
-from sse_progress.settings import load_settings
+from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import queries as module
 from sse_progress.uploads.queries import state_of
-from sse_progress.web.context import WebContext, serving
+from sse_progress.web.context import WebContext, ingest_config, serving
 from tests.helpers.house import begin, draft, left_over, page_of, store, stored, story_of
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -223,3 +223,20 @@ async def test_a_change_ends_the_wait(redis_url: str, tmp_path: Path) -> None:
         await asyncio.sleep(0)
         await service.drain()
         await asyncio.wait_for(last, 60)
+
+
+# ---- settings
+
+
+def test_limits_come_from_the_settings() -> None:
+    """What an operator sets is what a body meets."""
+    chosen = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        max_upload_bytes=7,
+        max_fields_bytes=8,
+        receive_stall_s=9,
+        receive_min_rate=10,
+    )
+    limits = ingest_config(chosen).limits
+    assert (limits.max_upload_bytes, limits.max_fields_bytes) == (7, 8)
+    assert (limits.stall_s, limits.min_rate_bytes_s) == (9, 10)

@@ -1,0 +1,47 @@
+"""How much of everything one body may hold, and how slowly it may come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sse_progress.model.errors import TooLarge
+
+__all__ = ["ReceiveLimits", "declared_too_large"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveLimits:
+    """How much of everything one body may hold, and how slowly it may come."""
+
+    max_upload_bytes: int = 1024**3
+    """The file, bytes."""
+    max_fields_bytes: int = 16 * 1024
+    """Names and values of all text fields together, bytes."""
+    max_parts: int = 100
+    """The file and the text fields, count."""
+    max_part_headers: int = 8
+    """Headers of one part, count."""
+    max_part_headers_bytes: int = 8 * 1024
+    """Headers of one part, names and values together, bytes."""
+    max_preamble_bytes: int = 1024
+    """What may stand before the first delimiter, bytes."""
+    max_overhead_bytes: int = 64 * 1024
+    """All of the body that is neither the file nor a field's value, bytes."""
+    stall_s: float = 30
+    """A body without a byte for so long is given up, seconds."""
+    min_rate_bytes_s: int = 1024
+    """Average that the body must keep over any `stall_s`, bytes a second; 0 is no limit."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body that could still be accepted, bytes."""
+        return self.max_upload_bytes + self.max_fields_bytes + self.max_overhead_bytes
+
+
+def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge | None:
+    """The refusal of a body whose Content-Length alone shows that its file is over the limit."""
+    if content_length <= limits.max_body_bytes:
+        return None
+    return TooLarge(
+        f"The body is {content_length} bytes, the limit for a file {limits.max_upload_bytes}."
+    )

@@ -1,0 +1,38 @@
+"""Received bytes as progress events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sse_progress.journal.writer import Recorder
+from sse_progress.model.events import Draft
+from sse_progress.model.messages import BEGIN
+
+__all__ = ["receiving_progress"]
+
+ETA_BASIS_S = 1.0
+"""No estimate is given before this many seconds of a body."""
+
+
+def receiving_progress(recorder: Recorder, total: int | None) -> Callable[[int], None]:
+    """A callback that turns bytes received into merged progress, with the time still needed."""
+    started = time.monotonic()
+
+    def progress(count: int) -> None:
+        elapsed = time.monotonic() - started
+        eta = None
+        if total and elapsed >= ETA_BASIS_S and count:
+            eta = max(0, round((total - count) * elapsed / count))
+        recorder.progress(
+            Draft(
+                stage="receiving",
+                stage_progress=min(99, count * 100 // total) if total else 0,
+                message=BEGIN["receiving"],
+                bytes=min(count, total) if total else count,
+                total=total,
+                eta_seconds=eta,
+            )
+        )
+
+    return progress
