@@ -17,6 +17,8 @@ class ReceiveLimits:
     """The file, bytes."""
     max_fields_bytes: int = 16 * 1024
     """Names and values of all text fields together, bytes."""
+    max_fields_json_bytes: int = 36 * 1024
+    """The same as JSON, bytes: control characters take six there, and all are in `complete`."""
     max_parts: int = 100
     """The file and the text fields, count."""
     max_part_headers: int = 8

@@ -15,6 +15,7 @@ from python_multipart.multipart import MultipartParser, MultipartState
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.part_headers import claimed_type_of, disposition_of
 from sse_progress.model.errors import MalformedMultipart, TooLarge, UnexpectedPart
+from sse_progress.model.events import encode_json
 from sse_progress.model.filenames import clean_filename
 
 __all__ = ["MultipartForm"]
@@ -49,6 +50,7 @@ class MultipartForm:
         self._parts = 0
         self._has_file = False
         self._fields_bytes = 0
+        self._fields_json_bytes = 0
         self._values_bytes = 0
         self._mid_data = False
         self._out: list[bytes] = []
@@ -217,6 +219,14 @@ class MultipartForm:
                 f"The text fields have {self._fields_bytes} bytes or more, limit {limit}."
             )
 
+    def _count_json(self, value: str) -> None:
+        self._fields_json_bytes += len(encode_json({self._name: value}))
+        if self._fields_json_bytes > (limit := self._limits.max_fields_json_bytes):
+            raise TooLarge(
+                f"The text fields have {self._fields_json_bytes} bytes or more as JSON, "
+                f"limit {limit}."
+            )
+
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._mid_data = end == len(data)
         if (missing := len(self._delimiter) - 2 - len(self._first)) > 0:
@@ -243,6 +253,7 @@ class MultipartForm:
             value = self._value.decode()
         except UnicodeDecodeError:
             raise MalformedMultipart("A text field is not UTF-8.") from None
+        self._count_json(value)
         before = self.fields.get(self._name)
         if before is None:
             self.fields[self._name] = value

@@ -429,6 +429,20 @@ def test_fields_have_one_limit_together() -> None:
     assert ReceiveLimits().max_fields_bytes == 16 * 1024
 
 
+@pytest.mark.parametrize("text", ["\x01", "\x85"])
+def test_fields_that_grow_as_json_are_refused(text: str) -> None:
+    """`complete` holds all fields in 64 KiB, so what would not fit there is not taken in."""
+    most = ReceiveLimits().max_fields_bytes - 1
+    plain = Part("a", b'"' * most)  # two bytes each, as quotes and line ends are
+    assert parse([body([file_part(b"1"), plain])])[0].fields == {"a": '"' * most}
+    grows = (text * most).encode()[:most].decode("utf-8", "ignore").encode()
+    with pytest.raises(TooLarge, match=r"as JSON, limit 36864"):
+        parse([body([file_part(b"1"), Part("a", grows)])])
+    half = len(grows) // 4 // len(text.encode()) * len(text.encode())
+    with pytest.raises(TooLarge, match="as JSON"):
+        parse([body([file_part(b"1"), *(Part(n, grows[:half]) for n in "abcd")])])
+
+
 def test_parts_are_counted() -> None:
     """The part after the last allowed one is refused, whatever it is (CVE-2023-30798)."""
     parts = [file_part(b"1"), *(Part("a", b"") for _ in range(4))]
