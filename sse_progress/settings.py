@@ -37,7 +37,9 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 DEFAULT_TYPES = (
     "image/jpeg,image/png,image/gif,image/webp,image/avif,image/tiff,image/bmp,"
     "video/mp4,video/quicktime,video/webm,video/x-matroska,video/x-msvideo,video/mpeg,video/3gpp,"
+    "video/3gpp2,video/mp2t,"
     "audio/mpeg,audio/mp4,audio/x-m4a,audio/aac,audio/ogg,audio/flac,audio/x-wav,audio/webm,"
+    "audio/x-matroska,audio/3gpp,audio/3gpp2,"
     "application/pdf,text/plain,text/csv,text/markdown,application/json,"
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document,"
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,"

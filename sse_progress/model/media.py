@@ -46,11 +46,15 @@ class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class Clip(_Shape, frozen=True, kw_only=True):
-    """What was counted in a video or sound file: `duration_s` from its packets' time stamps."""
+    """What was counted in a video or sound file: `duration_s` from its packets' time stamps.
+
+    Without moving pictures `frames` is 0. `field_coded`: each packet is one field, half a frame.
+    """
 
     duration_s: float
     frames: int = 0
     key_frames: int = 0
+    field_coded: bool = False
 
 
 class Validation(_Shape, frozen=True, kw_only=True, omit_defaults=False):
@@ -144,7 +148,8 @@ class VideoFacts(_Shape, frozen=True, kw_only=True, tag="video", tag_field="kind
     270) was applied; `pixel_aspect` is there where pixels are not square (width by height);
     `frame_rate` frames per second, averaged; `bit_rate` bits per second of the whole file.
     `frames` and `key_frames` were counted; `decoded_frames` says how many were really decoded: all
-    of them, or in a long video the key frames alone.
+    of them, or in a long video the key frames alone. What no picture is shown for (a field, what an
+    edit list cuts away) is not a frame.
     """
 
     container: str

@@ -56,12 +56,12 @@ def _image(upload: Upload, media_type: str, report: Report) -> Analysis | None:
 def _clip(upload: Upload, media_type: str, report: Report) -> Analysis | None:
     if not clips.playable(media_type):
         return None
-    is_video = kind_of(media_type) == "video"
-    look = clip_facts.video_facts if is_video else clip_facts.audio_facts
+    clip = clip_of(upload)
+    look = clip_facts.video_facts if clip.frames else clip_facts.audio_facts
     return look(
         Path(upload.path),
         media_type,
-        clip_of(upload),
+        clip,
         max_pixels=upload.options.max_pixels,
         report=report,
     )

@@ -69,11 +69,14 @@ def _thumbnail(upload: Upload, report: Report) -> Files:
 def _poster(upload: Upload, report: Report) -> Files:
     if not clips.playable(upload.content_type):
         return []
+    clip = clip_of(upload)
+    if not clip.frames:  # an AVI with sound only, for instance
+        return []
     report(0.0, "Taking a picture from the video")
     picture = poster(
         Path(upload.path),
         upload.content_type,
-        clip_of(upload),
+        clip,
         max_pixels=upload.options.max_pixels,
         side=THUMBNAIL_SIDE,
     )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media import AudioFacts, Clip, SoundTrack, VideoFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.clips import audio_of, opened_clip, video_of
+from sse_progress.stages.formats.clip_coverage import Coverage
+from sse_progress.stages.formats.clip_streams import Decoder, covers, packets
+from sse_progress.stages.formats.clips import audio_of, opened_clip, unlisted, video_of
 from sse_progress.stages.formats.loudness import Meter
+
+if TYPE_CHECKING:
+    from av.packet import Packet
 
 __all__ = ["audio_facts", "video_facts"]
 
@@ -18,7 +23,7 @@ EVERY_FRAME_PIXELS = 600 * 25 * 1280 * 720
 """Ten minutes of 720p: in a video with more pixels to decode, key frames stand for the rest."""
 LOUDNESS_S = 3600.0
 """So much of the sound is measured."""
-_DECODED_SHARE = 0.9
+_LOST_SHARE = 0.1
 _TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "date", "track")
 
 
@@ -30,16 +35,16 @@ class _Rhythm:
         self._first = self._last = 0.0
         self._least, self._most = float("inf"), 0.0
 
-    def see(self, frame: Any) -> None:
-        if frame.time is None:
+    def see(self, moment_s: float | None) -> None:
+        if moment_s is None:
             return
         if not self.count:
-            self._first = frame.time
-        elif frame.time > self._last:
-            self._least = min(self._least, frame.time - self._last)
-            self._most = max(self._most, frame.time - self._last)
+            self._first = moment_s
+        elif moment_s > self._last:
+            self._least = min(self._least, moment_s - self._last)
+            self._most = max(self._most, moment_s - self._last)
         self.count += 1
-        self._last = frame.time
+        self._last = moment_s
 
     @property
     def rate(self) -> float | None:
@@ -58,33 +63,24 @@ def video_facts(
 ) -> VideoFacts:
     """Decode every frame, or the key frames of a long video, and the sound beside them.
 
-    Progress counts frames. Raises Rejected("corrupt_file") if more than a tenth does not decode.
+    Progress counts frames. Raises Rejected("corrupt_file") if a tenth of them fails or is missing.
     """
     with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
         video, audio = video_of(opened), audio_of(opened)
         every = clip.frames * video.width * video.height <= EVERY_FRAME_PIXELS
         every = every or not clip.key_frames
-        total = max(clip.frames if every else clip.key_frames, 1)
-        if not every:
-            video.codec_context.skip_frame = "NONKEY"
-        meter = Meter(audio) if audio is not None else None
-        base = float(audio.time_base) if audio is not None else 0.0
-        rhythm, decoded, rotation = _Rhythm(), 0, 0
-        for packet in opened.demux([one for one in (video, audio) if one is not None]):
-            if packet.stream_index != video.index:
-                _listen(packet, base, meter)
-                continue
-            for frame in _frames(packet):
-                rhythm.see(frame)
-                decoded += not frame.is_corrupt
-                rotation = rotation or -round(frame.rotation) % 360
-                what = "frame" if every else "key frame"
-                report(min(decoded / total, 1.0), f"Decoding {what} {decoded} of {total}")
-        if decoded < total * _DECODED_SHARE:
-            raise Rejected("corrupt_file", f"Only {decoded} of {total} frames can be decoded.")
+        watched = _Watched(video, clip, every, report)
+        heard = _Heard(audio) if audio is not None else None
+        for packet in packets(opened, *(one for one in (video, audio) if one is not None)):
+            if packet.stream_index == video.index:
+                watched.see(packet)
+            elif heard is not None:
+                heard.see(packet)
+        watched.end()
+        meter = heard.end() if heard is not None else None
         report(1.0)
         width, height = video.width, video.height
-        if rotation in (90, 270):
+        if watched.rotation in (90, 270):
             width, height = height, width
         aspect = video.sample_aspect_ratio
         return VideoFacts(
@@ -92,21 +88,73 @@ def video_facts(
             codec=video.codec_context.codec.canonical_name,
             width=width,
             height=height,
-            rotation=rotation,
+            rotation=watched.rotation,
             pixel_aspect=round(float(aspect), 4) if aspect and aspect != 1 else None,
             pixel_format=video.pix_fmt,
-            frame_rate=rhythm.rate if every else _average_rate(video),
-            variable_frame_rate=rhythm.variable if every else None,
+            frame_rate=watched.rhythm.rate if every else _average_rate(video),
+            variable_frame_rate=watched.rhythm.variable if every else None,
             duration_s=clip.duration_s,
             bit_rate=_bit_rate(path, clip),
-            frames=clip.frames,
+            frames=watched.frames,
             key_frames=clip.key_frames,
-            decoded_frames=decoded,
+            decoded_frames=watched.decoded,
             audio=_sound_track(audio, meter),
             audio_streams=len(opened.streams.audio),
             subtitle_streams=len(opened.streams.subtitles),
-            not_checked=_unheard(clip, meter),
+            not_checked=[*_unheard(clip, meter), *unlisted(opened)],
         )
+
+
+class _Watched:
+    """The pictures of one video, decoded packet by packet and compared with what is announced."""
+
+    def __init__(self, video: Any, clip: Clip, every: bool, report: Report) -> None:
+        self._decoder = Decoder(video)
+        self._clip, self._every, self._report = clip, every, report
+        self._fields = not every and clip.field_coded
+        self._total = max(clip.frames if every else clip.key_frames, 1)
+        self._coverage = Coverage()
+        self._key_before = False
+        self._corrupt = 0
+        self.decoded = self.rotation = 0
+        self.rhythm = _Rhythm()
+        if not every and not self._fields:
+            video.codec_context.skip_frame = "NONKEY"
+
+    def see(self, packet: Packet[Any]) -> None:
+        """Decode a packet; of a long video the key frames, of fields the one after a key too."""
+        key = packet.is_keyframe
+        if (self._every or key) and self._decoder.announces_picture(packet):
+            self._coverage.announce(packet, may_repeat=self._decoder.may_repeat(packet))
+        if key or self._key_before or not self._fields:
+            self._take(self._decoder.frames(packet))
+        self._key_before = key
+
+    def _take(self, frames: list[Any]) -> None:
+        what = "frame" if self._every else "key frame"
+        for frame in frames:
+            self.rhythm.see(self._decoder.time_of(frame))
+            self._corrupt += frame.is_corrupt
+            self.decoded += not frame.is_corrupt
+            self.rotation = self.rotation or -round(frame.rotation) % 360
+            if not frame.is_corrupt:
+                self._coverage.show(frame)
+            share = min(self.decoded / self._total, 1.0)
+            of = max(self._total, self.decoded)
+            self._report(share, f"Decoding {what} {self.decoded} of {of}")
+
+    def end(self) -> None:
+        """Take what the decoder held back. Raises Rejected("corrupt_file") if too much is lost."""
+        self._take(self._decoder.frames(None))
+        failed = self._decoder.failed + self._corrupt
+        lost = self._coverage.missing_share(self.decoded, per_frame=2 if self._fields else 1)
+        if not self.decoded or failed > self._total * _LOST_SHARE or lost > _LOST_SHARE:
+            raise Rejected(
+                "corrupt_file", f"Only {self.decoded} of {self._total} frames can be decoded."
+            )
+        self.frames = self._clip.frames
+        if self._every and not failed and not lost:
+            self.frames = self.decoded
 
 
 def audio_facts(
@@ -115,20 +163,15 @@ def audio_facts(
     """Decode the sound and measure its loudness; progress counts seconds."""
     with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
         audio = audio_of(opened)
-        meter = Meter(audio)
+        heard = _Heard(audio)
         total = min(clip.duration_s, LOUDNESS_S) or 1.0
-        base = float(audio.time_base)
-        start = None
-        for packet in opened.demux(audio):
-            _listen(packet, base, meter)
-            if packet.pts is None:
-                continue
-            now = packet.pts * base
-            start = now if start is None else start
-            done = min(max(now - start, 0.0), total)
+        for packet in packets(opened, audio):
+            heard.see(packet)
+            done = min(heard.passed_s, total)
             report(done / total, f"Listening to second {done:.0f} of {total:.0f}")
             if done >= LOUDNESS_S:
                 break
+        meter = heard.end()
         report(1.0)
         track = _sound_track(audio, meter)
         assert track is not None
@@ -141,35 +184,44 @@ def audio_facts(
             bit_rate=track.bit_rate or _bit_rate(path, clip),
             loudness=track.loudness,
             tags=_tags({**audio.metadata, **opened.metadata}),
-            has_cover=bool(opened.streams.video),
-            not_checked=_unheard(clip, meter),
+            has_cover=bool(covers(opened)),
+            not_checked=[*_unheard(clip, meter), *unlisted(opened)],
         )
 
 
-def _frames(packet: Any) -> list[Any]:
-    """The frames that a packet gives; none if it is damaged."""
-    import av
+class _Heard:
+    """One sound stream, decoded as far as its loudness is measured."""
 
-    try:
-        return list(packet.decode())
-    except av.error.FFmpegError:
-        return []
+    def __init__(self, audio: Any) -> None:
+        self._decoder = Decoder(audio)
+        self._meter = Meter()
+        self._base = float(audio.time_base)
+        self._start: float | None = None
+        self.passed_s = 0.0
 
+    def see(self, packet: Packet[Any]) -> None:
+        if packet.pts is not None:
+            now = packet.pts * self._base
+            self._start = now if self._start is None else self._start
+            self.passed_s = max(now - self._start, 0.0)
+        if self.passed_s <= LOUDNESS_S and not self._meter.broken:
+            self._feed(packet)
 
-def _listen(packet: Any, base: float, meter: Meter | None) -> None:
-    """Measure one packet of sound; `base` is its stream's time base in seconds."""
-    if meter is None or meter.broken:
-        return
-    if packet.pts is not None and packet.pts * base > LOUDNESS_S:
-        return
-    for frame in _frames(packet):
-        meter.feed(frame)
+    def _feed(self, packet: Packet[Any] | None) -> None:
+        for frame in self._decoder.frames(packet):
+            self._meter.feed(frame)
+
+    def end(self) -> Meter:
+        """The measurement, once the decoder has given what it held back."""
+        if not self._meter.broken:
+            self._feed(None)
+        self._meter.feed(None)
+        return self._meter
 
 
 def _sound_track(audio: Any, meter: Meter | None) -> SoundTrack | None:
     if audio is None or meter is None:
         return None
-    meter.feed(None)
     return SoundTrack(
         codec=audio.codec_context.codec.canonical_name,
         sample_rate=audio.sample_rate or 0,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Clip
 from sse_progress.stages.formats.clip_facts import EVERY_FRAME_PIXELS
+from sse_progress.stages.formats.clip_streams import Decoder, packets
 from sse_progress.stages.formats.clips import opened_clip, video_of
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ _TRIES = 100
 
 def poster(path: Path, media_type: str, clip: Clip, *, max_pixels: int, side: int) -> Image.Image:
     """The first picture after a tenth of the video, upright, of at most `side` x `side` pixels."""
-    with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
-        video = video_of(opened)
-        for moment_s in (clip.duration_s * _POSTER_AT, 0.0):
-            _seek(opened, moment_s)
-            for frame in _decoded(opened, video):
+    for moment_s in (clip.duration_s * _POSTER_AT, None):
+        with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
+            video = video_of(opened)
+            if moment_s is not None:
+                _seek(opened, moment_s)
+            for _, frame in _decoded(opened, video):
                 return _picture(frame, video, side)
     raise Rejected("corrupt_file", "No picture of the video can be decoded.")
 
@@ -37,8 +39,20 @@ def sampled_frames(
     """At most `count` pictures, evenly over the video, with their time in seconds.
 
     Key frames where there are enough; else all frames up to the next wanted one are decoded,
-    unless the video is so long that key frames have to do.
+    unless the video is so long that key frames have to do. Where seeking leads to no picture (a
+    transport stream has no index), the first one is taken.
     """
+    found = 0
+    for one in _sampled(path, media_type, clip, max_pixels=max_pixels, count=count, side=side):
+        found += 1
+        yield one
+    if not found:
+        yield 0.0, poster(path, media_type, clip, max_pixels=max_pixels, side=side)
+
+
+def _sampled(
+    path: Path, media_type: str, clip: Clip, *, max_pixels: int, count: int, side: int
+) -> Iterator[tuple[float, Image.Image]]:
     with opened_clip(path, media_type, max_pixels=max_pixels) as opened:
         video = video_of(opened)
         costly = clip.frames * video.width * video.height > EVERY_FRAME_PIXELS
@@ -48,10 +62,10 @@ def sampled_frames(
             return
         every = max(clip.frames / count, 1.0)
         wanted = every / 2
-        for number, frame in enumerate(_decoded(opened, video)):
+        for number, (moment_s, frame) in enumerate(_decoded(opened, video)):
             if number + 1 > wanted:
                 wanted += every
-                yield frame.time or 0.0, _picture(frame, video, side)
+                yield moment_s, _picture(frame, video, side)
 
 
 def _by_seeking(
@@ -60,11 +74,15 @@ def _by_seeking(
     last = None
     for number in range(count):
         _seek(opened, clip.duration_s * (number + 0.5) / count)
-        frame = next(_decoded(opened, video), None)
-        if frame is None or frame.pts == last:
+        found = next(_decoded(opened, video), None)
+        if found is None and last is None:  # a key frame may be half of one, or cut away
+            video.codec_context.skip_frame = "DEFAULT"
+            _seek(opened, clip.duration_s * (number + 0.5) / count)
+            found = next(_decoded(opened, video), None)
+        if found is None or found[1].pts == last:
             continue
-        last = frame.pts
-        yield frame.time or 0.0, _picture(frame, video, side)
+        last = found[1].pts
+        yield found[0], _picture(found[1], video, side)
 
 
 def _seek(opened: Any, moment_s: float) -> None:
@@ -77,22 +95,18 @@ def _seek(opened: Any, moment_s: float) -> None:
         return
 
 
-def _decoded(opened: Any, video: Any) -> Iterator[Any]:
-    """Frames from here on; damaged packets are passed over, `_TRIES` in a row at most."""
-    import av
-
+def _decoded(opened: Any, video: Any) -> Iterator[tuple[float, Any]]:
+    """Frames from here on with their seconds; after `_TRIES` damaged packets in a row it ends."""
+    decoder = Decoder(video)
     failures = 0
-    for packet in opened.demux(video):
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            failures += 1
-            if failures > _TRIES:
-                return
-            continue
-        if frames:
-            failures = 0
-        yield from frames
+    for packet in packets(opened, video):
+        before = decoder.failed
+        frames = decoder.frames(packet)
+        failures = 0 if frames else failures + decoder.failed - before
+        if failures > _TRIES:
+            return
+        yield from ((decoder.time_of(frame) or 0.0, frame) for frame in frames)
+    yield from ((decoder.time_of(frame) or 0.0, frame) for frame in decoder.frames(None))
 
 
 def _picture(frame: Any, video: Any, side: int) -> Image.Image:

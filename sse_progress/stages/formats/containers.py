@@ -40,9 +40,17 @@ def declared_bytes(path: Path) -> int | None:
     return None
 
 
+_SIGNS = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+"""What programs that write into a pipe put where a size belongs (espeak, sox, arecord, ffmpeg)."""
+_AROUND = 0x1000
+"""They round to a page, and add or leave out a header."""
+
+
 def _riff(head: bytes) -> int | None:
     size: int = struct.unpack("<I", head[4:8])[0]
-    return size + 8 if 0 < size < 0xFFFFFFF0 else None  # WAV beyond 4 GiB, or from a pipe
+    if size == 0 or any(abs(size - sign) <= _AROUND for sign in _SIGNS):
+        return None
+    return size + 8
 
 
 def _boxes(file: IO[bytes], size: int) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sse_progress.stages.formats.disk_errors import is_disk_error
+from sse_progress.stages.formats.media_signatures import HEAD_BYTES, media_type_of
 from sse_progress.stages.formats.media_types import canonical, is_zip_based
 from sse_progress.stages.formats.packages import office_type
 from sse_progress.stages.formats.text_types import text_type
@@ -41,16 +42,8 @@ def detect(path: Path, filename: str) -> str:
         found = "application/zip"  # libmagic knows office documents by the usual part names only
     if is_zip_based(found):
         return _inside_zip(path) or found
-    if found == "application/octet-stream" and _is_transport_stream(path):
-        return "video/mp2t"
+    found = media_type_of(head[:HEAD_BYTES], found)
     return text_type(head, filename, found)
-
-
-def _is_transport_stream(path: Path) -> bool:
-    """MPEG-TS: a sync byte at the head of each 188-byte packet (ISO/IEC 13818-1 §2.4.3.2)."""
-    with path.open("rb") as file:
-        head = file.read(5 * 188)
-    return len(head) == 5 * 188 and all(head[at] == 0x47 for at in range(0, len(head), 188))
 
 
 def _inside_zip(path: Path) -> str | None:

@@ -17,37 +17,46 @@ _SILENCE_LUFS = -70.0
 
 
 class Meter:
-    """Takes decoded frames of one stream; `result()` is None for silence and for odd layouts."""
+    """Takes decoded frames of one stream; `result()` is None for silence and for odd layouts.
 
-    def __init__(self, stream: Any) -> None:
+    The first frame tells the sample format: the container's word for it is a guess.
+    """
+
+    def __init__(self) -> None:
         import av
 
         self._again = (av.error.BlockingIOError, av.error.EOFError)
         self._error = av.error.FFmpegError
         self._values: dict[str, str] = {}
+        self._graph: Any = None
         self.broken = False
-        try:
-            graph = self._graph = av.filter.Graph()  # kept: its nodes do not hold it
-            self._source = graph.add_abuffer(template=stream)
-            meter = graph.add("ebur128", "metadata=1:peak=true")
-            self._sink = graph.add("abuffersink")
-            self._source.link_to(meter)
-            meter.link_to(self._sink)
-            graph.configure()
-        except (av.error.FFmpegError, ValueError):
-            self.broken = True
+
+    def _configure(self, frame: AudioFrame) -> None:
+        import av
+
+        graph = self._graph = av.filter.Graph()  # kept: its nodes do not hold it
+        self._source = graph.add_abuffer(
+            sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name
+        )
+        meter = graph.add("ebur128", "metadata=1:peak=true")
+        self._sink = graph.add("abuffersink")
+        self._source.link_to(meter)
+        meter.link_to(self._sink)
+        graph.configure()
 
     def feed(self, frame: AudioFrame | None) -> None:
         """One frame; None ends the sound."""
-        if self.broken:
+        if self.broken or (frame is None and self._graph is None):
             return
         try:
+            if self._graph is None and frame is not None:
+                self._configure(frame)
             self._source.push(frame)
             while True:
                 self._values = self._sink.pull().metadata or self._values
         except self._again:
             return
-        except (self._error, ValueError):  # the stream changed its layout in the middle
+        except (self._error, ValueError):  # an odd layout, or another one in the middle
             self.broken = True
 
     def result(self) -> Loudness | None:

@@ -46,6 +46,8 @@ def gallery_of(upload: Upload) -> Gallery | None:
         return _image(upload, media_type)
     if kind == "video" and clips.playable(media_type):
         frames = clip_of(upload).frames
+        if not frames:  # an AVI with sound only, for instance
+            return None
         return Gallery("frame", min(frames, _FRAMES_OF_VIDEO), frames, _video(upload, media_type))
     if kind == "pdf" and pdfs.available():
         pages = pdfs.page_count(path)
