@@ -6,6 +6,7 @@ that `--help` and shell completion answer at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -126,10 +127,12 @@ def web(
     from sse_progress.access.tokens import from_settings
     from sse_progress.web.server import run
 
-    _run(partial(from_settings, settings))  # keys are looked at before anything is started
+    _run(
+        settings, partial(from_settings, settings)
+    )  # keys are looked at before anything is started
     if fd is None:
         fd = _listen(settings)
-    _run(partial(run, settings, fd))
+    _run(settings, partial(run, settings, fd))
 
 
 @app.command()
@@ -148,7 +151,7 @@ def worker(
 
     from sse_progress.worker.process import run
 
-    _run(partial(run, settings))
+    _run(settings, partial(run, settings))
 
 
 # ---- the client
@@ -227,21 +230,22 @@ def _settings(overrides: dict[str, Any]) -> Settings:
         _refuse(str(error))
 
 
-def _run(part: Callable[[], object]) -> None:
+def _run(settings: Settings, part: Callable[[], object]) -> None:
     """Do it; a setting may turn out wrong only when it is used."""
     from sse_progress.settings import SettingsError
 
     try:
         part()
     except SettingsError as error:
-        _refuse(str(error))
+        _refuse(str(error), settings)
 
 
 def _need_redis(settings: Settings, part: str) -> None:
     if settings.redis_url is None:
         _refuse(
             f"{part} alone needs a Redis that all parts share: set SSE_PROGRESS_REDIS_URL, such as "
-            "redis://127.0.0.1:6379/0. (`sse-progress serve` brings its own.)"
+            "redis://127.0.0.1:6379/0. (`sse-progress serve` brings its own.)",
+            settings,
         )
 
 
@@ -255,14 +259,30 @@ def _listen(settings: Settings) -> int:
             loopback_only=settings.open_mode and not settings.open_mode_anywhere,
         )
     except ListenError as error:
-        _refuse(str(error))
-    typer.echo(f"Listening on {base_url(sock)}{settings.prefix}", err=True)
+        _refuse(str(error), settings)
+    _say(settings, f"Listening on {base_url(sock)}{settings.prefix}")
     return sock.detach()
 
 
-def _refuse(text: str) -> NoReturn:
+def _say(settings: Settings, text: str, *, level: str = "info") -> None:
+    """A line on standard error; a JSON object if that is the log's format."""
+    if settings.log_format == "console":
+        typer.echo(text, err=True)
+        return
+    import structlog
+
+    from sse_progress.runtime.logging_setup import configure
+
+    configure(settings.log_format)
+    structlog.get_logger(__name__).log(getattr(logging, level.upper()), text)
+
+
+def _refuse(text: str, settings: Settings | None = None) -> NoReturn:
     """Say what is wrong and how to mend it; no traceback, exit code 2."""
-    typer.echo(text, err=True)
+    if settings is not None:
+        _say(settings, text, level="error")
+    else:
+        typer.echo(text, err=True)
     raise typer.Exit(2)
 
 

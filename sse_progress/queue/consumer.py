@@ -1,4 +1,4 @@
-"""A worker's time at the queue: takes jobs, runs the handler over them, reports until the last.
+"""The consumer loop of one worker: takes jobs, runs the handler over them, reports until the last.
 
 It owns the handler's tasks. It never asks Redis but by a report, one at a time.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -23,9 +25,9 @@ from anyio import (
 )
 from anyio.abc import TaskGroup
 
-from sse_progress.queue.job_store import AWAY, PAUSE_S, Job, Leases, Word
+from sse_progress.queue.job_store import AWAY, PAUSE_S, Job, JobStore, JobUpdate
 
-__all__ = ["Handler", "Shift"]
+__all__ = ["Consumer", "Handler"]
 
 log = structlog.get_logger(__name__)
 
@@ -42,52 +44,52 @@ class _Held:
     lost: bool = False
 
 
-class Shift:
-    """One `work()` of one worker, under a name of its own."""
+class Consumer:
+    """One `work()` of one worker, under its own name."""
 
     def __init__(
         self,
-        leases: Leases,
+        store: JobStore,
         handler: Handler,
         *,
         concurrency: int,
         on_ready: Callable[[], None],
     ) -> None:
-        self._leases = leases
+        self._store = store
         self._handler = handler
         self._concurrency = concurrency
         self._on_ready = on_ready
-        self._worker = secrets.token_hex(8)
+        self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._number = 0
         self._held: set[_Held] = set()
-        self._settled: list[Word] = []
+        self._settled: list[JobUpdate] = []
         self._unsure = False
         self._leaving = False
         self._over = False
-        self._stir = asyncio.Event()
+        self._wake = asyncio.Event()
 
     async def work(self) -> None:
         """Until cancelled; returns after every handler has, and after a last report."""
-        async with create_task_group() as desk:
+        async with create_task_group() as group:
             try:
                 async with create_task_group() as jobs:
-                    desk.start_soon(self._keep, jobs)
-                    jobs.start_soon(self._leases.listen, self._ring)
+                    group.start_soon(self._keep, jobs)
+                    jobs.start_soon(self._store.listen, self._notify)
                     try:
                         await sleep_forever()
                     finally:
                         self._leaving = True
             finally:
                 self._over = True
-                self._stir.set()
+                self._wake.set()
 
     @property
     def _room(self) -> int:
         return 0 if self._leaving else self._concurrency - len(self._held)
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         if self._room:
-            self._stir.set()
+            self._wake.set()
 
     async def _keep(self, jobs: TaskGroup) -> None:
         """Report whenever there is something to say, three times a lease, and when one runs out."""
@@ -95,10 +97,10 @@ class Shift:
         # Handlers that clean up still hold their jobs: reports go on until the last has ended.
         with CancelScope(shield=True):
             while True:
-                self._stir.clear()
+                self._wake.clear()
                 last = self._over
                 try:
-                    lapse_s = await self._report(jobs)
+                    lapse_s = await self._report(jobs, leaving=last)
                 except AWAY as error:
                     if self._over:
                         log.warning("queue not told of the end", error=repr(error))
@@ -115,18 +117,23 @@ class Shift:
                 reached = True
                 self._on_ready()
                 self._on_ready = _nothing
-                with move_on_after(min(self._leases.lease_s / 3, lapse_s)):
-                    await self._stir.wait()
+                with move_on_after(min(self._store.lease_s / 3, lapse_s)):
+                    await self._wake.wait()
 
-    async def _report(self, jobs: TaskGroup) -> float:
+    async def _report(self, jobs: TaskGroup, *, leaving: bool) -> float:
         """Tell and do as told; answers the seconds until a lease may run out."""
         self._number += 1
         settled = len(self._settled)
-        words = [Word("held", h.job.upload_id, h.number) for h in self._held if not h.lost]
-        words += self._settled
+        updates = [JobUpdate("held", h.job.upload_id, h.number) for h in self._held if not h.lost]
+        updates += self._settled
         unsure, self._unsure = self._unsure, True
-        answer = await self._leases.report(
-            self._worker, self._number, words, room=self._room, unsure=unsure
+        answer = await self._store.report(
+            self._worker,
+            self._number,
+            updates,
+            room=self._room,
+            unsure=unsure,
+            leaving=leaving,
         )
         self._unsure = False
         del self._settled[:settled]
@@ -141,29 +148,29 @@ class Shift:
 
     def _begin(self, held: _Held, jobs: TaskGroup) -> None:
         if self._leaving:
-            self._settled.append(Word("back", held.job.upload_id, held.number))
+            self._settled.append(JobUpdate("back", held.job.upload_id, held.number))
             return
         self._held.add(held)
         jobs.start_soon(self._run, held)
 
     async def _run(self, held: _Held) -> None:
-        word = Word("back", held.job.upload_id, held.number)
+        update = JobUpdate("back", held.job.upload_id, held.number)
         try:
             with held.scope:
                 await self._handler(held.job)
-                word = word._replace(verb="done")
+                update = update._replace(verb="done")
         except (Exception, asyncio.CancelledError) as error:
             cancelled = current_effective_deadline() == -math.inf
             if cancelled and isinstance(error, asyncio.CancelledError):
                 raise
             log.exception("handler raised", upload=held.job.upload_id)
             if not cancelled:
-                word = word._replace(verb="done")
+                update = update._replace(verb="done")
         finally:
             self._held.discard(held)
             if not held.lost:
-                self._settled.append(word)
-            self._stir.set()
+                self._settled.append(update)
+            self._wake.set()
 
 
 def _nothing() -> None:

@@ -1,5 +1,5 @@
 -- Put a job into the queue, unless it is there already: waiting or running.
--- KEYS: waiting running, (as in report.lua). ARGV: id ttl_s channel. Reply: 1 if it was new, else 0.
+-- KEYS: waiting running, as in report.lua. ARGV: id ttl_s channel. Reply: 1 if it was new, else 0.
 
 local waiting, running = KEYS[1], KEYS[2]
 local id, ttl, channel = ARGV[1], ARGV[2], ARGV[3]

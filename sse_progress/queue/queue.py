@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from sse_progress.queue.consumer import Handler, Shift
-from sse_progress.queue.job_store import Job, Leases
+from sse_progress.queue.consumer import Consumer, Handler
+from sse_progress.queue.job_store import Job, JobStore, Worker
 
-__all__ = ["Handler", "Job", "Queue"]
+__all__ = ["Handler", "Job", "Queue", "Worker"]
 
 
 class Queue:
@@ -25,18 +25,27 @@ class Queue:
     """
 
     def __init__(self, redis: Redis, *, name: str, lease_s: float = 5.0) -> None:
-        self._leases = Leases(redis, name=name, lease_s=lease_s)
+        self._store = JobStore(redis, name=name, lease_s=lease_s)
 
     async def enqueue(self, upload_id: str) -> None:
         """See that the upload is worked on: nothing happens if it waits or runs already.
 
         Raises `redis.exceptions.RedisError`; then the job may be queued or not.
         """
-        await self._leases.add(upload_id)
+        await self._store.add(upload_id)
 
     async def depth(self) -> tuple[int, int]:
         """How many jobs wait, and how many run. Raises `redis.exceptions.RedisError`."""
-        return await self._leases.count()
+        return await self._store.count()
+
+    async def workers(self) -> list[Worker]:
+        """Workers that reported within a day and have not ended. Raises as `depth` does."""
+        return await self._store.workers()
+
+    async def workers_alive(self) -> int:
+        """How many workers have reported within two leases. Raises as `depth` does."""
+        limit_s = 2 * self._store.lease_s
+        return sum(worker.age_s < limit_s for worker in await self.workers())
 
     async def run(
         self,
@@ -53,8 +62,8 @@ class Queue:
 
         The handler does not raise. If it does, that is logged, and the job is over.
         """
-        await Shift(
-            self._leases, handler, concurrency=concurrency, on_ready=on_ready or _nothing
+        await Consumer(
+            self._store, handler, concurrency=concurrency, on_ready=on_ready or _nothing
         ).work()
 
 

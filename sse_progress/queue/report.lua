@@ -4,12 +4,15 @@
 -- KEYS: waiting  sorted set: id by time of its enqueue, ms (0: goes first)
 --       running  sorted set: id by the end of its lease, ms
 --       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id>, seen = time of a last report
--- ARGV: worker number room lease_ms ttl_s channel unsure, then (held | done | back) id number, …
+--       workers  sorted set: worker by the time of its last report, ms
+-- ARGV: worker number room lease_ms ttl_s channel unsure leaving,
+--       then (held | done | back) id number, …
 -- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }, ms until a lease may run out
 
-local waiting, running, jobs = KEYS[1], KEYS[2], KEYS[3]
+local waiting, running, jobs, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, ttl, channel, unsure = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local leaving = ARGV[8] == '1'
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -49,10 +52,17 @@ if now < seen or now > seen + lease / 2 then
   end
 end
 
+if leaving then
+  redis.call('ZREM', workers, worker)
+else
+  redis.call('ZADD', workers, now, worker)
+end
+redis.call('ZREMRANGEBYSCORE', workers, '-inf', now - ttl * 1000)
+
 -- ---- what the worker says. A job that Redis lost, or took for dead too early, is its again.
 
 local lost, named = {}, {}
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local verb, id, since = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   local who, known = owner_of(id)
   named[id] = true

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-__all__ = ["BackgroundTasks", "beside", "blocking", "first_of"]
+__all__ = ["BackgroundTasks", "LongTasks", "beside", "blocking", "first_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,50 @@ async def _logged(work: Awaitable[None]) -> None:
         await work
     except Exception:
         log.exception("background task failed")
+
+
+class LongTasks:
+    """Tasks that a process cannot do without, by name: none of them ends while it is used.
+
+    One that ends all the same, or raises, is logged; `failed` is set, and whoever runs the process
+    ends it then with an exit code that makes the supervisor restart it.
+    """
+
+    def __init__(self) -> None:
+        self._alive: dict[str, bool] = {}
+        self.failed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def running(
+        self, name: str, work: Coroutine[Any, Any, None], *, may_finish: bool = False
+    ) -> AsyncIterator[None]:
+        """Run `work` for the length of the block, as `beside` does.
+
+        `may_finish`: it may have nothing to do and return.
+        """
+        task = asyncio.ensure_future(work)
+        over = False
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if over or (may_finish and error is None and not task.cancelled()):
+                return
+            self._alive[name] = False
+            self.failed.set()
+            log.error("background task ended", task=name, exc_info=error)
+
+        self._alive[name] = True
+        task.add_done_callback(ended)
+        try:
+            await asyncio.sleep(0)
+            yield
+        finally:
+            over = True
+            await _end(task)
+
+    def dead(self) -> list[str]:
+        """Names of those that have ended."""
+        return [name for name, alive in self._alive.items() if not alive]
 
 
 @contextlib.asynccontextmanager

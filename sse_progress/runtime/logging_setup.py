@@ -10,13 +10,14 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import unquote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["configure", "redact"]
+__all__ = ["configure", "log_uncaught", "redact"]
 
 HIDDEN = "[redacted]"
 TEXT_LIMIT = 4096
@@ -96,6 +97,21 @@ def configure(
         logger.setLevel(logging.NOTSET)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+def log_uncaught() -> None:
+    """Log what would end this process with a bare traceback, and warnings, like everything else."""
+
+    def uncaught(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if issubclass(kind, Exception):
+            structlog.get_logger(__name__).critical("process failed", exc_info=error)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = uncaught
+    logging.captureWarnings(True)
 
 
 def redact(text: str) -> str:

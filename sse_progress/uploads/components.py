@@ -13,7 +13,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem
 from sse_progress.queue.queue import Queue
-from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
+from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
@@ -34,6 +34,7 @@ class Components:
     recovery: Recovery
     emitter: Emitter
     background: BackgroundTasks
+    tasks: LongTasks
     metrics: Metrics
 
 
@@ -86,18 +87,18 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             redis, journal_ttl_s=settings.journal_ttl_s, claim_ttl_s=settings.claim_ttl_s
         )
         recovery = Recovery(journal, storage, lease_s=settings.lease_s)
-        metrics = Metrics()
+        metrics, tasks = Metrics(), LongTasks()
         background = await stack.enter_async_context(BackgroundTasks())
         emitter = Emitter(
             journal,
-            connection=lambda: dedicated(url),
+            connection=lambda: dedicated(url, of=redis),
             absent=recovery.absent,
             held=recovery.held,
             background=background,
             metrics=metrics,
         )
-        await stack.enter_async_context(beside(journal.writer.run()))
-        await stack.enter_async_context(beside(emitter.run()))
+        await stack.enter_async_context(tasks.running("journal_writer", journal.writer.run()))
+        await stack.enter_async_context(tasks.running("emitter", emitter.run()))
         yield Components(
             settings=settings,
             redis=redis,
@@ -108,5 +109,6 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             recovery=recovery,
             emitter=emitter,
             background=background,
+            tasks=tasks,
             metrics=metrics,
         )

@@ -3,34 +3,63 @@
 from __future__ import annotations
 
 import anyio
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.runtime.redis_client import ReadOnly
 from sse_progress.uploads.components import Components
 
-__all__ = ["health"]
+__all__ = ["DEGRADED", "health"]
 
 WAIT_S = 2.0
+KEY_TTL_S = 60
+DEGRADED = frozenset({"full", "no_worker"})
+"""States that affect new uploads only: those that exist are served."""
 
 
 async def health(components: Components) -> dict[str, str]:
-    """Each part, and `ok` or what is wrong with it in one word."""
-    checks = {"redis": "ok", "journal": "ok", "queue": "ok", "storage": "ok"}
+    """Each part, and `ok` or what is wrong with it in one word.
+
+    `tasks` names the background tasks that have ended, separated by commas.
+    """
+    return {
+        "redis": await _redis(components),
+        "journal": _journal(components),
+        "queue": await _queue(components),
+        "storage": await _storage(components),
+        "tasks": ",".join(components.tasks.dead()) or "ok",
+    }
+
+
+async def _redis(components: Components) -> str:
+    """By a write: a replica and a full server answer reads all the same."""
     try:
         with anyio.fail_after(WAIT_S):
-            await components.redis.ping()
+            await components.redis.set(f"sp:health:{components.storage.id}", b"", ex=KEY_TTL_S)
+    except ReadOnly:
+        return "read_only"
+    except ResponseError:
+        return "refuses_writes"  # out of memory, disk full, too few replicas
     except (TimeoutError, RedisError, OSError):
-        checks["redis"] = "unreachable"
-    if not (components.journal.writer.connected and components.emitter.connected):
-        checks["journal"] = "disconnected"
+        return "unreachable"
+    return "ok"
+
+
+def _journal(components: Components) -> str:
+    connected = components.journal.writer.connected and components.emitter.connected
+    return "ok" if connected else "disconnected"
+
+
+async def _queue(components: Components) -> str:
     try:
         with anyio.fail_after(WAIT_S):
-            await components.queue.depth()
+            return "ok" if await components.queue.workers_alive() else "no_worker"
     except (TimeoutError, RedisError, OSError):
-        checks["queue"] = "unreachable"
+        return "unreachable"
+
+
+async def _storage(components: Components) -> str:
     try:
-        if await blocking(components.storage.free_bytes) <= 0:
-            checks["storage"] = "full"
+        return "ok" if await blocking(components.storage.free_bytes) > 0 else "full"
     except Exception:
-        checks["storage"] = "unusable"
-    return checks
+        return "unusable"

@@ -12,7 +12,7 @@ from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.model.ids import Position
-from sse_progress.runtime.concurrency import beside, first_of
+from sse_progress.runtime.concurrency import first_of
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
 from sse_progress.uploads.queries import Uploads
@@ -77,8 +77,12 @@ async def serving(settings: Settings) -> AsyncIterator[WebContext]:
             slot_s=min(0.25, settings.heartbeat_s / SLOTS_PER_HEARTBEAT * 4),
             clock=asyncio.get_running_loop().time,
         )
-        for work in (authenticator.run(), limits.run(), wheel.run()):
-            await stack.enter_async_context(beside(work))
+        running = components.tasks.running
+        await stack.enter_async_context(
+            running("authenticator", authenticator.run(), may_finish=True)
+        )
+        await stack.enter_async_context(running("limits", limits.run()))
+        await stack.enter_async_context(running("timer_wheel", wheel.run()))
         yield WebContext(
             components=components,
             settings=settings,

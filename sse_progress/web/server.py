@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 
 import structlog
 import uvicorn
 
 from sse_progress.runtime.linux import harden_this_process
-from sse_progress.runtime.logging_setup import configure
+from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import check
@@ -30,6 +31,14 @@ class Server(uvicorn.Server):
     """
 
     context: WebContext | None = None
+    broken = False
+    """A task that the process cannot do without has ended: it ends with exit code 1."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.context is not None and self.context.components.tasks.failed.is_set():
+            self.broken = True
+            return True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -51,6 +60,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
     Raises SettingsError before anything is served, if what a setting names cannot be used.
     """
     configure(settings.log_format, level=settings.log_level)
+    log_uncaught()
     harden_this_process()
     check_uvicorn()
     check(settings)
@@ -81,3 +91,5 @@ def run(settings: Settings, fd: int | None = None) -> None:
         )
     )
     server.run(sockets)
+    if server.broken:
+        sys.exit(1)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 
 import structlog
 import uvloop
 
 from sse_progress.model.stage_api import Options
-from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.linux import harden_this_process
-from sse_progress.runtime.logging_setup import configure
+from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.pool import CannotStart, Pool
 from sse_progress.settings import Settings, SettingsError
@@ -51,9 +52,11 @@ def options_of(settings: Settings) -> Options:
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are then handed over.
 
-    Raises SettingsError if the pipeline, or what a setting names, cannot be used here.
+    Raises SettingsError if the pipeline, or what a setting names, cannot be used here, and
+    SystemExit(1) if a task that it cannot do without has ended.
     """
     configure(settings.log_format, level=settings.log_level)
+    log_uncaught()
     harden_this_process()
     try:
         uvloop.run(_main(settings))
@@ -75,6 +78,7 @@ async def _main(settings: Settings) -> None:
         loop.add_signal_handler(number, end)
     with contextlib.suppress(asyncio.CancelledError):
         await work
+        sys.exit(1)  # it goes on until it is cancelled
 
 
 async def _work(settings: Settings) -> None:
@@ -113,9 +117,14 @@ async def _work(settings: Settings) -> None:
         )
         await pool.start()
         try:
-            async with beside(reconciler.run(every_s=settings.lease_s / 2)):
-                await components.queue.run(
-                    runner.run, concurrency=settings.worker_concurrency, on_ready=tell_ready
+            async with components.tasks.running(
+                "reconciler", reconciler.run(every_s=settings.lease_s / 2)
+            ):
+                await first_of(
+                    components.queue.run(
+                        runner.run, concurrency=settings.worker_concurrency, on_ready=tell_ready
+                    ),
+                    components.tasks.failed.wait(),
                 )
         finally:
             await pool.aclose()

@@ -81,6 +81,17 @@ class RedisServer:
             except OSError:
                 return b""
 
+    def listen_on_tcp(self) -> int:
+        """Take connections at a TCP port of loopback as well, for a replica; the port."""
+        known = self.command("CONFIG", "GET", "port").split(b"\r\n")
+        if known[4] != b"0":
+            return int(known[4])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        assert self.command("CONFIG", "SET", "port", str(port)).startswith(b"+OK")
+        return port
+
     def flush(self) -> None:
         """Forget everything: keys, functions and scripts."""
         for words in (("FLUSHALL", "SYNC"), ("FUNCTION", "FLUSH", "SYNC"), ("SCRIPT", "FLUSH")):

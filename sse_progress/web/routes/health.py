@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.model.events import encode_json
-from sse_progress.uploads.health import health
+from sse_progress.uploads.health import DEGRADED, health
 from sse_progress.web.request_headers import context_of
 
 __all__ = ["get_health", "get_ready", "json_response"]
@@ -18,14 +18,18 @@ async def get_health(request: Request) -> Response:  # noqa: ARG001
 
 
 async def get_ready(request: Request) -> Response:
-    """The state of every part that uploads need; 503 unless all are `ok`."""
+    """The state of every part that uploads need.
+
+    200 if all are `ok`, and `degraded` if only new uploads are affected; else 503.
+    """
     context = context_of(request)
     checks = await health(context.components)
     if context.draining.is_set():
         checks["process"] = "draining"
-    ready = all(word == "ok" for word in checks.values())
-    body = {"status": "ready" if ready else "unavailable", "checks": checks}
-    return json_response(body, 200 if ready else 503)
+    wrong = {word for word in checks.values() if word != "ok"}
+    if wrong - DEGRADED:
+        return json_response({"status": "unavailable", "checks": checks}, 503)
+    return json_response({"status": "degraded" if wrong else "ready", "checks": checks})
 
 
 def json_response(body: object, status: int = 200) -> Response:

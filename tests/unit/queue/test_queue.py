@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,8 +19,8 @@ from anyio.lowlevel import checkpoint
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.queue.consumer import Shift
-from sse_progress.queue.job_store import Answer, Leases, Word
+from sse_progress.queue.consumer import Consumer
+from sse_progress.queue.job_store import Answer, JobStore, JobUpdate
 from sse_progress.queue.queue import Job, Queue
 from sse_progress.runtime.redis_client import connect
 from tests.helpers.processes import die_with_parent
@@ -148,9 +149,9 @@ async def at_work(
 
 
 async def left_in(redis: Redis) -> dict[str, list[str]]:
-    """Every key, with the members or fields in it."""
+    """Every key of jobs, with the members or fields in it."""
     found = {}
-    for key in await redis.keys("*"):
+    for key in set(await redis.keys("*")) - {b"sp:q:{storage}:workers"}:
         kind = await redis.type(key)
         members = redis.hkeys(key) if kind == b"hash" else redis.zrange(key, 0, -1)
         found[key.decode()] = sorted(member.decode() for member in await members)
@@ -310,7 +311,7 @@ async def test_every_key_lapses(redis_url: str) -> None:
         async with at_work(queue, desk := Desk(), concurrency=1):
             await eventually(lambda: desk.started, "job starts")
             keys = await redis.keys("*")
-            assert len(keys) == 3
+            assert len(keys) == 4
             for key in keys:
                 assert await redis.ttl(key) > 3600
                 await redis.expire(key, 100)
@@ -462,7 +463,9 @@ async def test_a_dead_workers_job_goes_on_when_its_lease_runs_out(redis_url: str
     """A living worker looks in that moment, although its own next report is far off."""
     async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue, connect(redis_url) as redis:
         await queue.enqueue("a")
-        await Leases(redis, name="storage", lease_s=0.3).report("dead", 1, [], room=1, unsure=False)
+        await JobStore(redis, name="storage", lease_s=0.3).report(
+            "dead", 1, [], room=1, unsure=False
+        )
         async with at_work(queue, desk := Desk()):
             await eventually(lambda: desk.started, "job goes on")
         assert desk.started == [Job("a", 1)]
@@ -649,8 +652,8 @@ async def test_a_worker_may_start_before_redis(own_redis: RedisServer, workers: 
 # ---- answers that are lost, reports that come late
 
 
-class Deaf(Leases):
-    """Leases whose answer to the report number `deaf_to` is lost on the way."""
+class Deaf(JobStore):
+    """JobStore whose answer to the report number `deaf_to` is lost on the way."""
 
     deaf_to = 1
 
@@ -668,7 +671,7 @@ async def test_a_lost_answer_loses_no_job(redis_url: str) -> None:
         await queue.enqueue("a")
         desk = Desk()
         leases = Deaf(redis, name="storage", lease_s=FOR_EVER_S)
-        shift = Shift(leases, desk, concurrency=1, on_ready=lambda: None)
+        shift = Consumer(leases, desk, concurrency=1, on_ready=lambda: None)
         async with create_task_group() as group:
             group.start_soon(shift.work)
             await eventually(lambda: desk.started, "job starts")
@@ -678,8 +681,8 @@ async def test_a_lost_answer_loses_no_job(redis_url: str) -> None:
             group.cancel_scope.cancel()
 
 
-class Slow(Leases):
-    """Leases whose answers are held back while `gate` is closed."""
+class Slow(JobStore):
+    """JobStore whose answers are held back while `gate` is closed."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__(redis, name="storage", lease_s=FOR_EVER_S)
@@ -697,7 +700,7 @@ async def test_jobs_that_come_in_the_moment_of_leaving_are_given_back(redis_url:
     async with connect(redis_url) as redis:
         queue = Queue(redis, name="storage")
         leases, desk = Slow(redis), Desk()
-        shift = Shift(leases, desk, concurrency=2, on_ready=lambda: None)
+        shift = Consumer(leases, desk, concurrency=2, on_ready=lambda: None)
 
         async def given(waiting: int, running: int) -> bool:
             return await queue.depth() == (waiting, running)
@@ -720,43 +723,43 @@ async def test_jobs_that_come_in_the_moment_of_leaving_are_given_back(redis_url:
 async def test_a_late_report_changes_nothing(redis_url: str) -> None:
     """What a worker said of a job before it took it anew is not believed of the new one."""
     async with connect(redis_url) as redis:
-        leases = Leases(redis, name="storage", lease_s=FOR_EVER_S)
+        leases = JobStore(redis, name="storage", lease_s=FOR_EVER_S)
 
-        async def report(number: int, *words: Word, room: int = 0) -> Answer:
+        async def report(number: int, *words: JobUpdate, room: int = 0) -> Answer:
             return await leases.report("w", number, words, room=room, unsure=True)
 
         await leases.add("a")
         assert (await report(1, room=1)).taken == [Job("a", 0)]
-        await report(2, Word("done", "a", 1))
+        await report(2, JobUpdate("done", "a", 1))
         await leases.add("a")
         assert (await report(3, room=1)).taken == [Job("a", 0)]
-        for late in ([], [Word("done", "a", 1)], [Word("back", "a", 1)]):
+        for late in ([], [JobUpdate("done", "a", 1)], [JobUpdate("back", "a", 1)]):
             answer = await report(2, *late)
             assert (answer.lost, answer.taken) == (set(), [])
         assert await leases.count() == (0, 1)
-        assert (await report(2, Word("held", "a", 1))).lost == {("a", 1)}
-        assert (await report(4, Word("held", "a", 3))).lost == set()
+        assert (await report(2, JobUpdate("held", "a", 1))).lost == {("a", 1)}
+        assert (await report(4, JobUpdate("held", "a", 3))).lost == set()
         assert await leases.count() == (0, 1)
 
 
 async def test_another_workers_job_cannot_be_settled(redis_url: str) -> None:
     """`done` and `back` of a job that another worker holds change nothing; `held` is told so."""
     async with connect(redis_url) as redis:
-        leases = Leases(redis, name="storage", lease_s=FOR_EVER_S)
+        leases = JobStore(redis, name="storage", lease_s=FOR_EVER_S)
         await leases.add("a")
         await leases.report("one", 1, [], room=1, unsure=False)
         for verb in ("done", "back", "held"):
-            answer = await leases.report("two", 1, [Word(verb, "a", 1)], room=1, unsure=True)
+            answer = await leases.report("two", 1, [JobUpdate(verb, "a", 1)], room=1, unsure=True)
             assert answer.lost == ({("a", 1)} if verb == "held" else set())
             assert answer.taken == []
             assert await leases.count() == (0, 1)
 
 
 async def test_a_clock_set_back_does_not_strand_a_job(redis_url: str) -> None:
-    """Leases and last report far in the future, as after a clock jump: the job still goes on."""
+    """JobStore and last report far in the future, as after a clock jump: the job still goes on."""
     async with connect(redis_url) as redis:
         queue = Queue(redis, name="storage", lease_s=0.3)
-        leases = Leases(redis, name="storage", lease_s=0.3)
+        leases = JobStore(redis, name="storage", lease_s=0.3)
         await queue.enqueue("a")
         await leases.report("dead", 1, [], room=1, unsure=False)
         later_ms = 10**13
@@ -765,3 +768,25 @@ async def test_a_clock_set_back_does_not_strand_a_job(redis_url: str) -> None:
         async with at_work(queue, desk := Desk()):
             await eventually(lambda: desk.started, "job goes on")
         assert desk.started == [Job("a", 1)]
+
+
+# ---- who is there
+
+
+async def test_workers_are_listed_until_they_end(redis_url: str) -> None:
+    """By host and process id; one that has ended is gone, one that died is no longer alive."""
+    async with connect(redis_url) as redis:
+        queue = Queue(redis, name="storage", lease_s=0.3)
+        async with at_work(queue, Desk(), concurrency=1):
+            (worker,) = await eventually(queue.workers, "the worker has reported")
+            host, pid, _ = worker.name.split(":")
+            assert (host, int(pid)) == (socket.gethostname(), os.getpid())
+            assert await queue.workers_alive() == 1
+        assert await queue.workers() == []
+        await JobStore(redis, name="storage", lease_s=0.3).report("w", 1, [], room=0, unsure=False)
+
+        async def dead() -> bool:
+            return await queue.workers_alive() == 0
+
+        await eventually(dead, "a silent worker counts as dead")
+        assert [worker.name for worker in await queue.workers()] == ["w"]

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sse_progress.runtime import concurrency as module
-from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking, first_of
+from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, beside, blocking, first_of
 from tests.helpers.waiting import eventually
 
 
@@ -236,3 +236,31 @@ async def test_a_wait_that_fails_is_told() -> None:
     with pytest.raises(KeyError):
         await first_of(other.run(), fail())
     assert other.ended
+
+
+# ---- tasks as long as the process
+
+
+async def test_a_long_task_that_ends_is_named() -> None:
+    """Whether it fails or returns; one that may finish, and one that the block ends, are not."""
+
+    async def fail() -> None:
+        raise KeyError("broken")
+
+    async def finish() -> None:
+        return
+
+    tasks = LongTasks()
+    with capture_logs() as lines:
+        async with (
+            tasks.running("lasting", anyio.sleep_forever()),
+            tasks.running("optional", finish(), may_finish=True),
+        ):
+            await asyncio.sleep(0)
+            assert tasks.dead() == []
+            assert not tasks.failed.is_set()
+            async with tasks.running("failing", fail()), tasks.running("returning", finish()):
+                await tasks.failed.wait()
+                await eventually(lambda: len(tasks.dead()) == 2, "both are noticed")
+                assert tasks.dead() == ["failing", "returning"]
+    assert [line["event"] for line in lines] == ["background task ended"] * 2
