@@ -23,8 +23,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from sse_progress.storage.disk import Storage
-from sse_progress.storage.manifest import Manifest, Object
+from sse_progress.storage.disk import DiskStorage
+from sse_progress.storage.manifest import DiskObject, Manifest
 
 UPLOAD_ID = "upload_1"
 BODY = b"0123456789abcdef" * 20_000
@@ -52,32 +52,32 @@ def manifest(upload_id: str, body: bytes) -> Manifest:
     )
 
 
-def store(storage: Storage, body: bytes = BODY) -> None:
-    incoming = storage.incoming(UPLOAD_ID)
+def store(storage: DiskStorage, body: bytes = BODY) -> None:
+    incoming = storage.bodies.incoming(UPLOAD_ID)
     incoming.write(body)
     incoming.store(manifest(UPLOAD_ID, body))
 
 
-def publish(storage: Storage) -> bytes:
-    scratch = storage.scratch(UPLOAD_ID)
+def publish(storage: DiskStorage) -> bytes:
+    scratch = storage.objects.scratch(UPLOAD_ID)
     for name, data in DERIVED.items():
         (scratch / name).write_bytes(data)
     (scratch / "left over").write_bytes(b"not wanted")
-    storage.keep_derived(UPLOAD_ID, scratch, list(DERIVED))
-    return storage.publish(UPLOAD_ID, RECORD)
+    storage.objects.keep_derived(UPLOAD_ID, scratch, list(DERIVED))
+    return storage.objects.publish(UPLOAD_ID, RECORD)
 
 
-def replace(storage: Storage) -> None:
-    path = storage.scratch(UPLOAD_ID) / "stripped"
+def replace(storage: DiskStorage) -> None:
+    path = storage.objects.scratch(UPLOAD_ID) / "stripped"
     path.write_bytes(STRIPPED)
-    storage.replace_original(UPLOAD_ID, path)
+    storage.objects.replace_original(UPLOAD_ID, path)
 
 
-def nothing(storage: Storage) -> None:
+def nothing(storage: DiskStorage) -> None:
     pass
 
 
-OPERATIONS: dict[str, tuple[Callable[[Storage], Any], Callable[[Storage], Any]]] = {
+OPERATIONS: dict[str, tuple[Callable[[DiskStorage], Any], Callable[[DiskStorage], Any]]] = {
     "store": (nothing, store),
     "publish": (store, publish),
     "replace": (store, replace),
@@ -87,13 +87,13 @@ OPERATIONS: dict[str, tuple[Callable[[Storage], Any], Callable[[Storage], Any]]]
 FINAL = {"store": "open", "publish": "done", "replace": "replaced", "remove": "absent"}
 
 
-def state(found: Object | None) -> str:
+def state(found: DiskObject | None) -> str:
     """What a reader sees; anything that is not whole says so."""
     if found is None:
         return "absent"
     if found.manifest != manifest(UPLOAD_ID, BODY):
         return "broken manifest"
-    body = found.path.read_bytes()
+    body = found.local().read_bytes()
     if body not in (BODY, STRIPPED):
         return f"broken original ({len(body)} bytes)"
     if not found.done:
@@ -124,7 +124,7 @@ def die_before_call(step: int) -> None:
 def kill(operation: str, directory: Path) -> None:
     before, crashing = OPERATIONS[operation]
     for step in itertools.count(1):
-        storage = Storage.open(directory / f"{operation}-{step:03}")
+        storage = DiskStorage.open(directory / f"{operation}-{step:03}")
         before(storage)
         pid = os.fork()
         if pid == 0:
@@ -195,7 +195,7 @@ def power(operation: str, mountpoint: Path) -> None:
     for step in itertools.count(1):
         root = mountpoint / f"{operation}-{step:03}"
         with mounted(image, mountpoint):
-            storage = Storage.open(root)
+            storage = DiskStorage.open(root)
             before(storage)
             os.sync()
             pid = os.fork()
@@ -208,7 +208,7 @@ def power(operation: str, mountpoint: Path) -> None:
         if code not in (LOST, FINISHED):
             sys.exit(code)
         with mounted(image, mountpoint):
-            seen = state(Storage.open(root).find(UPLOAD_ID))
+            seen = state(DiskStorage.open(root).objects.find(UPLOAD_ID))
         say(operation, step, finished=code == FINISHED, state=seen)
         if code == FINISHED:
             return

@@ -40,8 +40,8 @@ from sse_progress.model.messages import BEGIN, END, failure, size_text
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.storage.disk import Storage
 from sse_progress.storage.manifest import Manifest
+from sse_progress.storage.port import Storage
 
 __all__ = ["Ingest", "IngestConfig", "Parts"]
 
@@ -154,7 +154,7 @@ class Ingest:
     async def _begin(self, upload_id: str, body: Body, *, owner: str) -> Recorder:
         if self._draining:
             raise Unavailable("The server is restarting.", retry_after_s=1)
-        if await blocking(self._storage.find, upload_id) is not None:
+        if await blocking(self._storage.objects.find, upload_id) is not None:
             raise UploadIdInUse
         await blocking(self._storage.ensure_room, body.total or 0)
         draft = Draft(
@@ -203,7 +203,7 @@ class Ingest:
         received = await receive(
             body.chunks,
             content_type=body.content_type,
-            incoming=lambda: self._storage.incoming(upload_id),
+            incoming=lambda: self._storage.bodies.incoming(upload_id),
             limits=self._config.limits,
             progress=receiving_progress(recorder, body.total),
         )
@@ -235,7 +235,7 @@ class Ingest:
             with anyio.fail_after(self._config.redis_wait_s):
                 await recorder.last(arrived)
                 await recorder.last(stored)
-                await blocking(self._storage.mark, upload_id, recorder.position)
+                await blocking(self._storage.objects.mark, upload_id, recorder.position)
         except TimeoutError:
             await blocking(self._storage.remove, upload_id)
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from None

@@ -19,7 +19,7 @@ from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.part_headers import content_type_boundary
 from sse_progress.ingest.slow_clients import SlowClientLimit
-from sse_progress.storage.incoming import Incoming
+from sse_progress.storage.port import Body
 
 __all__ = ["Received", "receive"]
 
@@ -36,7 +36,7 @@ class Received:
     hex.
     """
 
-    incoming: Incoming
+    incoming: Body
     filename: str
     claimed_type: str
     fields: dict[str, str | list[str]]
@@ -48,7 +48,7 @@ async def receive(
     chunks: AsyncIterator[bytes],
     *,
     content_type: str,
-    incoming: Callable[[], Incoming],
+    incoming: Callable[[], Body],
     limits: ReceiveLimits,
     progress: Callable[[int], None],
     clock: Callable[[], float] = time.monotonic,
@@ -112,12 +112,12 @@ class _DiskWriter:
         self._loop = asyncio.get_running_loop()
         self._job: asyncio.Future[Any] | None = None
         self._job_body_bytes = 0
-        self._incoming: Incoming | None = None
+        self._incoming: Body | None = None
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
         self._handed_over_at = clock()
 
-    async def begin(self, make: Callable[[], Incoming]) -> None:
+    async def begin(self, make: Callable[[], Body]) -> None:
         def work() -> None:
             self._incoming = make()
 
@@ -135,7 +135,7 @@ class _DiskWriter:
             await self._hand_over(body_bytes)
             await self._account()
 
-    async def finish(self, body_bytes: int) -> Incoming:
+    async def finish(self, body_bytes: int) -> Body:
         await self._hand_over(body_bytes)
         await self._account()
         assert self._incoming is not None

@@ -1,57 +1,23 @@
-"""Where the files of uploads are: stored, published, removed, and what a crash leaves of each step.
-
-Every function blocks; the event loop calls them through `blocking`. Knows no HTTP, Redis or stages.
-"""
+"""Storage in a data directory. Knows no HTTP, Redis or stages."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
-from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload
-from sse_progress.model.filenames import clean_filename
-from sse_progress.model.ids import Position
-from sse_progress.storage.durable import (
-    create_file,
-    is_locked,
-    open_private,
-    still_there,
-    storage_errors,
-    sync_directory,
-    sync_regular,
-    write_synced,
-)
-from sse_progress.storage.incoming import Incoming
+from sse_progress.model.errors import InsufficientStorage
+from sse_progress.storage.disk_bodies import DiskBodies
+from sse_progress.storage.disk_objects import DiskObjects
+from sse_progress.storage.durable import storage_errors
 from sse_progress.storage.layout import Layout, identity_of
-from sse_progress.storage.manifest import (
-    FILES,
-    MANIFEST,
-    ORIGINAL,
-    RECORD,
-    Manifest,
-    Object,
-    read_manifest,
-)
 
-__all__ = ["Storage"]
-
-_SCRATCH = "scratch-"
-_POSITION = "position"
-_POSITION_BYTES = 96
-_LOCK_WAIT_S = 10.0
-
-log = structlog.get_logger(__name__)
+__all__ = ["DiskStorage"]
 
 
-class Storage:
-    """One data directory. Any number of processes may use it at the same time.
+class DiskStorage:
+    """`Storage` in one directory. Any number of processes may use it at the same time.
 
     Every method raises InsufficientStorage if there is no room, and Unavailable if the directory
     cannot be read or written; the OSError is its cause.
@@ -63,13 +29,14 @@ class Storage:
         self.root = root
         self.id = id
         self._reserve_bytes = reserve_bytes
-        self._now = now
         self._layout = Layout(root)
+        self.bodies = DiskBodies(self._layout, self.ensure_room)
+        self.objects = DiskObjects(self._layout, now)
 
     @classmethod
     def open(
         cls, root: Path, *, reserve_bytes: int = 0, now: Callable[[], float] = time.time
-    ) -> Storage:
+    ) -> DiskStorage:
         """Use `root`, made if necessary; all below it must be one file system.
 
         `reserve_bytes` of it always stay free; `now` is the wall clock, seconds since 1970.
@@ -79,8 +46,6 @@ class Storage:
             storage = cls(root, identity_of(root), reserve_bytes=reserve_bytes, now=now)
             storage._layout.make()
         return storage
-
-    # ---- room
 
     def free_bytes(self) -> int:
         """What may still be written, bytes: free space without the reserve, never negative."""
@@ -93,293 +58,17 @@ class Storage:
         if size_bytes > self.free_bytes():
             raise InsufficientStorage
 
-    # ---- receiving
-
-    def incoming(self, upload_id: str) -> Incoming:
-        """A new place for a body that begins to arrive, locked by this process until it ends."""
-        directory = self._layout.new_incoming(upload_id)
-        with storage_errors():
-            while True:
-                directory.mkdir(mode=0o700)
-                try:
-                    file = create_file(directory / ORIGINAL)
-                except FileNotFoundError:
-                    continue  # a sweeper took the empty directory for a dead one's
-                except OSError:
-                    directory.rmdir()
-                    raise
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if still_there(file.fileno(), directory / ORIGINAL):
-                    return Incoming(self._layout, self.ensure_room, directory, file)
-                file.close()
-
-    def receiving(self, upload_id: str) -> bool:
-        """Whether a living process is receiving a body of this upload."""
-        with storage_errors():
-            return any(is_locked(path / ORIGINAL) for path in self._layout.incoming_of(upload_id))
-
-    def stale_incoming(self) -> Iterator[Path]:
-        """Directories of bodies whose receiver is gone, for `discard_incoming`."""
-        with storage_errors():
-            for path in self._layout.incoming.iterdir():
-                if not is_locked(path / ORIGINAL):
-                    yield path
-
-    def discard_incoming(self, path: Path) -> bool:
-        """Remove what a dead receiver left; False if somebody holds it after all."""
-        if path.parent != self._layout.incoming:
-            raise ValueError("not a directory of an incoming body")
-        with storage_errors():
-            while True:
-                try:
-                    descriptor = open_private(path / ORIGINAL, os.O_RDONLY)
-                except FileNotFoundError:
-                    if self._remove_empty(path):
-                        return True
-                    continue  # a receiver has begun here in this moment
-                try:
-                    # Held while renaming, so a receiver that has only begun notices: `incoming`.
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    self._layout.discard(path)
-                except BlockingIOError:
-                    return False
-                finally:
-                    os.close(descriptor)
-                return True
-
-    def _remove_empty(self, path: Path) -> bool:
-        """Remove a directory in which there is no original; False if now there is one."""
-        try:
-            path.rmdir()
-        except FileNotFoundError:
-            return True
-        except OSError as exc:
-            if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            if (path / ORIGINAL).exists():
-                return False
-            self._layout.discard(
-                path
-            )  # half deleted: a receiver makes the original before all else
-        return True
-
-    # ---- stored
-
-    def find(self, upload_id: str) -> Object | None:
-        """The upload, wherever it is; None if it is not stored, or removed.
-
-        Looked for in the order in which it moves, so that one which moves meanwhile is found.
-        """
-        with storage_errors():
-            for directory, done in self._layout.places(upload_id):
-                try:
-                    manifest = read_manifest(directory)
-                    record = (directory / RECORD).read_bytes() if done else None
-                except FileNotFoundError:
-                    continue
-                return Object(directory, manifest, record)
-        return None
-
-    def open_uploads(self) -> Iterator[Manifest]:
-        """Manifests of all uploads that are stored and not published, in no order."""
-        with storage_errors():
-            for directory in self._layout.open.iterdir():
-                try:
-                    yield read_manifest(directory)
-                except FileNotFoundError:
-                    continue  # published or removed since it was listed
-                except Unavailable:
-                    log.exception("manifest cannot be read", directory=directory.name)
-
-    def scratch(self, upload_id: str) -> Path:
-        """A new, empty directory for one attempt; those of earlier attempts are removed.
-
-        Raises UnknownUpload if it is not stored.
-        """
-        with self._exclusive(upload_id) as (directory, _):
-            older = _scratches(directory)
-            number = max((int(path.name.removeprefix(_SCRATCH)) for path in older), default=0) + 1
-            path = directory / f"{_SCRATCH}{number}"
-            path.mkdir(mode=0o700)
-            for old in older:
-                self._layout.discard(old)
-            return path
-
-    def replace_original(self, upload_id: str, path: Path) -> None:
-        """Put the file `path`, from the scratch directory, in place of the original, atomically.
-
-        The manifest keeps size and sha256 of the file as it was received. Without effect once the
-        upload is published. A crash leaves the old file or the new one.
-        """
-        with self._exclusive(upload_id) as (directory, done):
-            if done:
-                return
-            sync_regular(path)
-            path.rename(directory / ORIGINAL)
-            sync_directory(directory)
-
-    def keep_derived(self, upload_id: str, scratch: Path, names: Sequence[str]) -> None:
-        """Move `names` from `scratch` to `files/`, beside what other stages keep there.
-
-        One of the same name, of an attempt that crashed, is replaced. From then on they outlive
-        their attempt. Without effect once the upload is published. Raises UnknownUpload if it was
-        removed meanwhile; ValueError if a name is not a clean base name, is the original's or no
-        regular file, or if `scratch` is not the latest attempt's: then nothing has changed. A
-        crash leaves an open upload with none, some or all of them.
-        """
-        with self._exclusive(upload_id) as (directory, done):
-            if done:
-                return
-            # All checks come first: a slower twin must not take away what the later one has kept.
-            if scratch not in _scratches(directory):
-                raise ValueError("the scratch directory is not of the latest attempt")
-            taken = read_manifest(directory).filename
-            for name in names:
-                if name == taken or name != clean_filename(name):
-                    raise ValueError(f"not a name for a derived file: {name!r}")
-                sync_regular(scratch / name)
-            files = directory / FILES
-            files.mkdir(mode=0o700, exist_ok=True)
-            for name in names:
-                (scratch / name).rename(files / name)
-            sync_directory(files)
-            sync_directory(directory)
-
-    def publish(self, upload_id: str, record: bytes) -> bytes:
-        """Write the record, remove the scratch directories, and move the upload to `objects/`.
-
-        Returns the record that holds: an upload that is published already stays as it is, and its
-        first record is returned. Raises UnknownUpload if it was removed meanwhile. What a crash
-        leaves, step by step:
-
-        1. scratch directories removed   an open upload, to be published again
-        2. record written and synced     the same
-        3. its directory synced          the same, but complete
-        4. renamed into `objects/`       a published upload, or the same as before
-        5. the parents synced            a published upload; only now may anybody be told
-        """
-        with self._exclusive(upload_id) as (directory, done):
-            for scratch in _scratches(directory):
-                self._layout.discard(scratch)
-            if done:
-                self._layout.sync_published(
-                    directory
-                )  # whoever renamed it may have died before that
-                return (directory / RECORD).read_bytes()
-            (directory / RECORD).unlink(missing_ok=True)  # of an attempt that crashed
-            write_synced(directory / RECORD, record)
-            sync_directory(directory)
-            published = self._layout.published(upload_id)
-            published.parent.mkdir(mode=0o700, exist_ok=True)
-            directory.rename(published)
-            self._layout.sync_published(published)
-            return record
-
     def remove(self, upload_id: str) -> None:
         """Take everything of this upload away, except a body that is still arriving.
 
         Harmless if there is nothing, and at any time beside readers and other writers: what is
         open stays readable, what is being written or published finds its place gone.
         """
-        with storage_errors():
-            for path in self._layout.incoming_of(upload_id):
-                self.discard_incoming(path)
-            for directory, _ in self._layout.places(upload_id):
-                if self._layout.discard(directory):
-                    sync_directory(directory.parent)
+        self.bodies.discard(upload_id)
+        self.objects.remove(upload_id)
 
-    def expired(self, older_than_s: float) -> Iterator[str]:
-        """Ids of uploads that were published more than `older_than_s` seconds ago."""
-        limit = self._now() - older_than_s
-        with storage_errors():
-            for directory in self._layout.objects.glob("*/*"):
-                try:
-                    if (directory / RECORD).stat().st_mtime < limit:
-                        yield read_manifest(directory).upload_id
-                except FileNotFoundError:
-                    continue  # removed since it was listed
-                except Unavailable:
-                    log.exception("manifest cannot be read", directory=directory.name)
-
-    def empty_trash(self) -> None:
-        """Delete what a crash, or a file that could not be deleted, left in the trash."""
+    def sweep(self) -> None:
+        """Remove what dead receivers left, and what could not be deleted earlier."""
+        self.bodies.discard_stale()
         with storage_errors():
             self._layout.empty_trash()
-
-    # ---- the journal's place
-
-    def mark(self, upload_id: str, position: Position) -> None:
-        """Note the journal position acknowledged last; nothing happens unless it is stored.
-
-        Not synced: what it is for is a Redis that lost its memory, not this machine losing its.
-        """
-        line = str(position).encode().ljust(_POSITION_BYTES - 1) + b"\n"
-        if len(line) != _POSITION_BYTES:
-            raise ValueError("position is too long")
-        with storage_errors():
-            for directory, _ in self._layout.places(upload_id):
-                try:
-                    descriptor = open_private(directory / _POSITION, os.O_WRONLY | os.O_CREAT)
-                except FileNotFoundError:
-                    continue
-                try:
-                    os.pwrite(descriptor, line, 0)  # one size always: whole or not at all
-                finally:
-                    os.close(descriptor)
-                return
-
-    def marked(self, upload_id: str) -> Position | None:
-        with storage_errors():
-            for directory, _ in self._layout.places(upload_id):
-                try:
-                    line = (directory / _POSITION).read_bytes()
-                except FileNotFoundError:
-                    continue
-                position = Position.parse(line.decode("ascii", "replace").strip())
-                return position if position.epoch else None
-        return None
-
-    # ---- inside
-
-    @contextmanager
-    def _exclusive(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
-        """Its directory, for one writer at a time; an attempt's slower twin waits up to 10 s."""
-        deadline = time.monotonic() + _LOCK_WAIT_S
-        with storage_errors():
-            while True:
-                held = self._try_exclusive(upload_id)
-                if held is not None:
-                    break
-                if time.monotonic() > deadline:
-                    raise Unavailable
-                time.sleep(0.01)
-            descriptor, directory, done = held
-            try:
-                yield directory, done
-            except FileNotFoundError as exc:
-                if directory.exists():
-                    raise ValueError(f"no such file: {exc.filename}") from None
-                raise UnknownUpload from None  # removed under our hands
-            finally:
-                os.close(descriptor)
-
-    def _try_exclusive(self, upload_id: str) -> tuple[int, Path, bool] | None:
-        for directory, done in self._layout.places(upload_id):
-            path = directory / MANIFEST
-            try:
-                descriptor = open_private(path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if still_there(descriptor, path):
-                    return descriptor, directory, done
-            except BlockingIOError:
-                pass
-            os.close(descriptor)
-            return None
-        raise UnknownUpload
-
-
-def _scratches(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.name.startswith(_SCRATCH)]

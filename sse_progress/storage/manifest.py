@@ -10,7 +10,7 @@ import msgspec
 
 from sse_progress.model.errors import Unavailable
 
-__all__ = ["FILES", "MANIFEST", "ORIGINAL", "RECORD", "Manifest", "Object", "read_manifest"]
+__all__ = ["FILES", "MANIFEST", "ORIGINAL", "RECORD", "DiskObject", "Manifest", "read_manifest"]
 
 ORIGINAL = "original"
 MANIFEST = "manifest.json"
@@ -37,7 +37,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
+class DiskObject:
     """A stored upload as it was when found: `record` is set once it is published (`done`)."""
 
     directory: Path
@@ -48,8 +48,7 @@ class Object:
     def done(self) -> bool:
         return self.record is not None
 
-    @property
-    def path(self) -> Path:
+    def local(self) -> Path:
         """The original; it moves once, when the upload is published."""
         return self.directory / ORIGINAL
 
@@ -61,7 +60,7 @@ class Object:
         if not self.done:
             return None
         if name == self.manifest.filename:
-            return self.path
+            return self.local()
         try:
             with os.scandir(self.directory / FILES) as entries:
                 for entry in entries:

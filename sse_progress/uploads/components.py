@@ -17,7 +17,8 @@ from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blockin
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.disk import DiskStorage
+from sse_progress.storage.port import Storage
 from sse_progress.uploads.recovery import Recovery
 
 __all__ = ["Components", "check", "opened"]
@@ -63,7 +64,7 @@ def _redis_url(settings: Settings) -> str:
 
 def _storage(settings: Settings) -> Storage:
     try:
-        return Storage.open(settings.data_dir, reserve_bytes=settings.disk_reserve_bytes)
+        return DiskStorage.open(settings.data_dir, reserve_bytes=settings.disk_reserve_bytes)
     except Problem as problem:
         cause = problem.__cause__
         why = cause.strerror if isinstance(cause, OSError) else problem.detail

@@ -57,7 +57,7 @@ class Uploads:
         return page
 
     async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
-        found = await blocking(self._components.storage.find, upload_id)
+        found = await blocking(self._components.storage.objects.find, upload_id)
         if found is None:
             return None
         if not found.done:

@@ -7,8 +7,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.model.messages import END
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.storage.disk import Storage
-from sse_progress.storage.manifest import Object
+from sse_progress.storage.port import Storage, StoredObject
 
 __all__ = ["Recovery"]
 
@@ -22,7 +21,7 @@ class Recovery:
     def __init__(self, journal: Journal, storage: Storage, *, lease_s: float) -> None:
         self._journal, self._storage, self._lease_s = journal, storage, lease_s
 
-    async def revive(self, found: Object) -> None:
+    async def revive(self, found: StoredObject) -> None:
         """Write the end of a finished upload again, from its record."""
         assert found.record is not None
         await self._journal.revive(
@@ -42,11 +41,11 @@ class Recovery:
         Finished long ago: its end is written again. Stored or arriving: wait, its writer begins a
         new epoch.
         """
-        found = await blocking(self._storage.find, upload_id)
+        found = await blocking(self._storage.objects.find, upload_id)
         if found is not None and found.done:
             await self.revive(found)
             return "revived"
-        if found is not None or await blocking(self._storage.receiving, upload_id):
+        if found is not None or await blocking(self._storage.bodies.receiving, upload_id):
             return "wait"
         return None
 

@@ -20,7 +20,7 @@ from sse_progress.model.errors import Problem, ServerLost
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.port import Storage
 
 __all__ = ["Reconciler"]
 
@@ -66,9 +66,7 @@ class Reconciler:
         open_uploads = await self._index.open_uploads()
         for upload_id, began_ms in open_uploads:
             await self._judge(upload_id, began_ms)
-        for path in await blocking(lambda: list(self._storage.stale_incoming())):
-            await blocking(self._storage.discard_incoming, path)
-        await blocking(self._storage.empty_trash)
+        await blocking(self._storage.sweep)
         if self._now() - self._renewed_at > RENEW_EVERY_S:
             self._renewed_at = self._now()
             await self._journal.keep_open(upload_id for upload_id, _ in open_uploads)
@@ -77,7 +75,7 @@ class Reconciler:
     async def _stored(self) -> None:
         """What is stored and unfinished stands among the open uploads, whatever Redis has lost."""
         known = {upload_id for upload_id, _ in await self._index.open_uploads()}
-        for manifest in await blocking(lambda: list(self._storage.open_uploads())):
+        for manifest in await blocking(lambda: list(self._storage.objects.open_uploads())):
             if manifest.upload_id not in known:
                 await self._index.opened(
                     manifest.upload_id, owner=manifest.owner, now_s=self._now()
@@ -86,7 +84,7 @@ class Reconciler:
 
     async def _judge(self, upload_id: str, began_ms: int) -> None:
         page = await self._journal.head(upload_id)
-        found = await blocking(self._storage.find, upload_id)
+        found = await blocking(self._storage.objects.find, upload_id)
         if page is not None and page.terminal:
             if page.term != "complete" and found is not None:
                 await blocking(self._storage.remove, upload_id)
@@ -95,7 +93,7 @@ class Reconciler:
             if page is not None and page.stage == "receiving" and self._held(page):
                 return  # its receiver is about to tell that it is stored
             await self._queue.enqueue(upload_id)
-        elif await blocking(self._storage.receiving, upload_id):
+        elif await blocking(self._storage.bodies.receiving, upload_id):
             return
         elif page is None or not page.stage:
             if self._now() * 1000 - began_ms > self._lease_s * 1000:
@@ -124,6 +122,6 @@ class Reconciler:
             return
         self._expired_at = self._now()
         retention_s = self._retention_s
-        for upload_id in await blocking(lambda: list(self._storage.expired(retention_s))):
+        for upload_id in await blocking(lambda: list(self._storage.objects.expired(retention_s))):
             await blocking(self._storage.remove, upload_id)
             log.info("an upload's time was over", upload_id=upload_id)

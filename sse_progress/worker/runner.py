@@ -33,8 +33,7 @@ from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside, blocking
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.sandbox.pool import ChildLost, Pool
-from sse_progress.storage.disk import Storage
-from sse_progress.storage.manifest import Object
+from sse_progress.storage.port import Storage, StoredObject
 from sse_progress.worker.eta import Estimate, History
 from sse_progress.worker.result import media_of, with_sizes
 
@@ -89,12 +88,12 @@ class Runner:
             self.metrics.jobs.dec()
 
     async def _run(self, upload_id: str, *, crashes: int) -> None:
-        found = await blocking(self.storage.find, upload_id)
+        found = await blocking(self.storage.objects.find, upload_id)
         if found is None:
             await self._missing(upload_id)
             return
         owner = found.manifest.owner
-        seen = await blocking(self.storage.marked, upload_id)
+        seen = await blocking(self.storage.objects.marked, upload_id)
         answer = await self.journal.take(upload_id, owner=owner, seen=seen)
         if answer.status == "ended":
             return
@@ -133,10 +132,11 @@ class Runner:
 class _Attempt:
     """One attempt at one upload."""
 
-    def __init__(self, runner: Runner, found: Object, recorder: Recorder) -> None:
+    def __init__(self, runner: Runner, found: StoredObject, recorder: Recorder) -> None:
         self.upload_id = recorder.upload_id
         self._runner, self._found, self._recorder = runner, found, recorder
         self._storage = runner.storage
+        self._original = ""
         self._results: dict[str, bytes] = {}
         self._stage = "file_received"
         self._lost = False
@@ -170,7 +170,7 @@ class _Attempt:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            await blocking(self._storage.mark, self.upload_id, self._recorder.position)
+            await blocking(self._storage.objects.mark, self.upload_id, self._recorder.position)
 
     def _restore_results(self) -> None:
         """Redis lost something: it is told again what this job knows of finished stages."""
@@ -184,7 +184,8 @@ class _Attempt:
             estimate = await self._runner.history.estimate(
                 content_type=manifest.claimed_type, size=manifest.size
             )
-            scratch = await blocking(self._storage.scratch, self.upload_id)
+            scratch = await blocking(self._storage.objects.scratch, self.upload_id)
+            self._original = str(await blocking(self._found.local))
             for name, functions in stages:
                 if name not in self._results:
                     await self._run_stage(name, functions, scratch=scratch, estimate=estimate)
@@ -207,10 +208,10 @@ class _Attempt:
         if files := result.get("files"):
             result["files"] = await blocking(with_sizes, files, scratch)
             names = [file["name"] for file in result["files"]]
-            await blocking(self._storage.keep_derived, self.upload_id, scratch, names)
+            await blocking(self._storage.objects.keep_derived, self.upload_id, scratch, names)
         if replaced := result.get("original"):
             await blocking(
-                self._storage.replace_original, self.upload_id, scratch / replaced["name"]
+                self._storage.objects.replace_original, self.upload_id, scratch / replaced["name"]
             )
         self._runner.metrics.stage_seconds.labels(name).observe(time.monotonic() - began)
         await self._checkpoint(name, result)
@@ -262,7 +263,7 @@ class _Attempt:
         manifest = self._found.manifest
         return Upload(
             id=self.upload_id,
-            path=str(self._found.path),
+            path=self._original,
             scratch=str(scratch),
             filename=manifest.filename,
             claimed_type=manifest.claimed_type,
@@ -286,7 +287,9 @@ class _Attempt:
             media = decode_json(self._found.record)
         else:
             media = media_of(self._upload(Path()), prefix=self._runner.prefix)
-            record = await blocking(self._storage.publish, self.upload_id, encode_json(media))
+            record = await blocking(
+                self._storage.objects.publish, self.upload_id, encode_json(media)
+            )
             media = decode_json(record)
         await self._recorder.last(
             Draft(stage="finalizing", stage_progress=100, message=END["finalizing"])

@@ -20,13 +20,13 @@ with atheris.instrument_imports(include=["sse_progress", "python_multipart"]):
     from sse_progress.ingest.limits import ReceiveLimits
     from sse_progress.ingest.to_disk import receive
     from sse_progress.model.errors import Problem
-    from sse_progress.storage.disk import Storage
+    from sse_progress.storage.disk import DiskStorage
 
 from tests.helpers.multipart import content_type
 
 LIMITS = ReceiveLimits(max_upload_bytes=4096, max_fields_bytes=1024, max_overhead_bytes=2048)
 ROOT = Path(tempfile.mkdtemp(prefix="sp-fuzz-"))
-STORAGE = Storage.open(ROOT, reserve_bytes=0)
+STORAGE = DiskStorage.open(ROOT, reserve_bytes=0)
 LOOP = asyncio.new_event_loop()
 
 
@@ -40,7 +40,7 @@ async def outcome(raw: bytes, size: int) -> tuple[object, ...]:
         received = await receive(
             chunks(raw, size),
             content_type=content_type(),
-            incoming=lambda: STORAGE.incoming("fuzz"),
+            incoming=lambda: STORAGE.bodies.incoming("fuzz"),
             limits=LIMITS,
             progress=lambda _: None,
         )

@@ -13,7 +13,7 @@ from sse_progress.journal.upload_index import Index
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.metrics import ENDS, Metrics
 from sse_progress.runtime.redis_client import connect
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.disk import DiskStorage
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
 from tests.helpers.redis_server import RedisServer
@@ -129,7 +129,7 @@ async def test_a_job_without_a_file_stays_listed_until_it_has_ended(
         index = Index(journal.redis, storage_id="s")
         runner = Runner(
             journal=journal,
-            storage=Storage.open(short_dir),
+            storage=DiskStorage.open(short_dir),
             index=index,
             metrics=Metrics(),
             **dict.fromkeys(("emitter", "pool", "history", "options")),  # type: ignore[arg-type]

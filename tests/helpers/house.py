@@ -43,7 +43,7 @@ def store(
     core: Components, upload_id: str = "up", content: bytes = b"some bytes", **more: Any
 ) -> Manifest:
     """A stored file without a word in the journal."""
-    incoming = core.storage.incoming(upload_id)
+    incoming = core.storage.bodies.incoming(upload_id)
     incoming.write(content)
     given: dict[str, Any] = {
         "upload_id": upload_id,

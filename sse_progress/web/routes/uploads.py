@@ -58,7 +58,7 @@ async def get_file(request: Request) -> Response:
     context = context_of(request)
     principal = await access_of(request).reader(request)
     page = await context.uploads.page(upload_id, owner=principal.sub)
-    found = await blocking(context.components.storage.find, upload_id)
+    found = await blocking(context.components.storage.objects.find, upload_id)
     if page.status != "complete" or found is None or found.record is None:
         raise NotFound("There are no files of this upload (yet).")
     name = str(request.path_params["name"])

@@ -129,14 +129,14 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
         assert (first["bytes"], first["total"]) == (0, len(WHOLE))
         assert (arrived["bytes"], arrived["total"]) == (len(WHOLE), len(WHOLE))
         assert "20 bytes stored" in told["message"]
-        found = core.storage.find("up")
+        found = core.storage.objects.find("up")
         assert found is not None
-        assert found.path.read_bytes() == CONTENT
+        assert found.local().read_bytes() == CONTENT
         manifest, page = found.manifest, await page_of(core)
         assert (manifest.owner, manifest.size, manifest.filename) == ("ann", 20, "photo.jpg")
         assert manifest.epoch == page.end.epoch
         assert manifest.created_at >= rfc3339(began[0] - 1)
-        assert core.storage.marked("up") == page.end
+        assert core.storage.objects.marked("up") == page.end
         assert await core.queue.depth() == (1, 0)
         assert [name for name, _ in await core.index.open_uploads()] == ["up"]
 
@@ -171,7 +171,7 @@ async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_pa
     async with house(redis_url, tmp_path) as core:
         await ingest_of(core, queue=Away()).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert (await story_of(core))[-1] == ("file_received", 100)
-        assert core.storage.find("up") is not None
+        assert core.storage.objects.find("up") is not None
 
 
 # ---- refused before anything begins
@@ -204,9 +204,9 @@ async def test_of_two_bodies_for_one_id_one_wins(redis_url: str, tmp_path: Path)
         )
         assert results.count(None) == 1
         assert sum(isinstance(result, UploadIdInUse) for result in results) == 7
-        found = core.storage.find("up")
+        found = core.storage.objects.find("up")
         assert found is not None
-        assert found.path.read_bytes() == CONTENT
+        assert found.local().read_bytes() == CONTENT
         assert (await story_of(core))[-1] == ("file_received", 100)
 
 
@@ -364,7 +364,7 @@ async def test_a_worker_that_was_faster_is_left_alone(
     async with house(redis_url, tmp_path) as core:
         after_storing(monkeypatch, lambda: core.journal.take("up", owner="ann"))
         await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
-        assert core.storage.find("up") is not None
+        assert core.storage.objects.find("up") is not None
         assert not (await page_of(core)).terminal
 
 
@@ -424,7 +424,7 @@ async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
         ingest = ingest_of(core, queue=Silent())
         await asyncio.wait_for(ingest.take_in("up", body(all_of(WHOLE)), owner="ann"), 20)
         assert (await story_of(core))[-1] == ("file_received", 100)
-        assert core.storage.find("up") is not None
+        assert core.storage.objects.find("up") is not None
 
 
 async def test_a_redis_that_forgot_everything_is_told_again(
@@ -444,7 +444,7 @@ async def test_a_redis_that_forgot_everything_is_told_again(
         page = await page_of(core)
         assert page.end.epoch != old.epoch
         assert (await story_of(core))[-1] == ("file_received", 100)
-        assert core.storage.marked("up") == page.end
+        assert core.storage.objects.marked("up") == page.end
 
         async def listed() -> bool:
             return bool(await core.index.open_uploads())

@@ -33,7 +33,7 @@ from sse_progress.model.errors import (
     UnexpectedPart,
     UnsupportedMediaType,
 )
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.manifest import Manifest
 from tests.helpers.multipart import Part, body, content_type, file_part
@@ -43,21 +43,21 @@ MIB = 1024 * 1024
 NO_TIME = ReceiveLimits(stall_s=math.inf)
 
 
-class TidyStorage(Storage):
-    """Keeps what it hands out, to be discarded after the test."""
-
-    def incoming(self, upload_id: str) -> Incoming:
-        incoming = super().incoming(upload_id)
-        self.__dict__.setdefault("handed_out", []).append(incoming)
-        return incoming
-
-
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[Storage]:
-    storage = TidyStorage.open(tmp_path / "data")
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskStorage]:
+    """Bodies that a test leaves open are discarded after it."""
+    storage = DiskStorage.open(tmp_path / "data")
+    begin = storage.bodies.incoming
+    begun: list[Incoming] = []
+
+    def incoming(upload_id: str) -> Incoming:
+        begun.append(begin(upload_id))
+        return begun[-1]
+
+    monkeypatch.setattr(storage.bodies, "incoming", incoming)
     yield storage
-    for incoming in storage.__dict__.get("handed_out", ()):
-        incoming.discard()
+    for left_open in begun:
+        left_open.discard()
 
 
 async def chunked(*chunks: bytes) -> AsyncIterator[bytes]:
@@ -65,18 +65,18 @@ async def chunked(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def taken(chunks: AsyncIterator[bytes], storage: Storage, **changes: Any) -> Received:
+async def taken(chunks: AsyncIterator[bytes], storage: DiskStorage, **changes: Any) -> Received:
     """`receive` with what most tests do not care about."""
     arguments: dict[str, Any] = {
         "content_type": content_type(),
-        "incoming": lambda: storage.incoming("u1"),
+        "incoming": lambda: storage.bodies.incoming("u1"),
         "limits": ReceiveLimits(),
         "progress": lambda _: None,
     }
     return await receive(chunks, **(arguments | changes))
 
 
-def left(storage: Storage) -> list[Path]:
+def left(storage: DiskStorage) -> list[Path]:
     return [path for name in ("incoming", "trash") for path in (storage.root / name).iterdir()]
 
 
@@ -137,7 +137,7 @@ class HeldUp:
 # ---- what arrives
 
 
-async def test_a_body_arrives_whole(storage: Storage) -> None:
+async def test_a_body_arrives_whole(storage: DiskStorage) -> None:
     """File, name, type, fields, size and digest are what was sent, and the file can be stored."""
     content = os.urandom(3 * MIB + 7)
     sent = body([Part("a", b"1"), file_part(content, "../p.jpg"), Part("a", b"2")])
@@ -148,7 +148,7 @@ async def test_a_body_arrives_whole(storage: Storage) -> None:
     assert received.fields == {"a": ["1", "2"]}
     assert received.size == len(content)
     assert received.sha256 == hashlib.sha256(content).hexdigest()
-    assert storage.receiving("u1")
+    assert storage.bodies.receiving("u1")
     manifest = Manifest(
         upload_id="u1",
         owner="o",
@@ -161,12 +161,12 @@ async def test_a_body_arrives_whole(storage: Storage) -> None:
         created_at="2026-01-15T10:30:00.000Z",
     )
     received.incoming.store(manifest)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    assert found.path.read_bytes() == content
+    assert found.local().read_bytes() == content
 
 
-async def test_an_empty_file_arrives(storage: Storage) -> None:
+async def test_an_empty_file_arrives(storage: DiskStorage) -> None:
     """No byte is a file of size 0; refusing it is a stage's business."""
     received = await taken(chunked(body([file_part(b"")])), storage)
     assert (received.size, received.sha256) == (0, hashlib.sha256().hexdigest())
@@ -178,7 +178,7 @@ def test_chunks_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, places: list[int]
 ) -> None:
     """However a body is cut, with empty chunks between, the same file lies on the disk."""
-    storage = Storage.open(tmp_path_factory.getbasetemp() / "chunks")
+    storage = DiskStorage.open(tmp_path_factory.getbasetemp() / "chunks")
     sent = body([Part("a", b"\r\n--"), file_part(b"\r\n" + content)])
     ends = sorted(min(place, len(sent)) for place in places)
     chunks = [sent[a:b] for a, b in zip([0, *ends], [*ends, len(sent)], strict=True)]
@@ -190,11 +190,11 @@ def test_chunks_do_not_matter(
     assert left(storage) == []
 
 
-async def test_many_tiny_chunks_arrive(storage: Storage) -> None:
+async def test_many_tiny_chunks_arrive(storage: DiskStorage) -> None:
     """Chunks of two bytes are put together in order, in batches of a bounded number."""
     content = os.urandom(20_000)
     sent = body([file_part(content)])
-    held = HeldUp(storage.incoming("u1"))
+    held = HeldUp(storage.bodies.incoming("u1"))
     held.go.set()
     received = await taken(
         chunked(*[sent[i : i + 2] for i in range(0, len(sent), 2)]), storage, incoming=lambda: held
@@ -227,7 +227,7 @@ TWO = body([file_part(b"1"), file_part(b"2")])
     ],
 )
 async def test_a_refused_body_leaves_nothing(
-    storage: Storage, chunks: list[bytes], changes: dict[str, Any], problem: type[Problem]
+    storage: DiskStorage, chunks: list[bytes], changes: dict[str, Any], problem: type[Problem]
 ) -> None:
     """Every refusal has its name, and takes every byte with it."""
     with pytest.raises(problem):
@@ -243,7 +243,7 @@ def test_a_broken_body_leaves_nothing(
     tmp_path_factory: pytest.TempPathFactory, at: int, width: int, new: bytes, cut: int
 ) -> None:
     """With bytes changed, dropped or added anywhere: a named problem and no file, or a file."""
-    storage = Storage.open(tmp_path_factory.getbasetemp() / "broken")
+    storage = DiskStorage.open(tmp_path_factory.getbasetemp() / "broken")
     sent = SENT[:at] + new + SENT[at + width :]
     try:
         received = asyncio.run(taken(chunked(sent[:cut], sent[cut:]), storage))
@@ -254,7 +254,7 @@ def test_a_broken_body_leaves_nothing(
     assert left(storage) == []
 
 
-async def test_every_truncation_leaves_nothing(storage: Storage) -> None:
+async def test_every_truncation_leaves_nothing(storage: DiskStorage) -> None:
     """A body cut off at any byte is refused and gone; it is never a short file."""
     sent = body([Part("a", b"1"), file_part(b"content")])
     for length in range(len(sent) - len(b"--\r\n")):
@@ -263,7 +263,7 @@ async def test_every_truncation_leaves_nothing(storage: Storage) -> None:
         assert left(storage) == []
 
 
-async def test_nothing_is_read_beyond_a_refusal(storage: Storage) -> None:
+async def test_nothing_is_read_beyond_a_refusal(storage: DiskStorage) -> None:
     """The chunk that makes the file too large is the last one taken."""
     read = 0
 
@@ -278,7 +278,7 @@ async def test_nothing_is_read_beyond_a_refusal(storage: Storage) -> None:
     assert read < 100_000 + 65536 + 1000
 
 
-async def test_what_ends_the_chunks_is_passed_on(storage: Storage) -> None:
+async def test_what_ends_the_chunks_is_passed_on(storage: DiskStorage) -> None:
     """A client that leaves in the middle: its problem comes out, its bytes are gone."""
 
     async def leaving() -> AsyncIterator[bytes]:
@@ -291,7 +291,7 @@ async def test_what_ends_the_chunks_is_passed_on(storage: Storage) -> None:
     assert left(storage) == []
 
 
-async def test_a_progress_that_fails_ends_the_body(storage: Storage) -> None:
+async def test_a_progress_that_fails_ends_the_body(storage: DiskStorage) -> None:
     """An error in the caller's own callback is not swallowed, and leaves nothing either."""
 
     def progress(_: int) -> None:
@@ -304,7 +304,7 @@ async def test_a_progress_that_fails_ends_the_body(storage: Storage) -> None:
 
 @pytest.mark.parametrize("problem", [Unavailable, InsufficientStorage])
 async def test_a_storage_that_cannot_begin_is_told(
-    storage: Storage, problem: type[Problem]
+    storage: DiskStorage, problem: type[Problem]
 ) -> None:
     """Where no place can be made, its problem comes out before anything is read."""
 
@@ -327,7 +327,7 @@ async def test_a_disk_that_fills_up_is_told(tmp_path: Path) -> None:
     if (await anyio.run_process(mount, check=False)).returncode:
         pytest.skip("cannot mount here")
     try:
-        storage = Storage.open(mountpoint)
+        storage = DiskStorage.open(mountpoint)
         free = storage.free_bytes()
         read = 0
 
@@ -376,7 +376,7 @@ async def by_task(work: Callable[[], Awaitable[object]], stop: asyncio.Event) ->
 @pytest.mark.parametrize("cancel", [by_scope, by_task])
 @pytest.mark.parametrize("when", ["beginning", "waiting", "writing", "finishing"])
 async def test_a_cancelled_body_leaves_nothing(
-    storage: Storage,
+    storage: DiskStorage,
     cancel: Callable[[Callable[[], Awaitable[object]], asyncio.Event], Awaitable[None]],
     when: str,
 ) -> None:
@@ -392,7 +392,7 @@ async def test_a_cancelled_body_leaves_nothing(
         assert held.go.wait(20)
 
     def incoming() -> HeldUp:
-        held = HeldUp(storage.incoming("u1"))
+        held = HeldUp(storage.bodies.incoming("u1"))
         made.append(held)
         if when == "beginning":
             cancel_now(held)
@@ -412,13 +412,13 @@ async def test_a_cancelled_body_leaves_nothing(
     await cancel(lambda: taken(chunks(), storage, incoming=incoming, limits=NO_TIME), stop)
     assert len(made) == 1
     assert left(storage) == []
-    assert not storage.receiving("u1")
+    assert not storage.bodies.receiving("u1")
 
 
 # ---- time
 
 
-async def test_a_stalled_body_is_given_up(storage: Storage) -> None:
+async def test_a_stalled_body_is_given_up(storage: DiskStorage) -> None:
     """A client that sends no more, at the beginning or in the middle, is not waited for."""
     for first in (b"", SENT[:100]):
 
@@ -431,7 +431,7 @@ async def test_a_stalled_body_is_given_up(storage: Storage) -> None:
         assert left(storage) == []
 
 
-async def test_a_dripping_body_is_given_up(storage: Storage) -> None:
+async def test_a_dripping_body_is_given_up(storage: DiskStorage) -> None:
     """Bytes that come, but under 1 KiB/s for 30 s, are not waited for either."""
     clock = Clock()
     drops = 0
@@ -451,7 +451,7 @@ async def test_a_dripping_body_is_given_up(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize(("rate", "pause_s"), [(1100, 1), (40_000, 29)])
-async def test_a_slow_body_arrives(storage: Storage, rate: int, pause_s: int) -> None:
+async def test_a_slow_body_arrives(storage: DiskStorage, rate: int, pause_s: int) -> None:
     """Just above the least rate, even in bursts with long pauses, a body may take for hours."""
     clock = Clock()
     start, end = body([file_part(b"\0")]).split(b"\0")
@@ -467,7 +467,7 @@ async def test_a_slow_body_arrives(storage: Storage, rate: int, pause_s: int) ->
     assert received.size == 2000 * rate
 
 
-async def test_a_fast_beginning_does_not_pay_for_a_slow_end(storage: Storage) -> None:
+async def test_a_fast_beginning_does_not_pay_for_a_slow_end(storage: DiskStorage) -> None:
     """The rate is that of the last 30 s, not the average since the beginning."""
     clock = Clock()
 
@@ -483,9 +483,9 @@ async def test_a_fast_beginning_does_not_pay_for_a_slow_end(storage: Storage) ->
         await taken(fading(), storage, clock=clock)
 
 
-async def test_a_slow_disk_is_not_the_client_s_fault(storage: Storage) -> None:
+async def test_a_slow_disk_is_not_the_client_s_fault(storage: DiskStorage) -> None:
     """Time in which we did not read counts neither as a stall nor against the rate."""
-    held = HeldUp(storage.incoming("u1"))
+    held = HeldUp(storage.bodies.incoming("u1"))
     loop = asyncio.get_running_loop()
     loop.call_later(0.3, held.go.set)
     received = await taken(
@@ -499,7 +499,7 @@ async def test_a_slow_disk_is_not_the_client_s_fault(storage: Storage) -> None:
 
 
 async def test_a_stopped_process_is_not_the_client_s_fault(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A timer that fires much too late waits once more, for what came while we stood still."""
     monkeypatch.setattr(slow_clients, "_LATE_S", 0.1)
@@ -518,7 +518,7 @@ async def test_a_stopped_process_is_not_the_client_s_fault(
     assert received.size == len(b"content" * 100)
 
 
-async def test_without_a_least_rate_only_a_stall_counts(storage: Storage) -> None:
+async def test_without_a_least_rate_only_a_stall_counts(storage: DiskStorage) -> None:
     """A least rate of 0 lets any drip through."""
     clock = Clock()
 
@@ -536,9 +536,9 @@ async def test_without_a_least_rate_only_a_stall_counts(storage: Storage) -> Non
 # ---- hand-over
 
 
-async def test_a_slow_disk_stops_the_reading(storage: Storage) -> None:
+async def test_a_slow_disk_stops_the_reading(storage: DiskStorage) -> None:
     """While a write hangs, at most two batches are taken from the client and the loop goes on."""
-    held = HeldUp(storage.incoming("u1"))
+    held = HeldUp(storage.bodies.incoming("u1"))
     read = turns = 0
 
     async def counted() -> AsyncIterator[bytes]:
@@ -568,9 +568,9 @@ async def test_a_slow_disk_stops_the_reading(storage: Storage) -> None:
     assert all(len(data) <= MIB + 65536 for data in held.written)
 
 
-async def test_progress_tells_of_what_is_on_disk(storage: Storage) -> None:
+async def test_progress_tells_of_what_is_on_disk(storage: DiskStorage) -> None:
     """Never more than was written, never less than before, at every MiB, and last the whole."""
-    held = HeldUp(storage.incoming("u1"))
+    held = HeldUp(storage.bodies.incoming("u1"))
     held.go.set()
     told: list[int] = []
 
@@ -587,7 +587,7 @@ async def test_progress_tells_of_what_is_on_disk(storage: Storage) -> None:
     assert told[-1] == sum(map(len, large(10 * MIB)))
 
 
-async def test_a_slow_body_is_told_as_it_comes(storage: Storage) -> None:
+async def test_a_slow_body_is_told_as_it_comes(storage: DiskStorage) -> None:
     """Long before a MiB is together, what has come is written and told."""
     clock = Clock()
     told: list[int] = []
@@ -607,14 +607,14 @@ async def test_a_slow_body_is_told_as_it_comes(storage: Storage) -> None:
     assert told[:-1] == sent
 
 
-async def test_a_small_body_is_told_once(storage: Storage) -> None:
+async def test_a_small_body_is_told_once(storage: DiskStorage) -> None:
     """What comes at once is one batch, one write, and one word about all of it."""
     told: list[int] = []
     await taken(chunked(SENT), storage, progress=told.append)
     assert told == [len(SENT)]
 
 
-async def test_threads_come_from_where_they_should(storage: Storage) -> None:
+async def test_threads_come_from_where_they_should(storage: DiskStorage) -> None:
     """An executor given is the one used, so that a hanging disk holds up nobody else's threads."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -622,7 +622,7 @@ async def test_threads_come_from_where_they_should(storage: Storage) -> None:
 
     def incoming() -> Incoming:
         names.add(threading.current_thread().name)
-        return storage.incoming("u1")
+        return storage.bodies.incoming("u1")
 
     with ThreadPoolExecutor(1, thread_name_prefix="disk") as executor:
         await taken(chunked(SENT), storage, incoming=incoming, executor=executor)
@@ -634,7 +634,7 @@ import asyncio, json, resource, sys
 from pathlib import Path
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.to_disk import receive
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.disk import DiskStorage
 from tests.unit.ingest.test_to_disk import large
 from tests.helpers.multipart import content_type
 
@@ -643,7 +643,7 @@ async def take(size):
         for chunk in large(size):
             yield chunk
     return await receive(chunks(), content_type=content_type(), progress=lambda n: None,
-        incoming=lambda: storage.incoming("u1"), limits=ReceiveLimits())
+        incoming=lambda: storage.bodies.incoming("u1"), limits=ReceiveLimits())
 
 async def main():
     peaks = []
@@ -654,7 +654,7 @@ async def main():
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     print(json.dumps(peaks))
 
-storage = Storage.open(Path(sys.argv[1]))
+storage = DiskStorage.open(Path(sys.argv[1]))
 asyncio.run(main())
 """
 

@@ -24,7 +24,7 @@ import pytest
 
 from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
 from sse_progress.model.ids import Position
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.manifest import Manifest
 from tests import storage_crash as crash
@@ -34,8 +34,8 @@ RECORD = b'{"id":"u1"}'
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage.open(tmp_path / "data")
+def storage(tmp_path: Path) -> DiskStorage:
+    return DiskStorage.open(tmp_path / "data")
 
 
 def manifest(incoming: Incoming, upload_id: str = "u1", **changes: object) -> Manifest:
@@ -53,23 +53,23 @@ def manifest(incoming: Incoming, upload_id: str = "u1", **changes: object) -> Ma
     return Manifest(**(values | changes))  # type: ignore[arg-type]
 
 
-def store(storage: Storage, upload_id: str = "u1", content: bytes = b"content") -> Manifest:
-    incoming = storage.incoming(upload_id)
+def store(storage: DiskStorage, upload_id: str = "u1", content: bytes = b"content") -> Manifest:
+    incoming = storage.bodies.incoming(upload_id)
     incoming.write(content)
     stored = manifest(incoming, upload_id)
     incoming.store(stored)
     return stored
 
 
-def publish(storage: Storage, upload_id: str = "u1", **derived: bytes) -> bytes:
-    scratch = storage.scratch(upload_id)
+def publish(storage: DiskStorage, upload_id: str = "u1", **derived: bytes) -> bytes:
+    scratch = storage.objects.scratch(upload_id)
     for name, content in derived.items():
         (scratch / name).write_bytes(content)
-    storage.keep_derived(upload_id, scratch, list(derived))
-    return storage.publish(upload_id, RECORD)
+    storage.objects.keep_derived(upload_id, scratch, list(derived))
+    return storage.objects.publish(upload_id, RECORD)
 
 
-def left(storage: Storage) -> list[str]:
+def left(storage: DiskStorage) -> list[str]:
     """All that lies in the directories for uploads, whatever it is."""
     return sorted(
         str(path.relative_to(storage.root))
@@ -84,12 +84,13 @@ def descriptor_path(target: int | FileIO) -> Path:
     return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
-def receiver_elsewhere(storage: Storage, upload_id: str) -> subprocess.Popen[bytes]:
+def receiver_elsewhere(storage: DiskStorage, upload_id: str) -> subprocess.Popen[bytes]:
     """Another process that receives a body until it is killed."""
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from sse_progress.storage.disk import Storage\n"
-        "body = Storage.open(Path(sys.argv[1])).incoming(sys.argv[2]); body.write(b'half')\n"
+        "from sse_progress.storage.disk import DiskStorage\n"
+        "storage = DiskStorage.open(Path(sys.argv[1]))\n"
+        "body = storage.bodies.incoming(sys.argv[2]); body.write(b'half')\n"
         "print('ready', flush=True); time.sleep(600)"
     )
     process = subprocess.Popen(
@@ -104,47 +105,47 @@ def receiver_elsewhere(storage: Storage, upload_id: str) -> subprocess.Popen[byt
 # ---- an upload's way
 
 
-def test_a_file_goes_its_whole_way(storage: Storage) -> None:
+def test_a_file_goes_its_whole_way(storage: DiskStorage) -> None:
     """Received, stored, published: at each step exactly what went in can be found."""
-    assert storage.find("u1") is None
-    incoming = storage.incoming("u1")
+    assert storage.objects.find("u1") is None
+    incoming = storage.bodies.incoming("u1")
     for piece in (b"first ", b"", b"second"):
         incoming.write(piece)
     assert (incoming.size, incoming.sha256) == (12, hashlib.sha256(b"first second").hexdigest())
-    assert storage.find("u1") is None
+    assert storage.objects.find("u1") is None
 
     stored = manifest(incoming)
     incoming.store(stored)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
     assert (found.manifest, found.done, found.record) == (stored, False, None)
-    assert found.path.read_bytes() == b"first second"
-    assert list(storage.open_uploads()) == [stored]
+    assert found.local().read_bytes() == b"first second"
+    assert list(storage.objects.open_uploads()) == [stored]
 
     assert publish(storage, thumb=b"small") == RECORD
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
     assert (found.manifest, found.done, found.record) == (stored, True, RECORD)
-    assert found.path.read_bytes() == b"first second"
-    assert list(storage.open_uploads()) == []
+    assert found.local().read_bytes() == b"first second"
+    assert list(storage.objects.open_uploads()) == []
 
     storage.remove("u1")
-    assert storage.find("u1") is None
+    assert storage.objects.find("u1") is None
     assert left(storage) == []
 
 
-def test_nobody_else_can_read_it(storage: Storage) -> None:
+def test_nobody_else_can_read_it(storage: DiskStorage) -> None:
     """Directories are 0700 and files 0600, whatever the umask and the stages say."""
     before = os.umask(0)
     try:
         store(storage)
-        scratch = storage.scratch("u1")
+        scratch = storage.objects.scratch("u1")
         (scratch / "thumb").write_bytes(b"x")
         (scratch / "thumb").chmod(0o666)
-        storage.keep_derived("u1", scratch, ["thumb"])
-        storage.mark("u1", Position("e1", 1))
+        storage.objects.keep_derived("u1", scratch, ["thumb"])
+        storage.objects.mark("u1", Position("e1", 1))
         store(storage, "u2")
-        storage.publish("u1", RECORD)
+        storage.objects.publish("u1", RECORD)
     finally:
         os.umask(before)
     for path in [storage.root, *storage.root.rglob("*")]:
@@ -152,29 +153,29 @@ def test_nobody_else_can_read_it(storage: Storage) -> None:
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_an_id_is_used_once(storage: Storage) -> None:
+def test_an_id_is_used_once(storage: DiskStorage) -> None:
     """A second upload under an id fails, be the first open or published, and leaves nothing."""
     for content in (b"second", b"third"):
         if content == b"second":
             store(storage, content=b"first")
         before = left(storage)
-        incoming = storage.incoming("u1")
+        incoming = storage.bodies.incoming("u1")
         incoming.write(content)
         with pytest.raises(UploadIdInUse):
             incoming.store(manifest(incoming))
         assert left(storage) == before
         publish(storage)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    assert found.path.read_bytes() == b"first"
+    assert found.local().read_bytes() == b"first"
 
 
-def test_of_many_under_one_id_one_wins(storage: Storage) -> None:
+def test_of_many_under_one_id_one_wins(storage: DiskStorage) -> None:
     """Uploads stored at the same moment under one id: one is kept whole, the others are gone."""
     together = threading.Barrier(8)
 
     def one(number: int) -> int | None:
-        incoming = storage.incoming("u1")
+        incoming = storage.bodies.incoming("u1")
         incoming.write(b"%d" % number)
         together.wait(60)
         try:
@@ -185,33 +186,33 @@ def test_of_many_under_one_id_one_wins(storage: Storage) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         winners = [number for number in threads.map(one, range(8)) if number is not None]
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    assert [found.path.read_bytes()] == [b"%d" % number for number in winners]
+    assert [found.local().read_bytes()] == [b"%d" % number for number in winners]
     assert [path.name for path in (storage.root / "incoming").iterdir()] == []
 
 
-def test_a_manifest_of_another_file_is_not_stored(storage: Storage) -> None:
+def test_a_manifest_of_another_file_is_not_stored(storage: DiskStorage) -> None:
     """What the manifest says of size and sha256 must be what was written."""
     for wrong in ({"size": 4}, {"sha256": "0" * 64}):
-        incoming = storage.incoming("u1")
+        incoming = storage.bodies.incoming("u1")
         incoming.write(b"abc")
         with pytest.raises(ValueError, match="3"):
             incoming.store(manifest(incoming, **wrong))
         assert left(storage) == []
 
 
-def test_what_is_discarded_is_gone(storage: Storage) -> None:
+def test_what_is_discarded_is_gone(storage: DiskStorage) -> None:
     """A discarded body leaves nothing; discarding twice, or after storing, does nothing."""
-    incoming = storage.incoming("u1")
+    incoming = storage.bodies.incoming("u1")
     incoming.write(b"abc")
     incoming.discard()
     incoming.discard()
     assert left(storage) == []
-    incoming = storage.incoming("u1")
+    incoming = storage.bodies.incoming("u1")
     incoming.store(manifest(incoming))
     incoming.discard()
-    assert storage.find("u1") is not None
+    assert storage.objects.find("u1") is not None
 
 
 def test_the_storage_has_one_id_for_ever(tmp_path: Path) -> None:
@@ -220,66 +221,66 @@ def test_the_storage_has_one_id_for_ever(tmp_path: Path) -> None:
 
     def one(_: int) -> str:
         together.wait(60)
-        return Storage.open(tmp_path / "data").id
+        return DiskStorage.open(tmp_path / "data").id
 
     with ThreadPoolExecutor(8) as threads:
         ids = set(threads.map(one, range(8)))
     assert len(ids) == 1
-    assert ids == {Storage.open(tmp_path / "data").id}
+    assert ids == {DiskStorage.open(tmp_path / "data").id}
     assert len(ids.pop()) == 16
-    assert Storage.open(tmp_path / "other").id not in ids
+    assert DiskStorage.open(tmp_path / "other").id not in ids
     assert sorted(p.name for p in (tmp_path / "data").iterdir() if p.is_file()) == ["storage-id"]
 
 
 # ---- who is receiving
 
 
-def test_a_body_is_known_to_be_received_while_its_process_lives(storage: Storage) -> None:
+def test_a_body_is_known_to_be_received_while_its_process_lives(storage: DiskStorage) -> None:
     """The flock says it: held until the end, free as soon as its process is killed."""
     other = receiver_elsewhere(storage, "u1")
     try:
-        assert storage.receiving("u1")
-        assert not storage.receiving("u2")
-        assert list(storage.stale_incoming()) == []
+        assert storage.bodies.receiving("u1")
+        assert not storage.bodies.receiving("u2")
+        assert list(storage.bodies.stale_incoming()) == []
         [directory] = (storage.root / "incoming").iterdir()
-        assert not storage.discard_incoming(directory)
+        assert not storage.bodies.discard_incoming(directory)
         storage.remove("u1")
         assert directory.exists()
     finally:
         other.kill()
         other.wait()
-    assert not storage.receiving("u1")
-    assert list(storage.stale_incoming()) == [directory]
-    assert storage.discard_incoming(directory)
-    assert storage.discard_incoming(directory)
+    assert not storage.bodies.receiving("u1")
+    assert list(storage.bodies.stale_incoming()) == [directory]
+    assert storage.bodies.discard_incoming(directory)
+    assert storage.bodies.discard_incoming(directory)
     assert left(storage) == []
 
 
-def test_removing_takes_what_a_dead_receiver_left(storage: Storage) -> None:
+def test_removing_takes_what_a_dead_receiver_left(storage: DiskStorage) -> None:
     """`remove` also takes the half of a body whose process is gone."""
     other = receiver_elsewhere(storage, "u1")
     other.kill()
     other.wait()
-    mine = storage.incoming("u1")
+    mine = storage.bodies.incoming("u1")
     storage.remove("u1")
     assert len(list((storage.root / "incoming").iterdir())) == 1
     mine.store(manifest(mine))
-    assert storage.find("u1") is not None
+    assert storage.objects.find("u1") is not None
 
 
 def test_the_lock_is_held_until_the_upload_has_its_name(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At every sync and rename of `store` the file is locked; afterwards it is not."""
-    incoming = storage.incoming("u1")
+    incoming = storage.bodies.incoming("u1")
     seen = []
 
     def looking(real: Callable[..., None]) -> Callable[..., None]:
         def call(*args: object) -> None:
             real(*args)
             for path in (storage.root / "incoming").glob("*/original"):
-                seen.append(storage.receiving("u1"))
-                assert not storage.discard_incoming(path.parent)
+                seen.append(storage.bodies.receiving("u1"))
+                assert not storage.bodies.discard_incoming(path.parent)
 
         return call
 
@@ -288,52 +289,52 @@ def test_the_lock_is_held_until_the_upload_has_its_name(
     incoming.store(manifest(incoming))
     monkeypatch.undo()
     assert seen == [True] * 3
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    with found.path.open("rb") as file:
+    with found.local().open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_sweeper_and_a_beginning_body_do_not_meet(storage: Storage) -> None:
+def test_a_sweeper_and_a_beginning_body_do_not_meet(storage: DiskStorage) -> None:
     """Bodies that begin while everything stale is swept keep their place, every time."""
     stop = threading.Event()
 
     def sweep() -> None:
         while not stop.is_set():
-            for path in storage.stale_incoming():
-                storage.discard_incoming(path)
+            for path in storage.bodies.stale_incoming():
+                storage.bodies.discard_incoming(path)
 
     with ThreadPoolExecutor(2) as threads:
         sweeping = [threads.submit(sweep) for _ in range(2)]
         try:
             for number in range(100):
-                incoming = storage.incoming(f"u{number}")
+                incoming = storage.bodies.incoming(f"u{number}")
                 incoming.write(b"x")
                 incoming.store(manifest(incoming, f"u{number}"))
         finally:
             stop.set()
         for one in sweeping:
             one.result()
-    assert len(list(storage.open_uploads())) == 100
+    assert len(list(storage.objects.open_uploads())) == 100
 
 
 # ---- stages' files
 
 
-def test_each_attempt_has_its_own_scratch_directory(storage: Storage) -> None:
+def test_each_attempt_has_its_own_scratch_directory(storage: DiskStorage) -> None:
     """A new attempt begins empty, under a name never used before; the older ones are gone."""
     store(storage)
-    first = storage.scratch("u1")
+    first = storage.objects.scratch("u1")
     (first / "half").write_bytes(b"x")
-    second = storage.scratch("u1")
-    third = storage.scratch("u1")
+    second = storage.objects.scratch("u1")
+    third = storage.objects.scratch("u1")
     assert len({first, second, third}) == 3
     assert [path for path in (first, second, third) if path.exists()] == [third]
     assert list(third.iterdir()) == []
     publish(storage)
-    assert storage.scratch("u1").is_dir()
-    storage.publish("u1", b"")
-    found = storage.find("u1")
+    assert storage.objects.scratch("u1").is_dir()
+    storage.objects.publish("u1", b"")
+    found = storage.objects.find("u1")
     assert found is not None
     assert sorted(path.name for path in found.directory.iterdir()) == [
         "files",
@@ -343,17 +344,17 @@ def test_each_attempt_has_its_own_scratch_directory(storage: Storage) -> None:
     ]
 
 
-def test_derived_files_are_served_by_their_names_alone(storage: Storage) -> None:
+def test_derived_files_are_served_by_their_names_alone(storage: DiskStorage) -> None:
     """`file` finds the original and listed files once published; no other name, however made."""
     store(storage)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
     assert found.file("photo.jpg") is None
 
     publish(storage, **{"thumb.webp": b"small"})
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    assert found.file("photo.jpg") == found.path
+    assert found.file("photo.jpg") == found.local()
     thumb = found.file("thumb.webp")
     assert thumb is not None
     assert thumb.read_bytes() == b"small"
@@ -367,10 +368,10 @@ def test_derived_files_are_served_by_their_names_alone(storage: Storage) -> None
         assert found.file(name) is None, name
 
 
-def test_only_plain_files_with_clean_names_are_kept(storage: Storage) -> None:
+def test_only_plain_files_with_clean_names_are_kept(storage: DiskStorage) -> None:
     """Links, directories, pipes, the original's name and paths are refused; nothing has moved."""
     store(storage)
-    scratch = storage.scratch("u1")
+    scratch = storage.objects.scratch("u1")
     (scratch / "good").write_bytes(b"x")
     (scratch / "photo.jpg").write_bytes(b"x")
     (scratch / ".hidden").write_bytes(b"x")
@@ -379,80 +380,80 @@ def test_only_plain_files_with_clean_names_are_kept(storage: Storage) -> None:
     os.mkfifo(scratch / "pipe")
     for name in ("photo.jpg", ".hidden", "directory", "link", "pipe", "missing", "../original", ""):
         with pytest.raises(ValueError, match=r"not a|no such"):
-            storage.keep_derived("u1", scratch, ["good", name])
+            storage.objects.keep_derived("u1", scratch, ["good", name])
         if name:
             with pytest.raises(ValueError, match=r"not a|no such"):
-                storage.replace_original("u1", scratch / "missing" / name)
+                storage.objects.replace_original("u1", scratch / "missing" / name)
     for name in ("directory", "link", "pipe"):
         with pytest.raises(ValueError, match="not a regular"):
-            storage.replace_original("u1", scratch / name)
+            storage.objects.replace_original("u1", scratch / name)
     assert (scratch / "good").exists()
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    assert found.path.read_bytes() == b"content"
+    assert found.local().read_bytes() == b"content"
 
 
-def test_stages_files_add_up(storage: Storage) -> None:
+def test_stages_files_add_up(storage: DiskStorage) -> None:
     """What one stage keeps stays when another keeps its own; the same name is replaced."""
     store(storage)
-    scratch = storage.scratch("u1")
+    scratch = storage.objects.scratch("u1")
     for name, content in (("a", b"1"), ("b", b"2"), ("a", b"3")):
         (scratch / name).write_bytes(content)
-        storage.keep_derived("u1", scratch, [name])
-    storage.publish("u1", RECORD)
-    found = storage.find("u1")
+        storage.objects.keep_derived("u1", scratch, [name])
+    storage.objects.publish("u1", RECORD)
+    found = storage.objects.find("u1")
     assert found is not None
     files = {path.name: path.read_bytes() for path in (found.directory / "files").iterdir()}
     assert files == {"a": b"3", "b": b"2"}
 
 
-def test_a_slower_twin_changes_nothing(storage: Storage) -> None:
+def test_a_slower_twin_changes_nothing(storage: DiskStorage) -> None:
     """An attempt that a later one has replaced can keep, replace and publish nothing of its own."""
     store(storage)
-    slow = storage.scratch("u1")
-    quick = storage.scratch("u1")
+    slow = storage.objects.scratch("u1")
+    quick = storage.objects.scratch("u1")
     (quick / "thumb").write_bytes(b"quick")
-    storage.keep_derived("u1", quick, ["thumb"])
+    storage.objects.keep_derived("u1", quick, ["thumb"])
     slow.mkdir()  # the twin is stubborn
     shutil.rmtree(slow)
     for names in ([], ["thumb"]):
         with pytest.raises(ValueError, match="latest attempt"):
-            storage.keep_derived("u1", slow, names)
-    assert storage.publish("u1", b"quick") == b"quick"
-    assert storage.publish("u1", b"slow") == b"quick"
-    storage.keep_derived("u1", slow, ["thumb"])
-    storage.replace_original("u1", slow / "thumb")
-    found = storage.find("u1")
+            storage.objects.keep_derived("u1", slow, names)
+    assert storage.objects.publish("u1", b"quick") == b"quick"
+    assert storage.objects.publish("u1", b"slow") == b"quick"
+    storage.objects.keep_derived("u1", slow, ["thumb"])
+    storage.objects.replace_original("u1", slow / "thumb")
+    found = storage.objects.find("u1")
     assert found is not None
     thumb = found.file("thumb")
     assert thumb is not None
     assert (thumb.read_bytes(), found.record) == (b"quick", b"quick")
-    assert found.path.read_bytes() == b"content"
+    assert found.local().read_bytes() == b"content"
 
 
-def test_the_original_can_be_replaced(storage: Storage) -> None:
+def test_the_original_can_be_replaced(storage: DiskStorage) -> None:
     """A stripped copy takes the original's place; the manifest still tells of what was received."""
     stored = store(storage)
     reader = (storage.root / "open").glob("*/original").__next__().open("rb")
-    stripped = storage.scratch("u1") / "stripped"
+    stripped = storage.objects.scratch("u1") / "stripped"
     stripped.write_bytes(b"less")
-    storage.replace_original("u1", stripped)
-    found = storage.find("u1")
+    storage.objects.replace_original("u1", stripped)
+    found = storage.objects.find("u1")
     assert found is not None
-    assert (found.path.read_bytes(), found.manifest) == (b"less", stored)
+    assert (found.local().read_bytes(), found.manifest) == (b"less", stored)
     with reader:
         assert reader.read() == b"content"
 
 
-def test_writers_of_one_upload_take_turns(storage: Storage) -> None:
+def test_writers_of_one_upload_take_turns(storage: DiskStorage) -> None:
     """Publishing waits while another process works on the upload, and finds what it left."""
     store(storage)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
     with (found.directory / "manifest.json").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with ThreadPoolExecutor(1) as threads:
-            publishing = threads.submit(storage.publish, "u1", RECORD)
+            publishing = threads.submit(storage.objects.publish, "u1", RECORD)
             while not publishing.running():
                 pass
             assert found.directory.exists()
@@ -460,29 +461,31 @@ def test_writers_of_one_upload_take_turns(storage: Storage) -> None:
             assert publishing.result(10) == RECORD
 
 
-def test_a_writer_does_not_wait_for_ever(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_does_not_wait_for_ever(
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the other one hangs, the wait ends with a problem."""
-    monkeypatch.setattr("sse_progress.storage.disk._LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr("sse_progress.storage.disk_objects._LOCK_WAIT_S", 0.05)
     store(storage)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
     with (found.directory / "manifest.json").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Unavailable):
-            storage.scratch("u1")
+            storage.objects.scratch("u1")
 
 
 # ---- removing
 
 
-def test_removing_is_harmless_at_any_time(storage: Storage) -> None:
+def test_removing_is_harmless_at_any_time(storage: DiskStorage) -> None:
     """Nothing there, twice, under a reader: never an error, and the reader reads on."""
     storage.remove("u1")
     store(storage, content=b"x" * 100_000)
     publish(storage)
-    found = storage.find("u1")
+    found = storage.objects.find("u1")
     assert found is not None
-    with found.path.open("rb") as reader:
+    with found.local().open("rb") as reader:
         assert reader.read(1) == b"x"
         storage.remove("u1")
         storage.remove("u1")
@@ -490,16 +493,16 @@ def test_removing_is_harmless_at_any_time(storage: Storage) -> None:
     assert left(storage) == []
     assert found.file("thumb") is None
     for work in (
-        lambda: storage.scratch("u1"),
-        lambda: storage.publish("u1", RECORD),
-        lambda: storage.keep_derived("u1", Path("scratch-1"), []),
-        lambda: storage.replace_original("u1", Path("x")),
+        lambda: storage.objects.scratch("u1"),
+        lambda: storage.objects.publish("u1", RECORD),
+        lambda: storage.objects.keep_derived("u1", Path("scratch-1"), []),
+        lambda: storage.objects.replace_original("u1", Path("x")),
     ):
         with pytest.raises(UnknownUpload):
             work()
 
 
-def test_removing_and_publishing_at_once_leaves_nothing(storage: Storage) -> None:
+def test_removing_and_publishing_at_once_leaves_nothing(storage: DiskStorage) -> None:
     """Whichever comes first, a removed upload is gone, and a publisher that is late is told."""
     for number in range(40):
         upload_id = f"u{number}"
@@ -517,14 +520,14 @@ def test_removing_and_publishing_at_once_leaves_nothing(storage: Storage) -> Non
             done = threads.submit(publishing)
             together.wait(60)
             for _ in range(number):
-                storage.find(upload_id)  # a little later each time
+                storage.objects.find(upload_id)  # a little later each time
             storage.remove(upload_id)
             done.result()
-        assert storage.find(upload_id) is None
+        assert storage.objects.find(upload_id) is None
     assert left(storage) == []
 
 
-def test_an_upload_is_found_while_it_moves(storage: Storage) -> None:
+def test_an_upload_is_found_while_it_moves(storage: DiskStorage) -> None:
     """A reader that never stops looking sees each upload at every moment, and done at last."""
     for number in range(60):
         store(storage, f"u{number}")
@@ -536,7 +539,7 @@ def test_an_upload_is_found_while_it_moves(storage: Storage) -> None:
         missed = 0
         while not moved.is_set():
             for number in range(60):
-                found = storage.find(f"u{number}")
+                found = storage.objects.find(f"u{number}")
                 missed += found is None
                 looks += 1
         return missed
@@ -545,62 +548,62 @@ def test_an_upload_is_found_while_it_moves(storage: Storage) -> None:
         missed = threads.submit(look)
         wait_until(lambda: looks, "the reader looks")
         for number in range(60):
-            storage.publish(f"u{number}", RECORD)
+            storage.objects.publish(f"u{number}", RECORD)
         moved.set()
         assert missed.result() == 0
-    assert all((found := storage.find(f"u{n}")) and found.done for n in range(60))
+    assert all((found := storage.objects.find(f"u{n}")) and found.done for n in range(60))
 
 
 def test_expired_uploads_are_those_published_long_ago(tmp_path: Path) -> None:
     """Age counts from publishing, by the clock given; open uploads never expire."""
     late = 0.0
-    storage = Storage.open(tmp_path, now=lambda: tmp_path.stat().st_mtime + late)
+    storage = DiskStorage.open(tmp_path, now=lambda: tmp_path.stat().st_mtime + late)
     for upload_id in ("old", "new", "open"):
         store(storage, upload_id)
     for upload_id, age in (("old", 3600), ("new", 0)):
-        storage.publish(upload_id, RECORD)
-        found = storage.find(upload_id)
+        storage.objects.publish(upload_id, RECORD)
+        found = storage.objects.find(upload_id)
         assert found is not None
         written = (found.directory / "record.json").stat().st_mtime - age
         os.utime(found.directory / "record.json", (written, written))
-    assert list(storage.expired(1800)) == ["old"]
+    assert list(storage.objects.expired(1800)) == ["old"]
     late = 7200
-    assert sorted(storage.expired(1800)) == ["new", "old"]
+    assert sorted(storage.objects.expired(1800)) == ["new", "old"]
 
 
 def test_a_broken_manifest_stops_nobody(
-    storage: Storage, capsys: pytest.CaptureFixture[str]
+    storage: DiskStorage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An upload whose manifest cannot be read is logged and passed over; others go on."""
     store(storage, "good")
     store(storage, "bad")
-    found = storage.find("bad")
+    found = storage.objects.find("bad")
     assert found is not None
     (found.directory / "manifest.json").write_bytes(b"{")
-    assert [stored.upload_id for stored in storage.open_uploads()] == ["good"]
+    assert [stored.upload_id for stored in storage.objects.open_uploads()] == ["good"]
     assert "manifest cannot be read" in capsys.readouterr().out
     with pytest.raises(Unavailable):
-        storage.find("bad")
+        storage.objects.find("bad")
 
 
 # ---- the journal's place
 
 
-def test_the_journal_s_place_is_kept_with_the_upload(storage: Storage) -> None:
+def test_the_journal_s_place_is_kept_with_the_upload(storage: DiskStorage) -> None:
     """The last position marked is read back, before and after publishing; else there is none."""
-    storage.mark("u1", Position("e1", 1))
-    assert storage.marked("u1") is None
+    storage.objects.mark("u1", Position("e1", 1))
+    assert storage.objects.marked("u1") is None
     store(storage)
-    assert storage.marked("u1") is None
-    storage.mark("u1", Position("e1", 100))
-    storage.mark("u1", Position("e-2", 7))
-    assert storage.marked("u1") == Position("e-2", 7)
+    assert storage.objects.marked("u1") is None
+    storage.objects.mark("u1", Position("e1", 100))
+    storage.objects.mark("u1", Position("e-2", 7))
+    assert storage.objects.marked("u1") == Position("e-2", 7)
     publish(storage)
-    assert storage.marked("u1") == Position("e-2", 7)
-    storage.mark("u1", Position("e-2", 8))
-    assert Storage.open(storage.root).marked("u1") == Position("e-2", 8)
+    assert storage.objects.marked("u1") == Position("e-2", 7)
+    storage.objects.mark("u1", Position("e-2", 8))
+    assert DiskStorage.open(storage.root).objects.marked("u1") == Position("e-2", 8)
     with pytest.raises(ValueError, match="too long"):
-        storage.mark("u1", Position("e" * 200, 1))
+        storage.objects.mark("u1", Position("e" * 200, 1))
 
 
 # ---- a disk that is full, or does not work
@@ -619,15 +622,15 @@ def mounted(*options: str, at: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Iterator[Storage]:
+def tiny(tmp_path: Path) -> Iterator[DiskStorage]:
     """A storage of 256 KiB."""
     with mounted("-t", "tmpfs", "-o", "size=256k", "tmpfs", at=tmp_path / "tiny") as root:
-        yield Storage.open(root)
+        yield DiskStorage.open(root)
 
 
-def test_a_full_disk_is_insufficient_storage(tiny: Storage) -> None:
+def test_a_full_disk_is_insufficient_storage(tiny: DiskStorage) -> None:
     """A body that does not fit is refused with that name, and then there is room again."""
-    incoming = tiny.incoming("u1")
+    incoming = tiny.bodies.incoming("u1")
     pieces = itertools.repeat(b"x" * 4096, 100)
     with pytest.raises(InsufficientStorage):
         collections.deque(map(incoming.write, pieces), maxlen=0)
@@ -637,10 +640,10 @@ def test_a_full_disk_is_insufficient_storage(tiny: Storage) -> None:
     store(tiny, content=b"x" * 100_000)
 
 
-def test_a_disk_that_fills_up_while_storing_leaves_nothing(tiny: Storage) -> None:
+def test_a_disk_that_fills_up_while_storing_leaves_nothing(tiny: DiskStorage) -> None:
     """No room for the manifest, for derived files' record or for a directory: nothing is half."""
     filler = tiny.root / "filler"
-    incoming = tiny.incoming("u1")
+    incoming = tiny.bodies.incoming("u1")
     incoming.write(b"x")
     fill(filler)
     with pytest.raises(InsufficientStorage):
@@ -651,12 +654,12 @@ def test_a_disk_that_fills_up_while_storing_leaves_nothing(tiny: Storage) -> Non
     store(tiny)
     fill(filler)
     with pytest.raises(InsufficientStorage):
-        tiny.publish("u1", RECORD)
+        tiny.objects.publish("u1", RECORD)
     filler.unlink()
-    found = tiny.find("u1")
+    found = tiny.objects.find("u1")
     assert found is not None
     assert not found.done
-    assert tiny.publish("u1", RECORD) == RECORD
+    assert tiny.objects.publish("u1", RECORD) == RECORD
 
 
 def fill(path: Path) -> None:
@@ -671,58 +674,58 @@ def fill(path: Path) -> None:
 def test_room_is_kept_free(tmp_path: Path) -> None:
     """The reserve is never used: neither by a body that says its size, nor by one that does not."""
     with mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", at=tmp_path / "small") as root:
-        storage = Storage.open(root, reserve_bytes=512 * 1024)
+        storage = DiskStorage.open(root, reserve_bytes=512 * 1024)
         free = storage.free_bytes()
         assert 0 < free < 512 * 1024
         storage.ensure_room(free)
         with pytest.raises(InsufficientStorage):
             storage.ensure_room(free + 1)
-        incoming = storage.incoming("u1")
+        incoming = storage.bodies.incoming("u1")
         incoming.write(b"x" * (free - 8192))
         with pytest.raises(InsufficientStorage):
             incoming.write(b"x" * 16384)
         incoming.discard()
-        assert Storage.open(root, reserve_bytes=2 * 1024 * 1024).free_bytes() == 0
+        assert DiskStorage.open(root, reserve_bytes=2 * 1024 * 1024).free_bytes() == 0
 
 
 def test_a_disk_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     """Mounted read-only, everything that writes says so by name, and reading goes on."""
     with mounted("-t", "tmpfs", "tmpfs", at=tmp_path / "fixed") as root:
-        storage = Storage.open(root)
+        storage = DiskStorage.open(root)
         store(storage)
-        scratch = storage.scratch("u1")
+        scratch = storage.objects.scratch("u1")
         (scratch / "thumb").write_bytes(b"x")
         subprocess.run(["mount", "-o", "remount,ro", root], check=True)
         for work in (
-            lambda: storage.incoming("u2"),
-            lambda: storage.scratch("u1"),
-            lambda: storage.keep_derived("u1", scratch, ["thumb"]),
-            lambda: storage.publish("u1", RECORD),
+            lambda: storage.bodies.incoming("u2"),
+            lambda: storage.objects.scratch("u1"),
+            lambda: storage.objects.keep_derived("u1", scratch, ["thumb"]),
+            lambda: storage.objects.publish("u1", RECORD),
             lambda: storage.remove("u1"),
-            lambda: storage.mark("u1", Position("e", 1)),
+            lambda: storage.objects.mark("u1", Position("e", 1)),
         ):
             with pytest.raises(Unavailable) as raised:
                 work()
             assert str(root) not in raised.value.detail
-        found = storage.find("u1")
+        found = storage.objects.find("u1")
         assert found is not None
-        assert found.path.read_bytes() == b"content"
+        assert found.local().read_bytes() == b"content"
         with pytest.raises(Unavailable):
-            Storage.open(root / "new")
+            DiskStorage.open(root / "new")
 
 
 def test_a_file_in_the_way_is_unavailable(tmp_path: Path) -> None:
     """A data directory that is a file is refused by name."""
     (tmp_path / "data").write_bytes(b"")
     with pytest.raises(Unavailable):
-        Storage.open(tmp_path / "data")
+        DiskStorage.open(tmp_path / "data")
 
 
 def test_a_sync_that_fails_after_the_rename_takes_the_upload_back(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upload that nobody was told is stored does not turn up later."""
-    incoming = storage.incoming("u1")
+    incoming = storage.bodies.incoming("u1")
     incoming.write(b"abc")
     real = os.fsync
 
@@ -734,7 +737,7 @@ def test_a_sync_that_fails_after_the_rename_takes_the_upload_back(
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(Unavailable):
         incoming.store(manifest(incoming))
-    assert storage.find("u1") is None
+    assert storage.objects.find("u1") is None
     assert left(storage) == []
 
 
@@ -779,24 +782,26 @@ def test_kill_9_at_any_moment_leaves_all_or_nothing(fast_dir: Path) -> None:
     assert len(steps) > 60
     for step in steps:
         operation = str(step["operation"])
-        storage = Storage.open(fast_dir / f"{operation}-{step['step']:03}")
-        seen = crash.state(storage.find(crash.UPLOAD_ID))
+        storage = DiskStorage.open(fast_dir / f"{operation}-{step['step']:03}")
+        seen = crash.state(storage.objects.find(crash.UPLOAD_ID))
         assert seen in STATES[operation], step
         if step["finished"]:
             assert seen == crash.FINAL[operation], step
-        assert not storage.receiving(crash.UPLOAD_ID)
-        for path in list(storage.stale_incoming()):
-            assert storage.discard_incoming(path)
+        assert not storage.bodies.receiving(crash.UPLOAD_ID)
+        for path in list(storage.bodies.stale_incoming()):
+            assert storage.bodies.discard_incoming(path)
         if seen == "open" and operation == "store":
             with pytest.raises(UploadIdInUse):
                 crash.store(storage)
         elif seen != "done":
             crash.OPERATIONS[operation][1](storage)
         if operation != "remove":
-            assert crash.state(storage.find(crash.UPLOAD_ID)) == crash.FINAL[operation], step
-            storage.publish(crash.UPLOAD_ID, crash.RECORD)
+            assert crash.state(storage.objects.find(crash.UPLOAD_ID)) == crash.FINAL[operation], (
+                step
+            )
+            storage.objects.publish(crash.UPLOAD_ID, crash.RECORD)
         storage.remove(crash.UPLOAD_ID)
-        storage.empty_trash()
+        storage.sweep()
         assert left(storage) == [], step
 
 
@@ -824,7 +829,7 @@ def test_power_loss_at_any_moment_leaves_all_or_nothing(fast_dir: Path) -> None:
 
 
 def test_everything_is_synced_before_it_gets_its_name(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order, to the letter: files, their directory, the rename, then the directories above.
 
@@ -855,10 +860,10 @@ def test_everything_is_synced_before_it_gets_its_name(
         "sync open",
         "sync incoming",
     ]
-    scratch = storage.scratch("u1")
+    scratch = storage.objects.scratch("u1")
     (scratch / "thumb").write_bytes(b"x")
     told.clear()
-    storage.keep_derived("u1", scratch, ["thumb"])
+    storage.objects.keep_derived("u1", scratch, ["thumb"])
     assert told == [
         "sync open/*/scratch-1/thumb",
         "open/*/scratch-1/thumb -> open/*/files/thumb",
@@ -866,7 +871,7 @@ def test_everything_is_synced_before_it_gets_its_name(
         "sync open/*",
     ]
     told.clear()
-    storage.publish("u1", RECORD)
+    storage.objects.publish("u1", RECORD)
     assert told[1:] == [
         "sync open/*/record.json",
         "sync open/*",

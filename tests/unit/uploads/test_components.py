@@ -48,7 +48,7 @@ async def test_what_is_stored_or_arriving_is_waited_for(redis_url: str, tmp_path
     async with house(redis_url, tmp_path, lease_s=0.001) as core:
         await core.journal.age_s()
         await eventually(lambda: _answers(core, "gone"), "Redis is old enough")
-        incoming = core.storage.incoming("up")
+        incoming = core.storage.bodies.incoming("up")
         assert await core.recovery.absent("up") == "wait"
         incoming.discard()
         assert await core.recovery.absent("up") == "gone"
@@ -62,7 +62,7 @@ async def test_a_finished_upload_is_told_again_from_its_record(
     """Its journal is long gone: one `complete` with the media of old, in a new epoch, once."""
     async with house(redis_url, tmp_path) as core:
         await stored(core)
-        core.storage.publish("up", encode_json(MEDIA))
+        core.storage.objects.publish("up", encode_json(MEDIA))
         old = (await page_of(core)).end
         await core.redis.delete(*keys_of("up"))
         assert await core.recovery.absent("up") == "revived"

@@ -81,7 +81,7 @@ async def test_what_redis_forgot_is_found_on_the_storage(redis_url: str, tmp_pat
         await core.redis.delete(*keys_of("up"))
         with pytest.raises(Unavailable):
             await service.uploads.page("up", owner="ann")
-        core.storage.publish("up", encode_json(MEDIA))
+        core.storage.objects.publish("up", encode_json(MEDIA))
         page = await service.uploads.page("up", owner="ann")
         assert (page.status, state_of("up", page)["media"]) == ("complete", MEDIA)
         await core.redis.delete(*keys_of("up"))
@@ -119,14 +119,14 @@ async def test_a_finished_upload_is_not_cancelled(redis_url: str, tmp_path: Path
     async with service_at(redis_url, tmp_path) as service:
         core = service.components
         store(core)
-        core.storage.publish("up", encode_json(MEDIA))
+        core.storage.objects.publish("up", encode_json(MEDIA))
         with pytest.raises(Forbidden):
             await service.uploads.cancel("up", owner="bob")
         with pytest.raises(AlreadyFinished):
             await service.uploads.cancel("up", owner="ann")
         with pytest.raises(AlreadyFinished):
             await service.uploads.cancel("up", owner="ann")
-        assert core.storage.find("up") is not None
+        assert core.storage.objects.find("up") is not None
         with pytest.raises(UnknownUpload):
             await service.uploads.cancel("nothing", owner="ann")
 

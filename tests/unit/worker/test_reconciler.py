@@ -92,7 +92,7 @@ async def test_a_slow_body_whose_file_is_held_is_safe(redis_url: str, tmp_path: 
     async with house(redis_url, tmp_path) as core:
         await grow_old(core)
         await begin(core, lease_s=0)
-        incoming = core.storage.incoming("up")
+        incoming = core.storage.bodies.incoming("up")
         incoming.write(b"half of it")
         reconciler = reconciler_of(core)
         await reconciler.round()
@@ -108,7 +108,7 @@ async def test_what_dead_receivers_left_on_the_disk_goes(redis_url: str, tmp_pat
     """Also of uploads that no list names; what is being received stays."""
     async with house(redis_url, tmp_path) as core:
         await grow_old(core)
-        dead, living = core.storage.incoming("dead"), core.storage.incoming("living")
+        dead, living = core.storage.bodies.incoming("dead"), core.storage.bodies.incoming("living")
         dead.write(b"x")
         living.write(b"x")
         dead._file.close()
@@ -116,7 +116,7 @@ async def test_what_dead_receivers_left_on_the_disk_goes(redis_url: str, tmp_pat
         await reconciler_of(core).round()
         (name,) = left_over(core)
         assert name.startswith("incoming/")
-        assert core.storage.receiving("living")
+        assert core.storage.bodies.receiving("living")
         assert list((core.settings.data_dir / "trash").iterdir()) == []
         living.discard()
 
@@ -128,7 +128,7 @@ async def test_a_young_redis_is_no_base_for_judgement(
     stored is worked on."""
     async with house(redis_url, tmp_path) as core:
         await begin(core, lease_s=0)
-        dead = core.storage.incoming("dead")
+        dead = core.storage.bodies.incoming("dead")
         dead.write(b"x")
         dead._file.close()
         store(core, "stored")
@@ -221,7 +221,7 @@ async def test_the_object_of_a_complete_upload_stays(redis_url: str, tmp_path: P
     async with house(redis_url, tmp_path) as core:
         await grow_old(core)
         await stored(core)
-        core.storage.publish("up", encode_json({"id": "up"}))
+        core.storage.objects.publish("up", encode_json({"id": "up"}))
         end = draft("complete", 100, media={"id": "up"})
         await core.journal.cancel("up", owner="ann", draft=end)
         before = left_over(core)
@@ -280,16 +280,16 @@ async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> 
         await grow_old(core)
         for name in ("old", "new"):
             store(core, name)
-            core.storage.publish(name, encode_json({"id": name}))
-        found = core.storage.find("old")
+            core.storage.objects.publish(name, encode_json({"id": name}))
+        found = core.storage.objects.find("old")
         assert found is not None
         past = time.time() - 3 * 24 * 3600
         os.utime(found.directory / "record.json", (past, past))
         await reconciler_of(core).round()
-        assert core.storage.find("old") is not None
+        assert core.storage.objects.find("old") is not None
         await reconciler_of(core, retention_s=2 * 24 * 3600).round()
-        assert core.storage.find("old") is None
-        assert core.storage.find("new") is not None
+        assert core.storage.objects.find("old") is None
+        assert core.storage.objects.find("new") is not None
 
 
 async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
 from sse_progress.queue.queue import Job
 from sse_progress.sandbox.pool import ChildLost, Pool
-from sse_progress.storage.disk import Storage
+from sse_progress.storage.disk import DiskStorage
+from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.uploads.components import Components
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
@@ -162,7 +163,7 @@ async def test_stages_run_in_order_and_the_object_is_published(
         assert (media["contentType"], media["analysis"]) == ("image/png", {"width": 5})
         assert media["url"] == "/api/upload/up/files/some.txt"
         assert [(f["name"], f["size"]) for f in media["files"]] == [("thumb.webp", 33)]
-        found = core.storage.find("up")
+        found = core.storage.objects.find("up")
         assert found is not None
         assert found.done
         derived = found.file("thumb.webp")
@@ -338,7 +339,7 @@ async def test_a_rewound_redis_begins_a_new_epoch(redis_url: str, tmp_path: Path
     calls = Calls()
     async with house(redis_url, tmp_path) as core:
         answer = await stored(core)
-        core.storage.mark("up", type((await page_of(core)).end)(answer.epoch, 40))
+        core.storage.objects.mark("up", type((await page_of(core)).end)(answer.epoch, 40))
         await run(runner_of(core, ("analyzing", calls.stage("a"))))
         assert (await page_of(core)).end.epoch != answer.epoch
         assert (await story_of(core))[0] == ("analyzing", 0)
@@ -353,7 +354,7 @@ async def test_the_storage_knows_how_far_the_journal_is(redis_url: str, tmp_path
         async def noted(upload: Upload, report: Report) -> None:
             async def same() -> bool:
                 end = (await page_of(core)).end
-                return end.seq == 4 and core.storage.marked("up") == end
+                return end.seq == 4 and core.storage.objects.marked("up") == end
 
             await eventually(same, "it is noted")
 
@@ -431,7 +432,7 @@ async def test_a_verdict_survives_a_crash(
         runner = runner_of(core, ("analyzing", calls.stage("a", then=_reject)))
         with monkeypatch.context() as patched:
             if crash_in == "remove":
-                patched.setattr(Storage, "remove", crash)
+                patched.setattr(DiskStorage, "remove", crash)
             else:
                 patched.setattr(Recorder, "end", hang)
             crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
@@ -439,7 +440,7 @@ async def test_a_verdict_survives_a_crash(
             crashing.cancel()
             await asyncio.wait([crashing])
         assert not (await page_of(core)).terminal
-        assert (core.storage.find("up") is None) == (crash_in == "end")
+        assert (core.storage.objects.find("up") is None) == (crash_in == "end")
         await run(runner)
         (*_, last) = await events_of(core)
         assert (last["error"]["code"], last["error"]["detail"]) == (
@@ -539,9 +540,9 @@ async def test_a_cancellation_in_the_last_moment_removes_the_object(
     """Published, and then the race for the end is lost: before the last event but one, or after
     it. The object goes, the journal stands."""
     loop = asyncio.get_running_loop()
-    publish, end = Storage.publish, Recorder.end
+    publish, end = DiskObjects.publish, Recorder.end
 
-    def publish_and_cancel(self: Storage, *args: Any) -> bytes:
+    def publish_and_cancel(self: DiskObjects, *args: Any) -> bytes:
         record = publish(self, *args)
         cancelling = core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
@@ -552,7 +553,7 @@ async def test_a_cancellation_in_the_last_moment_removes_the_object(
         await end(self, *args)
 
     if moment == "published":
-        monkeypatch.setattr(Storage, "publish", publish_and_cancel)
+        monkeypatch.setattr(DiskObjects, "publish", publish_and_cancel)
     else:
         monkeypatch.setattr(Recorder, "end", cancel_and_end)
     async with house(redis_url, tmp_path) as core:
@@ -590,7 +591,7 @@ async def test_a_slower_twin_stops_and_touches_nothing(redis_url: str, tmp_path:
         (*_, last) = await events_of(core)
         assert (last["stage"], last["media"]["analysis"]) == ("complete", {"by": "fast"})
         assert (await story_of(core)).count(("analyzing", 100)) == 1
-        assert core.storage.find("up") is not None
+        assert core.storage.objects.find("up") is not None
 
 
 async def test_an_outage_ends_no_upload(sure_redis: RedisServer, tmp_path: Path) -> None:

@@ -1,0 +1,260 @@
+"""Stored uploads in a directory: found, worked on, published and removed.
+
+Every function blocks. What a crash leaves of each step stands at the step.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from sse_progress.model.errors import Unavailable, UnknownUpload
+from sse_progress.model.filenames import clean_filename
+from sse_progress.model.ids import Position
+from sse_progress.storage.durable import (
+    open_private,
+    still_there,
+    storage_errors,
+    sync_directory,
+    sync_regular,
+    write_synced,
+)
+from sse_progress.storage.layout import Layout
+from sse_progress.storage.manifest import (
+    FILES,
+    MANIFEST,
+    ORIGINAL,
+    RECORD,
+    DiskObject,
+    Manifest,
+    read_manifest,
+)
+
+__all__ = ["DiskObjects"]
+
+_SCRATCH = "scratch-"
+_POSITION = "position"
+_POSITION_BYTES = 96
+_LOCK_WAIT_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class DiskObjects:
+    """`Objects` in a directory; `now` is the wall clock, seconds since 1970."""
+
+    def __init__(self, layout: Layout, now: Callable[[], float]) -> None:
+        self._layout, self._now = layout, now
+
+    def find(self, upload_id: str) -> DiskObject | None:
+        """The upload, wherever it is; None if it is not stored, or removed.
+
+        Looked for in the order in which it moves, so that one which moves meanwhile is found.
+        """
+        with storage_errors():
+            for directory, done in self._layout.places(upload_id):
+                try:
+                    manifest = read_manifest(directory)
+                    record = (directory / RECORD).read_bytes() if done else None
+                except FileNotFoundError:
+                    continue
+                return DiskObject(directory, manifest, record)
+        return None
+
+    def open_uploads(self) -> Iterator[Manifest]:
+        """Manifests of all uploads that are stored and not published, in no order."""
+        with storage_errors():
+            for directory in self._layout.open.iterdir():
+                try:
+                    yield read_manifest(directory)
+                except FileNotFoundError:
+                    continue  # published or removed since it was listed
+                except Unavailable:
+                    log.exception("manifest cannot be read", directory=directory.name)
+
+    def scratch(self, upload_id: str) -> Path:
+        """A new, empty directory for one attempt; those of earlier attempts are removed.
+
+        Raises UnknownUpload if it is not stored.
+        """
+        with self._exclusive(upload_id) as (directory, _):
+            older = _scratches(directory)
+            number = max((int(path.name.removeprefix(_SCRATCH)) for path in older), default=0) + 1
+            path = directory / f"{_SCRATCH}{number}"
+            path.mkdir(mode=0o700)
+            for old in older:
+                self._layout.discard(old)
+            return path
+
+    def replace_original(self, upload_id: str, path: Path) -> None:
+        """Put the file `path`, from the scratch directory, in place of the original, atomically.
+
+        The manifest keeps size and sha256 of the file as it was received. Without effect once the
+        upload is published. A crash leaves the old file or the new one.
+        """
+        with self._exclusive(upload_id) as (directory, done):
+            if done:
+                return
+            sync_regular(path)
+            path.rename(directory / ORIGINAL)
+            sync_directory(directory)
+
+    def keep_derived(self, upload_id: str, scratch: Path, names: Sequence[str]) -> None:
+        """Move `names` from `scratch` to `files/`, beside what other stages keep there.
+
+        One of the same name, of an attempt that crashed, is replaced. From then on they outlive
+        their attempt. Without effect once the upload is published. Raises UnknownUpload if it was
+        removed meanwhile; ValueError if a name is not a clean base name, is the original's or no
+        regular file, or if `scratch` is not the latest attempt's: then nothing has changed. A
+        crash leaves an open upload with none, some or all of them.
+        """
+        with self._exclusive(upload_id) as (directory, done):
+            if done:
+                return
+            # All checks come first: a slower twin must not take away what the later one has kept.
+            if scratch not in _scratches(directory):
+                raise ValueError("the scratch directory is not of the latest attempt")
+            taken = read_manifest(directory).filename
+            for name in names:
+                if name == taken or name != clean_filename(name):
+                    raise ValueError(f"not a name for a derived file: {name!r}")
+                sync_regular(scratch / name)
+            files = directory / FILES
+            files.mkdir(mode=0o700, exist_ok=True)
+            for name in names:
+                (scratch / name).rename(files / name)
+            sync_directory(files)
+            sync_directory(directory)
+
+    def publish(self, upload_id: str, record: bytes) -> bytes:
+        """Write the record, remove the scratch directories, and move the upload to `objects/`.
+
+        Returns the record that holds: an upload that is published already stays as it is, and its
+        first record is returned. Raises UnknownUpload if it was removed meanwhile. What a crash
+        leaves, step by step:
+
+        1. scratch directories removed   an open upload, to be published again
+        2. record written and synced     the same
+        3. its directory synced          the same, but complete
+        4. renamed into `objects/`       a published upload, or the same as before
+        5. the parents synced            a published upload; only now may it be announced
+        """
+        with self._exclusive(upload_id) as (directory, done):
+            for scratch in _scratches(directory):
+                self._layout.discard(scratch)
+            if done:
+                # The process that renamed it may have died before this.
+                self._layout.sync_published(directory)
+                return (directory / RECORD).read_bytes()
+            (directory / RECORD).unlink(missing_ok=True)  # of an attempt that crashed
+            write_synced(directory / RECORD, record)
+            sync_directory(directory)
+            published = self._layout.published(upload_id)
+            published.parent.mkdir(mode=0o700, exist_ok=True)
+            directory.rename(published)
+            self._layout.sync_published(published)
+            return record
+
+    def remove(self, upload_id: str) -> None:
+        """Take it away, whether stored or published. Harmless if there is nothing."""
+        with storage_errors():
+            for directory, _ in self._layout.places(upload_id):
+                if self._layout.discard(directory):
+                    sync_directory(directory.parent)
+
+    def expired(self, older_than_s: float) -> Iterator[str]:
+        """Ids of uploads that were published more than `older_than_s` seconds ago."""
+        limit = self._now() - older_than_s
+        with storage_errors():
+            for directory in self._layout.objects.glob("*/*"):
+                try:
+                    if (directory / RECORD).stat().st_mtime < limit:
+                        yield read_manifest(directory).upload_id
+                except FileNotFoundError:
+                    continue  # removed since it was listed
+                except Unavailable:
+                    log.exception("manifest cannot be read", directory=directory.name)
+
+    # ---- the journal's place
+
+    def mark(self, upload_id: str, position: Position) -> None:
+        """Note the journal position acknowledged last; nothing happens unless it is stored.
+
+        Not synced: what it is for is a Redis that lost its memory, not this machine losing its.
+        """
+        line = str(position).encode().ljust(_POSITION_BYTES - 1) + b"\n"
+        if len(line) != _POSITION_BYTES:
+            raise ValueError("position is too long")
+        with storage_errors():
+            for directory, _ in self._layout.places(upload_id):
+                try:
+                    descriptor = open_private(directory / _POSITION, os.O_WRONLY | os.O_CREAT)
+                except FileNotFoundError:
+                    continue
+                try:
+                    os.pwrite(descriptor, line, 0)  # one size always: whole or not at all
+                finally:
+                    os.close(descriptor)
+                return
+
+    def marked(self, upload_id: str) -> Position | None:
+        with storage_errors():
+            for directory, _ in self._layout.places(upload_id):
+                try:
+                    line = (directory / _POSITION).read_bytes()
+                except FileNotFoundError:
+                    continue
+                position = Position.parse(line.decode("ascii", "replace").strip())
+                return position if position.epoch else None
+        return None
+
+    # ---- inside
+
+    @contextmanager
+    def _exclusive(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
+        """Its directory, for one writer at a time; an attempt's slower twin waits up to 10 s."""
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        with storage_errors():
+            while True:
+                held = self._try_exclusive(upload_id)
+                if held is not None:
+                    break
+                if time.monotonic() > deadline:
+                    raise Unavailable
+                time.sleep(0.01)
+            descriptor, directory, done = held
+            try:
+                yield directory, done
+            except FileNotFoundError as exc:
+                if directory.exists():
+                    raise ValueError(f"no such file: {exc.filename}") from None
+                raise UnknownUpload from None  # removed under our hands
+            finally:
+                os.close(descriptor)
+
+    def _try_exclusive(self, upload_id: str) -> tuple[int, Path, bool] | None:
+        for directory, done in self._layout.places(upload_id):
+            path = directory / MANIFEST
+            try:
+                descriptor = open_private(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if still_there(descriptor, path):
+                    return descriptor, directory, done
+            except BlockingIOError:
+                pass
+            os.close(descriptor)
+            return None
+        raise UnknownUpload
+
+
+def _scratches(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name.startswith(_SCRATCH)]

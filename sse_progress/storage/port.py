@@ -1,0 +1,136 @@
+"""What the rest of the service asks of a storage, whatever it is made of.
+
+`disk` is the one implementation. Every function blocks; the event loop calls them through
+`blocking`. All of them raise InsufficientStorage if there is no room and Unavailable if the storage
+cannot be used; what a removed upload is asked for raises UnknownUpload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sse_progress.model.ids import Position
+from sse_progress.storage.manifest import Manifest
+
+__all__ = ["Bodies", "Body", "Objects", "Storage", "StoredObject"]
+
+
+class Body(Protocol):
+    """A body on its way in: `write` in order, then either `store` or `discard`.
+
+    Used by one thread at a time. If its process dies, what is left is removed by `sweep`.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was written so far."""
+
+    def write(self, data: bytes) -> None:
+        """Append; pieces of about 1 MiB are best. After a failure only `discard` is left."""
+
+    def store(self, manifest: Manifest) -> None:
+        """Make the upload *stored*: once this returns, it survives any crash.
+
+        Raises UploadIdInUse if the id is stored already. After any failure nothing is left.
+        """
+
+    def discard(self) -> None:
+        """Remove it all; harmless twice, and without effect once stored."""
+
+
+class Bodies(Protocol):
+    """Bodies that arrive."""
+
+    def incoming(self, upload_id: str) -> Body:
+        """A new place for a body, this process' until it is stored or discarded."""
+
+    def receiving(self, upload_id: str) -> bool:
+        """Whether a living process is receiving a body of this upload."""
+
+
+class StoredObject(Protocol):
+    """A stored upload as it was when found."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def record(self) -> bytes | None:
+        """What was published with it; None while it is not published."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is published."""
+
+    def local(self) -> Path:
+        """The original as a local file, for stages."""
+
+    def file(self, name: str) -> Path | None:
+        """A published file by the name that clients know, as a local file; None: no such file."""
+
+
+class Objects(Protocol):
+    """Uploads from *stored* on: found, worked on, published.
+
+    An attempt at its work begins with `scratch`, keeps files as its stages finish, and ends with
+    `publish`. Of two attempts the later one holds; the earlier one's calls raise ValueError.
+    """
+
+    def find(self, upload_id: str) -> StoredObject | None:
+        """The upload, wherever it is; None if it is not stored, or removed."""
+
+    def open_uploads(self) -> Iterator[Manifest]:
+        """Manifests of all uploads that are stored and not published, in no order."""
+
+    def expired(self, older_than_s: float) -> Iterator[str]:
+        """Ids of uploads that were published more than `older_than_s` seconds ago."""
+
+    def scratch(self, upload_id: str) -> Path:
+        """A new, empty local directory for one attempt; those of earlier attempts are removed."""
+
+    def replace_original(self, upload_id: str, path: Path) -> None:
+        """Put the file `path`, from the scratch directory, in place of the original, atomically."""
+
+    def keep_derived(self, upload_id: str, scratch: Path, names: Sequence[str]) -> None:
+        """Keep the files `names` of `scratch`; from then on they outlive their attempt."""
+
+    def publish(self, upload_id: str, record: bytes) -> bytes:
+        """Publish original, derived files and record; returns the record that holds."""
+
+    def mark(self, upload_id: str, position: Position) -> None:
+        """Note the journal position acknowledged last; nothing happens unless it is stored."""
+
+    def marked(self, upload_id: str) -> Position | None:
+        """The position noted last."""
+
+
+class Storage(Protocol):
+    """Where the files of uploads are, from their first byte to their removal."""
+
+    @property
+    def id(self) -> str:
+        """Random; the same for all processes that see the same files."""
+
+    @property
+    def bodies(self) -> Bodies: ...
+
+    @property
+    def objects(self) -> Objects: ...
+
+    def free_bytes(self) -> int:
+        """What may still be written, bytes: without the reserve, never negative."""
+
+    def ensure_room(self, size_bytes: int) -> None:
+        """Raise InsufficientStorage if a file of `size_bytes` would not fit now."""
+
+    def remove(self, upload_id: str) -> None:
+        """Take everything of this upload away, except a body that is still arriving."""
+
+    def sweep(self) -> None:
+        """Remove what dead processes left."""
