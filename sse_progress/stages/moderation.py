@@ -25,7 +25,7 @@ from sse_progress.stages.scans import word_lists as words
 from sse_progress.stages.scans.contents import Contents
 from sse_progress.stages.scans.picture_samples import gallery_of
 from sse_progress.stages.scans.screening import DIGESTS, ENTRIES, RULES, Screen
-from sse_progress.stages.scans.text_extraction import extracted_text
+from sse_progress.stages.scans.text_extraction import extracted_text, unread_text
 
 __all__ = ["moderate"]
 
@@ -184,6 +184,8 @@ def _words(findings: Findings, report: Report) -> None:
             limits.append(words.PROFANITY_LIMIT_CHARACTERS)
         if len(text) >= min(limits):
             findings.not_checked.append(f"words beyond the first {min(limits)} characters")
+    if note := unread_text(upload):
+        findings.not_checked.append(note)
     if not words.profanity_available():
         findings.not_checked.append(words.NO_PROFANITY_FILTER)
     report(1.0)

@@ -146,6 +146,7 @@ _KINDS: dict[str, Kind] = {
     "application/xml": "text",
     "application/javascript": "text",
     "image/svg+xml": "text",
+    "text/rtf": "other",  # its words stand between control words, which nothing here reads
 }
 _FAMILIES: dict[str, Kind] = {
     "image": "image",

@@ -30,7 +30,7 @@ def embedded_archive(path: Path) -> Literal["file", "stream"] | None:
             begin = min((info.header_offset for info in archive.infolist()), default=None)
     except Exception:  # no archive, then; a disk that fails is met again by whoever reads the file
         return None
-    if begin is None:
+    if begin is None or begin < 0:
         return None
     with path.open("rb") as file:
         file.seek(max(begin - _BEFORE_BYTES, 0))

@@ -11,7 +11,7 @@ from sse_progress.stages.formats.media_types import kind_of
 from sse_progress.stages.formats.office import office_text
 from sse_progress.stages.formats.text import decoded
 
-__all__ = ["extracted_text"]
+__all__ = ["extracted_text", "unread_text"]
 
 
 def extracted_text(upload: Upload, limit_characters: int, report: Report) -> str | None:
@@ -24,6 +24,16 @@ def extracted_text(upload: Upload, limit_characters: int, report: Report) -> str
         return pdfs.pdf_text(path, limit_characters, report)
     if kind == "office":
         return office_text(path, media_type, Path(upload.scratch), limit_characters, report)
+    return None
+
+
+def unread_text(upload: Upload) -> str | None:
+    """The note that some of the text, or all of it, is not read; None if all of it is."""
+    kind = kind_of(upload.content_type)
+    if kind == "other" or (kind == "pdf" and not pdfs.available()):
+        return f"words (nothing here reads {upload.content_type})"
+    if kind == "pdf" and pdfs.page_count(Path(upload.path)) > pdfs.TEXT_PAGES:
+        return f"words beyond page {pdfs.TEXT_PAGES}"
     return None
 
 

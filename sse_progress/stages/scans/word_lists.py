@@ -21,6 +21,7 @@ from sse_progress.model.media import Reason
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.language import language_of
+from sse_progress.stages.formats.media_types import types_of_extension
 
 __all__ = ["NO_PROFANITY_FILTER", "WordList", "load_words", "profanity_available", "texts_of"]
 
@@ -195,7 +196,9 @@ def _few_digits(text: str) -> str:
 
 def texts_of(filename: str, fields: Mapping[str, str | list[str]]) -> Iterator[tuple[str, str]]:
     """(where, text) of everything the client wrote beside the file."""
-    yield "filename", filename.replace("_", " ")
+    stem, _, extension = filename.rpartition(".")
+    known = stem and types_of_extension(extension.lower())  # .ass is a kind of subtitles
+    yield "filename", (stem if known else filename).replace("_", " ")
     for name, value in fields.items():
         yield f"field name {name}", name
         for text in value if isinstance(value, list) else [value]:

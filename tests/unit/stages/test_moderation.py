@@ -179,6 +179,13 @@ def test_long_numbers_do_not_hold_the_filter(desk: Desk, digit: str) -> None:
     assert words._few_digits("sh1t 4 you") == "sh1t 4 you"
 
 
+def test_an_extension_is_no_word(desk: Desk) -> None:
+    """Subtitles called `.ass` are not marked for it; a word that is no extension is."""
+    assert verdict(desk, b"[Script Info]\nTitle: x\n", "film.ass")["verdict"] == "approved"
+    assert verdict(desk, b"[Script Info]\nTitle: x\n", "film ass.ass")["verdict"] == "review"
+    assert verdict(desk, b"[Script Info]\nTitle: x\n", "what.fuck")["verdict"] == "review"
+
+
 def test_words_of_the_operator(desk: Desk, tmp_path: Path) -> None:
     """The operator's list adds words and phrases, whatever their case and accents."""
     own = tmp_path / "words.txt"

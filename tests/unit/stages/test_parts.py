@@ -280,3 +280,52 @@ def test_a_damaged_part_is_corrupt(desk: Desk, name: str) -> None:
     """Whichever part is damaged, the file is at fault."""
     data = damaged(docx_at("word/document.xml", "some words here"), name)
     assert refusal(desk.upload(data, "a.docx")).code == "corrupt_file"
+
+
+# ---- large sheets
+
+
+def sheet(text: str, *, numbers: int, encoding: str = "utf-8", prefix: str = "") -> bytes:
+    """A workbook of one sheet: many numbers, one string in its cell, many numbers."""
+    p = prefix
+    row = f'<{p}row><{p}c r="A1"><{p}v>1</{p}v></{p}c></{p}row>'
+    cell = f'<{p}row><{p}c t="inlineStr"><{p}is><{p}t>{text}</{p}t></{p}is></{p}c></{p}row>'
+    names = f' xmlns:{p[:-1]}="urn:x"' if p else ""
+    body = f"<{p}worksheet{names}>{row * numbers}{cell}{row * 20_000}</{p}worksheet>"
+    if encoding != "utf-8":
+        body = f'<?xml version="1.0" encoding="{encoding}"?>{body}'
+    return zipped(
+        {
+            "[Content_Types].xml": content_types(wb="spreadsheetml.sheet.main"),
+            "_rels/.rels": relationships(("officeDocument", "wb.xml")),
+            "wb.xml": "<workbook/>",
+            "_rels/wb.xml.rels": relationships(("worksheet", "s.xml")),
+            "s.xml": body.encode(encoding),
+        }
+    )
+
+
+@pytest.mark.parametrize("numbers", [10, 7000, *range(6230, 6248)])
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_a_string_anywhere_in_a_large_sheet(desk: Desk, numbers: int, prefix: str) -> None:
+    """Sheets are read piece by piece; a string cut by the border of two pieces is read whole."""
+    upload, _ = through(desk.upload(sheet(BAD, numbers=numbers, prefix=prefix), "a.xlsx"))
+    assert upload.results["analyzing"]["words"] == 5
+    assert upload.results["moderating"]["verdict"] == "review"
+
+
+def test_a_large_sheet_in_utf16(desk: Desk) -> None:
+    """The quick way past numbers is for encodings that hold ASCII."""
+    data = sheet(BAD, numbers=30_000, encoding="utf-16")
+    upload, _ = through(desk.upload(data, "a.xlsx"), "analyzing")
+    assert upload.results["analyzing"]["words"] == 5
+
+
+def test_the_percent_of_a_large_sheet_moves(desk: Desk) -> None:
+    """One sheet of 12 MB gives many different percents in each stage that reads it."""
+    data = sheet("x", numbers=300_000)
+    _, reports = through(desk.upload(data, "a.xlsx"), "moderating")
+    for name in ("validating", "analyzing"):
+        percents = {int(fraction * 100) for fraction in reports[name].fractions}
+        assert len(percents) > 30, name
+    assert len({int(f * 100) for f in reports["moderating"].fractions}) > 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import struct
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sse_progress.stages.formats import pdfs
 from sse_progress.stages.moderation import moderate
 from tests.helpers.media import jpeg
 from tests.media_samples import docx, odt, pdf, xlsx
@@ -276,3 +278,19 @@ def test_a_picture_that_cannot_be_decoded_is_noted(desk: Desk) -> None:
         break
     else:
         pytest.fail("libmagic takes none of them for a picture")
+
+
+def test_text_that_is_not_read_is_noted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages beyond the limit, and types that nothing reads, stand in `notChecked`."""
+    monkeypatch.setattr(pdfs, "TEXT_PAGES", 2)
+    upload, _ = through(desk.upload(pdf(["x"] * 3), "a.pdf"), "moderating")
+    assert "words beyond page 2" in upload.results["moderating"]["notChecked"]
+    upload, _ = through(desk.upload(pdf(["x"] * 2), "a.pdf"), "moderating")
+    assert upload.results["moderating"]["notChecked"] == []
+    options = msgspec.structs.replace(desk.options, allowed_types=("*/*",))
+    upload = desk.upload(gzip.compress(b"x"), "a.gz", options=options)
+    upload, _ = through(upload, "moderating")
+    assert (
+        "words (nothing here reads application/gzip)"
+        in (upload.results["moderating"]["notChecked"])
+    )
