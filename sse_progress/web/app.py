@@ -16,7 +16,7 @@ from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext, serving
 from sse_progress.web.middleware import middleware
 from sse_progress.web.origins import Origins
-from sse_progress.web.problem_details import pass_on
+from sse_progress.web.problem_middleware import pass_on
 from sse_progress.web.routes.all_progress import get_all_progress
 from sse_progress.web.routes.health import get_health, get_ready
 from sse_progress.web.routes.metrics import get_metrics

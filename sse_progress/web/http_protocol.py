@@ -8,7 +8,7 @@ uvicorn as `http=HttpProtocol`.
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn._types import ASGI3Application
@@ -25,16 +25,20 @@ from sse_progress.model.errors import (
     ReceiveTimeout,
     UriTooLong,
 )
-from sse_progress.web import problem_details as problems
+from sse_progress.web.http_responses import Interim, Unchunked
+from sse_progress.web.problem_details import answer
+from sse_progress.web.problem_middleware import LINGER_BYTES, LINGER_S
 
 __all__ = ["HttpProtocol", "check_uvicorn"]
 
 
 _OF_UVICORN = (
+    "_should_upgrade",
     "_start_asgi_task",
     "connection_lost",
     "connection_made",
     "data_received",
+    "handle_websocket_upgrade",
     "on_body",
     "on_header",
     "on_headers_complete",
@@ -55,6 +59,13 @@ def check_uvicorn() -> None:
         raise RuntimeError(
             f"uvicorn {uvicorn.__version__} has no {', '.join(missing)}; install uvicorn 0.54"
         )
+
+
+def _sending_by(send: Unchunked, app: ASGI3Application) -> ASGI3Application:
+    async def application(scope: Any, receive: Any, _: Any) -> None:
+        await app(scope, receive, send)  # type: ignore[arg-type]
+
+    return application
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -82,7 +93,8 @@ class HttpProtocol(HttpToolsProtocol):
     _problem: Problem | None = None
     _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
-    the answer has begun; `abort`, which ends a connection whose client has stopped reading."""
+    the answer has begun; `inform`, an `Interim`, before it; `abort`, which ends a connection whose
+    client has stopped reading."""
 
     # ---- time
 
@@ -118,6 +130,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        extension: Any = cycle.scope["extensions"]["sse_progress"]
+        if cycle.scope["http_version"] == "1.0":
+            extension["send"] = unchunked = Unchunked(cycle)
+            app = _sending_by(unchunked, app)
+        else:
+            extension["send"], extension["inform"] = cycle.send, Interim(cycle)
         super()._start_asgi_task(cycle, app)
 
     def _tell_running(self) -> None:
@@ -135,7 +153,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._not_body_bytes += len(data)
         if self._refused:
-            if self._not_body_bytes > problems.LINGER_BYTES:
+            if self._not_body_bytes > LINGER_BYTES:
                 self.transport.close()
             return
         super().data_received(data)
@@ -187,10 +205,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._not_body_bytes = self._head_bytes = 0
         super().on_headers_complete()
-        self._extension["send"] = self.cycle.send
         if self.parser.should_upgrade() and not self._should_upgrade():
             # httptools takes what follows for the new protocol's, and there is none.
             self.cycle.keep_alive = False
+
+    def _should_upgrade(self) -> bool:
+        """An offer of HTTP/1.0 is ignored (RFC 9110 §7.8)."""
+        return self.parser.get_http_version() != "1.0" and super()._should_upgrade()
 
     def on_body(self, body: bytes) -> None:
         self._not_body_bytes = 0
@@ -213,6 +234,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._fail(BadRequest("No transfer coding but chunked of HTTP/1.1 is understood."))
         if self.parser.should_upgrade() and (codings or b"content-length" in fields):
             self._fail(BadRequest("A request with a body cannot ask for an upgrade."))
+        if self.parser.should_upgrade() and self._should_upgrade() and self._answering():
+            self._fail(BadRequest("The request before this one is not answered yet."))
         if len(self.pipeline) >= self.pipeline_limit:
             self._fail(BadRequest("Too many requests were sent ahead of their answers."))
 
@@ -234,6 +257,11 @@ class HttpProtocol(HttpToolsProtocol):
         answers = self._next_answer_is_its()
         self._refused = True
         self._stop_deadline()
+        if not answers and self._running is not None and self._is_whole(self._running):
+            # Such as a body without a length behind its request: dropped, and the response is last.
+            self._running.keep_alive = False
+            self._not_body_bytes = 0
+            return
         self._tell_running()
         if not answers:
             self.transport.close()
@@ -242,7 +270,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._not_body_bytes = 0
-        self._deadline = self.loop.call_later(problems.LINGER_S, self.transport.close)
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _is_whole(self, cycle: RequestResponseCycle) -> bool:
+        """The request has arrived, its response is the next and has not begun."""
+        return not (cycle.more_body or cycle.response_started or self.pipeline)
 
     def _next_answer_is_its(self) -> bool:
         """Whether an answer sent now is taken for the answer to the refused request."""
@@ -251,7 +283,7 @@ class HttpProtocol(HttpToolsProtocol):
         return not (self._in_head or self.pipeline or self._running.response_started)
 
     def _answer(self, problem: Problem) -> bytes:
-        response = problems.answer(problem, headers={"Connection": "close"})
+        response = answer(problem, headers={"Connection": "close"})
         fields = [*self.server_state.default_headers, *response.raw_headers]
         lines = [b"%b: %b\r\n" % field for field in fields]
         return b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)])

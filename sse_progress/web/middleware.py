@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sse_progress.model.errors import Forbidden
 from sse_progress.settings import Settings
 from sse_progress.web.origins import Origins, parse_site, single_header
-from sse_progress.web.problem_details import Problems
+from sse_progress.web.problem_middleware import Problems
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
@@ -58,7 +58,7 @@ class Gate:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             self._check(scope)
         await self._app(scope, receive, send)
 
@@ -164,7 +164,7 @@ class SecurityHeaders:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             send = _adding(send, self._defaults, unless_there=True)
         await self._app(scope, receive, send)
 
@@ -173,7 +173,7 @@ def _adding(send: Send, headers: list[tuple[bytes, bytes]], *, unless_there: boo
     """`send` with more headers: a plain function that hands out the server's own awaitable."""
 
     def sending(message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
             there = list(message.get("headers", ()))
             names = {name.lower() for name, _ in there} if unless_there else set()
             more = [(name, value) for name, value in headers if name not in names]

@@ -65,7 +65,9 @@ class Origins:
 
 
 def _own(scope: Scope) -> Site | None:
-    return parse_site(scope["scheme"], single_header(scope, b"host") or "")
+    # A page's origin is http(s) also where it opens a WebSocket.
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"]) or scope["scheme"]
+    return parse_site(scheme, single_header(scope, b"host") or "")
 
 
 def single_header(scope: Scope, name: bytes) -> str | None:

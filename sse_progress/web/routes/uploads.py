@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.web.request_headers import access_of, context_of, integer, path_upload_id
 from sse_progress.web.routes.progress import state_response
+from sse_progress.web.stored_file import StoredFile
 
 __all__ = ["delete_upload", "get_file", "get_upload", "get_uploads"]
 
@@ -69,7 +70,7 @@ async def get_file(request: Request) -> Response:
     derived = {file["name"]: file["contentType"] for file in media["files"]}
     kind = derived.get(name, media["contentType"])
     inline = name in derived and kind in INLINE
-    return FileResponse(
+    return StoredFile(
         path,
         media_type=kind,
         filename=name,

@@ -13,14 +13,16 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from sse_progress.access.tokens import InvalidToken, MissingScope
 from sse_progress.model import errors
 from sse_progress.model.errors import Problem, Rejected
-from sse_progress.web.problem_details import CONTENT_TYPE, Problems, answer, for_status, pass_on
+from sse_progress.web.problem_details import CONTENT_TYPE, answer, for_status
+from sse_progress.web.problem_middleware import Problems, pass_on
+from sse_progress.web.stored_file import StoredFile
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, head, read_answer, request
 from tests.helpers.waiting import wait_until
@@ -159,7 +161,7 @@ class App:
         raise HTTPException(418, "from Starlette", headers={"X-Pot": "short and stout"})
 
     async def get_file(self, request: Request) -> Response:
-        return FileResponse(self.file)
+        return StoredFile(self.file)
 
     async def plain(self, request: Request) -> Response:
         return PlainTextResponse("a text that is no error")
