@@ -106,7 +106,7 @@ def texts() -> Iterator[Path]:
     for place in places:
         for path in sorted(place.rglob("*")):
             is_text = path.suffix in (".md", ".txt", ".markdown") or path.stem.upper() in names
-            if is_text and path.suffix not in (".py", ".js", ".json") and path.is_file():
+            if is_text and path.suffix not in (".py", ".js", ".json", ".html") and path.is_file():
                 yield path
     yield from sorted(ROOT.glob("*.md"))
 
