@@ -6,6 +6,7 @@ by commas. Nothing is read at import; `Settings()` reads, checks and raises.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,6 +48,19 @@ DEFAULT_TYPES = (
     "application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,"
     "application/vnd.oasis.opendocument.presentation,application/epub+zip,application/zip"
 )
+
+
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
+
+
+def _punycode(origin: str) -> str:
+    scheme, _, host = origin.partition("://")
+    try:
+        return f"{scheme}://{host.encode('idna').decode()}"
+    except UnicodeError:
+        return f"{scheme}://xn--…"
 
 
 class Settings(BaseSettings):
@@ -100,7 +114,8 @@ class Settings(BaseSettings):
     allowed_hosts: Words = ()
     """Additional `Host` names accepted in open mode (loopback names always are)."""
     cors_origins: Words = ()
-    """Origins that may use the service from a browser, such as `https://app.example`."""
+    """Origins that may use the service from a browser, such as `https://app.example`, or from the
+    web view of an app, such as `capacitor://localhost`."""
     trusted_proxies: str = "127.0.0.1"
     """Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted (uvicorn's syntax)."""
 
@@ -219,8 +234,14 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            scheme, _, rest = origin.partition("://")
-            if scheme not in ("http", "https") or not rest or "/" in rest:
+            if "*" in origin:
+                raise ValueError(
+                    f"{origin!r} is not an origin: list each in full, without wildcards"
+                )
+            if not origin.isascii():
+                ascii_name = _punycode(origin)
+                raise ValueError(f"{origin!r} is not ASCII; browsers send {ascii_name!r}")
+            if _ORIGIN.fullmatch(origin) is None:
                 raise ValueError(f"{origin!r} is not an origin such as https://app.example")
         return value
 

@@ -9,7 +9,7 @@ import anyio
 
 from sse_progress.ingest.limits import ReceiveLimits, declared_too_large
 from sse_progress.ingest.part_headers import content_type_boundary
-from sse_progress.model.errors import Problem
+from sse_progress.model.errors import Problem, UnsupportedMediaType
 
 __all__ = ["Body", "OpenBody"]
 
@@ -21,9 +21,15 @@ class Body:
     content_type: str
     chunks: AsyncIterator[bytes]
     total: int | None
+    coding: str = ""
+    """Content-Encoding of the request. None is decoded: bytes are counted and hashed as sent."""
 
     def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
         """The refusal that the headers alone decide; None: the body has to be read."""
+        if self.coding.strip().lower() not in ("", "identity"):
+            return UnsupportedMediaType(
+                "Content-Encoding is not supported. Please send the body without a coding."
+            )
         try:
             content_type_boundary(self.content_type)
         except Problem as problem:

@@ -17,11 +17,13 @@ from sse_progress.ingest.part_headers import claimed_type_of, disposition_of
 from sse_progress.model.errors import MalformedMultipart, TooLarge, UnexpectedPart
 from sse_progress.model.events import encode_json
 from sse_progress.model.filenames import clean_filename
+from sse_progress.model.text import clean_text
 
 __all__ = ["MultipartForm"]
 
 _PLAIN_ENCODINGS = (b"7bit", b"8bit", b"binary")
 _SINGLE_HEADERS = (b"content-disposition", b"content-type", b"content-transfer-encoding")
+_TEXT_TYPES = (b"application/json", b"application/x-www-form-urlencoded", b"application/xml")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SLICE_BYTES = 256 * 1024
 
@@ -96,7 +98,9 @@ class MultipartForm:
         if not self._parts:
             raise MalformedMultipart("The body has no parts.")
         if not self._has_file:
-            raise UnexpectedPart("The body has no file part. Send exactly one.")
+            raise UnexpectedPart(
+                "The body has no file part (a part with a filename). Send exactly one."
+            )
 
     # ---- between the parser and the limits
 
@@ -196,6 +200,7 @@ class MultipartForm:
         except ValueError:
             raise MalformedMultipart("A part's Content-Disposition cannot be understood.") from None
         if filename is None:
+            self._check_text(name)
             self._name = name
             self._count_field(len(name.encode()))
             return
@@ -203,6 +208,16 @@ class MultipartForm:
         self._nameless = not filename
         if filename:
             self._claim_file(filename)
+
+    def _check_text(self, name: str) -> None:
+        """A file whose sender left the filename out is told so, not measured as a text."""
+        given = self._headers.get(b"content-type", b"text/plain")
+        kind = given.partition(b";")[0].strip().lower()
+        if not (kind.startswith(b"text/") or kind in _TEXT_TYPES):
+            raise UnexpectedPart(
+                f"The part {clean_text(name)[:40]} has a type of files but no filename. "
+                "A file part needs a filename."
+            )
 
     def _claim_file(self, filename: str) -> None:
         if self._has_file:
@@ -216,7 +231,8 @@ class MultipartForm:
         self._fields_bytes += count
         if self._fields_bytes > (limit := self._limits.max_fields_bytes):
             raise TooLarge(
-                f"The text fields have {self._fields_bytes} bytes or more, limit {limit}."
+                f"The text fields have {self._fields_bytes} bytes or more, limit {limit}. "
+                "A file part needs a filename."
             )
 
     def _count_json(self, value: str) -> None:

@@ -17,7 +17,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Site(NamedTuple):
-    """An origin (RFC 6454): scheme, host in lower case, port."""
+    """An origin (RFC 6454): scheme, host in lower case, port (0: none, and no default)."""
 
     scheme: str
     host: str
@@ -26,9 +26,9 @@ class Site(NamedTuple):
 
 def parse_site(scheme: str, authority: str) -> Site | None:
     scheme = scheme.lower()
-    if scheme not in _PORTS or (match := _AUTHORITY.fullmatch(authority.lower())) is None:
+    if not scheme or (match := _AUTHORITY.fullmatch(authority.lower())) is None:
         return None
-    return Site(scheme, match[1], int(match[2] or _PORTS[scheme]))
+    return Site(scheme, match[1], int(match[2] or _PORTS.get(scheme, 0)))
 
 
 def site_of(url: str) -> Site | None:
@@ -37,10 +37,17 @@ def site_of(url: str) -> Site | None:
 
 
 class Origins:
-    """Which web pages may use the service: its own, and those of the listed origins."""
+    """Which web pages may use the service: its own, and those of the listed origins.
+
+    A listed one may have any scheme: web views of apps have their own (`capacitor://localhost`).
+    Raises ValueError for one that no request could match.
+    """
 
     def __init__(self, listed: Iterable[str]) -> None:
-        self._listed = frozenset(site_of(origin) for origin in listed) - {None}
+        sites = {origin: site_of(origin) for origin in listed}
+        if wrong := [origin for origin, site in sites.items() if site is None]:
+            raise ValueError(f"{wrong[0]!r} is not an origin")
+        self._listed = frozenset(sites.values())
 
     def lists(self, origin: str) -> bool:
         return site_of(origin) in self._listed

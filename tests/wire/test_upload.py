@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 
@@ -144,6 +145,21 @@ async def test_bad_ids(running: Service, bad: str) -> None:
 
 GOOD = body([file_part(b"x" * 2000)])
 REFUSED: dict[str, tuple[int, str, Callable[[], bytes], dict[str, str]]] = {
+    "a file without a name": (
+        400,
+        "unexpected_part",
+        lambda: body(
+            [
+                Part(
+                    None,
+                    jpeg(),
+                    disposition='form-data; name="a"',
+                    headers=("Content-Type: image/jpeg",),
+                )
+            ]
+        ),
+        {},
+    ),
     "no file": (400, "unexpected_part", lambda: body([Part("a", b"1")]), {}),
     "two files": (
         400,
@@ -170,6 +186,12 @@ REFUSED: dict[str, tuple[int, str, Callable[[], bytes], dict[str, str]]] = {
         "unsupported_media_type",
         lambda: b"{}",
         {"Content-Type": "application/json"},
+    ),
+    "a gzip body": (
+        415,
+        "unsupported_media_type",
+        lambda: gzip.compress(GOOD),
+        {"Content-Encoding": "gzip"},
     ),
     "no boundary": (
         415,

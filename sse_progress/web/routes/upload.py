@@ -40,6 +40,7 @@ async def post_upload(request: Request) -> Response:
         content_type=request.headers.get("content-type", ""),
         chunks=_chunks(request),
         total=content_length(request),
+        coding=",".join(request.headers.getlist("content-encoding")),
     )
     try:
         async with context.limits.uploads(principal.sub):

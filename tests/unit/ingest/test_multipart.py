@@ -247,6 +247,27 @@ def test_bodies_that_are_no_upload(sent: bytes, problem: type[Problem]) -> None:
         parse([sent])
 
 
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        ("image/png", True),
+        ("application/octet-stream", True),
+        ("Video/MP4; codecs=x", True),
+        ("text/plain", False),
+        ("application/json; charset=utf-8", False),
+        ("", False),
+    ],
+)
+def test_a_file_without_a_filename_is_named_as_that(kind: str, refused: bool) -> None:
+    """A part with a type of files and no filename is refused at its headers, saying what it needs;
+    texts and JSON are fields."""
+    headers = (f"Content-Type: {kind}",) if kind else ()
+    sent = part('form-data; name="photo"', b"x", *headers)
+    with pytest.raises(UnexpectedPart, match="filename") as caught:
+        parse([sent])
+    assert ("photo" in caught.value.detail) == refused
+
+
 def test_one_file_input_may_stay_empty() -> None:
     """A form's second file input where nobody chose a file is no file; with a byte it is one."""
     unchosen = file_part(b"", "", "application/octet-stream")
@@ -424,7 +445,7 @@ def test_fields_have_one_limit_together() -> None:
     fits = [file_part(b"1"), Part("ab", b"x" * 48), Part("cd", b"y" * 48)]
     assert len(parse([body(fits)], limits=SMALL)[0].fields) == 2
     for more in (Part("ab", b"x" * 49), Part("abc", b"x" * 48)):
-        with pytest.raises(TooLarge, match="limit 100"):
+        with pytest.raises(TooLarge, match=r"limit 100\. A file part needs a filename"):
             parse([body([*fits[:2], more])], limits=SMALL)
     assert ReceiveLimits().max_fields_bytes == 16 * 1024
 

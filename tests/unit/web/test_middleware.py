@@ -351,6 +351,64 @@ def _raw(server: AsgiServer, text: str) -> bytes:
         return connection.recv(65536)
 
 
+APPS = (
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "http://tauri.localhost",
+    "app://obsidian.md",
+    "chrome-extension://abcdefghijklmnop",
+    "https://xn--bcher-kva.example:8443",
+)
+
+
+@pytest.fixture(scope="module")
+def apps() -> Iterator[tuple[AsgiServer, AsgiServer]]:
+    """Web views of apps are listed: in open mode, and with tokens."""
+    listed = ",".join(APPS)
+    with (
+        serve(cors_origins=listed) as opened,
+        serve(jwt_secret=SECRET, cors_origins=listed, requests_per_minute=None) as locked,
+    ):
+        yield opened, locked
+
+
+@pytest.mark.parametrize("origin", APPS)
+def test_web_views_of_apps_are_served(apps: tuple[AsgiServer, AsgiServer], origin: str) -> None:
+    """An origin with a scheme of its own is let in where it is listed, echoed to the letter, and
+    vouches for a cookie."""
+    opened, locked = apps
+    answer = ask(opened, "/change", "POST", Origin=origin)
+    assert answer.json == {"sub": "anonymous"}
+    assert answer.headers["access-control-allow-origin"] == origin
+    answer = ask(locked, "/change", "OPTIONS", Origin=origin, Access_Control_Request_Method="POST")
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (204, origin)
+    cookie = f"sse_progress_token={token()}"
+    assert ask(locked, "/change", "POST", Origin=origin, Cookie=cookie).json == {"sub": "alice"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "capacitor://localhost:1",
+        "capacitor://evil",
+        "tauri://localhost.evil",
+        "electron://localhost",
+    ],
+)
+def test_other_schemes_are_told_apart(apps: tuple[AsgiServer, AsgiServer], origin: str) -> None:
+    """Neither another scheme, host nor port of a web view is the listed one."""
+    answer = ask(apps[0], "/change", "POST", Origin=origin)
+    assert answer.status == 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_an_origin_that_cannot_match_is_an_error() -> None:
+    """What no request could match is refused, not dropped."""
+    with pytest.raises(ValueError, match="'https://' is not an origin"):
+        Origins(["https://"])
+
+
 # ---- headers
 
 
