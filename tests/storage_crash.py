@@ -63,14 +63,14 @@ def publish(storage: DiskStorage) -> bytes:
     for name, data in DERIVED.items():
         (scratch / name).write_bytes(data)
     (scratch / "left over").write_bytes(b"not wanted")
-    storage.objects.keep_derived(UPLOAD_ID, scratch, list(DERIVED))
+    storage.objects.keep_derived(UPLOAD_ID, scratch, {name: name for name in DERIVED})
     return storage.objects.publish(UPLOAD_ID, RECORD)
 
 
 def replace(storage: DiskStorage) -> None:
     path = storage.objects.scratch(UPLOAD_ID) / "stripped"
     path.write_bytes(STRIPPED)
-    storage.objects.replace_original(UPLOAD_ID, path)
+    storage.objects.replace_original(UPLOAD_ID, path.parent, path.name)
 
 
 def nothing(storage: DiskStorage) -> None:

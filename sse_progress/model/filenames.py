@@ -7,8 +7,9 @@ ours. So a bad name is mended, not refused.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Container
 
-__all__ = ["LIMIT_BYTES", "clean_filename"]
+__all__ = ["LIMIT_BYTES", "clean_filename", "distinct_filename"]
 
 LIMIT_BYTES = 150
 """Longest cleaned name, bytes of UTF-8."""
@@ -42,6 +43,19 @@ def clean_filename(name: str) -> str:
     return _cut(name) or _NAMELESS
 
 
+def distinct_filename(name: str, taken: Container[str]) -> str:
+    """`name`, or if that is taken `stem-2.ext`, `stem-3.ext`…: cleaned as `clean_filename` does."""
+    found = clean_filename(name)
+    stem, suffix = _split(found)
+    number = 1
+    while found in taken:
+        number += 1
+        ending = f"-{number}{suffix}"
+        room = LIMIT_BYTES - len(ending.encode())
+        found = clean_filename(stem.encode()[:room].decode("utf-8", "ignore") + ending)
+    return found
+
+
 def _visible(c: str) -> bool:
     return c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
 
@@ -50,9 +64,14 @@ def _cut(name: str) -> str:
     """At most LIMIT_BYTES of UTF-8; what goes is the end of the stem, not the extension."""
     if len(name.encode()) <= LIMIT_BYTES:
         return name
+    stem, suffix = _split(name)
+    room = LIMIT_BYTES - len(suffix.encode())
+    return stem.encode()[:room].decode("utf-8", "ignore").rstrip(" .") + suffix
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Stem, and the extension with its dot, or none where that would be too long for one."""
     stem, dot, suffix = name.rpartition(".")
     if not stem or len(suffix.encode()) >= _SUFFIX_LIMIT_BYTES:
-        stem, dot, suffix = name, "", ""
-    room = LIMIT_BYTES - len((dot + suffix).encode())
-    stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(" .")
-    return f"{stem}{dot}{suffix}"
+        return name, ""
+    return stem, dot + suffix

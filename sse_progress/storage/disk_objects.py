@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sse_progress.model.filenames import clean_filename
 from sse_progress.model.ids import Position
 from sse_progress.storage.durable import (
     open_private,
+    opened_directory,
     still_there,
     storage_errors,
     sync_directory,
@@ -92,45 +93,56 @@ class DiskObjects:
                 self._layout.discard(old)
             return path
 
-    def replace_original(self, upload_id: str, path: Path) -> None:
-        """Put the file `path`, from the scratch directory, in place of the original, atomically.
+    def replace_original(self, upload_id: str, scratch: Path, name: str) -> None:
+        """Put the file `name` of `scratch` in place of the original, atomically.
 
-        The manifest keeps size and sha256 of the file as it was received. Without effect once the
-        upload is published. A crash leaves the old file or the new one.
+        `scratch` and ValueError are as in `keep_derived`. The manifest keeps size and sha256 of the
+        file as it was received. Without effect once the upload is published. A crash leaves the old
+        file or the new one.
         """
         with self._exclusive(upload_id) as (directory, done):
             if done:
                 return
-            sync_regular(path)
-            path.rename(directory / ORIGINAL)
+            with _opened_scratch(directory, scratch) as source:
+                if name != clean_filename(name):
+                    raise ValueError(f"not a name of a file: {name!r}")
+                sync_regular(name, within=source)
+                os.rename(name, directory / ORIGINAL, src_dir_fd=source)
             sync_directory(directory)
 
-    def keep_derived(self, upload_id: str, scratch: Path, names: Sequence[str]) -> None:
-        """Move `names` from `scratch` to `files/`, beside what other stages keep there.
+    def keep_derived(
+        self, upload_id: str, scratch: Path, names: Mapping[str, str]
+    ) -> dict[str, int]:
+        """Move files from `scratch` to `files/`, each under the name that clients will know.
 
-        One of the same name, of an attempt that crashed, is replaced. From then on they outlive
-        their attempt. Without effect once the upload is published. Raises UnknownUpload if it was
-        removed meanwhile; ValueError if a name is not a clean base name, is the original's or no
-        regular file, or if `scratch` is not the latest attempt's: then nothing has changed. A
-        crash leaves an open upload with none, some or all of them.
+        `scratch` is the attempt's directory or one in it, `names` old to new; returns sizes in
+        bytes by new name. A file kept before under a new name is replaced. From then on they
+        outlive their attempt. Without effect once the upload is published. Raises UnknownUpload if
+        it was removed meanwhile; ValueError if a name is not a clean base name, is the original's
+        or not that of a regular file with one link, or if `scratch` is not the latest attempt's:
+        then nothing has changed. A crash leaves an open upload with none, some or all of them.
         """
         with self._exclusive(upload_id) as (directory, done):
             if done:
-                return
+                return {}
             # All checks come first: a slower twin must not take away what the later one has kept.
-            if scratch not in _scratches(directory):
-                raise ValueError("the scratch directory is not of the latest attempt")
-            taken = read_manifest(directory).filename
-            for name in names:
-                if name == taken or name != clean_filename(name):
-                    raise ValueError(f"not a name for a derived file: {name!r}")
-                sync_regular(scratch / name)
-            files = directory / FILES
-            files.mkdir(mode=0o700, exist_ok=True)
-            for name in names:
-                (scratch / name).rename(files / name)
+            with _opened_scratch(directory, scratch) as source:
+                taken = read_manifest(directory).filename
+                if len(set(names.values())) < len(names):
+                    raise ValueError("not a name for two files")
+                for name in (*names, *names.values()):
+                    if name != clean_filename(name):
+                        raise ValueError(f"not a name for a derived file: {name!r}")
+                if taken in names.values():
+                    raise ValueError(f"not a name for a derived file: {taken!r}")
+                sizes = {new: sync_regular(old, within=source) for old, new in names.items()}
+                files = directory / FILES
+                files.mkdir(mode=0o700, exist_ok=True)
+                for old, new in names.items():
+                    os.rename(old, files / new, src_dir_fd=source)
             sync_directory(files)
             sync_directory(directory)
+            return sizes
 
     def publish(self, upload_id: str, record: bytes) -> bytes:
         """Write the record, remove the scratch directories, and move the upload to `objects/`.
@@ -258,3 +270,20 @@ class DiskObjects:
 
 def _scratches(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if path.name.startswith(_SCRATCH)]
+
+
+@contextmanager
+def _opened_scratch(directory: Path, scratch: Path) -> Iterator[int]:
+    """A descriptor of `scratch`: the latest attempt's directory, or one in it.
+
+    Stages could write there, so no step on the way may be a link of theirs. ValueError otherwise.
+    """
+    attempt = scratch if scratch.parent == directory else scratch.parent
+    if attempt not in _scratches(directory):
+        raise ValueError("the scratch directory is not of the latest attempt")
+    with opened_directory(attempt) as outer:
+        if scratch == attempt:
+            yield outer
+            return
+        with opened_directory(scratch.name, within=outer) as inner:
+            yield inner

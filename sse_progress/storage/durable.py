@@ -17,6 +17,7 @@ __all__ = [
     "create_file",
     "is_locked",
     "open_private",
+    "opened_directory",
     "still_there",
     "storage_errors",
     "sync_directory",
@@ -69,19 +70,46 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file)
 
 
-def sync_regular(path: Path) -> None:
-    """Sync what a stage made; ValueError unless it is a plain file of its own."""
+@contextmanager
+def opened_directory(path: str | Path, *, within: int | None = None) -> Iterator[int]:
+    """A descriptor of a directory, below the open directory `within` if given.
+
+    ValueError if it is a symbolic link or no directory: what a stage put in its place.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = open_private(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = os.open(path, flags, dir_fd=within)
     except OSError as exc:
-        if exc.errno in (errno.ELOOP, errno.ENXIO):
-            raise ValueError(f"not a regular file: {path.name!r}") from None
+        if exc.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise ValueError(f"not a directory: {path!r}") from None
         raise
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"not a regular file: {path.name!r}")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def sync_regular(name: str, *, within: int) -> int:
+    """Sync what a stage made in the open directory `within`; returns its size in bytes.
+
+    ValueError unless it is a plain file with this one name: another one may be another upload's.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=within)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.ENXIO):
+            raise ValueError(f"not a regular file: {name!r}") from None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"not a regular file: {name!r}")
+        if found.st_nlink != 1:
+            raise ValueError(f"not a file of its own, it has {found.st_nlink} names: {name!r}")
         os.fchmod(descriptor, 0o600)
         os.fsync(descriptor)
+        return found.st_size
     finally:
         os.close(descriptor)
 

@@ -7,7 +7,7 @@ cannot be used; what a removed upload is asked for raises UnknownUpload.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -94,11 +94,17 @@ class Objects(Protocol):
     def scratch(self, upload_id: str) -> Path:
         """A new, empty local directory for one attempt; those of earlier attempts are removed."""
 
-    def replace_original(self, upload_id: str, path: Path) -> None:
-        """Put the file `path`, from the scratch directory, in place of the original, atomically."""
+    def replace_original(self, upload_id: str, scratch: Path, name: str) -> None:
+        """Put the file `name` of `scratch` in place of the original, atomically."""
 
-    def keep_derived(self, upload_id: str, scratch: Path, names: Sequence[str]) -> None:
-        """Keep the files `names` of `scratch`; from then on they outlive their attempt."""
+    def keep_derived(
+        self, upload_id: str, scratch: Path, names: Mapping[str, str]
+    ) -> dict[str, int]:
+        """Keep files of `scratch` under the names that clients will know; returns their sizes.
+
+        `names` maps old names to new ones, none of them the original's. From then on the files
+        outlive their attempt. ValueError if one is no regular file of its own.
+        """
 
     def publish(self, upload_id: str, record: bytes) -> bytes:
         """Publish original, derived files and record; returns the record that holds."""

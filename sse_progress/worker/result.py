@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sse_progress.model.filenames import distinct_filename
 from sse_progress.model.stage_api import Upload
 from sse_progress.model.urls import url_of
 
-__all__ = ["media_of", "with_sizes"]
+__all__ = ["media_of", "named_apart"]
 
 
-def with_sizes(files: Sequence[dict[str, Any]], scratch: Path) -> list[dict[str, Any]]:
-    """Derived files as a stage names them, with their sizes in bytes. Raises OSError."""
-    return [{**file, "size": (scratch / file["name"]).stat().st_size} for file in files]
+def named_apart(
+    files: Sequence[dict[str, Any]], filename: str, results: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Derived files as a function names them, renamed where the original or `results` have a name.
+
+    The same files get the same names in another attempt. ValueError if one is named twice.
+    """
+    names = [file["name"] for file in files]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a derived file is named twice: {names}")
+    taken = {filename, *(file["name"] for result in results for file in result.get("files", ()))}
+    named = []
+    for file in files:
+        name = distinct_filename(file["name"], taken)
+        taken.add(name)
+        named.append({**file, "name": name})
+    return named
 
 
 def media_of(upload: Upload, *, prefix: str) -> dict[str, Any]:

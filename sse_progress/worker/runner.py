@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from sse_progress.runtime.metrics import Metrics
 from sse_progress.sandbox.pool import ChildLost, Pool
 from sse_progress.storage.port import Storage, StoredObject
 from sse_progress.worker.eta import Estimate, History
-from sse_progress.worker.result import media_of, with_sizes
+from sse_progress.worker.result import media_of, named_apart
 
 __all__ = ["Runner"]
 
@@ -137,6 +137,7 @@ class _Attempt:
         self._runner, self._found, self._recorder = runner, found, recorder
         self._storage = runner.storage
         self._original = ""
+        self._numbers = count(1)
         self._results: dict[str, bytes] = {}
         self._stage = "file_received"
         self._lost = False
@@ -201,33 +202,49 @@ class _Attempt:
         self._recorder.first(Draft(stage=name, stage_progress=0, message=BEGIN[name]))
         estimate.begin(name)
         result: dict[str, Any] = {}
+        replacement: tuple[Path, str] | None = None
         for at, function in enumerate(functions):
             report = self._report(name, at, len(functions), estimate)
-            got = await self._call(function, scratch, report)
+            got, own = await self._call(function, scratch, report)
+            if files := got.get("files"):
+                got["files"] = await self._keep(files, own, result)
+            if original := got.get("original"):
+                replacement = own, original["name"]
             result = merged(result, got)
-        if files := result.get("files"):
-            result["files"] = await blocking(with_sizes, files, scratch)
-            names = [file["name"] for file in result["files"]]
-            await blocking(self._storage.objects.keep_derived, self.upload_id, scratch, names)
-        if replaced := result.get("original"):
-            await blocking(
-                self._storage.objects.replace_original, self.upload_id, scratch / replaced["name"]
-            )
+        if replacement is not None:
+            await blocking(self._storage.objects.replace_original, self.upload_id, *replacement)
         self._runner.metrics.stage_seconds.labels(name).observe(time.monotonic() - began)
         await self._checkpoint(name, result)
         await estimate.finish()
 
+    async def _keep(
+        self, files: list[dict[str, Any]], scratch: Path, result: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Keep what a function made, under names that no other file of this upload has."""
+        results = [decode_json(v) for k, v in self._results.items() if k != VERDICT]
+        named = named_apart(files, self._found.manifest.filename, [*results, result])
+        names = {old["name"]: new["name"] for old, new in zip(files, named, strict=True)}
+        sizes = await blocking(self._storage.objects.keep_derived, self.upload_id, scratch, names)
+        return [{**file, "size": sizes.get(file["name"], 0)} for file in named]
+
     async def _call(
         self, function: StageFunction, scratch: Path, report: Callable[[float, str | None], None]
-    ) -> dict[str, Any]:
-        """Run one function; a child that something outside ended is worth another try."""
+    ) -> tuple[dict[str, Any], Path]:
+        """Run one function; a child that something outside ended is worth another try.
+
+        Returns its result and its directory: what it wrote meets no other function's files.
+        """
         for left in reversed(range(self._runner.attempts)):
+            own = scratch / str(next(self._numbers))
+            await blocking(own.mkdir, mode=0o700)
             try:
-                return await self._runner.pool.run(
-                    function, self._upload(scratch), report, timeout_s=self._runner.timeout_s
+                result = await self._runner.pool.run(
+                    function, self._upload(own), report, timeout_s=self._runner.timeout_s
                 )
             except ChildLost:
                 log.warning("a stage's child was lost", upload_id=self.upload_id, left=left)
+            else:
+                return result, own
         raise Internal("The work was given up after several crashes.")
 
     async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
@@ -287,6 +304,7 @@ class _Attempt:
             media = decode_json(self._found.record)
         else:
             media = media_of(self._upload(Path()), prefix=self._runner.prefix)
+            _complete(media).fragments(self.upload_id)  # too large: not to be published
             record = await blocking(
                 self._storage.objects.publish, self.upload_id, encode_json(media)
             )
@@ -296,9 +314,7 @@ class _Attempt:
         )
         self.ending = True
         try:
-            await self._recorder.end(
-                Draft(stage="complete", stage_progress=100, message=END["complete"], media=media)
-            )
+            await self._recorder.end(_complete(media))
         except WriterLost as lost:
             if lost.term in ("cancelled", "error"):
                 await blocking(self._storage.remove, self.upload_id)
@@ -319,6 +335,10 @@ class _Attempt:
     async def _closed(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # the reconciler sees to it
             await self._runner.index.closed(self.upload_id)
+
+
+def _complete(media: dict[str, Any]) -> Draft:
+    return Draft(stage="complete", stage_progress=100, message=END["complete"], media=media)
 
 
 def _failed(frame: Frame) -> bool:

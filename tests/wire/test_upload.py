@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 from collections.abc import Callable
 
@@ -97,6 +98,24 @@ async def test_a_good_upload(running: Service, client: httpx.Client) -> None:
     check_journal(frames)
     assert frames[-1].json["media"] == media
     assert frames[0].json["total"] > len(picture)
+
+
+async def test_a_clients_name_and_a_derived_one_never_meet(client: httpx.Client) -> None:
+    """A picture called as its thumbnail would be: two addresses, the right bytes under each."""
+    name = post(client).json()["data"]["media"]["files"][0]["name"]
+    answer = post(client, content=(picture := jpeg()), name=name)
+    assert answer.status_code == 200
+    media = answer.json()["data"]["media"]
+    (thumbnail,) = media["files"]
+    assert media["filename"] == name
+    assert thumbnail["url"] != media["url"]
+    original = client.get(media["url"])
+    assert hashlib.sha256(original.content).hexdigest() == media["sha256"]
+    assert original.content == picture
+    assert original.headers["content-type"] == "image/jpeg"
+    small = client.get(thumbnail["url"])
+    assert small.content[8:12] == b"WEBP"
+    assert (small.headers["content-type"], len(small.content)) == ("image/webp", thumbnail["size"])
 
 
 async def test_without_an_id_the_server_makes_one(client: httpx.Client) -> None:
@@ -203,6 +222,12 @@ REFUSED: dict[str, tuple[int, str, Callable[[], bytes], dict[str, str]]] = {
         413,
         "too_large",
         lambda: body([Part("a", b"x" * 20000), file_part(b"1")]),
+        {},
+    ),
+    "fields too large as JSON": (
+        413,
+        "too_large",
+        lambda: body([Part("a", b"\x01" * 11_000), file_part(jpeg())]),
         {},
     ),
     "empty file": (422, "empty_file", lambda: body([file_part(b"")]), {}),

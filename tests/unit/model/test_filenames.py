@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_progress.model.filenames import LIMIT_BYTES, clean_filename
+from sse_progress.model.filenames import LIMIT_BYTES, clean_filename, distinct_filename
 
 NAMES = st.text(
     st.one_of(
@@ -87,3 +87,15 @@ def test_every_name_becomes_a_harmless_one(name: str) -> None:
     assert cleaned[-1] not in " ."
     assert unicodedata.is_normalized("NFC", cleaned)
     assert clean_filename(cleaned) == cleaned
+
+
+@given(NAMES, st.integers(1, 12))
+def test_names_are_told_apart_by_a_number(name: str, times: int) -> None:
+    """However often a name comes, each copy has its own, cleaned, with the extension kept."""
+    taken: list[str] = []
+    for _ in range(times):
+        taken.append(distinct_filename(name, taken))
+    assert taken[0] == clean_filename(name)
+    assert len(set(taken)) == times
+    assert [clean_filename(each) for each in taken] == taken
+    assert distinct_filename("a.tar.gz", ["a.tar.gz", "a.tar-2.gz"]) == "a.tar-3.gz"

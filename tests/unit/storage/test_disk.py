@@ -65,7 +65,7 @@ def publish(storage: DiskStorage, upload_id: str = "u1", **derived: bytes) -> by
     scratch = storage.objects.scratch(upload_id)
     for name, content in derived.items():
         (scratch / name).write_bytes(content)
-    storage.objects.keep_derived(upload_id, scratch, list(derived))
+    storage.objects.keep_derived(upload_id, scratch, {name: name for name in derived})
     return storage.objects.publish(upload_id, RECORD)
 
 
@@ -142,7 +142,7 @@ def test_nobody_else_can_read_it(storage: DiskStorage) -> None:
         scratch = storage.objects.scratch("u1")
         (scratch / "thumb").write_bytes(b"x")
         (scratch / "thumb").chmod(0o666)
-        storage.objects.keep_derived("u1", scratch, ["thumb"])
+        storage.objects.keep_derived("u1", scratch, {"thumb": "thumb"})
         storage.objects.mark("u1", Position("e1", 1))
         store(storage, "u2")
         storage.objects.publish("u1", RECORD)
@@ -380,17 +380,68 @@ def test_only_plain_files_with_clean_names_are_kept(storage: DiskStorage) -> Non
     os.mkfifo(scratch / "pipe")
     for name in ("photo.jpg", ".hidden", "directory", "link", "pipe", "missing", "../original", ""):
         with pytest.raises(ValueError, match=r"not a|no such"):
-            storage.objects.keep_derived("u1", scratch, ["good", name])
+            storage.objects.keep_derived("u1", scratch, {"good": "good", name: name})
         if name:
             with pytest.raises(ValueError, match=r"not a|no such"):
-                storage.objects.replace_original("u1", scratch / "missing" / name)
+                storage.objects.replace_original("u1", scratch / "missing", name)
     for name in ("directory", "link", "pipe"):
         with pytest.raises(ValueError, match="not a regular"):
-            storage.objects.replace_original("u1", scratch / name)
+            storage.objects.replace_original("u1", scratch, name)
     assert (scratch / "good").exists()
     found = storage.objects.find("u1")
     assert found is not None
     assert found.local().read_bytes() == b"content"
+
+
+def test_a_file_gets_the_name_that_clients_know(storage: DiskStorage) -> None:
+    """From a directory inside the attempt's, under another name, with its size; no name twice."""
+    store(storage)
+    scratch = storage.objects.scratch("u1") / "1"
+    scratch.mkdir()
+    for name in ("photo.jpg", "b"):
+        (scratch / name).write_bytes(b"derived")
+    with pytest.raises(ValueError, match="not a name"):
+        storage.objects.keep_derived("u1", scratch, {"b": "photo.jpg"})
+    with pytest.raises(ValueError, match="two files"):
+        storage.objects.keep_derived("u1", scratch, {"b": "c", "photo.jpg": "c"})
+    sizes = storage.objects.keep_derived("u1", scratch, {"photo.jpg": "photo-2.jpg", "b": "b"})
+    assert sizes == {"photo-2.jpg": 7, "b": 7}
+    storage.objects.publish("u1", RECORD)
+    found = storage.objects.find("u1")
+    assert found is not None
+    assert found.file("photo.jpg") == found.local()
+    derived = found.file("photo-2.jpg")
+    assert derived is not None
+    assert derived.read_bytes() == b"derived"
+
+
+def test_a_stage_cannot_name_another_uploads_file(storage: DiskStorage) -> None:
+    """By a link to it, by a link in place of its own directory, or by a path: all are refused."""
+    store(storage)
+    store(storage, "u2", content=b"another user's")
+    other = storage.objects.find("u2")
+    assert other is not None
+    attempt = storage.objects.scratch("u1")
+    (attempt / "1").mkdir()
+    os.link(other.local(), attempt / "1" / "linked")
+    (attempt / "2").symlink_to(other.directory)
+    for scratch, name in (
+        (attempt / "1", "linked"),
+        (attempt / "2", "original"),
+        (attempt / "2" / "..", "original"),
+        (other.directory, "original"),
+        (attempt, str(other.local())),
+        (attempt, "../../" + other.directory.name + "/original"),
+    ):
+        with pytest.raises(ValueError, match="not "):
+            storage.objects.keep_derived("u1", scratch, {name: "stolen"})
+        with pytest.raises(ValueError, match="not "):
+            storage.objects.replace_original("u1", scratch, name)
+    shutil.rmtree(attempt)
+    attempt.symlink_to(other.directory)
+    with pytest.raises(ValueError, match="not a directory"):
+        storage.objects.keep_derived("u1", attempt, {"original": "stolen"})
+    assert other.local().read_bytes() == b"another user's"
 
 
 def test_stages_files_add_up(storage: DiskStorage) -> None:
@@ -399,7 +450,7 @@ def test_stages_files_add_up(storage: DiskStorage) -> None:
     scratch = storage.objects.scratch("u1")
     for name, content in (("a", b"1"), ("b", b"2"), ("a", b"3")):
         (scratch / name).write_bytes(content)
-        storage.objects.keep_derived("u1", scratch, [name])
+        storage.objects.keep_derived("u1", scratch, {name: name})
     storage.objects.publish("u1", RECORD)
     found = storage.objects.find("u1")
     assert found is not None
@@ -413,16 +464,16 @@ def test_a_slower_twin_changes_nothing(storage: DiskStorage) -> None:
     slow = storage.objects.scratch("u1")
     quick = storage.objects.scratch("u1")
     (quick / "thumb").write_bytes(b"quick")
-    storage.objects.keep_derived("u1", quick, ["thumb"])
+    storage.objects.keep_derived("u1", quick, {"thumb": "thumb"})
     slow.mkdir()  # the twin is stubborn
     shutil.rmtree(slow)
-    for names in ([], ["thumb"]):
+    for names in ({}, {"thumb": "thumb"}):
         with pytest.raises(ValueError, match="latest attempt"):
             storage.objects.keep_derived("u1", slow, names)
     assert storage.objects.publish("u1", b"quick") == b"quick"
     assert storage.objects.publish("u1", b"slow") == b"quick"
-    storage.objects.keep_derived("u1", slow, ["thumb"])
-    storage.objects.replace_original("u1", slow / "thumb")
+    storage.objects.keep_derived("u1", slow, {"thumb": "thumb"})
+    storage.objects.replace_original("u1", slow, "thumb")
     found = storage.objects.find("u1")
     assert found is not None
     thumb = found.file("thumb")
@@ -437,7 +488,7 @@ def test_the_original_can_be_replaced(storage: DiskStorage) -> None:
     reader = (storage.root / "open").glob("*/original").__next__().open("rb")
     stripped = storage.objects.scratch("u1") / "stripped"
     stripped.write_bytes(b"less")
-    storage.objects.replace_original("u1", stripped)
+    storage.objects.replace_original("u1", stripped.parent, stripped.name)
     found = storage.objects.find("u1")
     assert found is not None
     assert (found.local().read_bytes(), found.manifest) == (b"less", stored)
@@ -495,8 +546,8 @@ def test_removing_is_harmless_at_any_time(storage: DiskStorage) -> None:
     for work in (
         lambda: storage.objects.scratch("u1"),
         lambda: storage.objects.publish("u1", RECORD),
-        lambda: storage.objects.keep_derived("u1", Path("scratch-1"), []),
-        lambda: storage.objects.replace_original("u1", Path("x")),
+        lambda: storage.objects.keep_derived("u1", Path("scratch-1"), {}),
+        lambda: storage.objects.replace_original("u1", Path("scratch-1"), "x"),
     ):
         with pytest.raises(UnknownUpload):
             work()
@@ -699,7 +750,7 @@ def test_a_disk_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
         for work in (
             lambda: storage.bodies.incoming("u2"),
             lambda: storage.objects.scratch("u1"),
-            lambda: storage.objects.keep_derived("u1", scratch, ["thumb"]),
+            lambda: storage.objects.keep_derived("u1", scratch, {"thumb": "thumb"}),
             lambda: storage.objects.publish("u1", RECORD),
             lambda: storage.remove("u1"),
             lambda: storage.objects.mark("u1", Position("e", 1)),
@@ -844,9 +895,10 @@ def test_everything_is_synced_before_it_gets_its_name(
     def fsync(target: int | FileIO) -> None:
         told.append(f"sync {name_of(descriptor_path(target))}")
 
-    def rename(old: Path, new: Path) -> None:
-        told.append(f"{name_of(old)} -> {name_of(new)}")
-        real(old, new)
+    def rename(old: Path, new: Path, *, src_dir_fd: int | None = None) -> None:
+        source = old if src_dir_fd is None else Path(descriptor_path(src_dir_fd)) / old
+        told.append(f"{name_of(source)} -> {name_of(new)}")
+        real(old, new, src_dir_fd=src_dir_fd)
 
     real = os.rename
     monkeypatch.setattr(os, "fsync", fsync)
@@ -863,7 +915,7 @@ def test_everything_is_synced_before_it_gets_its_name(
     scratch = storage.objects.scratch("u1")
     (scratch / "thumb").write_bytes(b"x")
     told.clear()
-    storage.objects.keep_derived("u1", scratch, ["thumb"])
+    storage.objects.keep_derived("u1", scratch, {"thumb": "thumb"})
     assert told == [
         "sync open/*/scratch-1/thumb",
         "open/*/scratch-1/thumb -> open/*/files/thumb",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sse_progress.model.stage_api import Upload
 from sse_progress.model.urls import url_of
-from sse_progress.worker.result import media_of, with_sizes
+from sse_progress.worker.result import media_of, named_apart
 
 
 def upload(results: dict[str, dict[str, Any]], **more: Any) -> Upload:
@@ -92,14 +91,16 @@ def test_a_files_url_is_quoted_as_one_segment(name: str, end: str) -> None:
     assert url_of("x~1", prefix="/p") == "/p/upload/x~1"
 
 
-def test_derived_files_are_told_with_their_real_sizes(tmp_path: Path) -> None:
-    """A size is that of the file on disk, whatever a stage said; a missing one is an error."""
-    (tmp_path / "thumb.webp").write_bytes(b"x" * 77)
-    named = {"name": "thumb.webp", "contentType": "image/webp", "size": 5}
-    assert with_sizes([named], tmp_path) == [{**named, "size": 77}]
-    assert named["size"] == 5
-    with pytest.raises(FileNotFoundError):
-        with_sizes([{"name": "missing.webp"}], tmp_path)
+def test_derived_files_get_names_of_their_own() -> None:
+    """Names of the original and of earlier files are left to them; a free name is kept."""
+    made = [{"name": n, "contentType": "image/webp"} for n in ("thumb.webp", "page.webp", "x")]
+    before = [{"files": [{"name": "page.webp"}, {"name": "page-2.webp"}]}, {"verdict": "approved"}]
+    named = named_apart(made, "thumb.webp", before)
+    assert [file["name"] for file in named] == ["thumb-2.webp", "page-3.webp", "x"]
+    assert named_apart(made, "thumb.webp", before) == named
+    assert [file["name"] for file in made] == ["thumb.webp", "page.webp", "x"]
+    with pytest.raises(ValueError, match="named twice"):
+        named_apart([made[0], made[0]], "other", [])
 
 
 def test_a_rewritten_original_is_told_as_it_is_served() -> None:

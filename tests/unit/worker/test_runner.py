@@ -173,6 +173,42 @@ async def test_stages_run_in_order_and_the_object_is_published(
         assert await core.index.open_uploads() == []
 
 
+async def test_files_of_one_name_never_meet(redis_url: str, tmp_path: Path) -> None:
+    """A client's name, two functions' derived files and a rewritten original called the same: each
+    has an address of its own with its own bytes."""
+
+    def make(content: bytes, *, original: bool = False) -> StageFunction:
+        async def stage(upload: Upload, report: Report) -> dict[str, Any]:
+            assert list(Path(upload.scratch).iterdir()) == []
+            (Path(upload.scratch) / "some.txt").write_bytes(content)
+            made = {"name": "some.txt", "contentType": "text/plain"}
+            return {"original": made} if original else {"files": [made]}
+
+        return stage
+
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)  # as some.txt
+        functions = (make(b"clean", original=True), make(b"built in"), make(b"plugged in"))
+        await run(runner_of(core, *(("processing", one) for one in functions)))
+        media = (await events_of(core))[-1]["media"]
+        found = core.storage.objects.find("up")
+        assert found is not None
+        served = {}
+        for name in [media["filename"], *(file["name"] for file in media["files"])]:
+            path = found.file(name)
+            assert path is not None
+            served[name] = path.read_bytes()
+        assert served == {
+            "some.txt": b"clean",
+            "some-2.txt": b"built in",
+            "some-3.txt": b"plugged in",
+        }
+        assert [(file["size"], file["url"][-10:]) for file in media["files"]] == [
+            (8, "some-2.txt"),
+            (10, "some-3.txt"),
+        ]
+
+
 async def test_functions_of_a_stage_share_its_percent_equally(
     redis_url: str, tmp_path: Path
 ) -> None:
@@ -399,14 +435,17 @@ async def test_a_failed_stage_ends_the_upload_with_its_code(
 
 
 async def test_a_result_that_cannot_be_told_is_an_error_of_ours(
-    redis_url: str, tmp_path: Path
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`media` over its 64 KiB: ended with `internal`, and nothing half done stays behind."""
+    """`media` over its 64 KiB: ended with `internal` before it is published, nothing is left."""
     calls = Calls()
+    published: list[Any] = []
     async with house(redis_url, tmp_path) as core:
         await stored(core)
+        monkeypatch.setattr(DiskObjects, "publish", lambda *call: published.append(call))
         await run(runner_of(core, ("analyzing", calls.stage("a", {"text": "x" * 100_000}))))
         await ended_with(core, "internal", "finalizing")
+        assert published == []
 
 
 @pytest.mark.parametrize("crash_in", ["remove", "end"])
