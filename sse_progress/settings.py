@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     """Bodies that one web process receives at the same time."""
     disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)
     """Free space to keep on the storage, bytes; a body that does not fit gets 507."""
+    disk_reserve_inodes: int = Field(1000, ge=0)
+    """Free inodes to keep on the storage, where the file system counts them; then 507."""
     allowed_types: Words = tuple(DEFAULT_TYPES.split(","))
     """Detected media types that are accepted; `image/*` style wildcards work, `*/*` is all."""
 

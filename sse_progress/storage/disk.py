@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from sse_progress.model.errors import InsufficientStorage
 from sse_progress.storage.disk_bodies import DiskBodies
@@ -13,7 +14,10 @@ from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.storage.durable import storage_errors
 from sse_progress.storage.layout import Layout, identity_of
 
-__all__ = ["DiskStorage"]
+__all__ = ["INODES_PER_UPLOAD", "DiskStorage"]
+
+INODES_PER_UPLOAD = 16
+"""Files and directories of one upload at its most: seven of a published picture, and scratch."""
 
 
 class DiskStorage:
@@ -24,26 +28,44 @@ class DiskStorage:
     """
 
     def __init__(
-        self, root: Path, id: str, *, reserve_bytes: int, now: Callable[[], float]
+        self,
+        root: Path,
+        id: str,
+        *,
+        reserve_bytes: int,
+        reserve_inodes: int,
+        now: Callable[[], float],
     ) -> None:
         self.root = root
         self.id = id
-        self._reserve_bytes = reserve_bytes
+        self._reserve_bytes, self._reserve_inodes = reserve_bytes, reserve_inodes
         self._layout = Layout(root)
-        self.bodies = DiskBodies(self._layout, self.ensure_room)
+        self.bodies = DiskBodies(self._layout, self._ensure_bytes)
         self.objects = DiskObjects(self._layout, now)
 
     @classmethod
     def open(
-        cls, root: Path, *, reserve_bytes: int = 0, now: Callable[[], float] = time.time
+        cls,
+        root: Path,
+        *,
+        reserve_bytes: int = 0,
+        reserve_inodes: int = 0,
+        now: Callable[[], float] = time.time,
     ) -> DiskStorage:
         """Use `root`, made if necessary; all below it must be one file system.
 
-        `reserve_bytes` of it always stay free; `now` is the wall clock, seconds since 1970.
+        Bodies leave `reserve_bytes` and `reserve_inodes` of it free; `now` is the wall clock,
+        seconds since 1970.
         """
         with storage_errors():
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            storage = cls(root, identity_of(root), reserve_bytes=reserve_bytes, now=now)
+            storage = cls(
+                root,
+                identity_of(root),
+                reserve_bytes=reserve_bytes,
+                reserve_inodes=reserve_inodes,
+                now=now,
+            )
             storage._layout.make()
         return storage
 
@@ -53,8 +75,30 @@ class DiskStorage:
             free = os.statvfs(self.root)
         return max(free.f_bavail * free.f_frsize - self._reserve_bytes, 0)
 
+    def free_inodes(self) -> int | None:
+        """Files and directories that may still be made, without the reserve, never negative.
+
+        None where the file system makes inodes as it needs them: btrfs and some others say 0 of 0.
+        """
+        with storage_errors():
+            found = os.statvfs(self.root)
+        return max(found.f_favail - self._reserve_inodes, 0) if found.f_files else None
+
     def ensure_room(self, size_bytes: int) -> None:
-        """Raise InsufficientStorage if a file of `size_bytes` would not fit now."""
+        """Raise InsufficientStorage if one more upload of `size_bytes` would not fit now."""
+        self._ensure_bytes(size_bytes)
+        inodes = self.free_inodes()
+        if inodes is not None and inodes < INODES_PER_UPLOAD:
+            raise InsufficientStorage("The storage has no room for more files.")
+
+    def shortage(self) -> Literal["bytes", "inodes"] | None:
+        """What a new upload would lack, however small it is; None: nothing."""
+        inodes = self.free_inodes()
+        if self.free_bytes() <= 0:
+            return "bytes"
+        return "inodes" if inodes is not None and inodes < INODES_PER_UPLOAD else None
+
+    def _ensure_bytes(self, size_bytes: int) -> None:
         if size_bytes > self.free_bytes():
             raise InsufficientStorage
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sse_progress.model.ids import Position
 from sse_progress.storage.manifest import Manifest
@@ -132,8 +132,14 @@ class Storage(Protocol):
     def free_bytes(self) -> int:
         """What may still be written, bytes: without the reserve, never negative."""
 
+    def free_inodes(self) -> int | None:
+        """Files that may still be made, without the reserve; None where they are not counted."""
+
     def ensure_room(self, size_bytes: int) -> None:
-        """Raise InsufficientStorage if a file of `size_bytes` would not fit now."""
+        """Raise InsufficientStorage if one more upload of `size_bytes` would not fit now."""
+
+    def shortage(self) -> Literal["bytes", "inodes"] | None:
+        """What a new upload would lack, however small it is; None: nothing."""
 
     def remove(self, upload_id: str) -> None:
         """Take everything of this upload away, except a body that is still arriving."""

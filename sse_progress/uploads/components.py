@@ -64,7 +64,11 @@ def _redis_url(settings: Settings) -> str:
 
 def _storage(settings: Settings) -> Storage:
     try:
-        return DiskStorage.open(settings.data_dir, reserve_bytes=settings.disk_reserve_bytes)
+        return DiskStorage.open(
+            settings.data_dir,
+            reserve_bytes=settings.disk_reserve_bytes,
+            reserve_inodes=settings.disk_reserve_inodes,
+        )
     except Problem as problem:
         cause = problem.__cause__
         why = cause.strerror if isinstance(cause, OSError) else problem.detail

@@ -13,7 +13,7 @@ __all__ = ["DEGRADED", "health"]
 
 WAIT_S = 2.0
 KEY_TTL_S = 60
-DEGRADED = frozenset({"full", "no_worker"})
+DEGRADED = frozenset({"full", "out_of_inodes", "no_worker"})
 """States that affect new uploads only: those that exist are served."""
 
 
@@ -60,6 +60,7 @@ async def _queue(components: Components) -> str:
 
 async def _storage(components: Components) -> str:
     try:
-        return "ok" if await blocking(components.storage.free_bytes) > 0 else "full"
+        shortage = await blocking(components.storage.shortage)
     except Exception:
         return "unusable"
+    return {None: "ok", "bytes": "full", "inodes": "out_of_inodes"}[shortage]

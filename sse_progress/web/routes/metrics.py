@@ -30,6 +30,9 @@ async def _asked(context: WebContext) -> dict[str, float]:
             open_uploads = len(await context.components.index.open_uploads())
         asked |= {"queue_waiting": waiting, "queue_running": running, "open_uploads": open_uploads}
         asked["storage_free_bytes"] = await blocking(context.components.storage.free_bytes)
+        inodes = await blocking(context.components.storage.free_inodes)
+        if inodes is not None:
+            asked["storage_free_inodes"] = inodes
         asked["ready"] = 1
     except (TimeoutError, RedisError, OSError):
         pass

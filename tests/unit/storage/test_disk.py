@@ -24,7 +24,7 @@ import pytest
 
 from sse_progress.model.errors import InsufficientStorage, Unavailable, UnknownUpload, UploadIdInUse
 from sse_progress.model.ids import Position
-from sse_progress.storage.disk import DiskStorage
+from sse_progress.storage.disk import INODES_PER_UPLOAD, DiskStorage
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.manifest import Manifest
 from tests import storage_crash as crash
@@ -689,6 +689,71 @@ def test_a_full_disk_is_insufficient_storage(tiny: DiskStorage) -> None:
     incoming.discard()
     assert left(tiny) == []
     store(tiny, content=b"x" * 100_000)
+
+
+@contextmanager
+def of_inodes(count: int, at: Path) -> Iterator[Path]:
+    with mounted("-t", "tmpfs", "-o", f"size=4m,nr_inodes={count}", "tmpfs", at=at) as root:
+        yield root
+
+
+def test_inodes_are_watched_like_bytes(tmp_path: Path) -> None:
+    """One more upload is taken while there is room for it; then refused, until there is again."""
+    with of_inodes(60, tmp_path / "small") as root:
+        storage = DiskStorage.open(root, reserve_inodes=10)
+        assert storage.shortage() is None
+        for number in range(60):
+            if storage.shortage():
+                break
+            storage.ensure_room(1)
+            store(storage, f"u{number}")
+        assert number >= 5
+        with pytest.raises(InsufficientStorage, match="no room for more files"):
+            storage.ensure_room(1)
+        assert storage.shortage() == "inodes"
+        assert storage.free_inodes() is not None
+        assert 10 <= os.statvfs(root).f_favail < 10 + INODES_PER_UPLOAD
+        # What was accepted can be worked on to its end, in the room that is kept.
+        publish(storage, "u0", thumb=b"x", page=b"y")
+        storage.remove("u0")
+        storage.remove("u1")
+        storage.remove("u2")
+        storage.ensure_room(1)
+        assert storage.shortage() is None
+
+
+def test_a_file_system_without_inodes_left_is_insufficient_storage(tmp_path: Path) -> None:
+    """Where the last inode goes in the middle, the name is the same and nothing is half."""
+    with of_inodes(30, tmp_path / "small") as root:
+        storage = DiskStorage.open(root)
+        store(storage)
+        while True:
+            try:
+                (root / f"filler-{os.statvfs(root).f_favail}").touch()
+            except OSError:
+                break
+        with pytest.raises(InsufficientStorage):
+            store(storage, "u2")
+        with pytest.raises(InsufficientStorage):
+            storage.objects.publish("u1", RECORD)
+        for filler in root.glob("filler-*"):
+            filler.unlink()
+        assert storage.objects.find("u2") is None
+        assert storage.objects.publish("u1", RECORD) == RECORD
+        storage.remove("u1")
+        assert left(storage) == []
+
+
+def test_inodes_are_not_judged_where_they_are_not_counted(
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """btrfs says 0 of 0: that is no shortage."""
+    found = os.statvfs(storage.root)
+    uncounted = os.statvfs_result([*found[:5], 0, 0, 0, *found[8:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: uncounted)
+    assert storage.free_inodes() is None
+    assert storage.shortage() is None
+    storage.ensure_room(1)
 
 
 def test_a_disk_that_fills_up_while_storing_leaves_nothing(tiny: DiskStorage) -> None:

@@ -120,9 +120,12 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
 
 
 async def test_a_full_or_lost_disk_is_told(redis_url: str, tmp_path: Path) -> None:
-    """`full` within the reserve, `unusable` when the directory cannot be asked."""
+    """`full` or `out_of_inodes` within the reserve, `unusable` when it cannot be asked."""
     async with house(redis_url, tmp_path, disk_reserve_bytes=2**60) as core:
         assert (await health(core))["storage"] == "full"
+    async with house(redis_url, tmp_path, disk_reserve_inodes=2**60) as core:
+        counted = core.storage.free_inodes() is not None
+        assert (await health(core))["storage"] == ("out_of_inodes" if counted else "ok")
     async with house(redis_url, tmp_path) as core:
         core.settings.data_dir.rename(tmp_path / "elsewhere")
         assert (await health(core))["storage"] == "unusable"
