@@ -37,6 +37,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 DEFAULT_TYPES = (
     "image/jpeg,image/png,image/gif,image/webp,image/avif,image/tiff,image/bmp,"
+    "image/heic,image/heif,"
     "video/mp4,video/quicktime,video/webm,video/x-matroska,video/x-msvideo,video/mpeg,video/3gpp,"
     "video/3gpp2,video/mp2t,"
     "audio/mpeg,audio/mp4,audio/x-m4a,audio/aac,audio/ogg,audio/flac,audio/x-wav,audio/webm,"
@@ -178,7 +179,7 @@ class Settings(BaseSettings):
     """Memory limit (growth of the address space) of one stage function, bytes."""
     stage_attempts: int = Field(3, ge=1)
     """Crashes of workers over one upload before it ends with an error."""
-    max_pixels: int = Field(100_000_000, ge=1)
+    max_pixels: int = Field(200_000_000, ge=1)
     """Largest picture, pixels (width x height x frames are bounded too)."""
     keep_location: bool = False
     """Report the GPS position found in EXIF."""

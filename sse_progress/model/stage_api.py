@@ -23,7 +23,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that stages may see: no address, key or token is among them."""
 
     allowed_types: tuple[str, ...] = ("*/*",)
-    max_pixels: int = 100_000_000
+    max_pixels: int = 200_000_000
     keep_location: bool = False
     strip_metadata: bool = False
     nsfw_review: float = 0.5

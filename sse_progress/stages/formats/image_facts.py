@@ -45,6 +45,9 @@ _CAMERA_TAGS = {
 }
 """The 20 fields that are reported (EXIF 2.32); serial numbers and owners' names are not."""
 
+_TIMED_BY_LOADING = frozenset(("WEBP", "AVIF"))
+"""Pillow knows a frame's time in these only once the frame is decoded."""
+
 _CAMERA_IFD = 0x8769
 _GPS_IFD = 0x8825
 
@@ -141,6 +144,8 @@ def _duration(image: Image.Image, frames: int, report: Report) -> float | None:
     total = 0.0
     for number in range(frames):
         image.seek(number)
+        if image.format in _TIMED_BY_LOADING:
+            image.load()
         total += float(image.info.get("duration") or 0)
         report((number + 1) / frames, f"Timing frame {number + 1} of {frames}")
     return round(total / 1000, 3) or None

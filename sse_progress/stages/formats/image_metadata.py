@@ -1,7 +1,7 @@
 """Removing metadata from a picture: EXIF, XMP, IPTC, comments and what is hidden behind the end.
 
-Pixels are copied untouched where the format allows it (JPEG, PNG, WebP, GIF); color profiles
-stay, and so does the orientation, as the only EXIF field left.
+Pixels are copied as they are coded, so no sample changes; color profiles stay, and so does the
+orientation, as the only EXIF field left.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sse_progress.model.errors import Rejected
-from sse_progress.stages.formats.images import frame_count, opened, orientation_of, upright
-
-if TYPE_CHECKING:
-    from PIL import Image
+from sse_progress.stages.formats.heif_metadata import blanked
+from sse_progress.stages.formats.images import opened, orientation_of
+from sse_progress.stages.formats.tiff_metadata import copy_tiff
 
 __all__ = ["strip_metadata"]
 
@@ -30,8 +28,9 @@ def strip_metadata(source: Path, target: Path, media_type: str, *, max_pixels: i
     """
     if media_type in _NONE_INSIDE:
         return False
-    if media_type in ("image/tiff", "image/avif"):
-        _reencode(source, target, media_type, max_pixels)
+    if media_type == "image/tiff":
+        copy_tiff(source, target)
+        _check(target, media_type, max_pixels)
         return True
     rewrite = _REWRITERS.get(media_type)
     if rewrite is None:
@@ -44,7 +43,19 @@ def strip_metadata(source: Path, target: Path, media_type: str, *, max_pixels: i
             file.writelines(rewrite(data, orientation))
     except (IndexError, ValueError, struct.error) as exc:
         raise Rejected("corrupt_file", f"The {media_type} ends within its structure.") from exc
+    if media_type in _BLANKED:
+        _check(target, media_type, max_pixels)
     return True
+
+
+def _check(target: Path, media_type: str, max_pixels: int) -> None:
+    """Refuse what is no picture any more without the parts that were taken for metadata."""
+    try:
+        with opened(target, media_type, max_pixels=max_pixels) as image:
+            image.load()
+    except Rejected as exc:
+        text = f"Metadata cannot be removed from this {media_type} here."
+        raise Rejected("metadata_kept", text) from exc
 
 
 def _orientation_exif(orientation: int) -> bytes:
@@ -187,38 +198,17 @@ def _after_blocks(data: bytes, at: int) -> int:
     return at + 1
 
 
+_BLANKED = frozenset(("image/avif", "image/heic", "image/heif"))
+
+
+def _heif(data: bytes, _: int) -> Iterator[bytes]:
+    yield bytes(blanked(bytearray(data)))
+
+
 _REWRITERS: dict[str, Callable[[bytes, int], Iterator[bytes]]] = {
     "image/jpeg": _jpeg,
     "image/png": _png,
     "image/webp": _webp,
     "image/gif": _gif,
+    **dict.fromkeys(_BLANKED, _heif),
 }
-
-
-# ---- TIFF and AVIF: pixels are written anew
-
-
-def _reencode(source: Path, target: Path, media_type: str, max_pixels: int) -> None:
-    """TIFF without loss, AVIF at quality 95; both upright, with their color profile."""
-    with opened(source, media_type, max_pixels=max_pixels) as image:
-        icc = image.info.get("icc_profile")
-        frames = [_plain(image, number) for number in range(frame_count(image))]
-        options = (
-            {"format": "TIFF", "compression": "tiff_adobe_deflate"}
-            if media_type == "image/tiff"
-            else {"format": "AVIF", "quality": 95}
-        )
-        first, *rest = frames
-        first.save(target, save_all=True, append_images=rest, icc_profile=icc, **options)
-
-
-def _plain(image: Image.Image, number: int) -> Image.Image:
-    if number:
-        image.seek(number)
-    image.load()
-    copy = upright(image.copy(), orientation_of(image))
-    duration = image.info.get("duration")
-    copy.info.clear()
-    if duration:
-        copy.info["duration"] = duration
-    return copy

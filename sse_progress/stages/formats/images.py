@@ -6,6 +6,8 @@ The one place that opens a picture; analysis, moderation and processing take the
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import io
 import warnings
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Report
+from sse_progress.stages.formats.disk_errors import is_disk_error
+from sse_progress.stages.formats.image_refusals import refusal_of
 from sse_progress.stages.progress import megabytes
 
 if TYPE_CHECKING:
@@ -34,12 +38,17 @@ MAX_FRAMES = 10_000
 ANIMATION_FACTOR = 10
 """All frames together may have so many times the pixels that one picture may have."""
 
+MAX_TEXT_BYTES = 32 * 1024**2
+"""One text or color profile in a PNG, inflated; all together Pillow limits to 64 MiB."""
+
 _FORMATS: dict[str, tuple[str, ...]] = {
-    "image/jpeg": ("JPEG", "MPO"),
+    "image/jpeg": ("JPEG",),  # its plug-in takes MPO as well
     "image/png": ("PNG",),
     "image/gif": ("GIF",),
     "image/webp": ("WEBP",),
     "image/avif": ("AVIF",),
+    "image/heic": ("HEIF",),
+    "image/heif": ("HEIF",),
     "image/tiff": ("TIFF",),
     "image/bmp": ("BMP", "DIB"),
     "image/x-icon": ("ICO",),
@@ -50,6 +59,9 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "image/x-tga": ("TGA",),
 }
 """Pillow's plug-ins by type: the file is opened with these and no other (EPS runs a program)."""
+
+
+_HEIF = frozenset(("image/heic", "image/heif"))
 
 
 class _Progress(Protocol):
@@ -74,48 +86,82 @@ class _Fed(io.FileIO):
 
 
 def decodable(media_type: str) -> bool:
-    """Whether this Pillow can decode pictures of `media_type`."""
+    """Whether pictures of `media_type` can be decoded here."""
+    from PIL import Image
+
+    _load_plugins(heif=media_type in _HEIF)
+    return any(name in Image.OPEN for name in _FORMATS.get(media_type, ()))
+
+
+@functools.cache
+def _load_plugins(*, heif: bool) -> None:
+    """Pillow's own, and the one for HEIC if it is wanted and installed."""
     from PIL import Image
 
     Image.init()
-    return any(name in Image.OPEN for name in _FORMATS.get(media_type, ()))
+    if not heif or importlib.util.find_spec("pillow_heif") is None:
+        return
+    import pillow_heif
+
+    # Thumbnails, depth maps and auxiliary pictures inside are not looked at.
+    pillow_heif.register_heif_opener(
+        thumbnails=False, depth_images=False, aux_images=False, decode_threads=2
+    )
 
 
 @contextlib.contextmanager
 def opened(
     source: Path | io.BytesIO, media_type: str, *, max_pixels: int, report: Report | None = None
 ) -> Iterator[Image.Image]:
-    """The picture in `source`, opened and not yet decoded; what fails inside is a `corrupt_file`.
+    """The picture in `source`, opened and not yet decoded.
 
     `report` hears of the bytes of a file as the decoder takes them. Raises Rejected with
-    `decompression_bomb` beyond `max_pixels`, or `corrupt_file`.
+    `decompression_bomb` beyond `max_pixels`, `unsupported_format` for a kind of picture that is
+    not read here, and `corrupt_file` for whatever else fails inside, except our own disk.
     """
     from PIL import Image
+
+    _load_plugins(heif=media_type in _HEIF)
 
     def fed(done: int, total: int) -> None:
         if report is not None:
             report(done / total, f"Decoding {megabytes(done, total)}")
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # oddities in metadata; what matters is checked below
+    with warnings.catch_warnings(record=True) as told, _limits(max_pixels):
+        warnings.simplefilter("always")  # a plug-in says in one why it does not open a picture
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
             with (
                 _stream(source, fed) as file,
                 Image.open(file, formats=_FORMATS.get(media_type, ())) as image,
             ):
                 yield image
-        except Rejected:
+        except (Rejected, GeneratorExit):
             raise
         except (MemoryError, Image.DecompressionBombWarning, Image.DecompressionBombError) as exc:
             raise Rejected("decompression_bomb", _bomb_text(exc, max_pixels)) from exc
         except Exception as exc:  # Pillow's plug-ins raise nearly anything on broken input
-            if isinstance(exc, OSError) and exc.errno is not None:
-                raise  # the disk's fault, not the picture's
-            raise Rejected("corrupt_file", f"The {media_type} cannot be decoded.") from exc
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+            if is_disk_error(exc):
+                raise
+            raise refusal_of(exc, [str(one.message) for one in told], media_type, source) from exc
+
+
+@contextlib.contextmanager
+def _limits(max_pixels: int) -> Iterator[None]:
+    """Pillow's module globals, for as long as one picture is open.
+
+    Workflows of image generators are texts of some MiB. `WARN_POSSIBLE_FORMATS` makes
+    `Image.open` tell why a plug-in did not take the picture.
+    """
+    from PIL import Image, PngImagePlugin
+
+    before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, Image.WARN_POSSIBLE_FORMATS
+    Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = max_pixels, MAX_TEXT_BYTES
+    Image.WARN_POSSIBLE_FORMATS = True
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, Image.WARN_POSSIBLE_FORMATS = before
 
 
 def _stream(source: Path | io.BytesIO, fed: _Progress) -> IO[bytes]:
@@ -217,11 +263,7 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
     image.draft("RGB", (side, side))
     image.load()
     orientation = orientation_of(image)
-    copy = _eight_bit(image)
-    if copy.mode == "P" or "transparency" in image.info:
-        copy = copy.convert("RGBA")
-    if copy is image:
-        copy = image.copy()
+    copy = _reduced(image, side)
     copy.thumbnail((side, side), reducing_gap=2.0)
     copy = upright(_srgb(copy, icc), orientation)
     has_alpha = copy.mode in ("RGBA", "LA", "PA", "La", "RGBa")
@@ -230,17 +272,57 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
     return copy
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float grey, scaled to what a screen shows; others as they are."""
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    """A copy of eight bits a channel, at least twice as large as `side`.
+
+    A large picture is converted and averaged band by band, so that memory for it is needed once.
+    """
+    from PIL import Image as Pillow
+
+    tones = _tones(image)
+    factor = max(image.size) // (2 * side)
+    if factor < 2:
+        return _shown(image, tones)
+    rows = max(_BAND_PIXELS // image.width // factor, 1) * factor
+    small: Image.Image | None = None
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        band = _shown(image.crop(box), tones).reduce(factor)
+        if small is None:
+            height = -(-image.height // factor)
+            small = Pillow.new(band.mode, (band.width, height))
+        small.paste(band, (0, top // factor))
+    assert small is not None
+    return small
+
+
+_BAND_PIXELS = 8_000_000
+
+_Tones = tuple[float, float] | None
+
+
+def _tones(image: Image.Image) -> _Tones:
+    """Factor and offset that bring deep grey to what a screen shows; None for eight bits."""
     if image.mode.startswith("I;16"):
-        return image.convert("I").point(lambda value: value * (1 / 256) + 0).convert("L")
+        return 1 / 256, 0.0
     if image.mode not in ("I", "F"):
-        return image
+        return None
     low, high = image.getextrema()
     if not isinstance(low, int | float) or not isinstance(high, int | float):
-        return image
+        return None
     scale = 255 / (high - low) if high > low else 0.0
-    return image.point(lambda value: value * scale + (-low * scale)).convert("L")
+    return scale, -low * scale
+
+
+def _shown(image: Image.Image, tones: _Tones) -> Image.Image:
+    """A copy of eight bits a channel, with alpha where there is transparency."""
+    if tones is not None:
+        scale, offset = tones
+        deep = image.convert("I") if image.mode.startswith("I;16") else image
+        return deep.point(lambda value: value * scale + offset).convert("L")
+    if image.mode == "P" or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("L") if image.mode == "1" else image.copy()
 
 
 def _srgb(image: Image.Image, icc: bytes | None) -> Image.Image:

@@ -13,6 +13,7 @@ from sse_progress.model.stage_api import Upload
 from sse_progress.stages.formats import clips, images, pdfs
 from sse_progress.stages.formats.clip_checks import clip_of
 from sse_progress.stages.formats.clip_frames import sampled_frames
+from sse_progress.stages.formats.media_signatures import HEAD_BYTES, media_type_of
 from sse_progress.stages.formats.media_types import kind_of
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ def picture_type(head: bytes) -> str | None:
     """The type of a picture by its first bytes, whatever it is called; None for anything else."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
-    if head[4:12] in (b"ftypavif", b"ftypavis"):
-        return "image/avif"
+    if head[4:8] == b"ftyp":
+        named = media_type_of(head[:HEAD_BYTES], "application/octet-stream")
+        return named if images.decodable(named) else None
     return next((name for sign, name in _SIGNATURES if head.startswith(sign)), None)
 
 

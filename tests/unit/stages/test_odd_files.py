@@ -23,6 +23,7 @@ CODES = {
     "empty_file",
     "rejected_type",
     "corrupt_file",
+    "unsupported_format",
     "decompression_bomb",
     "malware",
     "moderation_refused",
