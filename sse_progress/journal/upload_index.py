@@ -31,13 +31,13 @@ def notices_of(owner: str) -> str:
 
 class Index:
     def __init__(self, redis: Redis, *, storage_id: str) -> None:
-        self._redis = redis
+        self.redis = redis
         self._open_key = f"sp:open:{storage_id}"
 
     async def opened(self, upload_id: str, *, owner: str, now_s: float) -> None:
         """Before an upload's first event. `now_s`: Unix time."""
         owned = _owned_key(owner)
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zadd(self._open_key, {upload_id: int(now_s * 1e3)}, nx=True)
             pipe.expire(self._open_key, OPEN_TTL_S)
             pipe.zadd(owned, {upload_id: int(now_s * 1e6)}, nx=True)
@@ -47,15 +47,15 @@ class Index:
 
     async def announce(self, upload_id: str, *, owner: str) -> None:
         """After its first event: whoever follows all of the owner's uploads may look."""
-        await self._redis.publish(notices_of(owner), upload_id)
+        await self.redis.publish(notices_of(owner), upload_id)
 
     async def closed(self, upload_id: str) -> None:
         """After an upload's end and the removal of what it left."""
-        await self._redis.zrem(self._open_key, upload_id)
+        await self.redis.zrem(self._open_key, upload_id)
 
     async def open_uploads(self) -> list[tuple[str, int]]:
         """(upload id, ms since 1970 when it began) of every upload that may be open."""
-        rows: Any = await self._redis.zrange(self._open_key, 0, -1, withscores=True)
+        rows: Any = await self.redis.zrange(self._open_key, 0, -1, withscores=True)
         return [(name.decode(), int(score)) for name, score in rows]
 
     async def owned(
@@ -63,10 +63,10 @@ class Index:
     ) -> list[tuple[str, int]]:
         """(upload id, us since 1970) of uploads that began before a moment, newest first."""
         maximum: Any = "+inf" if before_us is None else f"({before_us}"
-        rows: Any = await self._redis.zrevrangebyscore(
+        rows: Any = await self.redis.zrevrangebyscore(
             _owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
         )
         return [(name.decode(), int(score)) for name, score in rows]
 
     async def forget(self, upload_id: str, *, owner: str) -> None:
-        await self._redis.zrem(_owned_key(owner), upload_id)
+        await self.redis.zrem(_owned_key(owner), upload_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -9,6 +10,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.journal.frames import Foreign, Page
+from sse_progress.journal.glances import Glance, glances
 from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
 from sse_progress.model.events import Draft, with_status
 from sse_progress.model.ids import Position
@@ -20,6 +22,8 @@ from sse_progress.uploads.components import Components
 __all__ = ["Uploads", "state_of"]
 
 REDIS_WAIT_S = 5.0
+SCAN_ROWS = 2000
+SCAN_STEP = 200
 
 
 def state_of(upload_id: str, page: Page) -> dict[str, Any]:
@@ -86,7 +90,11 @@ class Uploads:
     async def states(
         self, owner: str, *, status: str | None, limit: int, before_us: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
-        """The owner's uploads, newest first, and the time to continue before (None: no more)."""
+        """The owner's uploads, newest first, and the time to continue before (None: no more).
+
+        At most `SCAN_ROWS` uploads are looked at, so with a status there may be fewer than `limit`
+        although there are more to come.
+        """
         try:
             with anyio.fail_after(REDIS_WAIT_S):
                 return await self._states(owner, status, limit, before_us)
@@ -96,25 +104,36 @@ class Uploads:
     async def _states(
         self, owner: str, status: str | None, limit: int, before_us: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
-        index, journal = self._components.index, self._components.journal
         states: list[dict[str, Any]] = []
-        while True:
-            rows = await index.owned(owner, before_us=before_us, limit=limit)
-            for upload_id, began_us in rows:
-                page = await journal.read(upload_id, owner=owner)
+        step = limit if status is None else SCAN_STEP
+        for _ in range(SCAN_ROWS // step):
+            rows = await self._components.index.owned(owner, before_us=before_us, limit=step)
+            async for upload_id, began_us, seen in self._seen(rows, owner):
                 before_us = began_us
-                if isinstance(page, Foreign):
+                if seen.owner != owner or status not in (None, seen.status):
                     continue
-                if page is None:
-                    await index.forget(upload_id, owner=owner)
+                page = await self._components.journal.read(upload_id, owner=owner)
+                if page is None or isinstance(page, Foreign):
                     continue
                 state = state_of(upload_id, page)
-                if status is None or state["status"] == status:
+                if status in (None, state["status"]):
                     states.append(state)
                 if len(states) == limit:
                     return states, before_us
-            if len(rows) < limit:
+            if len(rows) < step:
                 return states, None
+        return states, before_us
+
+    async def _seen(
+        self, rows: list[tuple[str, int]], owner: str
+    ) -> AsyncIterator[tuple[str, int, Glance]]:
+        """Rows of the index that have a journal; those without one are removed."""
+        found = await glances(self._components.redis, [upload_id for upload_id, _ in rows])
+        for (upload_id, began_us), seen in zip(rows, found, strict=True):
+            if seen is None:
+                await self._components.index.forget(upload_id, owner=owner)
+            else:
+                yield upload_id, began_us, seen
 
     async def changed(self, upload_id: str, *, owner: str, since: Position) -> None:
         """Wait until the journal has something after `since`, or cannot be followed."""

@@ -16,6 +16,7 @@ from sse_progress.runtime.concurrency import first_of
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
 from sse_progress.uploads.queries import Uploads
+from sse_progress.uploads.recent import RecentUploads
 from sse_progress.web.streams.sse_response import Stream
 from sse_progress.web.streams.timer_wheel import Wheel
 
@@ -29,6 +30,7 @@ class WebContext:
     components: Components
     settings: Settings
     uploads: Uploads
+    recent: RecentUploads
     ingest: Ingest
     limits: Limits
     authenticator: Authenticator
@@ -87,6 +89,7 @@ async def serving(settings: Settings) -> AsyncIterator[WebContext]:
             components=components,
             settings=settings,
             uploads=Uploads(components),
+            recent=RecentUploads(components.index, components.background),
             ingest=Ingest(components, ingest_config(settings)),
             limits=limits,
             authenticator=authenticator,

@@ -24,6 +24,7 @@ async def get_all_progress(request: Request) -> Response:
     lease = None if head else await context.limits.stream(principal.sub)
     return UserStream(
         context.components,
+        context.recent,
         owner=principal.sub,
         only=only,
         on_left=lease.release if lease else lambda: None,

@@ -10,24 +10,28 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import anyio
+import structlog
 from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
-from sse_progress.journal.frames import Foreign, Frame
+from sse_progress.journal.frames import Frame
 from sse_progress.journal.upload_index import notices_of
 from sse_progress.model.events import encode_json
 from sse_progress.model.sse import retry
 from sse_progress.uploads.components import Components
+from sse_progress.uploads.recent import UPLOADS, RecentUploads
 from sse_progress.web.streams.frames import reset_frame, retry_ms
 from sse_progress.web.streams.sse_response import Stream
 
 __all__ = ["UserStream"]
 
-RECENT_MS = 5 * 60 * 1000
-"""Uploads that ended within so long are told once as well."""
-LOOK_PAUSE_S = 0.5
-MEMBERS = 500
-"""Uploads followed at once, the newest."""
+log = structlog.get_logger(__name__)
+
+RETRY_LOOK_S = 0.5
+GROUP = 8
+"""Uploads that a stream begins to follow at a time."""
+GROUP_WAIT_S = 1.0
 
 
 def _data(frame: Frame) -> bytes:
@@ -40,10 +44,12 @@ class _Member:
 
     def __init__(self, stream: UserStream, upload_id: str, emitter: Emitter) -> None:
         self.stream, self.upload_id, self._emitter = stream, upload_id, emitter
+        self.begun = asyncio.Event()
         self._topic = emitter.open(upload_id)
         self._following = emitter.follow(self._topic, self, owner=stream.owner, from_latest=True)
 
     def leave(self) -> None:
+        self.begun.set()
         self._emitter.leave(self._following)
         self._emitter.release(self._topic)
 
@@ -58,6 +64,7 @@ class _Member:
         await self.stream.deliver(b"".join(_data(frame) for frame in frames))
 
     async def reset(self, frame: Frame) -> None:
+        self.begun.set()
         if frame.terminal:
             self.stream.drop(self)
         await self.stream.deliver(reset_frame(frame.data))
@@ -73,14 +80,22 @@ class UserStream(Stream):
     """Follows every open upload of `owner`, and each new one (`only`: of these ids alone)."""
 
     def __init__(
-        self, components: Components, *, owner: str, only: frozenset[str], on_left: Any, **how: Any
+        self,
+        components: Components,
+        recent: RecentUploads,
+        *,
+        owner: str,
+        only: frozenset[str],
+        on_left: Any,
+        **how: Any,
     ) -> None:
         hello = encode_json({"type": "connected", "message": "Connected to all upload progress"})
         super().__init__(retry(retry_ms())[:-1] + b"data: %b\n\n" % hello, **how)
         self.owner, self._components, self._only, self._on_left = owner, components, only, on_left
+        self._recent = recent
         self._members: dict[str, _Member] = {}
         self._told: set[str] = set()
-        self._looking = False
+        self._look: asyncio.Task[None] | None = None
         self._look_again = False
 
     def began(self) -> None:
@@ -88,6 +103,8 @@ class UserStream(Stream):
 
     def left(self) -> None:
         self._components.emitter.unlisten(notices_of(self.owner), self._noticed)
+        if self._look is not None:
+            self._look.cancel()
         for member in tuple(self._members.values()):
             self.drop(member)
         self._on_left()
@@ -100,47 +117,46 @@ class UserStream(Stream):
 
     def _noticed(self, message: bytes) -> None:
         """An upload began; or (empty) notices may have been missed, so the index is read."""
-        upload_id = message.decode()
-        if upload_id:
+        if upload_id := message.decode():
             self._add(upload_id)
-        elif self._looking:
-            self._look_again = True
-        else:
-            self._looking = True
-            self._components.background.spawn(self._look())
-
-    async def _look(self) -> None:
+            return
+        if self._look is not None:
+            self._recent.forget(self.owner)
         self._look_again = True
-        try:
-            while self._look_again and not self.ended:
-                self._look_again = False
-                try:
-                    for upload_id in await self._current():
-                        self._add(upload_id)
-                except (RedisError, OSError):
-                    self._look_again = True
-                    await asyncio.sleep(LOOK_PAUSE_S)
-        finally:
-            self._looking = False
+        if self._look is None or self._look.done():
+            self._look = self._components.background.start(self._looking())
 
-    async def _current(self) -> list[str]:
-        """Open uploads, and those that ended just now, oldest first."""
-        rows = await self._components.index.owned(self.owner, before_us=None, limit=MEMBERS)
-        current = []
-        for upload_id, _ in rows:
-            if upload_id in self._members or upload_id in self._told:
-                continue
-            page = await self._components.journal.read(upload_id, owner=self.owner)
-            if page is None or isinstance(page, Foreign):
-                continue
-            if not page.terminal or page.now_ms - page.changed_ms < RECENT_MS:
-                current.append(upload_id)
-        return current[::-1]
+    async def _looking(self) -> None:
+        while self._look_again and not self.ended:
+            self._look_again = False
+            try:
+                await self._follow(await self._recent.current(self.owner))
+            except (RedisError, OSError):
+                self._look_again = True
+                await asyncio.sleep(RETRY_LOOK_S)
+            except Exception:
+                log.exception("uploads of a stream could not be looked up")
+
+    async def _follow(self, upload_ids: list[str]) -> None:
+        """Follow those that are new, a few at a time."""
+        new = [upload_id for upload_id in upload_ids if self._wants(upload_id)]
+        for start in range(0, len(new), GROUP):
+            group = new[start : start + GROUP]
+            async with self._recent.opening:
+                for upload_id in group:
+                    self._add(upload_id)
+                with anyio.move_on_after(GROUP_WAIT_S):
+                    for upload_id in group:
+                        if (member := self._members.get(upload_id)) is not None:
+                            await member.begun.wait()
+
+    def _wants(self, upload_id: str) -> bool:
+        return upload_id not in self._told and (not self._only or upload_id in self._only)
 
     def _add(self, upload_id: str) -> None:
         if self.ended or upload_id in self._members or (self._only and upload_id not in self._only):
             return
-        if len(self._members) >= MEMBERS:
+        if len(self._members) >= UPLOADS:
             return
         self._told.add(upload_id)
         self._members[upload_id] = _Member(self, upload_id, self._components.emitter)

@@ -204,6 +204,32 @@ async def test_what_nobody_remembers_falls_out_of_the_list(redis_url: str, tmp_p
         assert [name for name, _ in owned] == ["up"]
 
 
+async def test_a_rare_status_is_looked_for_in_steps(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request looks at a bounded number of uploads and reads the journals of those that match;
+    the cursor goes on to the next ones until all are seen."""
+    monkeypatch.setattr(module, "SCAN_ROWS", 10)
+    monkeypatch.setattr(module, "SCAN_STEP", 5)
+    async with service_at(redis_url, tmp_path) as service:
+        core = service.components
+        for n in range(23):
+            await core.index.opened(f"up-{n}", owner="ann", now_s=1_800_000_000 + n)
+            await core.journal.begin(f"up-{n}", owner="ann", draft=draft("receiving"), lease_s=9)
+        await service.uploads.cancel("up-1", owner="ann")
+        before = (await core.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        found, cursor, requests = [], None, 0
+        while requests == 0 or cursor is not None:
+            states, cursor = await service.uploads.states(
+                "ann", status="cancelled", limit=50, before_us=cursor
+            )
+            found += [state["uploadId"] for state in states]
+            requests += 1
+        assert (found, requests) == (["up-1"], 3)
+        after = (await core.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        assert after - before == 1
+
+
 # ---- waiting and draining
 
 

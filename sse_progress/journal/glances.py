@@ -1,0 +1,46 @@
+"""Many journals at a glance: what their meta hashes say, read in one pipeline without the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from sse_progress.journal.frames import keys_of
+from sse_progress.model.stage_table import Status, status_of_stage
+
+__all__ = ["Glance", "glances"]
+
+FIELDS = ("owner", "stage", "term", "ts")
+BATCH = 100
+"""Journals in one pipeline: other callers' commands come between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """`age_ms`: since its latest event, by Redis' clock."""
+
+    owner: str
+    status: Status
+    terminal: bool
+    age_ms: int
+
+
+async def glances(redis: Redis, upload_ids: Sequence[str]) -> list[Glance | None]:
+    """One for each id in its order; None: there is no such journal. Raises `redis.RedisError`."""
+    found: list[Glance | None] = []
+    for start in range(0, len(upload_ids), BATCH):
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for upload_id in upload_ids[start : start + BATCH]:
+                pipe.hmget(keys_of(upload_id)[0], FIELDS)
+            (seconds, micros), *rows = await pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000
+        for owner, stage, term, ts in rows:
+            if owner is None:
+                found.append(None)
+                continue
+            status = status_of_stage(stage.decode() or None)
+            found.append(Glance(owner.decode(), status, bool(term), now_ms - int(ts)))
+    return found

@@ -1,0 +1,146 @@
+"""Looks at a user's open and recent uploads, on a real Redis: what they find and cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis.exceptions import RedisError
+
+from sse_progress.journal.glances import glances
+from sse_progress.uploads import recent as module
+from sse_progress.uploads.components import Components
+from sse_progress.uploads.recent import RecentUploads
+from tests.helpers.house import draft, house
+from tests.helpers.redis_server import RedisServer
+
+
+async def begin_many(core: Components, *upload_ids: str, owner: str = "ann") -> None:
+    for n, upload_id in enumerate(upload_ids):
+        await core.index.opened(upload_id, owner=owner, now_s=1_800_000_000 + n)
+        await core.journal.begin(upload_id, owner=owner, draft=draft("receiving"), lease_s=60)
+
+
+async def cancel(core: Components, upload_id: str) -> None:
+    await core.journal.cancel(upload_id, owner="ann", draft=draft("cancelled"))
+
+
+async def calls(core: Components, command: str) -> int:
+    found = await core.redis.info("commandstats")
+    return int(found.get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+@asynccontextmanager
+async def looking(
+    url: str, directory: Path, *, pause_s: float = 0
+) -> AsyncIterator[tuple[Components, RecentUploads]]:
+    async with house(url, directory) as core:
+        yield core, RecentUploads(core.index, core.background, pause_s=pause_s)
+
+
+async def test_open_and_recent_uploads_oldest_first(redis_url: str, tmp_path: Path) -> None:
+    """The user's own, those that ended a moment ago included; a lost journal is left out."""
+    async with looking(redis_url, tmp_path) as (core, recent):
+        await begin_many(core, "one", "two", "three")
+        await begin_many(core, "theirs", owner="bob")
+        await core.index.opened("lost", owner="ann", now_s=1_800_000_009)
+        await core.index.opened("theirs", owner="ann", now_s=1_800_000_009)
+        await cancel(core, "two")
+        assert await recent.current("ann") == ["one", "two", "three"]
+        assert await recent.current("bob") == ["theirs"]
+        assert await recent.current("nobody") == []
+
+
+async def test_what_ended_long_ago_is_asked_of_once(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second look reads the others only; after a loss of data everything is read again."""
+    monkeypatch.setattr(module, "RECENT_MS", 0)
+    async with looking(redis_url, tmp_path) as (core, recent):
+        ended = [f"ended-{n}" for n in range(20)]
+        await begin_many(core, *ended, "open")
+        for upload_id in ended:
+            await cancel(core, upload_id)
+        counts = []
+        for _ in range(2):
+            before = await calls(core, "hmget")
+            assert await recent.current("ann") == ["open"]
+            counts.append(await calls(core, "hmget") - before)
+        assert counts == [21, 1]
+        recent.forget("ann")
+        before = await calls(core, "hmget")
+        await recent.current("ann")
+        assert await calls(core, "hmget") - before == 21
+
+
+async def test_all_who_wait_share_a_look(redis_url: str, tmp_path: Path) -> None:
+    """Fifteen streams that open at once read the list once, whoever of them leaves."""
+    async with looking(redis_url, tmp_path) as (core, recent):
+        await begin_many(core, "one", "two")
+        before = await calls(core, "zrevrangebyscore")
+        asking = [asyncio.ensure_future(recent.current("ann")) for _ in range(15)]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        assert isinstance(found[0], asyncio.CancelledError)
+        assert found[1:] == [["one", "two"]] * 14
+        assert await calls(core, "zrevrangebyscore") - before == 1
+
+
+async def test_looks_for_one_user_are_paced(redis_url: str, tmp_path: Path) -> None:
+    """A user's second look waits, others' do not; if the last who waits for it leaves, it is not
+    made at all."""
+    async with looking(redis_url, tmp_path, pause_s=60) as (core, recent):
+        await begin_many(core, "one")
+        before = await calls(core, "zrevrangebyscore")
+        await recent.current("ann")
+        asking = [asyncio.ensure_future(recent.current("ann")) for _ in range(5)]
+        await asyncio.sleep(0)
+        for other in ("bob", "carol", "dave"):
+            await recent.current(other)
+        assert await calls(core, "zrevrangebyscore") - before == 4
+        assert not any(task.done() for task in asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        assert not recent._waiting
+
+
+async def test_a_look_sees_what_came_before_it_was_asked_for(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks while a look is being made gets a later one: the first may have read too early."""
+    async with looking(redis_url, tmp_path) as (core, recent):
+        await begin_many(core, "one")
+        reading, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(*given: object) -> object:
+            found = await glances(*given)  # type: ignore[arg-type]
+            reading.set()
+            await go_on.wait()
+            return found
+
+        monkeypatch.setattr(module, "glances", slow)
+        first = asyncio.ensure_future(recent.current("ann"))
+        await asyncio.wait_for(reading.wait(), 60)
+        await begin_many(core, "two")
+        second = asyncio.ensure_future(recent.current("ann"))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await first == ["one"]
+        assert set(await second) == {"one", "two"}
+
+
+async def test_without_redis_a_look_fails(sure_redis: RedisServer, tmp_path: Path) -> None:
+    """Everyone who waits hears it, and the next look is a new one."""
+    async with looking(sure_redis.url, tmp_path) as (core, recent):
+        await begin_many(core, "one")
+        sure_redis.kill()
+        asking = [asyncio.ensure_future(recent.current("ann")) for _ in range(3)]
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        assert all(isinstance(error, RedisError | OSError) for error in found)
+        sure_redis.start()
+        assert await recent.current("ann") == ["one"]
