@@ -178,7 +178,10 @@ class Settings(BaseSettings):
     stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
     """Memory limit (growth of the address space) of one stage function, bytes."""
     stage_attempts: int = Field(3, ge=1)
-    """Crashes of workers over one upload before it ends with an error."""
+    """Lost children of one stage function before the upload ends with an error."""
+    job_attempts: int = Field(20, ge=1)
+    """Attempts at one upload ended by a worker's death or by a service that is away, before it is
+    parked: its file is kept until `sse-progress ops requeue ID`."""
     max_pixels: int = Field(200_000_000, ge=1)
     """Largest picture, pixels (width x height x frames are bounded too)."""
     keep_location: bool = False

@@ -23,14 +23,14 @@ async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> N
         os.write(log, f"{what} {upload_id} {os.getpid()} {crashes}\n".encode())
 
     async def handler(job: Job) -> None:
-        note("start", job.upload_id, job.crashes)
+        note("start", job.upload_id, job.attempts)
         try:
             if not job.upload_id.startswith("quick"):
                 while not (directory / f"{job.upload_id}.go").exists():
                     await asyncio.sleep(0.01)
-            note("end", job.upload_id, job.crashes)
+            note("end", job.upload_id, job.attempts)
         except asyncio.CancelledError:
-            note("cancelled", job.upload_id, job.crashes)
+            note("cancelled", job.upload_id, job.attempts)
             raise
 
     redis = connect(url)

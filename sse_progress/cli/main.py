@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 if TYPE_CHECKING:
+    from sse_progress.cli.ops_commands import Operator
     from sse_progress.settings import Settings
 
 __all__ = ["main"]
@@ -31,6 +32,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+ops = typer.Typer(
+    help="Look at and operate a running service, over its Redis and its data directory.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(ops, name="ops")
 
 Host = Annotated[
     str | None,
@@ -77,6 +85,10 @@ Token = Annotated[
     typer.Option(help="Better given as a variable.", envvar="SSE_PROGRESS_TOKEN", metavar="JWT"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one event a line.")]
+
+Machine = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option(help="Rows of a list, at most.", metavar="N", min=1)]
+UploadId = Annotated[str, typer.Argument(metavar="ID", help="Name of the upload.")]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -186,6 +198,60 @@ def watch(
     from sse_progress.cli.client_commands import watch_command
 
     raise typer.Exit(watch_command(upload_id, url=url, token=token, as_json=as_json))
+
+
+# ---- the operator
+
+
+@ops.command("queue")
+def ops_queue(data_dir: DataDir = None, limit: Limit = 100, as_json: Machine = False) -> None:
+    """Show which jobs wait, run, are delayed and are parked."""
+    _operate(data_dir, lambda operator: operator.list_queue(limit=limit), as_json=as_json)
+
+
+@ops.command("uploads")
+def ops_uploads(data_dir: DataDir = None, limit: Limit = 100, as_json: Machine = False) -> None:
+    """Show the uploads that have not ended, oldest first."""
+    _operate(data_dir, lambda operator: operator.list_uploads(limit=limit), as_json=as_json)
+
+
+@ops.command("show")
+def ops_show(upload_id: UploadId, data_dir: DataDir = None, as_json: Machine = False) -> None:
+    """Show what storage, queue and journal know of one upload."""
+    _operate(data_dir, lambda operator: operator.show(upload_id), as_json=as_json)
+
+
+@ops.command("requeue")
+def ops_requeue(upload_id: UploadId, data_dir: DataDir = None, as_json: Machine = False) -> None:
+    """Work on a parked or delayed upload now."""
+    _operate(data_dir, lambda operator: operator.requeue(upload_id), as_json=as_json)
+
+
+@ops.command("workers")
+def ops_workers(data_dir: DataDir = None, as_json: Machine = False) -> None:
+    """Show the workers, when they last reported, and their jobs."""
+    _operate(data_dir, lambda operator: operator.list_workers(), as_json=as_json)
+
+
+@ops.command("drain")
+def ops_drain(
+    resume: Annotated[bool, typer.Option("--resume", help="Give out jobs again.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when no job runs.")] = False,
+    data_dir: DataDir = None,
+    as_json: Machine = False,
+) -> None:
+    """Give out no more jobs on any worker; uploads are still taken, and wait."""
+    _operate(data_dir, lambda operator: operator.drain(resume=resume, wait=wait), as_json=as_json)
+
+
+def _operate(
+    data_dir: Path | None, command: Callable[[Operator], Awaitable[Any]], *, as_json: bool
+) -> NoReturn:
+    settings = _settings({"data_dir": data_dir})
+
+    from sse_progress.cli.ops_commands import run
+
+    raise typer.Exit(run(settings, command, as_json=as_json))
 
 
 # ---- what commands share

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sse_progress.model.errors import Problem
 from sse_progress.model.events import Draft, Error
 
-__all__ = ["BEGIN", "END", "failure", "size_text"]
+__all__ = ["BEGIN", "END", "PARKED", "failure", "retry_text", "size_text"]
 
 BEGIN = {
     "receiving": "Receiving the file",
@@ -27,6 +27,14 @@ END = {
     "complete": "Upload complete",
     "cancelled": "The upload was cancelled",
 }
+
+
+PARKED = "The work is paused until an operator resumes it; the file is kept"
+
+
+def retry_text(delay_s: float) -> str:
+    """What a stream says of an attempt that failed without the file's fault."""
+    return f"The service could not do this now; trying again in {max(round(delay_s), 1)} s"
 
 
 def failure(problem: Problem, stage: str) -> Draft:

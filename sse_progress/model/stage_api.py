@@ -3,8 +3,9 @@
     def count_words(upload: Upload, report: Report) -> dict[str, int]: ...
 
 A `def` runs in a child process with limits and can be killed; an `async def` runs on the worker's
-loop, for stages that call a service. `raise Rejected(code, detail)` refuses the file; any other
-exception ends the upload with `internal`.
+loop, for stages that call a service. `raise Rejected(code, detail)` refuses the file. Any other
+exception ends the upload with `internal` in a `def`; in an `async def` the service may be away, so
+the upload is tried again later, and parked with its file after SSE_PROGRESS_JOB_ATTEMPTS.
 """
 
 from __future__ import annotations

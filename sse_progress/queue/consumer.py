@@ -25,13 +25,13 @@ from anyio import (
 )
 from anyio.abc import TaskGroup
 
-from sse_progress.queue.job_store import AWAY, PAUSE_S, Job, JobStore, JobUpdate
+from sse_progress.queue.job_store import AWAY, PAUSE_S, Job, JobStore, JobUpdate, Outcome
 
 __all__ = ["Consumer", "Handler"]
 
 log = structlog.get_logger(__name__)
 
-Handler: TypeAlias = Callable[[Job], Awaitable[None]]
+Handler: TypeAlias = Callable[[Job], Awaitable[Outcome]]
 
 
 @dataclass(eq=False, slots=True)
@@ -157,8 +157,7 @@ class Consumer:
         update = JobUpdate("back", held.job.upload_id, held.number)
         try:
             with held.scope:
-                await self._handler(held.job)
-                update = update._replace(verb="done")
+                update = update.after(await self._handler(held.job))
         except (Exception, asyncio.CancelledError) as error:
             cancelled = current_effective_deadline() == -math.inf
             if cancelled and isinstance(error, asyncio.CancelledError):

@@ -7,16 +7,29 @@ costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from anyio import fail_after, sleep
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-__all__ = ["AWAY", "PAUSE_S", "Answer", "Job", "JobStore", "JobUpdate", "Worker"]
+__all__ = [
+    "AWAY",
+    "PAUSE_S",
+    "Answer",
+    "Job",
+    "JobStore",
+    "JobUpdate",
+    "Listed",
+    "Outcome",
+    "Overview",
+    "Park",
+    "RetryLater",
+    "Worker",
+]
 
 AWAY = (RedisError, OSError, TimeoutError)
 """What is raised while Redis cannot be asked."""
@@ -30,18 +43,45 @@ TTL_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One upload to work on. `crashes`: workers that died over it; hand-overs do not count."""
+    """One upload to work on.
+
+    `attempts`: those that the death of a worker or RetryLater ended; hand-overs do not count.
+    """
 
     upload_id: str
-    crashes: int
+    attempts: int
+
+
+class RetryLater(NamedTuple):
+    """Outcome of a job that could not be done now: it waits for `delay_s`, then is tried again."""
+
+    delay_s: float
+
+
+class Park(NamedTuple):
+    """Outcome of a job that is not tried again until an operator requeues it."""
+
+
+Outcome: TypeAlias = RetryLater | Park | None
+"""What a job came to; None: it is over."""
 
 
 class JobUpdate(NamedTuple):
     """One line of a report; `number` is that of the report which took the job."""
 
-    verb: Literal["held", "done", "back"]
+    verb: Literal["held", "done", "back", "later", "park"]
     upload_id: str
     number: int
+    delay_ms: int = 0
+
+    def after(self, outcome: Outcome) -> JobUpdate:
+        """The same job's update once its handler has returned."""
+        match outcome:
+            case RetryLater(delay_s):
+                return self._replace(verb="later", delay_ms=max(int(delay_s * 1000), 0))
+            case Park():
+                return self._replace(verb="park")
+        return self._replace(verb="done")
 
 
 class Worker(NamedTuple):
@@ -49,6 +89,22 @@ class Worker(NamedTuple):
 
     name: str
     age_s: float
+
+
+class Listed(NamedTuple):
+    """A job in a listing. `seconds`: how long it has waited or been parked, is still delayed, or
+    until its lease ends; negative where that is past."""
+
+    upload_id: str
+    seconds: float
+
+
+class Overview(NamedTuple):
+    """The first jobs of each kind, and how many there are; `paused`: no job is given out."""
+
+    counts: dict[str, int]
+    jobs: dict[str, list[Listed]]
+    paused: bool
 
 
 class Answer(NamedTuple):
@@ -71,13 +127,89 @@ class JobStore:
         self._running = f"{self._channel}:running"
         self._jobs = f"{self._channel}:jobs"
         self._workers = f"{self._channel}:workers"
+        self._delayed = f"{self._channel}:delayed"
+        self._parked = f"{self._channel}:parked"
+        self._keys = [
+            self._waiting,
+            self._running,
+            self._jobs,
+            self._workers,
+            self._delayed,
+            self._parked,
+        ]
         self._enqueue = redis.register_script(_source("enqueue.lua"))
         self._report = redis.register_script(_source("report.lua"))
 
-    async def add(self, upload_id: str) -> None:
-        await self._enqueue(
-            keys=[self._waiting, self._running], args=[upload_id, TTL_S, self._channel]
+    async def add(self, upload_id: str, *, again: bool = False) -> str:
+        """Where the job was before; `again`: it waits no longer for a delay or an operator."""
+        was: bytes = await self._enqueue(
+            keys=self._keys, args=[upload_id, TTL_S, self._channel, int(again)]
         )
+        return was.decode()
+
+    async def forget_parked(self, upload_ids: Iterable[str]) -> None:
+        """Jobs whose uploads have ended otherwise."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for upload_id in upload_ids:
+                pipe.zrem(self._parked, upload_id)
+                pipe.hdel(self._jobs, f"crashes/{upload_id}")
+            await pipe.execute()
+
+    async def parked(self) -> set[str]:
+        names: list[bytes] = await self._redis.zrange(self._parked, 0, -1)  # type: ignore[assignment]
+        return {name.decode() for name in names}
+
+    async def place(self, upload_id: str) -> tuple[str, int]:
+        """Where a job is, empty if there is none, and how many attempts it has had."""
+        kinds = ("running", "waiting", "delayed", "parked")
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in (self._running, self._waiting, self._delayed, self._parked):
+                pipe.zscore(key, upload_id)
+            pipe.hget(self._jobs, f"crashes/{upload_id}")
+            *scores, attempts = await pipe.execute()
+        places = (kind for kind, score in zip(kinds, scores, strict=True) if score is not None)
+        return next(places, ""), int(attempts or 0)
+
+    async def holders(self) -> dict[str, str]:
+        """The worker of each running job, by upload id."""
+        rows: dict[bytes, bytes] = await self._redis.hgetall(self._jobs)  # type: ignore[assignment]
+        return {
+            name.decode().removeprefix("owner/"): holder.decode().rpartition(":")[0]
+            for name, holder in rows.items()
+            if name.startswith(b"owner/")
+        }
+
+    async def pause(self, *, paused: bool) -> None:
+        """Give out no more jobs, or go on."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(self._jobs, "paused", "1") if paused else pipe.hdel(self._jobs, "paused")
+            pipe.expire(self._jobs, TTL_S)
+            pipe.publish(self._channel, b"")
+            await pipe.execute()
+
+    async def overview(self, *, limit: int) -> Overview:
+        kinds = {
+            "waiting": self._waiting,
+            "running": self._running,
+            "delayed": self._delayed,
+            "parked": self._parked,
+        }
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hexists(self._jobs, "paused")
+            for key in kinds.values():
+                pipe.zcard(key)
+                pipe.zrange(key, 0, limit - 1, withscores=True)
+            (seconds, micros), paused, *rows = await pipe.execute()
+        now_s = seconds + micros / 1e6
+        jobs = {}
+        for kind, found in zip(kinds, rows[1::2], strict=True):
+            ahead = kind in ("running", "delayed")
+            jobs[kind] = [
+                Listed(name.decode(), at / 1000 - now_s if ahead else now_s - (at / 1000 or now_s))
+                for name, at in found  # a job that was handed over waits since 0
+            ]
+        return Overview(dict(zip(kinds, rows[::2], strict=True)), jobs, bool(paused))
 
     async def count(self) -> tuple[int, int]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -117,9 +249,7 @@ class JobStore:
         for update in updates:
             args.extend(update)
         with fail_after(self.lease_s):
-            lost, taken, lapse_ms = await self._report(
-                keys=[self._waiting, self._running, self._jobs, self._workers], args=args
-            )
+            lost, taken, lapse_ms = await self._report(keys=self._keys, args=args)
         return Answer(
             lost={(lost[i].decode(), lost[i + 1]) for i in range(0, len(lost), 2)},
             taken=[Job(taken[i].decode(), taken[i + 1]) for i in range(0, len(taken), 2)],

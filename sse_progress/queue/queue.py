@@ -11,9 +11,9 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from sse_progress.queue.consumer import Consumer, Handler
-from sse_progress.queue.job_store import Job, JobStore, Worker
+from sse_progress.queue.job_store import Job, JobStore, Outcome, Overview, Park, RetryLater, Worker
 
-__all__ = ["Handler", "Job", "Queue", "Worker"]
+__all__ = ["Handler", "Job", "Outcome", "Overview", "Park", "Queue", "RetryLater", "Worker"]
 
 
 class Queue:
@@ -26,13 +26,47 @@ class Queue:
 
     def __init__(self, redis: Redis, *, name: str, lease_s: float = 5.0) -> None:
         self._store = JobStore(redis, name=name, lease_s=lease_s)
+        self.lease_s = lease_s
 
     async def enqueue(self, upload_id: str) -> None:
-        """See that the upload is worked on: nothing happens if it waits or runs already.
+        """See that the upload is worked on: nothing happens if it has a job already, even one that
+        is delayed or parked.
 
         Raises `redis.exceptions.RedisError`; then the job may be queued or not.
         """
         await self._store.add(upload_id)
+
+    async def requeue(self, upload_id: str) -> str:
+        """Have a delayed or parked upload worked on now, with its attempts counted from 0.
+
+        Answers where its job was: `waiting`, `running`, `delayed`, `parked`, or empty if the queue
+        had none. Raises as `enqueue` does.
+        """
+        return await self._store.add(upload_id, again=True)
+
+    async def forget_parked(self, *, open_uploads: set[str]) -> None:
+        """Drop parked jobs whose uploads are not open any more."""
+        if ended := await self._store.parked() - open_uploads:
+            await self._store.forget_parked(ended)
+
+    async def pause(self) -> None:
+        """Give out no more jobs, on any worker, until `resume`; those that run go on."""
+        await self._store.pause(paused=True)
+
+    async def resume(self) -> None:
+        await self._store.pause(paused=False)
+
+    async def overview(self, *, limit: int = 100) -> Overview:
+        """Counts, and the first `limit` jobs of each kind. Raises as `depth` does."""
+        return await self._store.overview(limit=limit)
+
+    async def place(self, upload_id: str) -> tuple[str, int]:
+        """Where an upload's job is (as `requeue` answers), and its attempts so far."""
+        return await self._store.place(upload_id)
+
+    async def holders(self) -> dict[str, str]:
+        """The name of the worker that runs each job, by upload id."""
+        return await self._store.holders()
 
     async def depth(self) -> tuple[int, int]:
         """How many jobs wait, and how many run. Raises `redis.exceptions.RedisError`."""
@@ -60,7 +94,8 @@ class Queue:
         then goes on elsewhere at once. It is cancelled, too, when another worker has got its job.
         It is not cancelled while Redis is away: it goes on, and Redis hears of it afterwards.
 
-        The handler does not raise. If it does, that is logged, and the job is over.
+        The handler answers None when the job is over, RetryLater, or Park. It does not raise; if it
+        does, that is logged, and the job is over.
         """
         await Consumer(
             self._store, handler, concurrency=concurrency, on_ready=on_ready or _nothing

@@ -3,13 +3,17 @@
 -- report that took it, and reports of a worker are numbered upwards.
 -- KEYS: waiting  sorted set: id by time of its enqueue, ms (0: goes first)
 --       running  sorted set: id by the end of its lease, ms
---       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id>, seen = time of a last report
+--       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id> = attempts that a worker's death
+--                or a `later` ended, seen = time of a last report, paused = 1: no job is given out
 --       workers  sorted set: worker by the time of its last report, ms
+--       delayed  sorted set: id by the time from which on it waits again, ms
+--       parked   sorted set: id by the time since when it waits for an operator, ms
 -- ARGV: worker number room lease_ms ttl_s channel unsure leaving,
---       then (held | done | back) id number, …
+--       then (held | done | back | later | park) id number delay_ms, …
 -- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }, ms until a lease may run out
 
 local waiting, running, jobs, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local delayed, parked = KEYS[5], KEYS[6]
 local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, ttl, channel, unsure = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local leaving = ARGV[8] == '1'
@@ -62,7 +66,7 @@ redis.call('ZREMRANGEBYSCORE', workers, '-inf', now - ttl * 1000)
 -- ---- what the worker says. A job that Redis lost, or took for dead too early, is its again.
 
 local lost, named = {}, {}
-for i = 9, #ARGV, 3 do
+for i = 9, #ARGV, 4 do
   local verb, id, since = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   local who, known = owner_of(id)
   named[id] = true
@@ -76,6 +80,13 @@ for i = 9, #ARGV, 3 do
     elseif verb == 'done' then
       let_go(id)
       redis.call('HDEL', jobs, 'crashes/' .. id)
+    elseif verb == 'later' then
+      let_go(id)
+      redis.call('HINCRBY', jobs, 'crashes/' .. id, 1)
+      redis.call('ZADD', delayed, now + tonumber(ARGV[i + 3]), id)
+    elseif verb == 'park' then
+      let_go(id)
+      redis.call('ZADD', parked, now, id)
     else
       give_back(id)
     end
@@ -101,10 +112,18 @@ for _, id in ipairs(redis.call('ZRANGE', running, '-inf', now, 'BYSCORE')) do
   give_back(id)
 end
 
+-- ---- jobs whose delay is over
+
+for _, id in ipairs(redis.call('ZRANGE', delayed, '-inf', now, 'BYSCORE')) do
+  redis.call('ZREM', delayed, id)
+  redis.call('ZADD', waiting, 'NX', now, id)
+  freed = true
+end
+
 -- ---- new work
 
 local taken = {}
-if room > 0 then
+if room > 0 and redis.call('HEXISTS', jobs, 'paused') == 0 then
   local next = redis.call('ZPOPMIN', waiting, room)
   for i = 1, #next, 2 do
     hold(next[i], number)
@@ -117,5 +136,8 @@ if freed and redis.call('ZCARD', waiting) > 0 then redis.call('PUBLISH', channel
 for _, key in ipairs(KEYS) do
   if redis.call('TTL', key) < ttl / 2 then redis.call('EXPIRE', key, ttl) end
 end
-local soonest = redis.call('ZRANGE', running, 0, 0, 'WITHSCORES')[2]
-return { lost, taken, soonest and soonest - now or lease }
+local soonest = now + lease
+for _, key in ipairs({ running, delayed }) do
+  soonest = math.min(soonest, tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or soonest))
+end
+return { lost, taken, math.max(soonest - now, 0) }

@@ -35,7 +35,7 @@ from sse_progress.sandbox.messages import (
 )
 from sse_progress.sandbox.process import Exit, Report, StageProcess, child_environment
 
-__all__ = ["CannotStart", "ChildLost", "Pool", "StageFailed"]
+__all__ = ["CannotStart", "ChildLost", "Pool", "StageFailed", "StageUnavailable"]
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +54,10 @@ CRASHES = frozenset(
 )
 """Signals that a process brings upon itself: a decoder met a file that it cannot cope with."""
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class StageUnavailable(Exception):
+    """An `async def` stage raised: what it calls may be away, so another attempt may succeed."""
 
 
 class StageFailed(Internal):
@@ -130,6 +134,7 @@ class Pool:
 
         Raises Rejected (the stage's own; `corrupt_file` if the child crashed; `too_demanding` if it
         met the limit of memory or file size), StageTimeout, InsufficientStorage, StageFailed,
+        StageUnavailable (an `async def` raised),
         ChildLost, and NotAStage for what cannot be run at all.
         """
         if is_asynchronous(function):
@@ -319,7 +324,7 @@ async def _run_here(
         if rejection is not None:
             raise _refusal(rejection.code, rejection.detail, about) from None
         about.exception("a stage failed")
-        raise StageFailed from error
+        raise StageUnavailable from error
     finally:
         reporter.close()
     assert deadline.cancelled_caught

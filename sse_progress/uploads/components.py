@@ -21,7 +21,7 @@ from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.port import Storage
 from sse_progress.uploads.recovery import Recovery
 
-__all__ = ["Components", "check", "opened"]
+__all__ = ["Components", "check", "open_storage", "opened"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def check(settings: Settings) -> None:
     A Redis that does not answer yet is no error; it is waited for.
     """
     _redis_url(settings)
-    _storage(settings)
+    open_storage(settings)
 
 
 def _redis_url(settings: Settings) -> str:
@@ -62,7 +62,8 @@ def _redis_url(settings: Settings) -> str:
     return url
 
 
-def _storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings) -> Storage:
+    """The storage that the settings name. Raises SettingsError if it cannot be used."""
     try:
         return DiskStorage.open(
             settings.data_dir,
@@ -84,7 +85,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
     Raises SettingsError as `check` does.
     """
     url = _redis_url(settings)
-    storage = await blocking(_storage, settings)
+    storage = await blocking(open_storage, settings)
     async with AsyncExitStack() as stack:
         redis = connect(url)
         stack.push_async_callback(redis.aclose)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ import time
 import structlog
 import uvloop
 
+from sse_progress import __version__
 from sse_progress.model.stage_api import Options
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.linux import harden_this_process
@@ -19,6 +21,7 @@ from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.pool import CannotStart, Pool
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.uploads.components import opened
+from sse_progress.worker.context import WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.pipeline_loader import load_pipeline
 from sse_progress.worker.reconciler import Reconciler
@@ -81,6 +84,11 @@ async def _main(settings: Settings) -> None:
         sys.exit(1)  # it goes on until it is cancelled
 
 
+def _ready() -> None:
+    log.info("worker ready", pid=os.getpid(), version=__version__)
+    tell_ready()
+
+
 async def _work(settings: Settings) -> None:
     pipeline = load_pipeline(settings)
     async with opened(settings) as components:
@@ -89,23 +97,22 @@ async def _work(settings: Settings) -> None:
             memory_bytes=settings.stage_memory_bytes,
             cpu_s=settings.stage_cpu_s,
         )
-        runner = Runner(
-            journal=components.journal,
-            storage=components.storage,
-            index=components.index,
-            emitter=components.emitter,
-            metrics=components.metrics,
+        context = WorkerContext(
+            components=components,
             pool=pool,
             history=History(
                 components.redis,
                 stages=list(dict.fromkeys(name for name, _ in pipeline)),
                 clock=time.monotonic,
             ),
-            pipeline=pipeline,
-            options=options_of(settings),
-            prefix=settings.prefix,
-            stage_timeout_s=settings.stage_timeout_s,
-            attempts=settings.stage_attempts,
+            config=WorkerConfig(
+                pipeline=pipeline,
+                options=options_of(settings),
+                prefix=settings.prefix,
+                stage_timeout_s=settings.stage_timeout_s,
+                child_attempts=settings.stage_attempts,
+                job_attempts=settings.job_attempts,
+            ),
         )
         reconciler = Reconciler(
             journal=components.journal,
@@ -122,7 +129,9 @@ async def _work(settings: Settings) -> None:
             ):
                 await first_of(
                     components.queue.run(
-                        runner.run, concurrency=settings.worker_concurrency, on_ready=tell_ready
+                        Runner(context).run,
+                        concurrency=settings.worker_concurrency,
+                        on_ready=_ready,
                     ),
                     components.tasks.failed.wait(),
                 )

@@ -54,9 +54,9 @@ class Reconciler:
             try:
                 await self.round()
             except (RedisError, OSError, Problem) as exc:
-                log.warning("reconciling was put off", error=type(exc).__name__)
+                log.warning("reconcile skipped", error=type(exc).__name__)
             except Exception:
-                log.exception("reconciling failed")
+                log.exception("reconcile failed")
             await asyncio.sleep(every_s)
 
     async def round(self) -> None:
@@ -67,6 +67,7 @@ class Reconciler:
         for upload_id, began_ms in open_uploads:
             await self._judge(upload_id, began_ms)
         await blocking(self._storage.sweep)
+        await self._queue.forget_parked(open_uploads={upload_id for upload_id, _ in open_uploads})
         if self._now() - self._renewed_at > RENEW_EVERY_S:
             self._renewed_at = self._now()
             await self._journal.keep_open(upload_id for upload_id, _ in open_uploads)
@@ -114,7 +115,7 @@ class Reconciler:
             upload_id, fence=page.fence, draft=draft, lease_s=self._lease_s
         )
         if answer.status in ("ok", "ended"):
-            log.warning("an upload was lost with its receiver", upload_id=upload_id)
+            log.warning("upload lost with its receiver", upload_id=upload_id)
             await self._index.closed(upload_id)
 
     async def _expire(self) -> None:
@@ -124,4 +125,4 @@ class Reconciler:
         retention_s = self._retention_s
         for upload_id in await blocking(lambda: list(self._storage.objects.expired(retention_s))):
             await blocking(self._storage.remove, upload_id)
-            log.info("an upload's time was over", upload_id=upload_id)
+            log.info("upload expired", upload_id=upload_id)

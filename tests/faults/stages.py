@@ -57,4 +57,16 @@ def process(upload: Upload, report: Report) -> None:
     _stage("processing", upload, report)
 
 
+async def ask(upload: Upload, report: Report) -> None:
+    """Asks a service that is away while the file `away` is there."""
+    place = upload.fields["place"]
+    assert isinstance(place, str)
+    report(0.5, "Asking the service")
+    with (Path(place) / f"{upload.id}.tally").open("a") as lines:
+        lines.write("moderating asked\n")
+    if (Path(place) / "away").exists():
+        raise ConnectionRefusedError("the service is away")
+
+
+with_service: Pipeline = [("validating", validate), ("analyzing", analyze), ("moderating", ask)]
 pipeline: Pipeline = [("validating", validate), ("analyzing", analyze), ("processing", process)]

@@ -142,11 +142,11 @@ async def test_a_job_without_a_file_stays_listed_until_it_has_ended(
         answer = await begin(journal)
         stored = draft("file_received", 100)
         await say(journal, answer.fence, 2, stored, lease_s=10)
-        await runner.run(Job(ID, crashes=0))
+        await runner.run(Job(ID, attempts=0))
         assert await index.open_uploads() == [(ID, 0)]
         assert not (await whole(journal, ID)).terminal
         await journal.redis.hset(keys_of(ID)[0], "lease", 0)
-        await runner.run(Job(ID, crashes=0))
+        await runner.run(Job(ID, attempts=0))
         assert (await whole(journal, ID)).term == "error"
         assert await index.open_uploads() == []
 

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.queue.consumer import Consumer
 from sse_progress.queue.job_store import Answer, JobStore, JobUpdate
-from sse_progress.queue.queue import Job, Queue
+from sse_progress.queue.queue import Job, Outcome, Park, Queue, RetryLater
 from sse_progress.runtime.redis_client import connect
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
@@ -131,7 +131,7 @@ class Desk:
 
 @asynccontextmanager
 async def at_work(
-    queue: Queue, handler: Callable[[Job], Awaitable[None]], *, concurrency: int = 2
+    queue: Queue, handler: Callable[[Job], Awaitable[Outcome]], *, concurrency: int = 2
 ) -> AsyncIterator[CancelScope]:
     """A worker for the time of the block, ready at its beginning, gone at its end or when told."""
     ready = asyncio.Event()
@@ -790,3 +790,85 @@ async def test_workers_are_listed_until_they_end(redis_url: str) -> None:
 
         await eventually(dead, "a silent worker counts as dead")
         assert [worker.name for worker in await queue.workers()] == ["w"]
+
+
+# ---- later, parked, paused
+
+
+class Outcomes(list[Outcome]):
+    """A handler that answers one of these each time, and the attempts that it was told of."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        super().__init__(outcomes)
+        self.attempts: list[int] = []
+
+    async def __call__(self, job: Job) -> Outcome:
+        self.attempts.append(job.attempts)
+        return self.pop(0)
+
+
+async def test_a_job_is_tried_again_after_its_delay(redis_url: str) -> None:
+    """Not before, told of each attempt, and nothing is left of it in the end."""
+    async with connect(redis_url) as redis:
+        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
+        handler = Outcomes(RetryLater(0.3), RetryLater(0.1), None)
+        await queue.enqueue("a")
+        async with at_work(queue, handler):
+            await eventually(lambda: handler.attempts == [0], "the first attempt")
+
+            async def delayed() -> bool:
+                return [job.upload_id for job in (await queue.overview()).jobs["delayed"]] == ["a"]
+
+            await eventually(delayed, "it is delayed")
+            await queue.enqueue("a")  # as the reconciler does
+            assert await queue.depth() == (0, 0)
+            await eventually(lambda: handler.attempts == [0, 1, 2], "the others")
+            await no_jobs(queue)
+        assert await left_in(redis) == IDLE
+
+
+async def test_a_parked_job_waits_for_an_operator(redis_url: str) -> None:
+    """Enqueueing does not wake it, requeueing does, with its attempts forgotten."""
+    async with connect(redis_url) as redis:
+        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
+        handler = Outcomes(RetryLater(0), Park(), None, Park())
+        await queue.enqueue("a")
+        async with at_work(queue, handler):
+
+            async def parked() -> bool:
+                return (await queue.overview()).counts["parked"] == 1
+
+            await eventually(parked, "it is parked")
+            await queue.enqueue("a")
+            assert (await queue.overview()).counts == {
+                "waiting": 0,
+                "running": 0,
+                "delayed": 0,
+                "parked": 1,
+            }
+            assert await queue.requeue("a") == "parked"
+            await eventually(lambda: handler.attempts == [0, 1, 0], "it is tried again")
+            await no_jobs(queue)
+            assert await left_in(redis) == IDLE
+            await queue.enqueue("gone")
+            await eventually(parked, "another is parked")
+            await queue.forget_parked(open_uploads={"gone"})
+            assert await parked()
+            await queue.forget_parked(open_uploads=set())
+        assert await left_in(redis) == IDLE
+
+
+async def test_a_paused_queue_gives_out_nothing(redis_url: str) -> None:
+    """What runs goes on, what waits waits, until it is resumed."""
+    async with queue_at(redis_url, lease_s=0.6) as queue, at_work(queue, desk := Desk()):
+        await queue.enqueue("first")
+        await eventually(lambda: len(desk.started) == 1, "it runs")
+        await queue.pause()
+        await queue.enqueue("second")
+        await sleep(0.7)
+        assert len(desk.started) == 1
+        overview = await queue.overview()
+        assert overview.paused
+        assert [job.upload_id for job in overview.jobs["waiting"]] == ["second"]
+        await queue.resume()
+        await eventually(lambda: len(desk.started) == 2, "it runs as well")

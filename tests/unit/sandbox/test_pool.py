@@ -24,7 +24,7 @@ from sse_progress.model.stage_api import Options, StageFunction, Upload
 from sse_progress.sandbox import pool as pool_module
 from sse_progress.sandbox.function_ref import NotAStage
 from sse_progress.sandbox.messages import Task
-from sse_progress.sandbox.pool import CannotStart, ChildLost, Pool, StageFailed
+from sse_progress.sandbox.pool import CannotStart, ChildLost, Pool, StageFailed, StageUnavailable
 from sse_progress.sandbox.process import Exit
 from tests.helpers.processes import alive, children
 from tests.helpers.waiting import eventually
@@ -973,15 +973,22 @@ async def test_an_async_stage_is_cancelled_with_its_caller(pool: Pool, upload: U
 
 
 async def test_ends_of_async_stages_mean_the_same(pool: Pool, upload: Upload) -> None:
-    """Refused in a task group, failed, cancelled by itself, wrong result: as in a child."""
+    """Refused in a task group, cancelled by itself, wrong result: as in a child."""
     problem = await problem_of(pool, asynchronous.refuse, upload)
     assert (problem.code, problem.detail) == ("too_loud", "The sound is too loud.")
-    for function in (asynchronous.fail, asynchronous.cancel_itself, asynchronous.returns_bytes):
+    for function in (asynchronous.cancel_itself, asynchronous.returns_bytes):
         with capture_logs() as logs:
             problem = await problem_of(pool, function, upload)
         assert isinstance(problem, StageFailed)
         assert "secret" not in problem.detail
         assert logs[0]["upload_id"] == "one"
+
+
+async def test_an_async_stage_that_raises_may_be_tried_again(pool: Pool, upload: Upload) -> None:
+    """Its service may be away: no verdict on the file, and the log has the traceback."""
+    with capture_logs() as logs, pytest.raises(StageUnavailable):
+        await run(pool, asynchronous.fail, upload, Reports())
+    assert (logs[0]["event"], logs[0]["upload_id"]) == ("a stage failed", "one")
 
 
 async def test_what_the_receiver_of_an_async_stages_reports_raises_comes_out_of_run(

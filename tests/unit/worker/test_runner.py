@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sse_progress.journal.writer import Recorder
-from sse_progress.model.errors import Rejected
+from sse_progress.model.errors import InsufficientStorage, Rejected
 from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
-from sse_progress.queue.queue import Job
+from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
 from sse_progress.sandbox.pool import ChildLost, Pool
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.uploads.components import Components
+from sse_progress.worker.context import WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
 from tests.helpers.house import (
@@ -50,31 +52,38 @@ class Losing(Pool):
         return await super().run(*args, **how)
 
 
-def runner_of(core: Components, *stages: tuple[str, StageFunction], **changes: Any) -> Runner:
-    given: dict[str, Any] = {
-        "journal": core.journal,
-        "storage": core.storage,
-        "index": core.index,
-        "emitter": core.emitter,
-        "metrics": core.metrics,
-        "pool": Losing(),
-        "history": History(
-            core.redis,
-            stages=list(dict.fromkeys(name for name, _ in stages)),
-            clock=asyncio.get_running_loop().time,
-        ),
+def runner_of(
+    core: Components,
+    *stages: tuple[str, StageFunction],
+    pool: Pool | None = None,
+    **changes: Any,
+) -> Runner:
+    config: dict[str, Any] = {
         "pipeline": stages,
         "options": Options(max_pixels=77),
         "prefix": "/api",
         "stage_timeout_s": 20,
-        "attempts": 3,
+        "child_attempts": 3,
+        "job_attempts": 5,
         **changes,
     }
-    return Runner(**given)
+    history = History(
+        core.redis,
+        stages=list(dict.fromkeys(name for name, _ in stages)),
+        clock=asyncio.get_running_loop().time,
+    )
+    return Runner(
+        WorkerContext(
+            components=core,
+            pool=pool or Losing(),
+            history=history,
+            config=WorkerConfig(**config),
+        )
+    )
 
 
-async def run(runner: Runner, *, crashes: int = 0) -> None:
-    await asyncio.wait_for(runner.run(Job("up", crashes)), 20)
+async def run(runner: Runner, *, attempts: int = 0) -> Outcome:
+    return await asyncio.wait_for(runner.run(Job("up", attempts)), 20)
 
 
 class Calls(list[str]):
@@ -292,7 +301,7 @@ async def test_a_job_whose_journal_has_ended_does_nothing_at_all(
         await run(runner)
         before = (await story_of(core), left_over(core), (await page_of(core)).fence)
         await run(runner)
-        await run(runner, crashes=9)
+        await run(runner, attempts=9)
         assert calls == ["a"]
         assert (await story_of(core), left_over(core), (await page_of(core)).fence) == before
         assert any(name.startswith("objects/") for name in before[1])
@@ -406,7 +415,8 @@ async def _reject(upload: Upload, report: Report) -> None:
     raise Rejected("too_loud", "The sound is too loud.")
 
 
-async def _fail(upload: Upload, report: Report) -> None:
+def broken(upload: Upload, report: Report) -> None:
+    """A `def`, so it runs in a child."""
     raise RuntimeError("secret path /srv/private")
 
 
@@ -414,7 +424,7 @@ async def _fail(upload: Upload, report: Report) -> None:
     ("stage", "changes", "code"),
     [
         (_reject, {}, "too_loud"),
-        (_fail, {}, "internal"),
+        (broken, {}, "internal"),
         (for_ever, {"stage_timeout_s": 0.05}, "stage_timeout"),
     ],
 )
@@ -425,9 +435,10 @@ async def test_a_failed_stage_ends_the_upload_with_its_code(
     calls = Calls()
     async with house(redis_url, tmp_path) as core:
         await stored(core)
-        await run(
-            runner_of(core, ("analyzing", stage), ("processing", calls.stage("later")), **changes)
-        )
+        pool = Losing()
+        rows = (("analyzing", stage), ("processing", calls.stage("later")))
+        await run(runner_of(core, *rows, pool=pool, **changes))
+        await pool.aclose()
         last = await ended_with(core, code, "analyzing")
         assert "private" not in str(last)
         assert calls == []
@@ -531,20 +542,98 @@ async def test_children_that_are_always_lost_end_the_upload(redis_url: str, tmp_
         assert last["error"]["detail"] == "The work was given up after several crashes."
 
 
-@pytest.mark.parametrize(("crashes", "term"), [(2, "complete"), (3, "error"), (4, "error")])
-async def test_an_upload_that_kills_workers_is_given_up(
-    crashes: int, term: str, redis_url: str, tmp_path: Path
-) -> None:
-    """Three workers died over it: no stage is tried again, and its end says so."""
+async def test_a_stage_whose_service_is_away_is_tried_again(redis_url: str, tmp_path: Path) -> None:
+    """Later, each time twice as late; the stream says so, and what is finished stays finished."""
     calls = Calls()
+    away = True
+
+    async def ask(upload: Upload, report: Report) -> None:
+        report(0.5, "asking")
+        if away:
+            raise RuntimeError("secret path /srv/private")
+
     async with house(redis_url, tmp_path) as core:
         await stored(core)
-        await run(runner_of(core, ("analyzing", calls.stage("a"))), crashes=crashes)
-        assert (await page_of(core)).term == term
-        assert calls == (["a"] if term == "complete" else [])
-        if term == "error":
-            last = await ended_with(core, "internal", "file_received")
-            assert last["message"] == f"The work was given up after {crashes} crashes."
+        runner = runner_of(
+            core, ("analyzing", calls.stage("a")), ("moderating", calls.stage("m", then=ask))
+        )
+        for attempts, about_s in enumerate((1, 2, 4)):
+            outcome = await run(runner, attempts=attempts)
+            assert isinstance(outcome, RetryLater)
+            assert 0.75 * about_s < outcome.delay_s < 1.25 * about_s
+            (*_, last) = await events_of(core)
+            assert (last["stage"], last["type"]) == ("moderating", "progress")
+            assert "trying again in" in last["message"]
+            assert "private" not in str(last)
+        assert core.storage.objects.find("up") is not None
+        away = False
+        assert await run(runner, attempts=3) is None
+        assert (await page_of(core)).term == "complete"
+        assert calls == ["a", "m", "m", "m", "m"]
+
+
+@pytest.mark.parametrize("attempts", [4, 5, 6])
+async def test_an_upload_is_parked_with_its_bytes(
+    attempts: int, redis_url: str, tmp_path: Path
+) -> None:
+    """After five attempts that were not its fault: its stream says so, its file stays, and an
+    attempt that an operator asks for brings it to its end."""
+    calls = Calls()
+    away = True
+
+    async def ask(upload: Upload, report: Report) -> None:
+        report(0.5, "asking")
+        if away:
+            raise ConnectionError
+
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        runner = runner_of(core, ("analyzing", calls.stage("a", then=ask)))
+        await run(runner)
+        assert await run(runner, attempts=attempts) == Park()
+        assert len(calls) == (2 if attempts == 4 else 1)
+        (*_, last) = await events_of(core)
+        assert (last["stage"], last["type"]) == ("analyzing", "progress")
+        assert last["message"].startswith("The work is paused until an operator")
+        assert core.storage.objects.find("up") is not None
+        away = False
+        assert await run(runner) is None
+        assert (await page_of(core)).term == "complete"
+
+
+async def test_a_full_storage_ends_no_upload(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the storage refuses in an attempt is tried again, and the file stays."""
+    calls = Calls()
+
+    def full(*_: Any) -> None:
+        raise InsufficientStorage
+
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        runner = runner_of(core, ("analyzing", calls.stage("a")))
+        with monkeypatch.context() as patched:
+            patched.setattr(DiskObjects, "publish", full)
+            assert isinstance(await run(runner), RetryLater)
+        assert core.storage.objects.find("up") is not None
+        assert await run(runner, attempts=1) is None
+        assert (await page_of(core)).term == "complete"
+        assert calls == ["a"]
+
+
+async def test_the_log_answers_what_became_of_an_upload(redis_url: str, tmp_path: Path) -> None:
+    """One line when a job begins and one when it ends: id, attempt, outcome and duration."""
+    async with house(redis_url, tmp_path) as core:
+        await stored(core)
+        with capture_logs() as lines:
+            await run(runner_of(core, ("analyzing", _reject)), attempts=1)
+        lines = [line for line in lines if line["event"].startswith("job")]
+        assert [line["event"] for line in lines] == ["job started", "job finished"]
+        for line in lines:
+            assert (line["upload_id"], line["attempt"]) == ("up", 2)
+        assert lines[1]["outcome"] == "too_loud"
+        assert lines[1]["duration_s"] >= 0
 
 
 # ---- others

@@ -1,0 +1,284 @@
+"""One attempt at one upload: its stages in order, with checkpoints in its journal, and its end.
+
+An attempt goes on after the last stage that has a result in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from sse_progress.journal.writer import Recorder, WriterLost
+from sse_progress.model.errors import (
+    InsufficientStorage,
+    Internal,
+    Problem,
+    Unavailable,
+    problem_for,
+)
+from sse_progress.model.events import Draft, decode_json, encode_json
+from sse_progress.model.media import merged
+from sse_progress.model.messages import BEGIN, END, PARKED, failure, retry_text
+from sse_progress.model.stage_api import StageFunction, Upload
+from sse_progress.queue.queue import Park, RetryLater
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.sandbox.pool import ChildLost, StageUnavailable
+from sse_progress.storage.port import StoredObject
+from sse_progress.worker.context import WorkerContext
+from sse_progress.worker.eta import Estimate
+from sse_progress.worker.result import media_of, named_apart
+
+__all__ = ["VERDICT", "Attempt", "NotNow"]
+
+log = structlog.get_logger(__name__)
+
+VERDICT = "verdict"
+"""Result field of a refusal that was decided, from before its bytes go until its event is there."""
+
+_AWAY = (OSError, Unavailable, InsufficientStorage)
+"""Raised while the storage, or something else on this side, does not work: not the file's fault."""
+
+
+class NotNow(Exception):
+    """The attempt could not be finished, and not because of the file: another one may succeed."""
+
+
+class Attempt:
+    """One attempt at one upload."""
+
+    def __init__(self, context: WorkerContext, found: StoredObject, recorder: Recorder) -> None:
+        self.upload_id = recorder.upload_id
+        self._parts, self._config = context.components, context.config
+        self._pool, self._history = context.pool, context.history
+        self._found, self._recorder = found, recorder
+        self._original = ""
+        self._numbers = count(1)
+        self._results: dict[str, bytes] = {}
+        self._stage = "file_received"
+        self._redis_lost = False
+        self.ending = False
+        self._moved = asyncio.Event()
+        recorder.on_new_epoch = self._note_loss
+        recorder.on_position = lambda _: self._moved.set()
+
+    async def make(self) -> str:
+        """Run what is left of the stages; `complete`, or the code with which it was refused.
+
+        Raises NotNow, WriterLost, and RedisError where Redis does not answer.
+        """
+        try:
+            self._results = await self._parts.journal.results(self.upload_id)
+            await self._work()
+        except (StageUnavailable, *_AWAY) as error:
+            log.warning(
+                "attempt failed", upload_id=self.upload_id, stage=self._stage, error=repr(error)
+            )
+            raise NotNow from error
+        except Problem as problem:
+            await self._refuse(problem)
+            return problem.code
+        except (WriterLost, RedisError):
+            raise
+        except Exception:
+            log.exception("attempt broke", upload_id=self.upload_id, stage=self._stage)
+            await self._refuse(Internal())
+            return Internal.code
+        return "complete"
+
+    async def tell_delay(self, outcome: RetryLater | Park) -> None:
+        """Say on the upload's stream that it waits, and for what."""
+        if self._stage == "file_received":
+            page = await self._parts.journal.head(self.upload_id)
+            self._stage = page.stage if page is not None and page.stage else self._stage
+        message = PARKED
+        if isinstance(outcome, RetryLater):
+            message = retry_text(outcome.delay_s)
+        await self._recorder.last(Draft(stage=self._stage, stage_progress=0, message=message))
+
+    async def keep_marks(self) -> None:
+        """Note on the storage what Redis has acknowledged, so that a rewound Redis is noticed."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            await blocking(
+                self._parts.storage.objects.mark, self.upload_id, self._recorder.position
+            )
+
+    def _note_loss(self) -> None:
+        """Redis lost something: the next checkpoint writes all results again."""
+        self._redis_lost = True
+
+    async def _work(self) -> None:
+        if verdict := self._results.get(VERDICT):
+            raise problem_for(*decode_json(verdict))
+        if not self._found.done:
+            manifest = self._found.manifest
+            estimate = await self._history.estimate(
+                content_type=manifest.claimed_type, size=manifest.size
+            )
+            scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
+            self._original = str(await blocking(self._found.local))
+            for name, functions in self._config.stages:
+                if name not in self._results:
+                    await self._run_stage(name, functions, scratch=scratch, estimate=estimate)
+        await self._finalize()
+
+    # ---- stages
+
+    async def _run_stage(
+        self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
+    ) -> None:
+        self._stage = name
+        began = time.monotonic()
+        self._recorder.first(Draft(stage=name, stage_progress=0, message=BEGIN[name]))
+        estimate.begin(name)
+        result: dict[str, Any] = {}
+        replacement: tuple[Path, str] | None = None
+        for at, function in enumerate(functions):
+            report = self._report(name, at, len(functions), estimate)
+            got, own = await self._call(function, scratch, report)
+            if files := got.get("files"):
+                got["files"] = await self._keep(files, own, result)
+            if original := got.get("original"):
+                replacement = own, original["name"]
+            result = merged(result, got)
+        if replacement is not None:
+            await blocking(
+                self._parts.storage.objects.replace_original, self.upload_id, *replacement
+            )
+        self._parts.metrics.stage_seconds.labels(name).observe(time.monotonic() - began)
+        await self._checkpoint(name, result)
+        await estimate.finish()
+
+    async def _keep(
+        self, files: list[dict[str, Any]], scratch: Path, result: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Keep what a function made, under names that no other file of this upload has."""
+        results = [decode_json(v) for k, v in self._results.items() if k != VERDICT]
+        named = named_apart(files, self._found.manifest.filename, [*results, result])
+        names = {old["name"]: new["name"] for old, new in zip(files, named, strict=True)}
+        sizes = await blocking(
+            self._parts.storage.objects.keep_derived, self.upload_id, scratch, names
+        )
+        return [{**file, "size": sizes.get(file["name"], 0)} for file in named]
+
+    async def _call(
+        self, function: StageFunction, scratch: Path, report: Callable[[float, str | None], None]
+    ) -> tuple[dict[str, Any], Path]:
+        """Run one function; a child that something outside ended is worth another try.
+
+        Returns its result and its directory: what it wrote meets no other function's files.
+        """
+        for left in reversed(range(self._config.child_attempts)):
+            own = scratch / str(next(self._numbers))
+            await blocking(own.mkdir, mode=0o700)
+            try:
+                result = await self._pool.run(
+                    function, self._upload(own), report, timeout_s=self._config.stage_timeout_s
+                )
+            except ChildLost:
+                log.warning("a stage's child was lost", upload_id=self.upload_id, left=left)
+            else:
+                return result, own
+        raise Internal("The work was given up after several crashes.")
+
+    async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
+        self._results[name] = encode_json(result)
+        end = Draft(stage=name, stage_progress=100, message=END[name])
+        await self._recorder.last(end, result=self._results[name])
+        if self._redis_lost:
+            self._redis_lost = False
+            await self._parts.journal.restore(self.upload_id, self._results)
+
+    def _report(
+        self, name: str, at: int, slices: int, estimate: Estimate
+    ) -> Callable[[float, str | None], None]:
+        """Each of a stage's functions has an equal slice of it."""
+        message = BEGIN[name]
+
+        def report(fraction: float, text: str | None) -> None:
+            nonlocal message
+            message = text or message
+            whole = (at + min(max(fraction, 0.0), 1.0)) / slices
+            self._recorder.progress(
+                Draft(
+                    stage=name,
+                    stage_progress=min(99, int(whole * 100)),
+                    message=message,
+                    eta_seconds=estimate.remaining_s(whole),
+                )
+            )
+
+        return report
+
+    def _upload(self, scratch: Path) -> Upload:
+        manifest = self._found.manifest
+        return Upload(
+            id=self.upload_id,
+            path=self._original,
+            scratch=str(scratch),
+            filename=manifest.filename,
+            claimed_type=manifest.claimed_type,
+            size=manifest.size,
+            sha256=manifest.sha256,
+            created_at=manifest.created_at,
+            fields=manifest.fields,
+            results={k: decode_json(v) for k, v in self._results.items() if k != VERDICT},
+            options=self._config.options,
+        )
+
+    # ---- ends
+
+    async def _finalize(self) -> None:
+        self._stage = "finalizing"
+        self._recorder.first(
+            Draft(stage="finalizing", stage_progress=0, message=BEGIN["finalizing"])
+        )
+        if self._found.done:
+            assert self._found.record is not None
+            media = decode_json(self._found.record)
+        else:
+            media = media_of(self._upload(Path()), prefix=self._config.prefix)
+            _complete(media).fragments(self.upload_id)  # too large: not to be published
+            record = await blocking(
+                self._parts.storage.objects.publish, self.upload_id, encode_json(media)
+            )
+            media = decode_json(record)
+        await self._recorder.last(
+            Draft(stage="finalizing", stage_progress=100, message=END["finalizing"])
+        )
+        self.ending = True
+        try:
+            await self._recorder.end(_complete(media))
+        except WriterLost as lost:
+            if lost.term in ("cancelled", "error"):
+                await blocking(self._parts.storage.remove, self.upload_id)
+            raise
+        self._parts.metrics.ended("complete")
+        await self._closed()
+
+    async def _refuse(self, problem: Problem) -> None:
+        """The verdict first, so that a crash keeps it; then the bytes; then the one event."""
+        verdict = encode_json([problem.code, problem.detail])
+        await self._recorder.note(VERDICT, verdict)
+        await blocking(self._parts.storage.remove, self.upload_id)
+        self.ending = True
+        await self._recorder.end(failure(problem, self._stage))
+        self._parts.metrics.ended(problem.code)
+        await self._closed()
+
+    async def _closed(self) -> None:
+        with contextlib.suppress(RedisError, OSError):  # the reconciler sees to it
+            await self._parts.index.closed(self.upload_id)
+
+
+def _complete(media: dict[str, Any]) -> Draft:
+    return Draft(stage="complete", stage_progress=100, message=END["complete"], media=media)

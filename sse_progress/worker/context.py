@@ -1,0 +1,48 @@
+"""What the jobs of one worker share: the parts they use, and how they work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from sse_progress.model.stage_api import Options, Pipeline, StageFunction
+from sse_progress.sandbox.pool import Pool
+from sse_progress.uploads.components import Components
+from sse_progress.worker.eta import History
+
+__all__ = ["WorkerConfig", "WorkerContext"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """`stage_timeout_s`: wall-clock limit of one stage function, seconds.
+
+    `child_attempts`: lost children of one stage function after which the file is refused.
+    `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
+    because something was away, after which the upload is parked.
+    """
+
+    pipeline: Pipeline
+    options: Options
+    prefix: str = ""
+    stage_timeout_s: float
+    child_attempts: int
+    job_attempts: int
+    stages: Sequence[tuple[str, Sequence[StageFunction]]] = field(init=False)
+    """The functions of each stage, in order."""
+
+    def __post_init__(self) -> None:
+        stages = [
+            (name, [function for _, function in group])
+            for name, group in groupby(self.pipeline, key=lambda row: row[0])
+        ]
+        object.__setattr__(self, "stages", stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerContext:
+    components: Components
+    pool: Pool
+    history: History
+    config: WorkerConfig
