@@ -15,6 +15,7 @@ from sse_progress.model.stage_api import Report, Upload
 from sse_progress.stages.formats import clips, images, pdfs
 from sse_progress.stages.formats.clip_checks import clip_of
 from sse_progress.stages.formats.clip_frames import poster
+from sse_progress.stages.formats.image_copies import shrunk
 from sse_progress.stages.formats.image_metadata import strip_metadata
 from sse_progress.stages.formats.media_types import Kind, kind_of
 from sse_progress.stages.progress import part
@@ -62,7 +63,7 @@ def _thumbnail(upload: Upload, report: Report) -> Files:
         max_pixels=upload.options.max_pixels,
         report=part(report, 0.0, 0.6),
     ) as image:
-        small = images.shrunk(image, THUMBNAIL_SIDE)
+        small = shrunk(image, THUMBNAIL_SIDE)
     return _written(small, "thumbnail.webp", upload, report)
 
 

@@ -138,13 +138,14 @@ def check_clip(path: Path, media_type: str, *, max_pixels: int, report: Report) 
         aside = {one.index for one in covers(clip)}
         shown = {one.index for one in (*clip.streams.video, *clip.streams.audio)} - aside
         everything, clock, tally = _Clock(), _Clock(), _Tally(looked_at)
+        teller = _Teller(report, declared_s)
         for packet in packets(clip):
             everything.see(packet)
             if packet.stream_index in shown:
                 clock.see(packet)
             if packet.size and packet.stream_index == looked_at.index:
                 tally.see(packet)
-                _tell(report, clock, declared_s, (packet.pos or 0) / size)
+                teller.tell(clock.duration_s, (packet.pos or 0) / size)
         tally.take(tally.decoder.frames(None))
     fields = _decode_a_part(path, media_type, max_pixels, tally)
     _refuse_undecodable(tally)
@@ -174,14 +175,19 @@ def _refuse_stream_count(clip: Any, looked_at: Any) -> None:
         )
 
 
-def _tell(report: Report, clock: _Clock, declared_s: float | None, read: float) -> None:
-    if declared_s:
-        done = clock.duration_s
-        report(
-            min(done / declared_s, 1.0), f"Reading second {done:.0f} of {max(declared_s, done):.0f}"
-        )
-        return
-    report(min(max(read, 0.0), 1.0), f"Reading second {clock.duration_s:.0f}")
+class _Teller:
+    """Reports seconds read, or the share of bytes where no duration is declared."""
+
+    def __init__(self, report: Report, declared_s: float | None) -> None:
+        self._report, self._declared_s = report, declared_s
+        self._furthest = 0.0
+
+    def tell(self, done_s: float, read: float) -> None:
+        """`read` of the bytes, 0-1; in a damaged file neither it nor the time only grows."""
+        share = done_s / self._declared_s if self._declared_s else read
+        self._furthest = max(self._furthest, min(share, 1.0))
+        of = f" of {max(self._declared_s, done_s):.0f}" if self._declared_s else ""
+        self._report(self._furthest, f"Reading second {done_s:.0f}{of}")
 
 
 def _decode_a_part(path: Path, media_type: str, max_pixels: int, tally: _Tally) -> bool:

@@ -203,7 +203,7 @@ class _Heard:
         if packet.pts is not None:
             now = packet.pts * self._base
             self._start = now if self._start is None else self._start
-            self.passed_s = max(now - self._start, 0.0)
+            self.passed_s = max(now - self._start, self.passed_s)
         if self.passed_s <= LOUDNESS_S and not self._meter.broken:
             self._feed(packet)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sse_progress.model.media import Color, ImageFacts, Location
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.images import frame_count, opened, orientation_of, shrunk
+from sse_progress.stages.formats.image_copies import orientation_of, shrunk
+from sse_progress.stages.formats.images import frame_count, opened
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from sse_progress.model.errors import Rejected
 from sse_progress.stages.formats.heif_metadata import blanked
-from sse_progress.stages.formats.images import opened, orientation_of
+from sse_progress.stages.formats.image_copies import orientation_of
+from sse_progress.stages.formats.images import opened
 from sse_progress.stages.formats.tiff_metadata import copy_tiff
 
 __all__ = ["strip_metadata"]

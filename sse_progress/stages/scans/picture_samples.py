@@ -13,6 +13,7 @@ from sse_progress.model.stage_api import Upload
 from sse_progress.stages.formats import clips, images, pdfs
 from sse_progress.stages.formats.clip_checks import clip_of
 from sse_progress.stages.formats.clip_frames import sampled_frames
+from sse_progress.stages.formats.image_copies import shrunk
 from sse_progress.stages.formats.media_signatures import HEAD_BYTES, media_type_of
 from sse_progress.stages.formats.media_types import kind_of
 
@@ -73,7 +74,7 @@ def _frames(upload: Upload, media_type: str, chosen: list[int]) -> Pictures:
             if number:
                 image.seek(number)
             where = "the picture" if len(chosen) == 1 else f"frame {number + 1}"
-            yield where, images.shrunk(image, _SIDE).convert("RGB")
+            yield where, shrunk(image, _SIDE).convert("RGB")
 
 
 def _video(upload: Upload, media_type: str) -> Pictures:
@@ -119,6 +120,6 @@ def picture_in(data: bytes, media_type: str, *, max_pixels: int) -> Image.Image 
     """The picture that `data` is; None if it cannot be decoded or is too large."""
     try:
         with images.opened(io.BytesIO(data), media_type, max_pixels=max_pixels) as image:
-            return images.shrunk(image, _SIDE).convert("RGB")
+            return shrunk(image, _SIDE).convert("RGB")
     except Rejected:
         return None

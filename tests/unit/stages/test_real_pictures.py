@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from sse_progress.model.stage_api import Options
-from sse_progress.stages.formats import images
+from sse_progress.stages.formats import image_copies, images
 from sse_progress.stages.validation import validate
 from tests.helpers.media import encoded, gif, picture, png
 from tests.unit.stages.helpers import DATA, Desk, Reports, refusal, through
@@ -89,9 +89,9 @@ def test_large_pictures_shrink_alike_in_bands(monkeypatch: pytest.MonkeyPatch, m
         image = grey.convert("I").point(lambda value: value * 256 + 0).convert("I;16")
     if mode == "P":
         image.info["transparency"] = 0
-    whole = images.shrunk(image.copy(), 100)
-    monkeypatch.setattr(images, "_BAND_PIXELS", 1200 * 50)
-    banded = images.shrunk(image, 100)
+    whole = image_copies.shrunk(image.copy(), 100)
+    monkeypatch.setattr(image_copies, "_BAND_PIXELS", 1200 * 50)
+    banded = image_copies.shrunk(image, 100)
     assert (banded.size, banded.mode) == (whole.size, whole.mode)
     difference = np.abs(np.asarray(banded, dtype=int) - np.asarray(whole, dtype=int))
     assert difference.max() <= 1
