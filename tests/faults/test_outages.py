@@ -421,9 +421,19 @@ async def test_a_storage_that_cannot_be_written_is_named(scene: Scene) -> None:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 4 MiB."""
+    yield from _mounted("size=4m")
+
+
+@pytest.fixture
+def few_inodes() -> Iterator[Path]:
+    """A file system that has room for 100 files and directories."""
+    yield from _mounted("size=64m,nr_inodes=100")
+
+
+def _mounted(options: str) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="sp-"))
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(directory)],
+        ["mount", "-t", "tmpfs", "-o", options, "none", str(directory)],
         capture_output=True,
         check=False,
     )
@@ -464,6 +474,41 @@ async def test_a_full_disk_is_named_and_nothing_is_left(short_dir: Path, small_d
         assert frames[-1].json["error"]["code"] == "insufficient_storage"
         again = await scene.sending("fits").send_all()
         assert (await again.answer())[0] == 200
+    finally:
+        scene.hang_up()
+        scene.close()
+
+
+async def test_a_disk_without_inodes_is_named_before_it_is_full(
+    short_dir: Path, few_inodes: Path
+) -> None:
+    """New uploads get 507 while accepted ones still end well, and `/readyz` says why."""
+    scene = Scene(
+        short_dir,
+        {
+            "SSE_PROGRESS_DATA_DIR": str(few_inodes / "data"),
+            "SSE_PROGRESS_DISK_RESERVE_BYTES": "0",
+            "SSE_PROGRESS_DISK_RESERVE_INODES": "10",
+            "SSE_PROGRESS_WEB_PROCESSES": "1",
+        },
+    )
+    scene.service.data_dir = few_inodes / "data"
+    try:
+        scene.start()
+        answers = []
+        for number in range(40):
+            sending = await scene.sending(f"small-{number}").send_all()
+            answers.append(await sending.answer())
+            if answers[-1][0] != 200:
+                break
+        (*accepted, (status, answer)) = answers
+        assert len(accepted) >= 3
+        assert {status for status, _ in accepted} == {200}
+        assert (status, answer["code"]) == (507, "insufficient_storage")
+        assert os.statvfs(few_inodes).f_favail >= 10
+        ready = httpx.get(f"{scene.url}/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert ready.json()["checks"]["storage"] == "out_of_inodes"
     finally:
         scene.hang_up()
         scene.close()
