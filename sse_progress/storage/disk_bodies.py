@@ -8,21 +8,29 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 
+from sse_progress.model.errors import Unavailable
 from sse_progress.storage.durable import (
     create_file,
     is_locked,
     open_private,
     still_there,
     storage_errors,
+    sync_directory,
+    write_synced,
 )
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.layout import Layout
-from sse_progress.storage.manifest import ORIGINAL
+from sse_progress.storage.manifest import ID, ORIGINAL
+from sse_progress.storage.partial import PartialBody
 
 __all__ = ["DiskBodies"]
+
+_LOCK_WAIT_S = 10.0
 
 
 class DiskBodies:
@@ -33,26 +41,92 @@ class DiskBodies:
 
     def incoming(self, upload_id: str) -> Incoming:
         """A new place for a body that begins to arrive, locked by this process until it ends."""
-        directory = self._layout.new_incoming(upload_id)
         with storage_errors():
-            while True:
-                directory.mkdir(mode=0o700)
+            directory, file = self._begin(upload_id, os.O_WRONLY)
+            return Incoming(self._layout, self._ensure_room, directory, file)
+
+    def _begin(self, upload_id: str, access: int) -> tuple[Path, FileIO]:
+        """A new directory in `incoming/` with an empty original, locked."""
+        directory = self._layout.new_incoming(upload_id)
+        while True:
+            directory.mkdir(mode=0o700)
+            try:
+                file = create_file(directory / ORIGINAL, access)
+            except FileNotFoundError:
+                continue  # a sweeper took the empty directory for a dead one's
+            except OSError:
+                directory.rmdir()
+                raise
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if still_there(file.fileno(), directory / ORIGINAL):
+                return directory, file
+            file.close()
+
+    # ---- bodies that may rest
+
+    def resumable(self, upload_id: str) -> PartialBody:
+        """The body that may rest, begun if there is none, locked by this caller until closed."""
+        directory = self._layout.partial_of(upload_id)
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        with storage_errors():
+            while (file := self._try_partial(directory, upload_id)) is None:
+                if time.monotonic() > deadline:
+                    raise Unavailable("Another request is sending this upload.")
+                time.sleep(0.01)
+            return PartialBody(self._layout, self._ensure_room, directory, file)
+
+    def _try_partial(self, directory: Path, upload_id: str) -> FileIO | None:
+        """Its open file, at its end; None if another request holds it or removes it now."""
+        path = directory / ORIGINAL
+        try:
+            descriptor = open_private(path, os.O_RDWR | os.O_APPEND)
+        except FileNotFoundError:
+            return self._begin_partial(directory, upload_id)
+        file = os.fdopen(descriptor, "rb+", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if still_there(file.fileno(), path):
+                return file
+        except BlockingIOError:
+            pass
+        file.close()
+        return None
+
+    def _begin_partial(self, directory: Path, upload_id: str) -> FileIO | None:
+        """A new one appears whole and locked, by a rename; None if another one is there first."""
+        begun, file = self._begin(upload_id, os.O_RDWR | os.O_APPEND)
+        try:
+            write_synced(begun / ID, upload_id.encode())
+            os.fsync(file)
+            sync_directory(begun)
+            begun.rename(directory)
+            sync_directory(directory.parent)
+        except OSError as exc:
+            self._layout.discard(begun)
+            file.close()
+            if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return None
+            raise
+        return file
+
+    def resting(self) -> Iterator[str]:
+        """Ids of uploads whose resumable body no living process holds."""
+        with storage_errors():
+            for directory in self._layout.partial.iterdir():
+                if is_locked(directory / ORIGINAL):
+                    continue
                 try:
-                    file = create_file(directory / ORIGINAL)
+                    yield (directory / ID).read_text()
                 except FileNotFoundError:
-                    continue  # a sweeper took the empty directory for a dead one's
-                except OSError:
-                    directory.rmdir()
-                    raise
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if still_there(file.fileno(), directory / ORIGINAL):
-                    return Incoming(self._layout, self._ensure_room, directory, file)
-                file.close()
+                    continue  # stored or removed since it was listed
+
+    # ---- of both kinds
 
     def receiving(self, upload_id: str) -> bool:
         """Whether a living process is receiving a body of this upload."""
         with storage_errors():
-            return any(is_locked(path / ORIGINAL) for path in self._layout.incoming_of(upload_id))
+            places = [*self._layout.incoming_of(upload_id), self._layout.partial_of(upload_id)]
+            return any(is_locked(place / ORIGINAL) for place in places)
 
     def stale_incoming(self) -> Iterator[Path]:
         """Directories of bodies whose receiver is gone, for `discard_incoming`."""
@@ -63,7 +137,7 @@ class DiskBodies:
 
     def discard_incoming(self, path: Path) -> bool:
         """Remove what a dead receiver left; False if a receiver holds it after all."""
-        if path.parent != self._layout.incoming:
+        if path.parent not in (self._layout.incoming, self._layout.partial):
             raise ValueError("not a directory of an incoming body")
         with storage_errors():
             while True:
@@ -108,3 +182,4 @@ class DiskBodies:
         with storage_errors():
             for path in self._layout.incoming_of(upload_id):
                 self.discard_incoming(path)
+            self.discard_incoming(self._layout.partial_of(upload_id))

@@ -53,9 +53,12 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def create_file(path: Path) -> FileIO:
-    descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    return os.fdopen(descriptor, "wb", buffering=0)
+def create_file(path: Path, access: int = os.O_WRONLY) -> FileIO:
+    """A new file, open for `access`, which may have O_APPEND."""
+    descriptor = open_private(path, access | os.O_CREAT | os.O_EXCL)
+    if access & os.O_ACCMODE == os.O_WRONLY:
+        return os.fdopen(descriptor, "wb", buffering=0)
+    return os.fdopen(descriptor, "rb+", buffering=0)
 
 
 def write_all(file: FileIO, data: bytes) -> None:

@@ -17,7 +17,7 @@ from sse_progress.storage.durable import storage_errors, sync_directory, write_a
 from sse_progress.storage.layout import Layout
 from sse_progress.storage.manifest import MANIFEST, Manifest
 
-__all__ = ["Incoming"]
+__all__ = ["Incoming", "store_directory"]
 
 
 class Incoming:
@@ -60,46 +60,17 @@ class Incoming:
         """Make the upload *stored*: once this returns, it survives any crash.
 
         Raises UploadIdInUse if another upload is stored under this id; after any failure nothing
-        of this one is left. What a crash leaves, step by step:
-
-        1. file synced            a stale incoming directory, to be swept
-        2. manifest synced        the same
-        3. its directory synced   the same, but complete: now it may get its name
-        4. renamed into `open/`   the upload, whole, or the same as before
-        5. `open/` synced         the upload; only now is anybody told
+        of this one is left. `store_directory` says what a crash leaves: up to its step 4 a stale
+        incoming directory, to be swept.
         """
-        layout = self._layout
-        place = layout.stored(manifest.upload_id)
         try:
             if (manifest.size, manifest.sha256) != (self.size, self.sha256):
                 raise ValueError(f"manifest says {manifest.size} bytes, received {self.size}")
-            with storage_errors():
-                os.fsync(self._file)
-                write_synced(self._directory / MANIFEST, msgspec.json.encode(manifest))
-                sync_directory(self._directory)
-                self._rename(place, published=layout.published(manifest.upload_id))
-                try:
-                    sync_directory(layout.open)
-                    sync_directory(layout.incoming)
-                except OSError:
-                    layout.discard(place)  # nobody was told, so it must not come back
-                    raise
+            store_directory(self._layout, self._directory, self._file, manifest)
         except BaseException:
             self.discard()
             raise
         self._file.close()
-
-    def _rename(self, place: Path, *, published: Path) -> None:
-        try:
-            self._directory.rename(place)
-        except OSError as exc:
-            if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise UploadIdInUse from None
-            raise
-        # After the rename, not before: an open upload of this id may be published in between.
-        if published.exists():
-            place.rename(self._directory)
-            raise UploadIdInUse
 
     def discard(self) -> None:
         """Remove it all; harmless when it is done already, and without effect once stored."""
@@ -107,3 +78,41 @@ class Incoming:
             return
         shutil.rmtree(self._directory, ignore_errors=True)
         self._file.close()  # last: until then no sweeper competes
+
+
+def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Manifest) -> None:
+    """Make the body in `directory` an upload in `open/`. `file` is its open original.
+
+    Raises UploadIdInUse if another upload is stored under this id. What a crash leaves:
+
+    1. file synced            the directory
+    2. manifest synced        the same
+    3. its directory synced   the same, but complete: now it may get its name
+    4. renamed into `open/`   the upload, whole, or the same as before
+    5. `open/` synced         the upload; only now may it be announced
+    """
+    place = layout.stored(manifest.upload_id)
+    with storage_errors():
+        os.fsync(file)
+        write_synced(directory / MANIFEST, msgspec.json.encode(manifest))
+        sync_directory(directory)
+        _rename(directory, place, published=layout.published(manifest.upload_id))
+        try:
+            sync_directory(layout.open)
+            sync_directory(directory.parent)
+        except OSError:
+            layout.discard(place)  # not announced, so it must not come back
+            raise
+
+
+def _rename(directory: Path, place: Path, *, published: Path) -> None:
+    try:
+        directory.rename(place)
+    except OSError as exc:
+        if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UploadIdInUse from None
+        raise
+    # After the rename, not before: an open upload of this id may be published in between.
+    if published.exists():
+        place.rename(directory)
+        raise UploadIdInUse

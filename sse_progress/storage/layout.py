@@ -1,6 +1,7 @@
 """Directories below the data directory: their names, and the moves between them.
 
     incoming/<digest>.<random>/   a body is arriving: `original`, its flock held by the receiver
+    partial/<digest>/             a body that may rest: `original` and `id`; flock as above
     open/<digest>/                stored, work not finished: `original`, `manifest.json`
     objects/<dd>/<digest>/        published: the same, `record.json` and `files/<name>`
     trash/                        renamed away, being deleted
@@ -29,12 +30,13 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.incoming = root / "incoming"
+        self.partial = root / "partial"
         self.open = root / "open"
         self.objects = root / "objects"
         self.trash = root / "trash"
 
     def make(self) -> None:
-        for directory in (self.incoming, self.open, self.objects, self.trash):
+        for directory in (self.incoming, self.partial, self.open, self.objects, self.trash):
             directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(self.root)
 
@@ -44,6 +46,9 @@ class Layout:
     def incoming_of(self, upload_id: str) -> list[Path]:
         prefix = f"{_digest(upload_id)}."
         return [path for path in self.incoming.iterdir() if path.name.startswith(prefix)]
+
+    def partial_of(self, upload_id: str) -> Path:
+        return self.partial / _digest(upload_id)
 
     def stored(self, upload_id: str) -> Path:
         return self.open / _digest(upload_id)

@@ -10,12 +10,22 @@ import msgspec
 
 from sse_progress.model.errors import Unavailable
 
-__all__ = ["FILES", "MANIFEST", "ORIGINAL", "RECORD", "DiskObject", "Manifest", "read_manifest"]
+__all__ = [
+    "FILES",
+    "ID",
+    "MANIFEST",
+    "ORIGINAL",
+    "RECORD",
+    "DiskObject",
+    "Manifest",
+    "read_manifest",
+]
 
 ORIGINAL = "original"
 MANIFEST = "manifest.json"
 RECORD = "record.json"
 FILES = "files"
+ID = "id"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from sse_progress.model.ids import Position
 from sse_progress.storage.manifest import Manifest
 
-__all__ = ["Bodies", "Body", "Objects", "Storage", "StoredObject"]
+__all__ = ["Bodies", "Body", "Objects", "ResumableBody", "Storage", "StoredObject", "WrongOffset"]
 
 
 class Body(Protocol):
@@ -44,11 +44,65 @@ class Body(Protocol):
         """Remove it all; harmless twice, and without effect once stored."""
 
 
+class WrongOffset(ValueError):
+    """Bytes were to be appended at `given`, the body ends at `expected`."""
+
+    def __init__(self, given: int, expected: int) -> None:
+        super().__init__(f"offset is {given}, the body ends at {expected}")
+        self.given, self.expected = given, expected
+
+
+class ResumableBody(Protocol):
+    """A body that may come in several requests, on any process, one at a time.
+
+    It stays where it is when it is closed, and when its process dies.
+    """
+
+    @property
+    def offset(self) -> int:
+        """Bytes that are there; those that `sync` returned survive any crash."""
+
+    def append(self, data: bytes, *, offset: int) -> None:
+        """Add `data` at the end. Raises WrongOffset if that is not at `offset`.
+
+        After any failure the offset is as before, and it can be tried again.
+        """
+
+    def sync(self) -> int:
+        """Make all that is there durable; returns the offset."""
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what is there; reads again what came to another process."""
+
+    def store(self, manifest: Manifest) -> None:
+        """Make the upload *stored*, as `Body.store` does; where the manifest has no room, it stays.
+
+        Raises UploadIdInUse if the id is stored already; then nothing of this body is left.
+        """
+
+    def discard(self) -> None:
+        """Remove it all; harmless when it is closed or stored."""
+
+    def close(self) -> None:
+        """Let another request have it."""
+
+
 class Bodies(Protocol):
     """Bodies that arrive."""
 
     def incoming(self, upload_id: str) -> Body:
         """A new place for a body, this process' until it is stored or discarded."""
+
+    def resumable(self, upload_id: str) -> ResumableBody:
+        """The body of this upload that may rest, begun if there is none.
+
+        It is this caller's until it is closed. Waits up to 10 s for another holder, then raises
+        Unavailable.
+        """
+
+    def resting(self) -> Iterator[str]:
+        """Ids of uploads whose resumable body is there, and held by no living process."""
 
     def receiving(self, upload_id: str) -> bool:
         """Whether a living process is receiving a body of this upload."""
