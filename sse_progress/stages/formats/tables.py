@@ -21,6 +21,7 @@ _DELIMITERS = "\t;|,"
 """In order of preference where several fit: a comma is also a decimal sign and punctuation."""
 _SAMPLE_CHARACTERS = 256 * 1024
 _SAMPLE_ROWS = 100
+_BATCH_ROWS = 1000
 _MOSTLY = 0.9
 _LONGEST_CELL_CHARACTERS = 16 * 1024 * 1024
 NO_DELIMITER = "table (no delimiter fits its rows)"
@@ -50,10 +51,11 @@ def table_of(path: Path, encoding: str, report: Report) -> Table:
             if delimiter is None:
                 return Table(note=NO_DELIMITER)
             file.seek(0)
-            for row in itertools.islice(_rows(file, delimiter), skipped, None):
-                lengths[len(row)] += 1
-                if lengths.total() % 1000 == 0:
-                    report(min(raw.tell() / size, 1.0), f"Reading row {lengths.total()}")
+            rows = itertools.islice(_rows(file, delimiter), skipped, None)
+            while batch := Counter(map(len, itertools.islice(rows, _BATCH_ROWS))):
+                lengths += batch
+                done = min(raw.tell() / size, 1.0)
+                report(done, f"Reading row {lengths.total()}")
         except csv.Error:
             return Table(note=NO_QUOTES)
     report(1.0, f"Read {lengths.total()} rows")
@@ -62,8 +64,7 @@ def table_of(path: Path, encoding: str, report: Report) -> Table:
 
 
 def _rows(lines: Iterator[str] | io.TextIOBase, delimiter: str) -> Iterator[list[str]]:
-    rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter, strict=True)
-    return (row for row in rows if row)
+    return filter(None, csv.reader(lines, delimiter=delimiter, strict=True))
 
 
 def _announced(sample: str) -> tuple[str | None, int]:

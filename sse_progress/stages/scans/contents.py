@@ -24,7 +24,7 @@ __all__ = ["Contents"]
 _PICTURES = 16
 """So many pictures inside are looked at."""
 _HEAD_BYTES = 32 * 1024 * 1024
-_TEXT_BYTES = 1_000_000
+_TEXT_BYTES = 100_000
 """So much of all texts inside is looked at."""
 _ZIP = b"PK\x03\x04"
 _DOCUMENTS = ("pdf", "office")
