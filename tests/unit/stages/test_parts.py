@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from sse_progress.stages.formats.archives import CHUNK_BYTES
 from tests.media_samples import zipped
 from tests.unit.stages.helpers import DATA, Desk, refusal, through
 
@@ -285,13 +286,17 @@ def test_a_damaged_part_is_corrupt(desk: Desk, name: str) -> None:
 # ---- large sheets
 
 
-def sheet(text: str, *, numbers: int, encoding: str = "utf-8", prefix: str = "") -> bytes:
-    """A workbook of one sheet: many numbers, one string in its cell, many numbers."""
+def sheet(text: str, *, at: int, encoding: str = "utf-8", prefix: str = "") -> bytes:
+    """A workbook of one sheet: many numbers, one string whose cell is at a place, many numbers."""
     p = prefix
     row = f'<{p}row><{p}c r="A1"><{p}v>1</{p}v></{p}c></{p}row>'
     cell = f'<{p}row><{p}c t="inlineStr"><{p}is><{p}t>{text}</{p}t></{p}is></{p}c></{p}row>'
     names = f' xmlns:{p[:-1]}="urn:x"' if p else ""
-    body = f"<{p}worksheet{names}>{row * numbers}{cell}{row * 20_000}</{p}worksheet>"
+    begin = f"<{p}worksheet{names}>"
+    count, rest = divmod(at - len(begin) - 7, len(row))
+    filling = row * count + f"<!--{'x' * rest}-->"
+    body = f"{begin}{filling}{cell}{row * 9_000}</{p}worksheet>"
+    assert body.startswith(cell, at)
     if encoding != "utf-8":
         body = f'<?xml version="1.0" encoding="{encoding}"?>{body}'
     return zipped(
@@ -305,25 +310,26 @@ def sheet(text: str, *, numbers: int, encoding: str = "utf-8", prefix: str = "")
     )
 
 
-@pytest.mark.parametrize("numbers", [10, 7000, *range(6230, 6248)])
-@pytest.mark.parametrize("prefix", ["", "x:"])
-def test_a_string_anywhere_in_a_large_sheet(desk: Desk, numbers: int, prefix: str) -> None:
+@pytest.mark.parametrize("border", [1, 2])
+@pytest.mark.parametrize("before", [*range(0, 80, 6), 1000])
+def test_a_string_anywhere_in_a_large_sheet(desk: Desk, border: int, before: int) -> None:
     """Sheets are read piece by piece; a string cut by the border of two pieces is read whole."""
-    upload, _ = through(desk.upload(sheet(BAD, numbers=numbers, prefix=prefix), "a.xlsx"))
-    assert upload.results["analyzing"]["words"] == 5
-    assert upload.results["moderating"]["verdict"] == "review"
+    for prefix in ("", "x:"):
+        data = sheet(BAD, at=border * CHUNK_BYTES - before, prefix=prefix)
+        upload, _ = through(desk.upload(data, "a.xlsx"), "analyzing")
+        assert upload.results["analyzing"]["words"] == 5
 
 
 def test_a_large_sheet_in_utf16(desk: Desk) -> None:
     """The quick way past numbers is for encodings that hold ASCII."""
-    data = sheet(BAD, numbers=30_000, encoding="utf-16")
+    data = sheet(BAD, at=1_000_000, encoding="utf-16")
     upload, _ = through(desk.upload(data, "a.xlsx"), "analyzing")
     assert upload.results["analyzing"]["words"] == 5
 
 
 def test_the_percent_of_a_large_sheet_moves(desk: Desk) -> None:
     """One sheet of 12 MB gives many different percents in each stage that reads it."""
-    data = sheet("x", numbers=300_000)
+    data = sheet("x", at=11_000_000)
     _, reports = through(desk.upload(data, "a.xlsx"), "moderating")
     for name in ("validating", "analyzing"):
         percents = {int(fraction * 100) for fraction in reports[name].fractions}

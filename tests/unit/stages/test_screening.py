@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from sse_progress.stages.formats import pdfs
+from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.moderation import moderate
 from tests.helpers.media import jpeg
 from tests.media_samples import docx, odt, pdf, xlsx
@@ -158,6 +159,19 @@ def test_an_archive_that_is_no_attachment_stays_refused(desk: Desk, where: str) 
     }[where]
     error = refusal(desk.upload(data, "a.pdf"))
     assert (error.code, "zip archive" in error.detail) == ("rejected_type", True)
+
+
+def test_an_archive_with_impossible_offsets_is_no_attachment(tmp_path: Path) -> None:
+    """A directory that places its entries before the file's beginning is no embedded file."""
+    data = bytearray(pdf_with(zipped({"a.txt": b"hello"}), packed=False))
+    at = data.rfind(b"PK\x05\x06") + 16
+    (offset,) = struct.unpack_from("<I", data, at)
+    struct.pack_into("<I", data, at, offset + 10_000)
+    path = tmp_path / "a.pdf"
+    path.write_bytes(data)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.infolist()[0].header_offset < 0
+    assert embedded_archive(path) is None
 
 
 # ---- OLE objects
