@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     """Live streams per user across all processes (20 with a key, none in open mode)."""
     max_uploads_per_user: int | None = Field(None, ge=1)
     """Bodies received at once per user, across all processes (5 with a key, none in open mode)."""
+    max_claims_per_user: int | None = Field(None, ge=1)
+    """Ids that one user's streams may claim before an upload begins, per `claim_ttl_s` (100 with a
+    key, none in open mode). Streams above it wait without a claim."""
     requests_per_minute: int | None = Field(None, ge=1)
     """Requests per user and minute (600 with a key, none in open mode)."""
     requests_per_minute_per_address: int | None = Field(None, ge=1)
@@ -285,6 +288,10 @@ class Settings(BaseSettings):
     @property
     def uploads_per_user(self) -> int | None:
         return self._unless_open(self.max_uploads_per_user, 5)
+
+    @property
+    def claims_per_user(self) -> int | None:
+        return self._unless_open(self.max_claims_per_user, 100)
 
     @property
     def rate_per_user(self) -> int | None:

@@ -19,6 +19,7 @@ from sse_progress.access.leases import Lease, Leases
 from sse_progress.access.rates import rate_limit
 from sse_progress.access.redis_guard import RedisAway, RedisGuard
 from sse_progress.model.errors import (
+    RateLimited,
     TooManyStreams,
     TooManyUploads,
     Unavailable,
@@ -56,6 +57,9 @@ class Limits:
         self._clock = clock
         self._users = rate_limit("user", settings.rate_per_user, guard)
         self._addresses = rate_limit("address", settings.rate_per_address, guard)
+        self._claims = rate_limit(
+            "claim", settings.claims_per_user, guard, per_s=settings.claim_ttl_s
+        )
 
     @property
     def bodies(self) -> int:
@@ -72,6 +76,17 @@ class Limits:
             await self._addresses.hit(_network(address))
         if sub is not None:
             await self._users.hit(_digest(sub))
+
+    async def may_claim(self, sub: str) -> bool:
+        """Count one id that a stream of the user wants to claim; False: not this one now.
+
+        The window is as long as a claim lives, so this bounds how many are held at a time.
+        """
+        try:
+            await self._claims.hit(_digest(sub))
+        except RateLimited:
+            return False
+        return True
 
     @asynccontextmanager
     async def uploads(self, sub: str) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Requests per minute, counted across processes in Redis."""
+"""How often something may be done in a length of time, counted across processes in Redis."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class NoRate:
         pass
 
 
-class PerMinute:
-    """A sliding window of a minute, counted in Redis by the `limits` library."""
+class Window:
+    """A sliding window of `per_s` seconds, counted in Redis by the `limits` library."""
 
-    def __init__(self, kind: str, limit: int, guard: RedisGuard) -> None:
+    def __init__(self, kind: str, limit: int, guard: RedisGuard, per_s: int) -> None:
         # 90 ms of imports, paid for only where rates are limited.
-        from limits import RateLimitItemPerMinute
+        from limits import RateLimitItemPerSecond
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
@@ -39,8 +39,8 @@ class PerMinute:
             connection_pool=guard.redis.connection_pool,  # type: ignore[arg-type]
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
-        self._item = RateLimitItemPerMinute(limit)
-        self._kind = kind
+        self._item = RateLimitItemPerSecond(limit, per_s)
+        self._kind, self._per_s = kind, per_s
         self._guard = guard
 
     async def hit(self, who: str) -> None:
@@ -52,11 +52,13 @@ class PerMinute:
             )
         except RedisAway:
             return  # a minute without limits is better than refusing every request
-        wait_s = int(min(max(stats.reset_time - time.time(), 0), 59)) + 1
+        wait_s = int(min(max(stats.reset_time - time.time(), 0), self._per_s - 1)) + 1
+        per = "minute" if self._per_s == 60 else f"{self._per_s} s"
         raise RateLimited(
-            f"Too many requests (limit {self._item.amount} per minute).", retry_after_s=wait_s
+            f"Too many requests (limit {self._item.amount} per {per}).", retry_after_s=wait_s
         )
 
 
-def rate_limit(kind: str, limit: int | None, guard: RedisGuard) -> Rate:
-    return NoRate() if limit is None else PerMinute(kind, limit, guard)
+def rate_limit(kind: str, limit: int | None, guard: RedisGuard, *, per_s: int = 60) -> Rate:
+    """`kind` names what is counted. None: no limit, and Redis is not asked."""
+    return NoRate() if limit is None else Window(kind, limit, guard, per_s)

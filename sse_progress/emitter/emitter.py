@@ -124,12 +124,13 @@ class Emitter:
         owner: str,
         cursor: Position | None = None,
         from_latest: bool = False,
+        claims: bool = True,
         opening: tuple[Page, int] | None = None,
     ) -> Following:
         """Bring `follower` everything after `cursor`, from now on, until `leave`.
 
         `from_latest`: it begins with the latest frame, as a reset, and claims no id. `opening` is
-        a page that was read for just this cursor, with its generation.
+        a page that was read for just this cursor, with its generation. `claims`: see `Following`.
         """
         following = Following(
             topic,
@@ -138,6 +139,7 @@ class Emitter:
             cursor,
             presented=cursor is not None or from_latest,
             reset_next=from_latest,
+            claims=claims,
         )
         topic.followers.add(following)
         self._background.spawn(self._begin(following, opening))
@@ -198,12 +200,12 @@ class Emitter:
         self._metrics.rereads.inc()
         topic, cursor, held = following.topic, following.cursor, following.last
         after = Position(cursor.epoch, cursor.seq - 1) if cursor and held else cursor
-        claim = not following.presented and (cursor is None or cursor.seq == 0)
+        begins = not following.presented and (cursor is None or cursor.seq == 0)
         page, generation = await self.read(
             topic,
             owner=following.owner,
             after=after,
-            claim=claim,
+            claim=begins and following.claims,
             limit=0 if following.reset_next else PAGE_FRAMES,
         )
         if generation != topic.generation or following not in topic.followers:
@@ -233,6 +235,8 @@ class Emitter:
 
     async def _missing(self, following: Following) -> bool | None:
         match await self._absent(following.topic.upload_id):
+            case "gone" if following.cursor is None and not following.claims:
+                return None  # nothing was promised, and it may still begin
             case "gone":
                 await following.follower.gone()
             case "wait":

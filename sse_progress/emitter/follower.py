@@ -47,7 +47,8 @@ class Following:
     `cursor` is the position it was given last, and `last` the frame there, so that a journal that
     was rewound is noticed by what it holds. `presented`: the cursor came from outside, so it may
     belong to another journal. `reset_next`: the next frame is announced as a reset. `live`: it is
-    given each frame as it is published.
+    given each frame as it is published. `claims`: an unused id becomes the owner's; without it, the
+    follower waits until somebody else begins the upload.
     """
 
     topic: Topic
@@ -56,6 +57,7 @@ class Following:
     cursor: Position | None
     presented: bool
     reset_next: bool
+    claims: bool = True
     last: Frame | None = None
     live: bool = False
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import anyio
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import Principal
+from sse_progress.access.tokens import WRITE, Principal
 from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import Forbidden
@@ -46,14 +47,14 @@ async def get_progress(request: Request) -> Response:
     head = request.method == "HEAD"
     access = access_of(request)
     principal = await (access.follower(request) if head else access.claimer(request))
-    return await _stream(request, upload_id, principal, claims=not head)
+    return await _stream(request, upload_id, principal, head=head)
 
 
 # ---- the stream
 
 
 async def _stream(
-    request: Request, upload_id: str, principal: Principal, *, claims: bool
+    request: Request, upload_id: str, principal: Principal, *, head: bool
 ) -> Response:
     context = context_of(request)
     presented = position_of(request)
@@ -62,18 +63,20 @@ async def _stream(
     emitter = context.components.emitter
     topic = emitter.open(upload_id)
     try:
-        opening = await _open(
+        claims = not head and WRITE in principal.scopes
+        opening, claims = await _open(
             context, topic, owner=principal.sub, presented=presented, claims=claims
         )
         page = opening[0] if opening else None
         if page is not None and page.terminal and presented == page.end:
             emitter.release(topic)
             return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-        lease = await context.limits.stream(principal.sub) if claims else None
+        lease = None if head else await context.limits.stream(principal.sub)
         stream = UploadStream(
             upload_id,
             owner=principal.sub,
             cursor=presented,
+            claims=claims,
             opening=opening,
             topic=topic,
             emitter=emitter,
@@ -89,25 +92,28 @@ async def _stream(
     except BaseException:
         emitter.release(topic)
         raise
-    if not claims:
+    if head:
         emitter.release(topic)
     return stream
 
 
 async def _open(
     context: WebContext, topic: Topic, *, owner: str, presented: Position | None, claims: bool
-) -> tuple[Page, int] | None:
-    """The journal as the stream begins; None while it cannot be had. Raises Forbidden."""
+) -> tuple[tuple[Page, int] | None, bool]:
+    """The journal as the stream begins (None while it cannot be read), and whether the stream may
+    claim the id. Raises Forbidden."""
+    read = partial(context.components.emitter.read, topic, owner=owner, after=presented)
     try:
         with anyio.fail_after(OPEN_WAIT_S):
-            page, generation = await context.components.emitter.read(
-                topic, owner=owner, after=presented, claim=claims and presented is None
-            )
+            page, generation = await read(claim=False)
+            if page is None and claims and presented is None:
+                claims = await context.limits.may_claim(owner)
+                page, generation = await read(claim=claims)
     except (TimeoutError, RedisError, OSError):
-        return None
+        return None, claims
     if isinstance(page, Foreign):
         raise Forbidden("This upload belongs to another user.")
-    return None if page is None else (page, generation)
+    return None if page is None else (page, generation), claims
 
 
 def pace_of(request: Request, context: WebContext, principal: Principal) -> Pace:

@@ -26,6 +26,7 @@ class UploadStream(Stream):
         *,
         owner: str,
         cursor: Position | None,
+        claims: bool,
         opening: tuple[Page, int] | None,
         topic: Topic,
         emitter: Emitter,
@@ -37,6 +38,7 @@ class UploadStream(Stream):
         first = connected(upload_id, "Connected to upload progress stream", retry_ms=retry_ms())
         super().__init__(first, **how)
         self.upload_id, self._owner, self._presented = upload_id, owner, cursor
+        self._may_claim = claims
         self._following: Following | None = None
         self._opening, self._topic, self._emitter = opening, topic, emitter
         self._keep_claim, self._on_left, self._timestamp = keep_claim, on_left, timestamp
@@ -45,7 +47,12 @@ class UploadStream(Stream):
     def began(self) -> None:
         opening, self._opening = self._opening, None
         self._following = self._emitter.follow(
-            self._topic, self, owner=self._owner, cursor=self._presented, opening=opening
+            self._topic,
+            self,
+            owner=self._owner,
+            cursor=self._presented,
+            claims=self._may_claim,
+            opening=opening,
         )
 
     def left(self) -> None:
@@ -65,7 +72,7 @@ class UploadStream(Stream):
     def _claims(self) -> bool:
         """Nothing has come of the upload yet: this stream is what keeps its id."""
         cursor = self._following.cursor if self._following else self._presented
-        return cursor is None or cursor.seq == 0
+        return self._may_claim and (cursor is None or cursor.seq == 0)
 
     # ---- Follower
 

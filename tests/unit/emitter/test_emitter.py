@@ -119,10 +119,10 @@ class House:
         assert self.recorder is not None
         await self.recorder.end(self.draft("cancelled", 0))
 
-    def follow(self, reader: Any, upload_id: str = "u") -> Topic:
+    def follow(self, reader: Any, upload_id: str = "u", *, claims: bool = True) -> Topic:
         topic = self.emitter.open(upload_id)
         reader.following = self.emitter.follow(
-            topic, reader, owner=reader.owner, cursor=reader.cursor
+            topic, reader, owner=reader.owner, cursor=reader.cursor, claims=claims
         )
         return topic
 
@@ -477,6 +477,23 @@ async def test_a_forgotten_position_is_gone(redis_url: str) -> None:
         house.follow(reader)
         await eventually(lambda: reader.is_gone, "the reader was told")
         assert await house.journal.head("u") is None
+
+
+async def test_without_a_claim_a_follower_waits(redis_url: str) -> None:
+    """Where no journal is and none may be claimed, it is not told that the upload is gone, and it
+    gets everything once somebody begins."""
+    async with house_at(redis_url) as house:
+        reader = Reader()
+        house.follow(reader, claims=False)
+        asked = Reader(cursor=Position("abcd", 3))
+        house.follow(asked)
+        await eventually(lambda: asked.is_gone, "the storage was asked meanwhile")
+        await eventually(lambda: house.emitter._metrics.rereads._value.get() >= 4, "it tried again")
+        assert not reader.is_gone
+        assert await house.journal.head("u") is None
+        await house.begin()
+        await caught_up(house, reader)
+        assert [p.seq for p in reader.positions] == [1]
 
 
 async def test_topics_do_not_stay(redis_url: str) -> None:
