@@ -63,6 +63,7 @@ class State(_Shape, frozen=True, kw_only=True):
     message: str = ""
     timestamp: str | None = None
     stage_progress: int | None = None
+    filename: str | None = None
     bytes: int | None = None
     total: int | None = None
     eta_seconds: int | None = None

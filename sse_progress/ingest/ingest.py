@@ -35,7 +35,7 @@ from sse_progress.model.errors import (
     Unavailable,
     UploadIdInUse,
 )
-from sse_progress.model.events import Draft
+from sse_progress.model.events import Draft, tags_of
 from sse_progress.model.messages import BEGIN, END, failure, size_text
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import BackgroundTasks, beside, blocking
@@ -220,6 +220,7 @@ class Ingest:
         self, upload_id: str, received: Received, recorder: Recorder, total: int | None
     ) -> None:
         size = size_text(received.size)
+        recorder.tags = tags_of(filename=received.filename)
         self._metrics.received_bytes.inc(received.size)
         arrived = Draft(
             stage="receiving",

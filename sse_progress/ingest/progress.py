@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from sse_progress.journal.writer import Recorder
-from sse_progress.model.events import Draft
+from sse_progress.model.events import Draft, tags_of
 from sse_progress.model.messages import BEGIN
 
 __all__ = ["receiving_progress"]
@@ -15,11 +15,12 @@ ETA_BASIS_S = 1.0
 """No estimate is given before this many seconds of a body."""
 
 
-def receiving_progress(recorder: Recorder, total: int | None) -> Callable[[int], None]:
+def receiving_progress(recorder: Recorder, total: int | None) -> Callable[[int, str], None]:
     """A callback that turns bytes received into merged progress, with the time still needed."""
     started = time.monotonic()
 
-    def progress(count: int) -> None:
+    def progress(count: int, filename: str) -> None:
+        recorder.tags = tags_of(filename=filename)
         elapsed = time.monotonic() - started
         eta = None
         if total and elapsed >= ETA_BASIS_S and count:

@@ -50,7 +50,7 @@ async def receive(
     content_type: str,
     incoming: Callable[[], Body],
     limits: ReceiveLimits,
-    progress: Callable[[int], None],
+    progress: Callable[[int, str], None],
     clock: Callable[[], float] = time.monotonic,
     executor: Executor | None = None,
 ) -> Received:
@@ -58,16 +58,17 @@ async def receive(
 
     `chunks` ends when the body does, and raises (ClientDisconnected, say) if it is cut off; after
     any failure nothing more is taken from it. `incoming` is called once, in a thread. `progress`
-    is told how many bytes of the body, the form around the file included, are on disk or accounted
-    for: at least every 1 MiB and, while bytes arrive, about every 0.25 s; last the whole. `clock`
-    counts seconds. Threads come from `executor` (None: the loop's own), one at a time.
+    gets the number of body bytes, the form around the file included, that are on disk or accounted
+    for, and the file's name once it is known: at least every 1 MiB and, while bytes arrive, about
+    every 0.25 s; last the whole. `clock` counts seconds. Threads come from `executor` (None: the
+    loop's own), one at a time.
 
     Raises UnsupportedMediaType, MalformedMultipart, UnexpectedPart, TooLarge, ReceiveTimeout,
     InsufficientStorage, Unavailable and what `chunks` and `progress` raise. Then, or when
     cancelled, everything written is removed before this returns.
     """
     form = MultipartForm(content_type_boundary(content_type), limits)
-    writer = _DiskWriter(progress, clock, executor)
+    writer = _DiskWriter(lambda count: progress(count, form.filename), clock, executor)
     try:
         await writer.begin(incoming)
         slow_client = SlowClientLimit(limits, clock)

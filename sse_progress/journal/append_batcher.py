@@ -24,7 +24,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from sse_progress.journal.scripts import Script
+from sse_progress.journal.scripts import APPEND, Script
 
 __all__ = ["Answer", "Operation", "Writer"]
 
@@ -49,33 +49,27 @@ class Answer(NamedTuple):
 
 
 class Operation:
-    """One call of append.lua. `number` is asked for at the first sending, never again."""
+    """One call of append.lua. A number is taken at the first sending, and never again."""
 
-    __slots__ = ("_after", "_before", "_fence", "_n", "_numbers", "future", "keys")
+    __slots__ = ("_numbers", "_values", "future", "keys")
 
     def __init__(
-        self,
-        keys: tuple[str, str],
-        *,
-        before: tuple[Any, ...],
-        after: tuple[Any, ...],
-        fence: int = 0,
-        numbers: Iterable[int] | None = None,
+        self, keys: tuple[str, str], values: dict[str, Any], *, numbers: Iterable[int] | None = None
     ) -> None:
         self.keys = keys
-        self._before, self._after = before, after
-        self._fence, self._numbers, self._n = fence, numbers, 0
+        self._values = {"n": 0, **values}
+        self._numbers = numbers
         self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     @property
     def abandoned(self) -> bool:
-        """Nobody waits for it, and leaving it out makes no hole in a writer's count."""
-        return self.future.done() and self._n == 0
+        """No caller waits for it, and leaving it out makes no gap in a writer's numbers."""
+        return self.future.done() and self._values["n"] == 0
 
-    def arguments(self) -> tuple[Any, ...]:
-        if self._n == 0 and self._numbers is not None:
-            self._n = next(iter(self._numbers))
-        return (self._before[0], self._fence, self._n, *self._before[1:], *self._after)
+    def values(self) -> dict[str, Any]:
+        if self._values["n"] == 0 and self._numbers is not None:
+            self._values["n"] = next(iter(self._numbers))
+        return self._values
 
 
 class Writer:
@@ -83,7 +77,7 @@ class Writer:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._script = Script("append")
+        self._script = Script("append", APPEND)
         self._waiting: deque[Operation] = deque()
         self._purge_from = PURGE_FROM
         self._wake = asyncio.Event()
@@ -151,7 +145,12 @@ class Writer:
     async def _send(self, batch: list[Operation]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for operation in batch:
-                pipe.evalsha(self._script.sha, 2, *operation.keys, *operation.arguments())
+                pipe.evalsha(
+                    self._script.sha,
+                    2,
+                    *operation.keys,
+                    *self._script.arguments(operation.values()),
+                )
             return await pipe.execute(raise_on_error=False)
 
     def _lost(self, exc: Exception) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError
 
 from sse_progress.journal.append_batcher import Answer, Operation, Writer
 from sse_progress.journal.frames import Foreign, Frame, Page, channel_of, keys_of
-from sse_progress.journal.scripts import Script
+from sse_progress.journal.scripts import READ, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import STAGES
@@ -33,6 +33,26 @@ def new_epoch() -> str:
     return secrets.token_hex(4)
 
 
+_NO_EVENT: dict[str, Any] = {
+    **dict.fromkeys(("stage", "head", "middle", "tail", "stage_tail"), b""),
+    **dict.fromkeys(("rank", "lo", "hi", "sp", "terminal", "first"), 0),
+}
+
+
+def _event(upload_id: str, draft: Draft, *, first: bool) -> dict[str, Any]:
+    row = STAGES[draft.stage]
+    return {
+        "stage": row.name,
+        "rank": row.rank,
+        "lo": row.lo,
+        "hi": row.hi,
+        "sp": draft.stage_progress,
+        "terminal": int(row.terminal),
+        "first": int(first),
+        **draft.fragments(upload_id)._asdict(),
+    }
+
+
 class Journal:
     """Journals of all uploads. `epoch` makes names for new tellings (random, by default)."""
 
@@ -46,7 +66,7 @@ class Journal:
     ) -> None:
         self.redis = redis
         self.writer = Writer(redis)
-        self._read = Script("read")
+        self._read = Script("read", READ)
         self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
         self._epoch = epoch
 
@@ -68,13 +88,15 @@ class Journal:
         """
         reply = await self._call(
             keys_of(upload_id),
-            owner,
-            "1" if claim else "0",
-            self._epoch(),
-            self._claim_ttl,
-            after.epoch or "?" if after else "",
-            after.seq if after else 0,
-            limit,
+            {
+                "owner": owner,
+                "claim": int(claim),
+                "epoch": self._epoch(),
+                "claim_ttl_s": self._claim_ttl,
+                "after_epoch": after.epoch or "?" if after else "",
+                "after_seq": after.seq if after else 0,
+                "limit": limit,
+            },
         )
         if reply[0] == 0:
             return None
@@ -146,7 +168,8 @@ class Journal:
             return 0.0
         return float(min(info["uptime_in_seconds"], seconds - int(birth)))
 
-    async def _call(self, keys: tuple[str, str], *arguments: Any) -> list[Any]:
+    async def _call(self, keys: tuple[str, str], values: dict[str, Any]) -> list[Any]:
+        arguments = self._read.arguments(values)
         try:
             return await self.redis.evalsha(self._read.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
         except NoScriptError:
@@ -167,35 +190,30 @@ class Journal:
         draft: Draft | None = None,
         first: bool = False,
         result: tuple[str, bytes] | None = None,
+        tags: bytes = b"",
     ) -> asyncio.Future[Answer]:
-        """Submit one call of append.lua; its future is answered once Redis has."""
-        nonce = "" if op in ("next", "renew", "note") else secrets.token_hex(8)
-        kept: tuple[Any, ...] = (f"r:{result[0]}", result[1]) if result else ("", b"")
-        event: tuple[Any, ...] = ("", 0, 0, 0, 0, "0", "0", b"", b"", b"")
-        if draft is not None:
-            row = STAGES[draft.stage]
-            event = (
-                row.name, row.rank, row.lo, row.hi, draft.stage_progress,
-                "1" if row.terminal else "0", "1" if first else "0",
-                *draft.fragments(upload_id),
-            )  # fmt: skip
-        return self.writer.submit(
-            Operation(
-                keys_of(upload_id),
-                fence=fence,
-                numbers=numbers,
-                before=(op, nonce, self._epoch(), owner, channel_of(upload_id)),
-                after=(
-                    int(lease_s * 1000),
-                    TTL_OPEN_S,
-                    self._ttl_done,
-                    seen.epoch if seen else "",
-                    seen.seq if seen else 0,
-                    *event,
-                    *kept,
-                ),
-            )
-        )
+        """Submit one call of append.lua; its future is answered once Redis has.
+
+        `tags` are put into every event from this one on; empty: those of the journal stay.
+        """
+        values: dict[str, Any] = {
+            "op": op,
+            "fence": fence,
+            "nonce": "" if op in ("next", "renew", "note") else secrets.token_hex(8),
+            "epoch": self._epoch(),
+            "owner": owner,
+            "channel": channel_of(upload_id),
+            "tags": tags,
+            "lease_ms": int(lease_s * 1000),
+            "ttl_open_s": TTL_OPEN_S,
+            "ttl_done_s": self._ttl_done,
+            "seen_epoch": seen.epoch if seen else "",
+            "seen_seq": seen.seq if seen else 0,
+            "result_field": f"r:{result[0]}" if result else "",
+            "result": result[1] if result else b"",
+            **(_event(upload_id, draft, first=first) if draft else _NO_EVENT),
+        }
+        return self.writer.submit(Operation(keys_of(upload_id), values, numbers=numbers))
 
     async def begin(self, upload_id: str, *, owner: str, draft: Draft, lease_s: float) -> Answer:
         """pending → receiving, once: status `ok`, `forbidden` or `in_use`."""
@@ -229,6 +247,8 @@ class Journal:
             "sweep", upload_id, owner="", fence=fence, draft=draft, lease_s=lease_s
         )
 
-    async def revive(self, upload_id: str, *, owner: str, draft: Draft) -> Answer:
-        """Tell the end of a finished upload again, whose journal Redis no longer has."""
-        return await self.operation("revive", upload_id, owner=owner, draft=draft)
+    async def revive(
+        self, upload_id: str, *, owner: str, draft: Draft, tags: bytes = b""
+    ) -> Answer:
+        """Write the end of a finished upload again, whose journal Redis no longer has."""
+        return await self.operation("revive", upload_id, owner=owner, draft=draft, tags=tags)

@@ -1,17 +1,66 @@
-"""The journal's Lua scripts."""
+"""The journal's Lua scripts, and the names of their arguments."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
-__all__ = ["Script"]
+__all__ = ["APPEND", "READ", "Script"]
+
+APPEND = (
+    "op",
+    "fence",
+    "n",
+    "nonce",
+    "epoch",
+    "owner",
+    "channel",
+    "tags",
+    "lease_ms",
+    "ttl_open_s",
+    "ttl_done_s",
+    "seen_epoch",
+    "seen_seq",
+    "stage",
+    "rank",
+    "lo",
+    "hi",
+    "sp",
+    "terminal",
+    "first",
+    "head",
+    "middle",
+    "tail",
+    "stage_tail",
+    "result_field",
+    "result",
+)
+"""Arguments of append.lua, explained there."""
+
+READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit")
+"""Arguments of read.lua, explained there."""
 
 
 class Script:
-    """A Lua script and the digest by which Redis knows it."""
+    """A Lua script, and the digest by which Redis knows it.
 
-    def __init__(self, name: str) -> None:
+    The script finds its arguments by name in the table `A`, made from `names`: their order is
+    declared here and nowhere else.
+    """
+
+    def __init__(self, name: str, names: tuple[str, ...]) -> None:
         folder = files("sse_progress.journal") / "lua"
-        self.source = (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
+        self._names = names
+        fields = ", ".join(f"{field} = ARGV[{at}]" for at, field in enumerate(names, 1))
+        self.source = (
+            f"local A = {{ {fields} }}\n"
+            + (folder / "common.lua").read_text()
+            + (folder / f"{name}.lua").read_text()
+        )
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """Values in the script's order; raises KeyError if one is missing."""
+        return [values[name] for name in self._names]

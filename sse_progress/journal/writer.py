@@ -54,9 +54,12 @@ class Recorder:
         written: int,
         lease_s: float = 0,
         said: Draft | None = None,
+        tags: bytes = b"",
     ) -> None:
         self.upload_id, self.owner, self.fence = upload_id, owner, answer.fence
         self.position = Position(answer.epoch, answer.seq)
+        self.tags = tags
+        """What every event has from the next one on."""
         self.lost: WriterLost | None = None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_new_epoch: Callable[[], None] = lambda: None
@@ -127,6 +130,7 @@ class Recorder:
             owner=self.owner,
             fence=self.fence,
             lease_s=self._lease_s,
+            tags=self.tags,
             **how,
         )
 

@@ -12,11 +12,20 @@ import msgspec
 from sse_progress.model.stage_table import STAGES, status_of_stage
 from sse_progress.model.text import clean_text, cut_to_bytes, without_surrogates
 
-__all__ = ["Draft", "Error", "Event", "Fragments", "as_reset", "encode_json", "with_status"]
+__all__ = [
+    "Draft",
+    "Error",
+    "Event",
+    "Fragments",
+    "as_reset",
+    "encode_json",
+    "tags_of",
+    "with_status",
+]
 
 CODE_LIMIT = 64
 
-EVENT_LIMIT_BYTES = 1024
+EVENT_LIMIT_BYTES = 1536
 
 COMPLETE_LIMIT_BYTES = 64 * 1024
 
@@ -25,7 +34,10 @@ COMPLETE_LIMIT_BYTES = 64 * 1024
 
 
 class Error(msgspec.Struct, frozen=True):
-    """Why an upload ended with `error`: a stable code, one sentence, and where it happened."""
+    """Why an upload ended with `error` or `cancelled`: a stable code, one sentence, the stage.
+
+    An empty `stage` in a draft: the journal fills in the stage that it is in.
+    """
 
     code: str
     detail: str = ""
@@ -46,6 +58,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     message: str = ""
     timestamp: str | None = None
     stage_progress: int | None = None
+    filename: str | None = None
     bytes: int | None = None
     total: int | None = None
     eta_seconds: int | None = None
@@ -78,16 +91,36 @@ decode_json = msgspec.json.decode
 class Fragments(NamedTuple):
     """An event's JSON in three pieces, open where the journal itself decides.
 
-    whole = head + progress + middle + timestamp + '","stageProgress":' + stage_progress + tail
+    whole = head + progress + middle + timestamp + '","stageProgress":' + stage_progress + tags
+            + tail
+
+    Where `stage_tail` is given, `tail` is open as well: `error.stage` is the stage that the journal
+    is in, and comes between them.
     """
 
     head: bytes
     middle: bytes
     tail: bytes
+    stage_tail: bytes = b""
 
 
-_FIXED_BYTES = 3 + 24 + len('","stageProgress":') + 3 + len("id: -\ndata: \n\n") + 34
-"""Room for what the journal adds: both percents, the time, and the frame with its id."""
+_TAGS_BYTES = 400
+"""Room for the tags: a cleaned file name is 150 bytes at most, up to twice that in JSON."""
+_FIXED_BYTES = (
+    3 + 24 + len('","stageProgress":') + 3 + len("id: -\ndata: \n\n") + 34 + 16 + _TAGS_BYTES
+)
+"""Room for what the journal adds: percents, time, the stage of an error, tags, the frame's id."""
+
+
+_STAGE_END = b'"}}'
+"""The end of an event whose error has no stage: `error` is last, and `stage` last in it."""
+
+
+def tags_of(*, filename: str) -> bytes:
+    """What every event of an upload has, as JSON members without braces; empty: nothing yet."""
+    if not filename:
+        return b""
+    return b'"filename":%b' % encode_json(filename)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,11 +182,15 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         except UnicodeEncodeError:
             # Texts read from files may hold lone surrogates, which UTF-8 cannot carry.
             last = encode_json(without_surrogates(msgspec.to_builtins(given)))
+        tail, stage_tail = b",%b" % last[1:] if given else b"}", b""
+        if error is not None and not error.stage:
+            tail, stage_tail = tail.removesuffix(_STAGE_END), _STAGE_END
         return Fragments(
             b'{"type":"progress","uploadId":%b,"progress":' % encode_json(upload_id),
             b',"stage":%b,"message":%b,"timestamp":"'
             % (encode_json(self.stage), encode_json(message)),
-            b",%b" % last[1:] if given else b"}",
+            tail,
+            stage_tail,
         )
 
 

@@ -11,8 +11,14 @@ from redis.exceptions import RedisError
 from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.glances import Glance, glances
-from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
-from sse_progress.model.events import Draft, with_status
+from sse_progress.model.errors import (
+    AlreadyFinished,
+    Cancelled,
+    Forbidden,
+    Unavailable,
+    UnknownUpload,
+)
+from sse_progress.model.events import Draft, Error, with_status
 from sse_progress.model.ids import Position
 from sse_progress.model.messages import END
 from sse_progress.model.timestamps import rfc3339
@@ -71,7 +77,12 @@ class Uploads:
 
     async def cancel(self, upload_id: str, *, owner: str) -> None:
         """End it and remove its bytes. Raises AlreadyFinished, UnknownUpload or Forbidden."""
-        draft = Draft(stage="cancelled", stage_progress=0, message=END["cancelled"])
+        draft = Draft(
+            stage="cancelled",
+            stage_progress=0,
+            message=END["cancelled"],
+            error=Error(Cancelled.code, Cancelled.sentence),
+        )
         try:
             with anyio.fail_after(REDIS_WAIT_S):
                 answer = await self._components.journal.cancel(upload_id, owner=owner, draft=draft)

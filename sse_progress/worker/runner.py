@@ -17,7 +17,7 @@ from sse_progress.emitter.waiter import Watch, watching
 from sse_progress.journal.frames import Frame
 from sse_progress.journal.writer import Recorder, WriterLost
 from sse_progress.model.errors import Internal, Problem, problem_for
-from sse_progress.model.events import decode_json
+from sse_progress.model.events import decode_json, tags_of
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
 from sse_progress.runtime.concurrency import beside, blocking
@@ -78,7 +78,14 @@ class Runner:
         answer = await parts.journal.take(upload_id, owner=owner, seen=seen)
         if answer.status == "ended":
             return answer.term or "ended", None
-        recorder = Recorder(parts.journal, upload_id, owner=owner, answer=answer, written=0)
+        recorder = Recorder(
+            parts.journal,
+            upload_id,
+            owner=owner,
+            answer=answer,
+            written=0,
+            tags=tags_of(filename=found.manifest.filename),
+        )
         attempt = Attempt(self._context, found, recorder)
         watch = Watch()
         try:

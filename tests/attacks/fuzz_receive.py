@@ -42,7 +42,7 @@ async def outcome(raw: bytes, size: int) -> tuple[object, ...]:
             content_type=content_type(),
             incoming=lambda: STORAGE.bodies.incoming("fuzz"),
             limits=LIMITS,
-            progress=lambda _: None,
+            progress=lambda *_: None,
         )
     except Problem as problem:
         result: tuple[object, ...] = (problem.status,)

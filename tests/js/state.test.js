@@ -226,3 +226,21 @@ test("states are frozen: nobody changes them behind the machine's back", () => {
   const state = run(send, event("analyzing", { progress: 40 }));
   assert.ok(Object.isFrozen(state) && Object.isFrozen(state.passed) && state.passed.every(Object.isFrozen));
 });
+
+test("an upload that is known only by its end has the name and the stage that it ended in", () => {
+  for (const stage of ["cancelled", "error"]) {
+    const event = {
+      type: "reset",
+      uploadId: "u",
+      progress: 0,
+      stage,
+      stageProgress: 0,
+      filename: "photo.jpg",
+      error: { code: stage === "error" ? "corrupt_file" : "cancelled", detail: "d", stage: "analyzing" },
+    };
+    const state = next(initial({ id: "u" }), { kind: "event", event });
+    assert.equal(state.phase, stage === "error" ? "refused" : "cancelled");
+    assert.equal(state.endedIn, "analyzing");
+    assert.equal(next(initial({ id: "u" }), { kind: "event", event: { ...event, stage: "analyzing", error: undefined } }).filename, "photo.jpg");
+  }
+});

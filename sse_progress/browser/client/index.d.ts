@@ -52,6 +52,8 @@ export interface ProgressEvent {
   message?: string;
   /** UTC, RFC 3339 with milliseconds. */
   timestamp?: string;
+  /** Once it is known. */
+  filename?: string;
   bytes?: number;
   total?: number;
   etaSeconds?: number;
@@ -116,6 +118,8 @@ export interface UploadState {
   readonly etaSeconds: number | null;
   readonly media: Media | null;
   readonly error: UploadFailure | null;
+  /** The stage in which it failed, was refused or was cancelled. */
+  readonly endedIn: StageName | null;
   /** Whether the service itself has spoken of this upload yet. */
   readonly fromServer: boolean;
   readonly cancelling: boolean;

@@ -86,6 +86,7 @@ export function initial({ id, filename = null, size = null }) {
     etaSeconds: null,
     media: null,
     error: null,
+    endedIn: null,
     fromServer: false,
     cancelling: false,
     passed: Object.freeze([]),
@@ -173,9 +174,12 @@ function stored(state) {
 
 function heard(state, event) {
   if (event.type !== "progress" && event.type !== "reset") return state;
-  if (event.error) return failed(state, event.error, event);
   const fields = fieldsOf(state, event);
-  if (event.stage === "cancelled") return end(state, "cancelled", { ...fields, progress: state.progress });
+  if (event.stage === "cancelled") {
+    const endedIn = event.error?.stage ?? null;
+    return end(state, "cancelled", { ...fields, progress: state.progress, endedIn });
+  }
+  if (event.error) return failed(state, event.error, event);
   if (event.stage === "complete") {
     return end(state, "done", { ...fields, progress: 100, media: event.media ?? null });
   }
@@ -225,6 +229,7 @@ function failed(state, error, event = {}) {
   return end(state, phaseOfError(code), {
     stage: "error",
     error: Object.freeze({ code, detail, stage }),
+    endedIn: stage,
     message: event.message || detail,
     timestamp: event.timestamp ?? state.timestamp,
   });
@@ -243,6 +248,7 @@ function end(state, phase, fields) {
 
 function fieldsOf(state, event) {
   return {
+    filename: state.filename ?? event.filename ?? null,
     stage: event.stage ?? state.stage,
     progress: percentOr(event.progress, state.progress),
     stageProgress: percentOr(event.stageProgress, 0),

@@ -82,7 +82,7 @@ export class Card {
   }
 
   #drawStages(state) {
-    const rank = STAGES.findIndex((stage) => stage.name === (state.error?.stage ?? lastStage(state)));
+    const rank = STAGES.findIndex((stage) => stage.name === (state.endedIn ?? lastStage(state)));
     const current = this.upload.ended && state.phase === "done" ? SHOWN.length : rank;
     [...this.parts.stages.children].forEach((item, at) => {
       const passed = at < current;
@@ -171,8 +171,10 @@ function badge(state) {
       : TEXTS.phase[state.phase];
 }
 
+/** The last stage that was seen; an end is none. */
 function lastStage(state) {
-  return state.passed.at(-1)?.stage ?? state.stage;
+  const stages = state.passed.map((row) => row.stage);
+  return [state.stage, ...stages].findLast((name) => STAGES.some((row) => row.name === name && !row.terminal));
 }
 
 /** How long a stage took, from its first event to the next stage's; "" where that was not seen. */

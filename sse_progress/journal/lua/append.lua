@@ -1,6 +1,13 @@
 -- Append one event, or change who may write; all in one step.
--- ARGV: op fence n nonce epoch owner channel lease_ms ttl_open_s ttl_done_s seen_epoch seen_seq
---       stage rank lo hi sp terminal first head middle tail result_field result
+-- A (see journal/scripts.py):
+--   op fence n nonce epoch owner channel
+--   tags        JSON members that every event has from now on, without braces; '' leaves them as they are
+--   lease_ms ttl_open_s ttl_done_s
+--   seen_epoch seen_seq   take: the latest position that was acknowledged to its worker
+--   stage rank lo hi sp terminal first   the event's row of the stage table, and its stageProgress
+--   head middle tail      the event's JSON, open where the journal decides
+--   stage_tail  where it is given, `tail` is open too: the stage the journal was in goes between them
+--   result_field result   a stage's result, kept in the meta hash
 -- op:   next   an event by the present writer (fence, n)
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
@@ -13,10 +20,10 @@
 -- Reply: {status, epoch, seq, fence, term}
 -- status: ok new dup skip stale ended forbidden in_use unknown busy
 
-local op, fence, n, nonce = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local fresh_epoch, owner, channel = ARGV[5], ARGV[6], ARGV[7]
-local lease_ms, ttl_open, ttl_done = tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local seen_epoch, seen_seq = ARGV[11], tonumber(ARGV[12])
+local op, fence, n, nonce = A.op, tonumber(A.fence), tonumber(A.n), A.nonce
+local fresh_epoch, owner, channel = A.epoch, A.owner, A.channel
+local lease_ms, ttl_open, ttl_done = tonumber(A.lease_ms), A.ttl_open_s, A.ttl_done_s
+local seen_epoch, seen_seq = A.seen_epoch, tonumber(A.seen_seq)
 
 local meta = load_meta()
 local status = 'ok'
@@ -82,7 +89,7 @@ else -- next, renew, note: by the present writer
     if not meta then return reply('unknown') end
     if meta.term ~= '' then return reply('ended') end
     if op == 'note' then
-      redis.call('HSET', META, ARGV[23], ARGV[24])
+      redis.call('HSET', META, A.result_field, A.result)
     else
       meta.lease = now_ms() + lease_ms
     end
@@ -102,15 +109,18 @@ end
 
 -- ---- the event
 
-local stage, rank = ARGV[13], tonumber(ARGV[14])
-local lo, hi, sp = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
-local terminal, first = ARGV[18] == '1', ARGV[19] == '1'
-local head, middle, tail = ARGV[20], ARGV[21], ARGV[22]
-local result_field, result = ARGV[23], ARGV[24]
+local stage, rank = A.stage, tonumber(A.rank)
+local lo, hi, sp = tonumber(A.lo), tonumber(A.hi), tonumber(A.sp)
+local terminal, first = A.terminal == '1', A.first == '1'
+local tail = A.tail
+if A.stage_tail ~= '' then
+  tail = tail .. (meta.stage ~= '' and meta.stage or 'receiving') .. A.stage_tail
+end
+if A.tags ~= '' then meta.tags = A.tags end
 
 meta.n = meta.n + 1
 meta.lease = lease_ms > 0 and now_ms() + lease_ms or 0
-if result_field ~= '' then redis.call('HSET', META, result_field, result) end
+if A.result_field ~= '' then redis.call('HSET', META, A.result_field, A.result) end
 
 local shown = meta.rank == rank and meta.stage == stage
 local again = not terminal and (rank < meta.rank or (shown and (first or meta.sp == 100)))
@@ -128,9 +138,9 @@ meta.ts = math.max(meta.ts, now_ms())
 meta.stage, meta.rank, meta.p, meta.sp = stage, rank, p, sp
 if terminal then meta.term = stage end
 
-local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' .. head ..
-  string.format('%d', p) .. middle .. rfc3339(meta.ts) .. '","stageProgress":' ..
-  string.format('%d', sp) .. tail .. '\n\n'
+local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' .. A.head ..
+  string.format('%d', p) .. A.middle .. rfc3339(meta.ts) .. '","stageProgress":' ..
+  string.format('%d', sp) .. (meta.tags ~= '' and ',' .. meta.tags or '') .. tail .. '\n\n'
 redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
 keep()
 redis.call('PUBLISH', channel, (terminal and '1' or '0') .. frame)

@@ -28,7 +28,7 @@ end
 
 -- The meta hash as a table; nil where the journal does not exist. Stage results stay in Redis.
 local FIELDS = { 'epoch', 'owner', 'seq', 'fence', 'n', 'ts', 'stage', 'rank', 'p', 'sp', 'term',
-  'lease', 'op', 'created' }
+  'lease', 'op', 'created', 'tags' }
 local NUMBERS = { seq = true, fence = true, n = true, ts = true, rank = true, p = true, sp = true,
   lease = true, created = true }
 
@@ -46,7 +46,7 @@ end
 local function new_meta(epoch, owner)
   redis.call('DEL', LOG)
   return { epoch = epoch, owner = owner, seq = 0, fence = 0, n = 0, ts = 0, stage = '', rank = 0,
-    p = 0, sp = 0, term = '', lease = 0, op = '', created = now_ms() }
+    p = 0, sp = 0, term = '', lease = 0, op = '', created = now_ms(), tags = '' }
 end
 
 -- Numbers go through %d: the default conversion would write large ones as 1.7e+12.

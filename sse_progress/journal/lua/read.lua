@@ -1,18 +1,19 @@
 -- Read a journal's head and a range of it in one step; claim the id where asked to.
--- ARGV: owner ('' reads for the house) claim epoch claim_ttl_s after_epoch after_seq limit
+-- A (see journal/scripts.py): owner ('' asks for no ownership check) claim epoch claim_ttl_s
+--   after_epoch after_seq limit
 -- Reply: {found, epoch, seq, owner, term, fence, lease, created, changed, stage, unknown, last frame,
 --         frames, now}; times in ms
 -- found: 0 nothing, 1 there, 2 claimed just now. A foreign owner learns nothing but that.
 
-local owner, claim, epoch = ARGV[1], ARGV[2] == '1', ARGV[3]
-local after_epoch, after_seq, limit = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local owner, claim, epoch = A.owner, A.claim == '1', A.epoch
+local after_epoch, after_seq, limit = A.after_epoch, tonumber(A.after_seq), tonumber(A.limit)
 
 local meta, found = load_meta(), 1
 if not meta then
   if not claim then return { 0 } end
   meta, found = new_meta(epoch, owner), 2
   save_meta(meta)
-  redis.call('EXPIRE', META, ARGV[4])
+  redis.call('EXPIRE', META, A.claim_ttl_s)
 end
 if owner ~= '' and meta.owner ~= owner then return { 1, '', 0, meta.owner } end
 

@@ -126,6 +126,8 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
             ("file_received", 100),
         ]
         first, *_, arrived, told = await events_of(core)
+        assert "filename" not in first
+        assert arrived["filename"] == told["filename"] == "photo.jpg"
         assert (first["bytes"], first["total"]) == (0, len(WHOLE))
         assert (arrived["bytes"], arrived["total"]) == (len(WHOLE), len(WHOLE))
         assert "20 bytes stored" in told["message"]
@@ -529,6 +531,8 @@ async def test_a_body_with_nothing_to_tell_keeps_its_lease(redis_url: str, tmp_p
 
 
 class Heard(list[Draft]):
+    tags = b""
+
     def progress(self, draft: Draft) -> None:
         self.append(draft)
 
@@ -538,7 +542,8 @@ def test_percent_comes_from_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Heard()
     tell = receiving_progress(heard, 1000)  # type: ignore[arg-type]
     for count in (0, 10, 500, 999, 1000, 1200):
-        tell(count)
+        tell(count, "a.txt" if count else "")
+    assert heard.tags == b'"filename":"a.txt"'
     assert [(d.stage_progress, d.bytes, d.total) for d in heard] == [
         (0, 0, 1000),
         (1, 10, 1000),
@@ -559,8 +564,8 @@ def test_the_remaining_time_needs_a_second_of_bytes(monkeypatch: pytest.MonkeyPa
     tell_unknown = receiving_progress(unknown, None)  # type: ignore[arg-type]
     for seconds, count in ((0.5, 100), (1, 0), (2, 200), (4, 500), (5, 1200)):
         now[0] = 100 + seconds
-        tell(count)
-        tell_unknown(count)
+        tell(count, "")
+        tell_unknown(count, "")
     assert [d.eta_seconds for d in heard] == [None, None, 8, 4, 0]
     assert {d.eta_seconds for d in unknown} == {None}
     assert {d.stage_progress for d in unknown} == {0}

@@ -71,7 +71,7 @@ async def taken(chunks: AsyncIterator[bytes], storage: DiskStorage, **changes: A
         "content_type": content_type(),
         "incoming": lambda: storage.bodies.incoming("u1"),
         "limits": ReceiveLimits(),
-        "progress": lambda _: None,
+        "progress": lambda *_: None,
     }
     return await receive(chunks, **(arguments | changes))
 
@@ -294,7 +294,7 @@ async def test_what_ends_the_chunks_is_passed_on(storage: DiskStorage) -> None:
 async def test_a_progress_that_fails_ends_the_body(storage: DiskStorage) -> None:
     """An error in the caller's own callback is not swallowed, and leaves nothing either."""
 
-    def progress(_: int) -> None:
+    def progress(_: int, __: str) -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
@@ -574,7 +574,7 @@ async def test_progress_tells_of_what_is_on_disk(storage: DiskStorage) -> None:
     held.go.set()
     told: list[int] = []
 
-    def progress(count: int) -> None:
+    def progress(count: int, _: str) -> None:
         told.append(count)
         assert held.size >= count - 1000
 
@@ -603,14 +603,14 @@ async def test_a_slow_body_is_told_as_it_comes(storage: DiskStorage) -> None:
             yield chunk
             assert told[-1:] == [total]
 
-    await taken(slowly(), storage, clock=clock, progress=told.append)
+    await taken(slowly(), storage, clock=clock, progress=lambda count, _: told.append(count))
     assert told[:-1] == sent
 
 
 async def test_a_small_body_is_told_once(storage: DiskStorage) -> None:
     """What comes at once is one batch, one write, and one word about all of it."""
     told: list[int] = []
-    await taken(chunked(SENT), storage, progress=told.append)
+    await taken(chunked(SENT), storage, progress=lambda count, _: told.append(count))
     assert told == [len(SENT)]
 
 
@@ -642,7 +642,7 @@ async def take(size):
     async def chunks():
         for chunk in large(size):
             yield chunk
-    return await receive(chunks(), content_type=content_type(), progress=lambda n: None,
+    return await receive(chunks(), content_type=content_type(), progress=lambda n, _: None,
         incoming=lambda: storage.bodies.incoming("u1"), limits=ReceiveLimits())
 
 async def main():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ from hypothesis.stateful import (
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Foreign, Page, keys_of
 from sse_progress.journal.journal import Journal
-from sse_progress.model.events import Draft, Error, decode_json
+from sse_progress.journal.scripts import APPEND, READ, Script
+from sse_progress.model.events import Draft, Error, decode_json, tags_of
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import STAGES, percent
 from sse_progress.runtime.concurrency import beside
@@ -79,6 +81,58 @@ async def test_a_claim_is_one_owners(redis_url: str) -> None:
         assert mine[0].claimed
         assert sum(isinstance(page, Foreign) for page in pages) == 19
         assert (await begin(journal, owner="nobody")).status == "forbidden"
+
+
+async def events(journal: Journal) -> list[dict[str, Any]]:
+    page = await journal.read(ID, owner="ann", limit=100)
+    assert isinstance(page, Page)
+    return [decode_json(frame.data) for frame in page.frames]
+
+
+async def test_tags_are_in_every_event_from_the_first_that_has_them(redis_url: str) -> None:
+    """Also in events of others, who do not know them, and after Redis has lost the journal."""
+    name = 'a "b" \u2028 Größe.txt'
+    tags = tags_of(filename=name)
+    async with journal_at(redis_url) as journal:
+        fence = (await begin(journal)).fence
+        await say(journal, fence, 2, draft("receiving", 1), tags=tags)
+        await say(journal, fence, 3, draft("receiving", 2))
+        assert [event.get("filename") for event in await events(journal)] == [None, name, name]
+        await journal.redis.flushall()
+        await say(journal, fence, 4, draft("receiving", 3), tags=tags)
+        await journal.cancel(ID, owner="ann", draft=draft("cancelled"))
+        assert [event.get("filename") for event in await events(journal)] == [name, name]
+
+
+@pytest.mark.parametrize("stage", ["receiving", "analyzing", ""])
+async def test_the_journal_fills_in_the_stage_of_an_error(redis_url: str, stage: str) -> None:
+    """An end that does not know the stage has the one in which it found the journal."""
+    end = Draft(
+        stage="cancelled", stage_progress=0, message="m", error=Error("cancelled", 'why "x"}}')
+    )
+    async with journal_at(redis_url) as journal:
+        if stage:
+            fence = (await begin(journal)).fence
+            await say(journal, fence, 2, draft(stage, 1))
+        else:
+            await journal.read(ID, owner="ann", claim=True)
+        await journal.cancel(ID, owner="ann", draft=end)
+        assert (await events(journal))[-1]["error"] == {
+            "code": "cancelled",
+            "detail": 'why "x"}}',
+            "stage": stage or "receiving",
+        }
+
+
+def test_scripts_take_their_arguments_by_name() -> None:
+    """No script counts its arguments, and each name that it uses is declared."""
+    for name, names in (("append", APPEND), ("read", READ)):
+        source = Script(name, names).source
+        code = "\n".join(line.partition("--")[0] for line in source.splitlines()[1:])
+        assert "ARGV" not in code
+        assert set(re.findall(r"\bA\.(\w+)", code)) == set(names)
+        with pytest.raises(KeyError):
+            Script(name, names).arguments({})
 
 
 async def test_a_claim_expires_and_a_begun_upload_does_not(redis_url: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from sse_progress.journal.frames import keys_of
 from sse_progress.model.events import encode_json
+from sse_progress.queue.queue import Job
+from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import SettingsError, load_settings
 from sse_progress.uploads.components import opened
@@ -81,16 +83,24 @@ async def _answers(core: object, answer: str) -> bool:
 # ---- health
 
 
+async def no_job(_: Job) -> None:
+    raise AssertionError("there is none")
+
+
 async def test_health_is_ok_when_all_answer(redis_url: str, tmp_path: Path) -> None:
     """Each part that uploads need is asked."""
     async with house(redis_url, tmp_path) as core:
-        await eventually(lambda: core.emitter.connected, "the emitter listens")
-        assert await health(core) == {
-            "redis": "ok",
-            "journal": "ok",
-            "queue": "ok",
-            "storage": "ok",
-        }
+        assert (await health(core))["queue"] == "no_worker"
+        async with beside(core.queue.run(no_job, concurrency=1)):
+            await eventually(lambda: core.emitter.connected, "the emitter listens")
+            await eventually(core.queue.workers_alive, "a worker has reported")
+            assert await health(core) == {
+                "redis": "ok",
+                "journal": "ok",
+                "queue": "ok",
+                "storage": "ok",
+                "tasks": "ok",
+            }
 
 
 async def test_a_lost_redis_is_told_and_so_is_its_return(
@@ -101,7 +111,10 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
     async def all_ok() -> bool:
         return set((await health(core)).values()) == {"ok"}
 
-    async with house(sure_redis.url, tmp_path) as core:
+    async with (
+        house(sure_redis.url, tmp_path) as core,
+        beside(core.queue.run(no_job, concurrency=1)),
+    ):
         await eventually(all_ok, "all is well")
         sure_redis.kill()
         beginning = core.journal.begin("up", owner="ann", draft=draft("receiving"), lease_s=1)

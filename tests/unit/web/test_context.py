@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 
 from sse_progress.journal.frames import keys_of
-from sse_progress.model.errors import AlreadyFinished, Forbidden, Unavailable, UnknownUpload
+from sse_progress.model.errors import (
+    AlreadyFinished,
+    Cancelled,
+    Forbidden,
+    Unavailable,
+    UnknownUpload,
+)
 from sse_progress.model.events import encode_json
+from sse_progress.model.stage_table import STAGES
 from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import queries as module
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext, ingest_config, serving
-from tests.helpers.house import begin, draft, left_over, page_of, store, stored, story_of
+from tests.helpers.house import begin, draft, events_of, left_over, page_of, store, stored, story_of
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 
@@ -109,6 +116,9 @@ async def test_an_upload_is_cancelled_in_any_state(
             await service.uploads.cancel("up", owner="bob")
         await service.uploads.cancel("up", owner="ann")
         assert (await story_of(core))[-1] == ("cancelled", 0)
+        error = (await events_of(core))[-1]["error"]
+        assert (error["code"], error["detail"]) == ("cancelled", Cancelled.sentence)
+        assert error["stage"] in STAGES
         assert left_over(core) == []
         with pytest.raises(AlreadyFinished):
             await service.uploads.cancel("up", owner="ann")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -284,16 +285,30 @@ def test_a_bug_tells_the_log_and_not_the_client(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+class Kept(logging.Handler):
+    """Log records, whatever other tests in this process have made of the loggers above."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 def test_an_answer_that_breaks_off_is_seen_to_break_off(
-    server: AsgiServer, caplog: pytest.LogCaptureFixture
+    server: AsgiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the answer has begun, an error cuts the connection: half an answer is never whole.
     The server logs the error itself."""
+    logger, kept = logging.getLogger("uvicorn.error"), Kept()
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [kept])
     with structlog.testing.capture_logs() as entries, pytest.raises(EOFError):
         get(server, "/late")
     assert entries == []
     (record,) = wait_until(
-        lambda: [record for record in caplog.records if record.levelname == "ERROR"], "it is logged"
+        lambda: [record for record in kept.records if record.levelname == "ERROR"], "it is logged"
     )
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "in the middle"
