@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sse_progress.model.errors import TooLarge
 
-__all__ = ["ReceiveLimits", "declared_too_large"]
+__all__ = ["ReceiveLimits", "declared_too_large", "least_file_bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,12 @@ class ReceiveLimits:
     def max_body_bytes(self) -> int:
         """The largest body that could still be accepted, bytes."""
         return self.max_upload_bytes + self.max_fields_bytes + self.max_overhead_bytes
+
+
+def least_file_bytes(content_length: int | None, limits: ReceiveLimits) -> int:
+    """How large the file of such a body is at the least, bytes."""
+    around = limits.max_body_bytes - limits.max_upload_bytes
+    return max((content_length or 0) - around, 0)
 
 
 def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge | None:

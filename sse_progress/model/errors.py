@@ -198,6 +198,12 @@ class InsufficientStorage(Problem):
     sentence = "There is not enough space to store the file."
 
 
+class QuotaExceeded(Problem):
+    code = "quota_exceeded"
+    status = 507
+    sentence = "Your uploads use all the space that you have. Please delete some of them."
+
+
 # ---- stages
 
 
@@ -248,6 +254,7 @@ PROBLEMS: tuple[type[Problem], ...] = (
     RateLimited,
     Unavailable,
     InsufficientStorage,
+    QuotaExceeded,
     StageTimeout,
     UriTooLong,
     HeadTooLarge,

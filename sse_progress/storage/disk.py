@@ -34,12 +34,13 @@ class DiskStorage:
         *,
         reserve_bytes: int,
         reserve_inodes: int,
+        quota_bytes: int | None,
         now: Callable[[], float],
     ) -> None:
         self.root = root
         self.id = id
         self._reserve_bytes, self._reserve_inodes = reserve_bytes, reserve_inodes
-        self._layout = Layout(root)
+        self._layout = Layout(root, quota_bytes=quota_bytes)
         self.bodies = DiskBodies(self._layout, self._ensure_bytes)
         self.objects = DiskObjects(self._layout, now)
 
@@ -50,12 +51,13 @@ class DiskStorage:
         *,
         reserve_bytes: int = 0,
         reserve_inodes: int = 0,
+        quota_bytes: int | None = None,
         now: Callable[[], float] = time.time,
     ) -> DiskStorage:
         """Use `root`, made if necessary; all below it must be one file system.
 
-        Bodies leave `reserve_bytes` and `reserve_inodes` of it free; `now` is the wall clock,
-        seconds since 1970.
+        Bodies leave `reserve_bytes` and `reserve_inodes` of it free; one owner keeps at most
+        `quota_bytes` (None: no limit); `now` is the wall clock, seconds since 1970.
         """
         with storage_errors():
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,6 +66,7 @@ class DiskStorage:
                 identity_of(root),
                 reserve_bytes=reserve_bytes,
                 reserve_inodes=reserve_inodes,
+                quota_bytes=quota_bytes,
                 now=now,
             )
             storage._layout.make()
@@ -90,6 +93,16 @@ class DiskStorage:
         inodes = self.free_inodes()
         if inodes is not None and inodes < INODES_PER_UPLOAD:
             raise InsufficientStorage("The storage has no room for more files.")
+
+    def kept_bytes(self, owner: str) -> int:
+        """Sizes of the originals that this owner has stored, together, bytes."""
+        with storage_errors():
+            return self._layout.kept.bytes_of(owner)
+
+    def ensure_quota(self, owner: str, size_bytes: int) -> None:
+        """Raise QuotaExceeded if the owner may not keep `size_bytes` more."""
+        with storage_errors():
+            self._layout.kept.ensure(owner, size_bytes)
 
     def shortage(self) -> Literal["bytes", "inodes"] | None:
         """What a new upload would lack, however small it is; None: nothing."""

@@ -177,8 +177,14 @@ class DiskObjects:
         """Take it away, whether stored or published. Harmless if there is nothing."""
         with storage_errors():
             for directory, _ in self._layout.places(upload_id):
+                try:
+                    owner = read_manifest(directory).owner
+                except (FileNotFoundError, Unavailable):
+                    owner = None
                 if self._layout.discard(directory):
                     sync_directory(directory.parent)
+                    if owner is not None:
+                        self._layout.kept.forget(owner, upload_id)
 
     def expired(self, older_than_s: float) -> Iterator[str]:
         """Ids of uploads that were published more than `older_than_s` seconds ago."""

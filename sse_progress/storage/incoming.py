@@ -83,7 +83,8 @@ class Incoming:
 def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Manifest) -> None:
     """Make the body in `directory` an upload in `open/`. `file` is its open original.
 
-    Raises UploadIdInUse if another upload is stored under this id. What a crash leaves:
+    Raises UploadIdInUse if another upload is stored under this id, and QuotaExceeded if its owner
+    keeps too much. What a crash leaves:
 
     1. file synced            the directory
     2. manifest synced        the same
@@ -96,7 +97,8 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
         os.fsync(file)
         write_synced(directory / MANIFEST, msgspec.json.encode(manifest))
         sync_directory(directory)
-        _rename(directory, place, published=layout.published(manifest.upload_id))
+        with layout.kept.counted(manifest, directory / MANIFEST):
+            _rename(directory, place, published=layout.published(manifest.upload_id))
         try:
             sync_directory(layout.open)
             sync_directory(directory.parent)

@@ -4,6 +4,7 @@
     partial/<digest>/             a body that may rest: `original` and `id`; flock as above
     open/<digest>/                stored, work not finished: `original`, `manifest.json`
     objects/<dd>/<digest>/        published: the same, `record.json` and `files/<name>`
+    owners/                       what each user keeps: `kept`
     trash/                        renamed away, being deleted
 
 An upload moves only downward, each time by one rename of its directory, so it is whole and in one
@@ -13,13 +14,14 @@ holds anything that a client chose, except the derived files' names, which are c
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
 from pathlib import Path
 
 from sse_progress.storage.durable import sync_directory, write_synced
+from sse_progress.storage.kept import Kept
+from sse_progress.storage.manifest import digest_of
 
 __all__ = ["Layout", "identity_of"]
 
@@ -27,8 +29,9 @@ __all__ = ["Layout", "identity_of"]
 class Layout:
     """The directories of one storage. No other module joins paths of uploads."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, quota_bytes: int | None = None) -> None:
         self.root = root
+        self.kept = Kept(root / "owners", limit_bytes=quota_bytes)
         self.incoming = root / "incoming"
         self.partial = root / "partial"
         self.open = root / "open"
@@ -36,25 +39,32 @@ class Layout:
         self.trash = root / "trash"
 
     def make(self) -> None:
-        for directory in (self.incoming, self.partial, self.open, self.objects, self.trash):
+        for directory in (
+            self.incoming,
+            self.partial,
+            self.open,
+            self.objects,
+            self.kept.root,
+            self.trash,
+        ):
             directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(self.root)
 
     def new_incoming(self, upload_id: str) -> Path:
-        return self.incoming / f"{_digest(upload_id)}.{secrets.token_hex(8)}"
+        return self.incoming / f"{digest_of(upload_id)}.{secrets.token_hex(8)}"
 
     def incoming_of(self, upload_id: str) -> list[Path]:
-        prefix = f"{_digest(upload_id)}."
+        prefix = f"{digest_of(upload_id)}."
         return [path for path in self.incoming.iterdir() if path.name.startswith(prefix)]
 
     def partial_of(self, upload_id: str) -> Path:
-        return self.partial / _digest(upload_id)
+        return self.partial / digest_of(upload_id)
 
     def stored(self, upload_id: str) -> Path:
-        return self.open / _digest(upload_id)
+        return self.open / digest_of(upload_id)
 
     def published(self, upload_id: str) -> Path:
-        digest = _digest(upload_id)
+        digest = digest_of(upload_id)
         return self.objects / digest[:2] / digest
 
     def places(self, upload_id: str) -> tuple[tuple[Path, bool], ...]:
@@ -78,10 +88,6 @@ class Layout:
     def empty_trash(self) -> None:
         for path in self.trash.iterdir():
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _digest(upload_id: str) -> str:
-    return hashlib.sha256(upload_id.encode()).hexdigest()[:32]
 
 
 def identity_of(root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = [
     "RECORD",
     "DiskObject",
     "Manifest",
+    "digest_of",
     "read_manifest",
 ]
 
@@ -79,6 +81,11 @@ class DiskObject:
         except FileNotFoundError:
             pass
         return None
+
+
+def digest_of(name: str) -> str:
+    """32 hex digits that stand for an id in paths."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def read_manifest(directory: Path) -> Manifest:

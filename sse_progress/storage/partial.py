@@ -9,7 +9,7 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
-from sse_progress.model.errors import UploadIdInUse
+from sse_progress.model.errors import QuotaExceeded, UploadIdInUse
 from sse_progress.storage.durable import storage_errors, write_all
 from sse_progress.storage.incoming import store_directory
 from sse_progress.storage.layout import Layout
@@ -79,7 +79,7 @@ class PartialBody:
             with storage_errors():
                 (self._directory / MANIFEST).unlink(missing_ok=True)  # of an attempt that crashed
             store_directory(self._layout, self._directory, self._file, manifest)
-        except UploadIdInUse:
+        except (UploadIdInUse, QuotaExceeded):
             self.discard()
             raise
         with storage_errors():

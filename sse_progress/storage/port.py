@@ -37,7 +37,8 @@ class Body(Protocol):
     def store(self, manifest: Manifest) -> None:
         """Make the upload *stored*: once this returns, it survives any crash.
 
-        Raises UploadIdInUse if the id is stored already. After any failure nothing is left.
+        Raises UploadIdInUse if the id is stored already, and QuotaExceeded if the owner keeps too
+        much with it. After any failure nothing is left.
         """
 
     def discard(self) -> None:
@@ -191,6 +192,12 @@ class Storage(Protocol):
 
     def ensure_room(self, size_bytes: int) -> None:
         """Raise InsufficientStorage if one more upload of `size_bytes` would not fit now."""
+
+    def kept_bytes(self, owner: str) -> int:
+        """Sizes of the originals that this owner has stored, together, bytes."""
+
+    def ensure_quota(self, owner: str, size_bytes: int) -> None:
+        """Raise QuotaExceeded if the owner may not keep `size_bytes` more."""
 
     def shortage(self) -> Literal["bytes", "inodes"] | None:
         """What a new upload would lack, however small it is; None: nothing."""

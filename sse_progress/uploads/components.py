@@ -69,6 +69,7 @@ def open_storage(settings: Settings) -> Storage:
             settings.data_dir,
             reserve_bytes=settings.disk_reserve_bytes,
             reserve_inodes=settings.disk_reserve_inodes,
+            quota_bytes=settings.max_bytes_per_user,
         )
     except Problem as problem:
         cause = problem.__cause__

@@ -57,6 +57,7 @@ const FAILURES = new Set([
   "rate_limited",
   "unavailable",
   "insufficient_storage",
+  "quota_exceeded",
   "network",
 ]);
 

@@ -25,6 +25,7 @@ from sse_progress.model.errors import (
     Internal,
     MalformedMultipart,
     Problem,
+    QuotaExceeded,
     ReceiveTimeout,
     TooLarge,
     Unavailable,
@@ -226,6 +227,21 @@ async def test_without_redis_nothing_begins(
         await eventually(lambda: core.journal.writer.connected, "nothing waits any more")
         assert await core.journal.head("up") is None
         assert left_over(core) == []
+
+
+async def test_a_user_over_the_quota_is_refused(redis_url: str, tmp_path: Path) -> None:
+    """Before the body where its length says so, else when it is received; another user is not."""
+    async with house(redis_url, tmp_path, max_bytes_per_user=len(CONTENT)) as core:
+        ingest = ingest_of(core)
+        await ingest.take_in("up", body(all_of(WHOLE)), owner="ann")
+        with pytest.raises(QuotaExceeded):
+            await ingest.take_in("large", body(all_of(WHOLE), total=2**20), owner="ann")
+        assert await core.journal.head("large") is None
+        with pytest.raises(QuotaExceeded):
+            await ingest.take_in("small", body(all_of(WHOLE), total=None), owner="ann")
+        assert (await events_of(core, "small"))[-1]["error"]["code"] == "quota_exceeded"
+        assert core.storage.objects.find("small") is None
+        await ingest.take_in("other", body(all_of(WHOLE)), owner="bob")
 
 
 # ---- refused and failed

@@ -45,6 +45,7 @@ CONTRACT = {
     "internal": 500,
     "unavailable": 503,
     "insufficient_storage": 507,
+    "quota_exceeded": 507,
 }
 """The table of the contract, but for the codes that no answer ever carries."""
 JOURNAL_ONLY = {"client_disconnected", "server_lost"}
