@@ -115,13 +115,14 @@ def test_every_word_can_be_replaced(page: Page, gates: Gates) -> None:
         """(panel) => (panel.texts = {
           lang: "de",
           active: { one: "{n} Datei wird gesendet", other: "{n} Dateien werden gesendet" },
+          working: { one: "{n} Datei wird bearbeitet", other: "{n} Dateien werden bearbeitet" },
           stage: { validating: "Wird geprüft" },
           phase: { refused: "Abgelehnt" },
           error: { rejected_type: "Das nehmen wir nicht." },
         })"""
     )
     send(page, gates.file("a.txt"), gates.file("b.txt"))
-    expect(page.locator("upload-panel .headline")).to_contain_text("2 Dateien werden gesendet")
+    expect(page.locator("upload-panel .headline")).to_contain_text("2 Dateien werden bearbeitet")
     expect(entry(page, "a.txt")).to_contain_text("Wird geprüft")
     gates.open("validating-refuse", "validating-half", "validating")
     expect(entry(page, "a.txt")).to_contain_text("Abgelehnt")

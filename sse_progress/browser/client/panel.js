@@ -15,6 +15,7 @@
 import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
 import { Meter } from "./meter.js";
+import { headline, overview } from "./overview.js";
 import { STYLE } from "./panel-style.js";
 import { errorText, fill, formatBytes, formatPercent, formatSeconds, mergeTexts } from "./texts.js";
 
@@ -265,31 +266,22 @@ export class UploadPanel extends HTMLElement {
     const { panel, title, subtitle, toggle, close, whole, link, list } = this.#parts;
     const { texts } = this;
     const minimized = this.hasAttribute("minimized");
-    const { active, trouble } = tally(entries);
-    const value = Math.round(
-      entries.reduce((sum, { upload }) => sum + shown(upload.state), 0) / entries.length,
-    );
+    const states = entries.map(({ upload }) => upload.state);
+    const { title: words, more, phase, percent } = headline(states, texts, (text, n) => this.#say(text, n));
     panel.setAttribute("aria-label", texts.label);
     panel.classList.toggle("minimized", minimized);
-    title.textContent = active
-      ? this.#say(texts.active, { n: active })
-      : this.#say(texts.settled, { n: entries.length });
-    subtitle.textContent = [
-      active ? formatPercent(value, texts.lang) : "",
-      trouble ? this.#say(texts.trouble, { n: trouble }) : "",
-    ]
-      .filter(Boolean)
-      .join(" · ");
+    title.textContent = words;
+    const value = percent === null ? "" : formatPercent(percent, texts.lang);
+    subtitle.textContent = [value, ...more].filter(Boolean).join(" · ");
     label(toggle, minimized ? texts.restore : texts.minimize);
     toggle.setAttribute("aria-expanded", String(!minimized));
     label(close, texts.dismissAll);
     list.setAttribute("aria-label", texts.label);
     whole.setAttribute("aria-label", texts.overall);
-    const phases = entries.map(({ upload }) => upload.state.phase);
-    const worst = ["failed", "refused"].find((phase) => phases.includes(phase));
-    panel.dataset.phase = active ? "working" : (worst ?? "done");
-    gauge(whole, value, this.#say(texts.percent, { n: value }));
-    const line = active ? (texts.link[this.client.link] ?? "") : "";
+    panel.dataset.phase = phase;
+    const filled = percent ?? (phase === "cancelled" ? 0 : 100);
+    gauge(whole, filled, percent === null ? words : this.#say(texts.percent, { n: percent }));
+    const line = percent === null ? "" : (texts.link[this.client.link] ?? "");
     link.hidden = this.client.link === "connecting" || !line;
     link.textContent = line;
   }
@@ -385,9 +377,8 @@ export class UploadPanel extends HTMLElement {
 }
 
 function tally(entries) {
-  const ended = entries.filter(({ upload }) => upload.ended);
-  const trouble = ended.filter(({ upload }) => TROUBLE.has(upload.state.phase)).length;
-  return { active: entries.length - ended.length, done: ended.length - trouble, trouble };
+  const { sending, working, done, cancelled, trouble } = overview(entries.map(({ upload }) => upload.state));
+  return { active: sending + working, done, cancelled, trouble };
 }
 
 function isSending({ upload }) {

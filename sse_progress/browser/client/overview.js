@@ -1,0 +1,53 @@
+/**
+ * What a list of uploads comes to: how many of each, and one percent for those that still run.
+ *
+ * Pure functions of upload states. An upload that has ended says nothing about one that runs, so it
+ * is counted, and never averaged.
+ */
+
+import { hasEnded } from "./state.js";
+
+const TROUBLE = new Set(["refused", "failed"]);
+const BEFORE_STORED = new Set(["waiting", "sending", "checking"]);
+
+/** `{sending, working, done, cancelled, trouble, percent}` of `states`; `percent` is null if none runs. */
+export function overview(states) {
+  const active = states.filter((state) => !hasEnded(state));
+  const sending = active.filter((state) => BEFORE_STORED.has(state.phase)).length;
+  const count = (test) => states.filter(test).length;
+  return {
+    sending,
+    working: active.length - sending,
+    done: count((state) => state.phase === "done"),
+    cancelled: count((state) => state.phase === "cancelled"),
+    trouble: count((state) => TROUBLE.has(state.phase)),
+    percent: active.length ? weighted(active) : null,
+  };
+}
+
+/** Progress weighted by bytes; an upload of unknown size weighs as much as the others on average. */
+function weighted(active) {
+  const sizes = active.map((state) => state.size ?? state.total ?? null);
+  const known = sizes.filter((size) => size > 0);
+  const usual = known.length ? known.reduce((sum, size) => sum + size, 0) / known.length : 1;
+  const weights = sizes.map((size) => (size > 0 ? size : usual));
+  const whole = weights.reduce((sum, weight) => sum + weight, 0);
+  return Math.floor(active.reduce((sum, state, at) => sum + state.progress * weights[at], 0) / whole);
+}
+
+/** The headline's text, its further parts, and the phase that colors it. */
+export function headline(states, texts, say) {
+  const { sending, working, done, cancelled, trouble, percent } = overview(states);
+  const parts = [
+    ["active", sending],
+    ["working", working],
+    ["settled", done],
+    ["stopped", cancelled],
+    ["trouble", trouble],
+  ].filter(([, n]) => n > 0);
+  // While something runs, what has ended well or was cancelled is of no interest here.
+  const shown = percent === null ? parts : parts.filter(([name]) => !["settled", "stopped"].includes(name));
+  const [title = "", ...more] = shown.map(([name, n]) => say(texts[name], { n }));
+  const phase = percent !== null ? "working" : trouble ? "failed" : done ? "done" : "cancelled";
+  return { title, more, phase, percent };
+}
