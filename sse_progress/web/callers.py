@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -35,11 +37,21 @@ class Access:
 
     async def reader(self, request: HTTPConnection) -> Principal:
         """Reads uploads: `upload:read`."""
-        return await self._caller(request, READ, changes=False, stream=False)
+        await self._count_address(request)
+        principal = await self._authenticate(_credentials(request))
+        principal.require(READ)
+        await self._count_user(principal)
+        return principal
 
     async def writer(self, request: HTTPConnection) -> Principal:
         """Changes uploads: `upload:write`. With a cookie, a known page has to vouch for it."""
-        return await self._caller(request, WRITE, changes=True, stream=False)
+        await self._count_address(request)
+        credentials = _credentials(request)
+        self._check_page(request, credentials)
+        principal = await self._authenticate(credentials)
+        principal.require(WRITE)
+        await self._count_user(principal)
+        return principal
 
     async def follower(self, request: HTTPConnection) -> Principal:
         """Opens an event stream: `upload:read`.
@@ -47,31 +59,53 @@ class Access:
         `?token=` is accepted, since EventSource sends no header, and no rate applies, since
         EventSource would never come back.
         """
-        return await self._caller(request, READ, changes=False, stream=True)
+        principal = await self._authenticate(_stream_credentials(request))
+        principal.require(READ)
+        return principal
 
     async def claimer(self, request: HTTPConnection) -> Principal:
         """Opens a stream that may claim an unused id: vouched for like a `writer`."""
-        return await self._caller(request, READ, changes=True, stream=True)
+        self._check_page(request, _stream_credentials(request))
+        return await self.follower(request)
 
-    async def _caller(
-        self, request: HTTPConnection, scope: str, *, changes: bool, stream: bool
-    ) -> Principal:
-        if not stream:
-            await self._limits.rate(None, request.client.host if request.client else "")
-        authorization = single_header(request.scope, b"authorization")
-        query_token = _query_token(request) if stream else None
-        cookie_token = None
-        if bearer_token(authorization) is None and query_token is None:
-            cookie_token = _cookie_token(request.scope)
-            if cookie_token and changes and not self._origins.vouch_for(request.scope):
-                raise Forbidden("With a cookie, only pages of this service may do this.")
-        principal = await self._authenticator.authenticate(
-            authorization=authorization, cookie_token=cookie_token, query_token=query_token
-        )
-        principal.require(scope)
-        if not stream:
-            await self._limits.rate(principal.sub, None)
-        return principal
+    # ---- steps
+
+    async def _count_address(self, request: HTTPConnection) -> None:
+        await self._limits.rate(None, request.client.host if request.client else "")
+
+    async def _count_user(self, principal: Principal) -> None:
+        await self._limits.rate(principal.sub, None)
+
+    def _check_page(self, request: HTTPConnection, credentials: Credentials) -> None:
+        """A browser sends the cookie with what any page asks; a known one has to have asked."""
+        if credentials.cookie_token and not self._origins.vouch_for(request.scope):
+            raise Forbidden("With a cookie, only pages of this service may do this.")
+
+    async def _authenticate(self, credentials: Credentials) -> Principal:
+        return await self._authenticator.authenticate(**credentials._asdict())
+
+
+class Credentials(NamedTuple):
+    """Where a token may stand, by the names of `Authenticator`: the cookie only if nothing else is
+    there."""
+
+    authorization: str | None
+    query_token: str | None
+    cookie_token: str | None
+
+
+def _credentials(request: HTTPConnection) -> Credentials:
+    authorization = single_header(request.scope, b"authorization")
+    bearer = bearer_token(authorization) is not None
+    return Credentials(authorization, None, None if bearer else _cookie_token(request.scope))
+
+
+def _stream_credentials(request: HTTPConnection) -> Credentials:
+    """The same for streams, with `?token=`."""
+    token = _query_token(request)
+    if token is None:
+        return _credentials(request)
+    return Credentials(single_header(request.scope, b"authorization"), token, None)
 
 
 def _query_token(request: HTTPConnection) -> str | None:
