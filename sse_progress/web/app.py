@@ -11,44 +11,37 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
+from sse_progress import __version__
+from sse_progress.model.events import encode_json
 from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext, serving
 from sse_progress.web.middleware import middleware
+from sse_progress.web.openapi import document
 from sse_progress.web.origins import Origins
 from sse_progress.web.problem_middleware import pass_on
-from sse_progress.web.routes.all_progress import get_all_progress
-from sse_progress.web.routes.health import get_health, get_ready
-from sse_progress.web.routes.metrics import get_metrics
-from sse_progress.web.routes.pages import (
-    get_api_page,
-    get_client_file,
-    get_index,
-    get_openapi,
-    get_page_file,
+from sse_progress.web.routes import (
+    all_progress,
+    description,
+    health,
+    metrics,
+    pages,
+    progress,
+    upload,
+    uploads,
 )
-from sse_progress.web.routes.progress import get_progress
-from sse_progress.web.routes.upload import post_upload
-from sse_progress.web.routes.uploads import delete_upload, get_file, get_upload, get_uploads
 
 __all__ = ["create_app"]
 
-ROUTES = [
-    Route("/upload", post_upload, methods=["POST"]),
-    Route("/upload/{upload_id}/progress", get_progress, methods=["GET"]),
-    Route("/upload/{upload_id}/files/{name}", get_file, methods=["GET"]),
-    Route("/upload/{upload_id}", get_upload, methods=["GET"]),
-    Route("/upload/{upload_id}", delete_upload, methods=["DELETE"]),
-    Route("/uploads/progress", get_all_progress, methods=["GET"]),
-    Route("/uploads", get_uploads, methods=["GET"]),
-    Route("/healthz", get_health),
-    Route("/readyz", get_ready),
-    Route("/metrics", get_metrics),
-    Route("/openapi.json", get_openapi),
-    Route("/api", get_api_page),
-    Route("/client/{name:path}", get_client_file),
-    Route("/page/{name:path}", get_page_file),
-    Route("/", get_index),
+ROUTES: list[Route] = [
+    *upload.ROUTES,
+    *progress.ROUTES,
+    *uploads.ROUTES,
+    *all_progress.ROUTES,
+    *health.ROUTES,
+    *metrics.ROUTES,
+    *description.ROUTES,
+    *pages.ROUTES,
 ]
 
 
@@ -73,6 +66,9 @@ def create_app(
         middleware=middleware(settings),
         exception_handlers={HTTPException: pass_on},
         lifespan=lifespan,
+    )
+    app.state.description = encode_json(
+        document(ROUTES, version=__version__, prefix=settings.prefix, tokens=not settings.open_mode)
     )
     # Starlette's redirects to the other slash name the host as the request did.
     app.router.redirect_slashes = False

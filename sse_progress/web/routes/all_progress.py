@@ -7,11 +7,12 @@ from starlette.responses import Response
 
 from sse_progress.model.errors import InvalidUploadId
 from sse_progress.model.ids import valid_upload_id
+from sse_progress.web.operations import FRAMES, ID, DescribedRoute, operation, query, ref
 from sse_progress.web.request_headers import access_of, context_of
 from sse_progress.web.routes.progress import pace_of
 from sse_progress.web.streams.all_uploads import UserStream
 
-__all__ = ["get_all_progress"]
+__all__ = ["ROUTES"]
 
 
 async def get_all_progress(request: Request) -> Response:
@@ -34,3 +35,34 @@ async def get_all_progress(request: Request) -> Response:
         spawn=context.components.background.spawn,
         metrics=context.components.metrics,
     )
+
+
+ROUTES = [
+    DescribedRoute(
+        "/uploads/progress",
+        get_all_progress,
+        operation=operation(
+            "Follow all of your uploads on one stream",
+            "Streams",
+            {
+                "200": {
+                    "description": f"{FRAMES} Here they have no id: it begins with a `reset` for "
+                    "each open or just ended upload.",
+                    "content": {"text/event-stream": {"schema": ref("Event")}},
+                }
+            },
+            parameters=[
+                {
+                    "name": "id",
+                    "in": "query",
+                    "description": "Only these uploads; repeatable.",
+                    "schema": {"type": "array", "items": ID["schema"]},
+                    "explode": True,
+                },
+                query("heartbeat", "`event`: heartbeats that scripts can see."),
+                query("token", "A token, where headers cannot be set."),
+            ],
+            problems=(400, 401, 403, 429),
+        ),
+    )
+]

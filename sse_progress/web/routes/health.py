@@ -7,14 +7,15 @@ from starlette.responses import Response
 
 from sse_progress.model.events import encode_json
 from sse_progress.uploads.health import DEGRADED, health
+from sse_progress.web.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
 
-__all__ = ["get_health", "get_ready", "json_response"]
+__all__ = ["ROUTES"]
 
 
 async def get_health(request: Request) -> Response:  # noqa: ARG001
     """This process is alive; no other part is asked."""
-    return json_response({"status": "ok"})
+    return _json({"status": "ok"})
 
 
 async def get_ready(request: Request) -> Response:
@@ -28,10 +29,28 @@ async def get_ready(request: Request) -> Response:
         checks["process"] = "draining"
     wrong = {word for word in checks.values() if word != "ok"}
     if wrong - DEGRADED:
-        return json_response({"status": "unavailable", "checks": checks}, 503)
-    return json_response({"status": "degraded" if wrong else "ready", "checks": checks})
+        return _json({"status": "unavailable", "checks": checks}, 503)
+    return _json({"status": "degraded" if wrong else "ready", "checks": checks})
 
 
-def json_response(body: object, status: int = 200) -> Response:
+def _json(body: object, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
     return Response(encode_json(body), status, headers=headers, media_type="application/json")
+
+
+ROUTES = [
+    DescribedRoute(
+        "/healthz",
+        get_health,
+        operation=service_operation("Whether the process lives", "application/json"),
+    ),
+    DescribedRoute(
+        "/readyz",
+        get_ready,
+        operation=service_operation(
+            "Whether journal, storage, Redis and queue answer",
+            "application/json",
+            unavailable="Something does not",
+        ),
+    ),
+]

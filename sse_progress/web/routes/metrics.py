@@ -10,9 +10,10 @@ from starlette.responses import Response
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.metrics import CONTENT_TYPE
 from sse_progress.web.context import WebContext
+from sse_progress.web.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
 
-__all__ = ["get_metrics"]
+__all__ = ["ROUTES"]
 
 
 async def get_metrics(request: Request) -> Response:
@@ -37,3 +38,12 @@ async def _asked(context: WebContext) -> dict[str, float]:
     except (TimeoutError, RedisError, OSError):
         pass
     return asked
+
+
+ROUTES = [
+    DescribedRoute(
+        "/metrics",
+        get_metrics,
+        operation=service_operation("Metrics for Prometheus", "text/plain"),
+    )
+]

@@ -1,4 +1,4 @@
-"""The page, the ES module, and the API description."""
+"""The page, the ES module, and the reader of the API description."""
 
 from __future__ import annotations
 
@@ -8,33 +8,17 @@ from importlib.resources.abc import Traversable
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from sse_progress import __version__
 from sse_progress.model.errors import NotFound
-from sse_progress.web.openapi import document
-from sse_progress.web.request_headers import context_of
-from sse_progress.web.routes.health import json_response
 
-__all__ = [
-    "get_client_file",
-    "get_index",
-    "get_openapi",
-    "get_page_file",
-]
+__all__ = ["ROUTES"]
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 TYPES = {".js": "text/javascript", ".ts": "text/plain", ".svg": "image/svg+xml"}
-
-
-async def get_openapi(request: Request) -> Response:
-    settings = context_of(request).settings
-    description = document(
-        version=__version__, prefix=settings.prefix, tokens=not settings.open_mode
-    )
-    return json_response(description)
 
 
 async def get_index(request: Request) -> Response:  # noqa: ARG001
@@ -70,3 +54,12 @@ def _file(name: str) -> Response:
         media_type=kind,
         headers={"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"},
     )
+
+
+ROUTES = [
+    Route("/api", get_api_page),
+    Route("/client/{name:path}", get_client_file),
+    Route("/page/{name:path}", get_page_file),
+    Route("/", get_index),
+]
+"""Not described: they are no part of the API."""

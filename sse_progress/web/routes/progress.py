@@ -19,6 +19,16 @@ from sse_progress.model.ids import GONE, Position
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext
+from sse_progress.web.operations import (
+    FRAMES,
+    IF_NONE_MATCH,
+    DescribedRoute,
+    header,
+    not_modified,
+    operation,
+    query,
+    ref,
+)
 from sse_progress.web.request_headers import (
     access_of,
     context_of,
@@ -32,7 +42,7 @@ from sse_progress.web.request_headers import (
 from sse_progress.web.streams.sse_response import Pace
 from sse_progress.web.streams.upload import UploadStream
 
-__all__ = ["get_progress", "pace_of", "state_response"]
+__all__ = ["ROUTES", "pace_of", "state_response"]
 
 OPEN_WAIT_S = 2.0
 """How long a stream's head waits to learn whose the upload is; then it opens with heartbeats."""
@@ -160,3 +170,35 @@ def state_response(
         return Response(status_code=304, headers=headers)
     body = encode_json(state_of(upload_id, page))
     return Response(body, headers=headers, media_type="application/json")
+
+
+ROUTES = [
+    DescribedRoute(
+        "/upload/{upload_id}/progress",
+        get_progress,
+        operation=operation(
+            "Follow an upload",
+            "Streams",
+            {
+                "200": {
+                    "description": FRAMES,
+                    "content": {
+                        "text/event-stream": {"schema": ref("Event")},
+                        "application/json": {"schema": ref("State")},
+                    },
+                },
+                "204": {"description": "The presented position is the end: do not come back"},
+                **not_modified(),
+            },
+            parameters=[
+                header("Last-Event-ID", "Go on after this id."),
+                query("lastEventId", "The same, where headers cannot be set."),
+                query("heartbeat", "`event`: heartbeats that scripts can see."),
+                query("token", "A token, where headers cannot be set."),
+                IF_NONE_MATCH,
+                header("Prefer", "For JSON: `wait=25` holds a matching request until a change."),
+            ],
+            problems=(400, 401, 403, 404, 429, 503),
+        ),
+    )
+]

@@ -23,10 +23,11 @@ from sse_progress.model.urls import url_of
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext
+from sse_progress.web.operations import ID, DescribedRoute, json_answer, operation
 from sse_progress.web.problem_details import answer
 from sse_progress.web.request_headers import access_of, content_length, context_of, preference
 
-__all__ = ["post_upload"]
+__all__ = ["ROUTES"]
 
 
 async def post_upload(request: Request) -> Response:
@@ -98,3 +99,57 @@ async def _in_use(
 ) -> Response:
     page = await context.uploads.page(upload_id, owner=owner)
     return answer(problem, headers={"X-Upload-ID": upload_id}, upload=state_of(upload_id, page))
+
+
+ROUTES = [
+    DescribedRoute(
+        "/upload",
+        post_upload,
+        method="POST",
+        operation={
+            **operation(
+                "Upload one file",
+                "Uploads",
+                {
+                    "200": json_answer("Result", "The upload is complete", id_header=True),
+                    "202": json_answer("Accepted", "Stored; the work goes on", id_header=True),
+                },
+                parameters=[
+                    {
+                        "name": "X-Upload-ID",
+                        "in": "header",
+                        "description": "Names the upload; without it the server makes an id.",
+                        "schema": ID["schema"],
+                    },
+                    {
+                        "name": "Prefer",
+                        "in": "header",
+                        "description": "`respond-async` (RFC 7240): answer 202 once it is stored.",
+                        "schema": {"type": "string"},
+                    },
+                ],
+                problems=(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503, 507),
+            ),
+            "requestBody": {
+                "required": True,
+                "description": "Exactly one file part, of any name, and text fields "
+                "(16 KiB in all).",
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {
+                                "file": {
+                                    "type": "string",
+                                    "contentMediaType": "application/octet-stream",
+                                }
+                            },
+                            "required": ["file"],
+                            "additionalProperties": {"type": "string"},
+                        }
+                    }
+                },
+            },
+        },
+    )
+]

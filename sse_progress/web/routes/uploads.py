@@ -8,11 +8,21 @@ from starlette.responses import Response
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.web.operations import (
+    IF_NONE_MATCH,
+    DescribedRoute,
+    binary_answer,
+    json_answer,
+    not_modified,
+    operation,
+    query,
+    ref,
+)
 from sse_progress.web.request_headers import access_of, context_of, integer, path_upload_id
 from sse_progress.web.routes.progress import state_response
 from sse_progress.web.stored_file import StoredFile
 
-__all__ = ["delete_upload", "get_file", "get_upload", "get_uploads"]
+__all__ = ["ROUTES"]
 
 STATUSES = ("pending", "receiving", "processing", "complete", "error", "cancelled")
 INLINE = ("image/webp", "image/png", "image/jpeg", "image/avif", "image/gif")
@@ -77,3 +87,70 @@ async def get_file(request: Request) -> Response:
         content_disposition_type="inline" if inline else "attachment",
         headers={"X-Upload-ID": upload_id, "Cache-Control": "private, no-cache"},
     )
+
+
+ROUTES = [
+    DescribedRoute(
+        "/upload/{upload_id}/files/{name}",
+        get_file,
+        operation=operation(
+            "The stored file, or a derived one",
+            "Uploads",
+            {
+                "200": binary_answer("The file"),
+                "206": binary_answer("A range of it"),
+                "304": {"description": "It has not changed"},
+            },
+            parameters=[
+                {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+            ],
+            problems=(400, 401, 403, 404, 416, 429, 503),
+        ),
+    ),
+    DescribedRoute(
+        "/upload/{upload_id}",
+        get_upload,
+        operation=operation(
+            "The state of an upload",
+            "Uploads",
+            {"200": json_answer("State", "The state", etag=True), **not_modified()},
+            parameters=[IF_NONE_MATCH],
+            problems=(400, 401, 403, 404, 429, 503),
+        ),
+    ),
+    DescribedRoute(
+        "/upload/{upload_id}",
+        delete_upload,
+        method="DELETE",
+        operation=operation(
+            "Cancel an upload, in any state",
+            "Uploads",
+            {"204": {"description": "Cancelled; its bytes are gone"}},
+            problems=(400, 401, 403, 404, 409, 429, 503),
+        ),
+    ),
+    DescribedRoute(
+        "/uploads",
+        get_uploads,
+        operation=operation(
+            "Your uploads, newest first",
+            "Uploads",
+            {"200": json_answer("Uploads", "Their states")},
+            parameters=[
+                {
+                    "name": "status",
+                    "in": "query",
+                    "description": "Only those of this status.",
+                    "schema": ref("State/properties/status"),
+                },
+                {
+                    "name": "limit",
+                    "in": "query",
+                    "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+                },
+                query("after", "The `next` of the page before."),
+            ],
+            problems=(400, 401, 403, 429, 503),
+        ),
+    ),
+]

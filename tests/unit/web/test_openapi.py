@@ -12,11 +12,9 @@ from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Event
 from sse_progress.model.stage_table import STAGES
 from sse_progress.web.app import ROUTES
-from sse_progress.web.http_protocol import HttpProtocol  # declares problems of its own
 from sse_progress.web.openapi import document
 
-assert HttpProtocol
-DOCUMENT = document(version="1.2.3", prefix="/api/media", tokens=True)
+DOCUMENT = document(ROUTES, version="1.2.3", prefix="/api/media", tokens=True)
 NOT_DESCRIBED = {"/", "/api", "/client/{name}", "/page/{name}"}
 """The page and its files."""
 
@@ -105,13 +103,13 @@ def test_problems_name_every_code() -> None:
 @pytest.mark.parametrize(("prefix", "url"), [("", "/"), ("/api/media", "/api/media")])
 def test_the_prefix_is_the_server(prefix: str, url: str) -> None:
     """Paths are told without it."""
-    assert document(version="1", prefix=prefix, tokens=False)["servers"] == [{"url": url}]
+    assert document(ROUTES, version="1", prefix=prefix, tokens=False)["servers"] == [{"url": url}]
 
 
 def test_tokens_are_described_where_they_are_asked_for() -> None:
     """In open mode there is no security to describe."""
     assert set(DOCUMENT["components"]["securitySchemes"]) == {"bearer", "cookie"}
-    opened = document(version="1", prefix="", tokens=False)
+    opened = document(ROUTES, version="1", prefix="", tokens=False)
     assert "security" not in opened
     assert "securitySchemes" not in opened["components"]
 

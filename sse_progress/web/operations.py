@@ -1,0 +1,141 @@
+"""Operations of the service's description (OpenAPI 3.1): how a route says what it does.
+
+Each route declares its operation beside its handler; openapi makes the document from all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sse_progress.model.errors import PROBLEMS
+
+__all__ = [
+    "FRAMES",
+    "ID",
+    "IF_NONE_MATCH",
+    "DescribedRoute",
+    "Object",
+    "binary_answer",
+    "header",
+    "json_answer",
+    "not_modified",
+    "operation",
+    "query",
+    "ref",
+    "service_operation",
+]
+
+Object = dict[str, Any]
+
+
+class DescribedRoute(Route):
+    """A route with one method and the operation that describes it."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[[Request], Awaitable[Response]],
+        *,
+        method: str = "GET",
+        operation: Object,
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.method, self.operation = method, operation
+
+
+ID = {
+    "name": "upload_id",
+    "in": "path",
+    "required": True,
+    "description": "The upload's id, chosen by the client or made by the server.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}$"},
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "An ETag of an earlier answer: 304 if nothing has changed.",
+    "schema": {"type": "string"},
+}
+FRAMES = (
+    "Server-Sent Events (WHATWG HTML §9.2). Every frame's data is an Event; frames of the journal "
+    "have an id, which clients treat as opaque and present again as Last-Event-ID."
+)
+
+
+def service_operation(summary: str, kind: str, *, unavailable: str = "") -> Object:
+    """Of a route that is about the service; `unavailable`: what its 503 means, if it has one."""
+    answers: Object = {"200": {"description": summary, "content": {kind: {}}}}
+    if unavailable:
+        answers["503"] = {"description": unavailable, "content": {kind: {}}}
+    return operation(summary, "Service", answers, public=True)
+
+
+def operation(
+    summary: str,
+    tag: str,
+    answers: Object,
+    *,
+    problems: tuple[int, ...] = (),
+    parameters: list[Object] | None = None,
+    public: bool = False,
+) -> Object:
+    """`problems`: statuses of refusals. `public`: no token is asked for."""
+    refusals = {str(status): _refusal(status) for status in problems}
+    described: Object = {"summary": summary, "tags": [tag], "responses": {**answers, **refusals}}
+    if parameters:
+        described["parameters"] = parameters
+    if public:
+        described["security"] = []
+    return described
+
+
+def _refusal(status: int) -> Object:
+    named = [problem for problem in PROBLEMS if problem.status == status]
+    codes = ", ".join(f"`{problem.code}`" for problem in named) or "see `code`"
+    answer: Object = {
+        "description": codes,
+        "content": {"application/problem+json": {"schema": ref("Problem")}},
+    }
+    if status in (429, 503):
+        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return answer
+
+
+def json_answer(schema: str, text: str, *, etag: bool = False, id_header: bool = False) -> Object:
+    answer: Object = {
+        "description": text,
+        "content": {"application/json": {"schema": ref(schema)}},
+    }
+    headers: Object = {}
+    if etag:
+        headers["ETag"] = {"schema": {"type": "string"}}
+    if id_header:
+        headers["X-Upload-ID"] = {"schema": {"type": "string"}}
+    if headers:
+        answer["headers"] = headers
+    return answer
+
+
+def binary_answer(text: str) -> Object:
+    return {"description": text, "content": {"*/*": {"schema": {"type": "string"}}}}
+
+
+def not_modified() -> Object:
+    return {"304": {"description": "Nothing has changed"}}
+
+
+def query(name: str, text: str) -> Object:
+    return {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+
+
+def header(name: str, text: str) -> Object:
+    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+
+
+def ref(name: str) -> Object:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,31 @@
+"""`GET /openapi.json`: the description of the service, made once."""
+
+from __future__ import annotations
+
+import hashlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sse_progress.web.operations import DescribedRoute, service_operation
+from sse_progress.web.request_headers import etag_matches
+
+__all__ = ["ROUTES"]
+
+
+async def get_description(request: Request) -> Response:
+    description: bytes = request.app.state.description
+    etag = f'"{hashlib.sha256(description).hexdigest()[:16]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": etag}
+    if etag_matches(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(description, headers=headers, media_type="application/json")
+
+
+ROUTES = [
+    DescribedRoute(
+        "/openapi.json",
+        get_description,
+        operation=service_operation("This document", "application/json"),
+    )
+]
