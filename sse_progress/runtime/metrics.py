@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -37,6 +38,12 @@ class Metrics:
         self.streams = self._gauge("streams", "Progress streams that are open")
         self.bodies = self._gauge("bodies", "Bodies that are being received")
         self.jobs = self._gauge("jobs", "Uploads that workers are at work on")
+        self.descriptors_open = self._gauge(
+            "descriptors_open", "File descriptors open in the web process with the most", "livemax"
+        )
+        self.descriptors_limit = self._gauge(
+            "descriptors_limit", "File descriptors that a web process may have open", "livemax"
+        )
         self.stage_seconds = Histogram(
             "sse_progress_stage_seconds",
             "Time that a stage took, seconds",
@@ -66,10 +73,10 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"sse_progress_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(
-            f"sse_progress_{name}", text, registry=self._registry, multiprocess_mode="livesum"
-        )
+    def _gauge(
+        self, name: str, text: str, mode: Literal["livesum", "livemax"] = "livesum"
+    ) -> Gauge:
+        return Gauge(f"sse_progress_{name}", text, registry=self._registry, multiprocess_mode=mode)
 
 
 def _forget_dead(directory: Path) -> None:

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from sse_progress import __version__
 from sse_progress.model.events import encode_json
+from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext, serving
@@ -46,14 +47,17 @@ ROUTES: list[Route] = [
 
 
 def create_app(
-    settings: Settings, *, on_context: Callable[[WebContext], None] = lambda _: None
+    settings: Settings,
+    descriptors: Descriptors = UNLIMITED,
+    *,
+    on_context: Callable[[WebContext], None] = lambda _: None,
 ) -> Starlette:
     """The application. Its parts are opened when the server starts it and closed when it ends;
     `on_context` is given them in between, for whoever has to drain them."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with serving(settings) as context:
+        async with serving(settings, descriptors) as context:
             app.state.context = context
             app.state.access = Access(
                 context.authenticator, context.limits, Origins(settings.cors_origins)

@@ -18,6 +18,7 @@ from sse_progress.access.tokens import (
 )
 from sse_progress.model.errors import Forbidden
 from sse_progress.web.origins import Origins, single_header
+from sse_progress.web.request_log import note_user
 
 __all__ = ["Access"]
 
@@ -38,7 +39,7 @@ class Access:
     async def reader(self, request: HTTPConnection) -> Principal:
         """Reads uploads: `upload:read`."""
         await self._count_address(request)
-        principal = await self._authenticate(_credentials(request))
+        principal = await self._authenticate(request, _credentials(request))
         principal.require(READ)
         await self._count_user(principal)
         return principal
@@ -48,7 +49,7 @@ class Access:
         await self._count_address(request)
         credentials = _credentials(request)
         self._check_page(request, credentials)
-        principal = await self._authenticate(credentials)
+        principal = await self._authenticate(request, credentials)
         principal.require(WRITE)
         await self._count_user(principal)
         return principal
@@ -59,7 +60,7 @@ class Access:
         `?token=` is accepted, since EventSource sends no header, and no rate applies, since
         EventSource would never come back.
         """
-        principal = await self._authenticate(_stream_credentials(request))
+        principal = await self._authenticate(request, _stream_credentials(request))
         principal.require(READ)
         return principal
 
@@ -81,8 +82,10 @@ class Access:
         if credentials.cookie_token and not self._origins.vouch_for(request.scope):
             raise Forbidden("With a cookie, only pages of this service may do this.")
 
-    async def _authenticate(self, credentials: Credentials) -> Principal:
-        return await self._authenticator.authenticate(**credentials._asdict())
+    async def _authenticate(self, request: HTTPConnection, credentials: Credentials) -> Principal:
+        principal = await self._authenticator.authenticate(**credentials._asdict())
+        note_user(request.scope, principal.sub)
+        return principal
 
 
 class Credentials(NamedTuple):

@@ -11,8 +11,10 @@ from sse_progress.access.limits import Limits
 from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.model.errors import Unavailable
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import first_of
+from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
 from sse_progress.uploads.queries import Uploads
@@ -35,9 +37,15 @@ class WebContext:
     limits: Limits
     authenticator: Authenticator
     wheel: Wheel
+    descriptors: Descriptors
     streams: set[Stream] = field(default_factory=set)
     """The streams that are open in this process."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def admit_stream(self) -> None:
+        """Raise Unavailable if the descriptors that are left are needed for other things."""
+        if self.descriptors.refuses_streams:
+            raise Unavailable("This server has no room for another stream.", retry_after_s=10)
 
     async def changed(self, upload_id: str, *, owner: str, since: Position, wait_s: float) -> None:
         """Wait until the journal has something after `since`, for `wait_s`, or until draining."""
@@ -69,7 +77,9 @@ def ingest_config(settings: Settings) -> IngestConfig:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[WebContext]:
+async def serving(
+    settings: Settings, descriptors: Descriptors = UNLIMITED
+) -> AsyncIterator[WebContext]:
     """A web process's context, with its background work running for the length of the block."""
     authenticator = from_settings(settings)
     async with AsyncExitStack() as stack:
@@ -94,4 +104,5 @@ async def serving(settings: Settings) -> AsyncIterator[WebContext]:
             limits=limits,
             authenticator=authenticator,
             wheel=wheel,
+            descriptors=descriptors,
         )

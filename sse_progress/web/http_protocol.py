@@ -25,6 +25,7 @@ from sse_progress.model.errors import (
     ReceiveTimeout,
     UriTooLong,
 )
+from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.web.http_responses import Interim, Unchunked
 from sse_progress.web.problem_details import answer
 from sse_progress.web.problem_middleware import LINGER_BYTES, LINGER_S
@@ -84,6 +85,9 @@ class HttpProtocol(HttpToolsProtocol):
     pipeline_limit: ClassVar[int] = 16
     """Requests that may wait for the answer to the one before."""
 
+    descriptors: ClassVar[Descriptors] = UNLIMITED
+    """Those of this process; near their limit a connection is closed at once."""
+
     _deadline: asyncio.TimerHandle | None = None
     _running: RequestResponseCycle | None = None
     _refused = False
@@ -100,10 +104,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._start_deadline()
+        self.descriptors.connections += 1
+        if self.descriptors.refuses_connections:
+            transport.close()
+        else:
+            self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
+        self.descriptors.connections -= 1
         super().connection_lost(exc)
         self._tell_running()
 

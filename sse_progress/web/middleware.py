@@ -17,6 +17,7 @@ from sse_progress.model.errors import Forbidden
 from sse_progress.settings import Settings
 from sse_progress.web.origins import Origins, parse_site, single_header
 from sse_progress.web.problem_middleware import Problems
+from sse_progress.web.request_log import RequestLog
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
@@ -28,7 +29,10 @@ _PREFLIGHT_S = 600
 def middleware(settings: Settings) -> list[Middleware]:
     """All of the door in its order, outermost first, for `Starlette(middleware=…)`."""
     origins = Origins(settings.cors_origins)
-    chain = [Middleware(SecurityHeaders, embeddable=bool(settings.cors_origins))]
+    chain = [
+        Middleware(RequestLog),
+        Middleware(SecurityHeaders, embeddable=bool(settings.cors_origins)),
+    ]
     if settings.cors_origins:
         chain.append(Middleware(Cors, origins=origins))
     chain.append(Middleware(Problems))

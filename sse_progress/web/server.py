@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from sse_progress.runtime.descriptors import Descriptors, raise_limit
 from sse_progress.runtime.linux import harden_this_process
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
@@ -22,6 +23,9 @@ __all__ = ["run"]
 
 log = structlog.get_logger(__name__)
 
+TICKS_PER_S = 10
+"""Of uvicorn's main loop."""
+
 
 class Server(uvicorn.Server):
     """Ends streams and answers waiting requests before uvicorn waits for its connections.
@@ -31,6 +35,7 @@ class Server(uvicorn.Server):
     """
 
     context: WebContext | None = None
+    descriptors: Descriptors
     broken = False
     """A task that the process cannot do without has ended: it ends with exit code 1."""
 
@@ -38,6 +43,12 @@ class Server(uvicorn.Server):
         if self.context is not None and self.context.components.tasks.failed.is_set():
             self.broken = True
             return True
+        if counter % TICKS_PER_S == 0:
+            self.descriptors.measure()
+            if self.context is not None:
+                metrics = self.context.components.metrics
+                metrics.descriptors_open.set(self.descriptors.open)
+                metrics.descriptors_limit.set(self.descriptors.limit)
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,17 +82,21 @@ def run(settings: Settings, fd: int | None = None) -> None:
     else:
         options = {"host": settings.host, "port": settings.port}
 
+    class Protocol(HttpProtocol):
+        descriptors = Descriptors(raise_limit())
+
     def take(context: WebContext) -> None:
         server.context = context
 
     server = Server(
         uvicorn.Config(
-            create_app(settings, on_context=take),
-            http=HttpProtocol,
+            create_app(settings, Protocol.descriptors, on_context=take),
+            http=Protocol,
             loop="uvloop",
             ws="none",
             lifespan="on",
             log_config=None,
+            access_log=False,  # RequestLog knows more
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=5,
@@ -90,6 +105,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
             **options,
         )
     )
+    server.descriptors = Protocol.descriptors
     server.run(sockets)
     if server.broken:
         sys.exit(1)

@@ -15,6 +15,7 @@ import uvloop
 from sse_progress import __version__
 from sse_progress.model.stage_api import Options
 from sse_progress.runtime.concurrency import first_of
+from sse_progress.runtime.descriptors import raise_limit
 from sse_progress.runtime.linux import harden_this_process
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
@@ -61,6 +62,7 @@ def run(settings: Settings) -> None:
     configure(settings.log_format, level=settings.log_level)
     log_uncaught()
     harden_this_process()
+    raise_limit()
     try:
         uvloop.run(_main(settings))
     except CannotStart as error:

@@ -22,6 +22,8 @@ async def get_all_progress(request: Request) -> Response:
     if not all(valid_upload_id(upload_id) for upload_id in only):
         raise InvalidUploadId
     head = request.method == "HEAD"
+    if not head:
+        context.admit_stream()
     lease = None if head else await context.limits.stream(principal.sub)
     return UserStream(
         context.components,

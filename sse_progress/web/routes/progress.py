@@ -70,6 +70,8 @@ async def _stream(
     presented = position_of(request)
     if presented == GONE:
         return Response(status_code=204, headers=NO_CONTENT_HEADERS)
+    if not head:
+        context.admit_stream()
     emitter = context.components.emitter
     topic = emitter.open(upload_id)
     try:

@@ -1,0 +1,92 @@
+"""One log line per request, when it is over: who, what, which upload, how much, how long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from urllib.parse import unquote
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["RequestLog", "note_user"]
+
+log = structlog.get_logger("sse_progress.web.requests")
+
+USER = "sse_progress.user"
+QUIET = ("/healthz", "/readyz", "/metrics")
+"""Asked all the time by machines: logged at debug level."""
+
+
+def note_user(scope: Scope, user: str) -> None:
+    """Say who a request's caller is, for its log line."""
+    scope[USER] = user
+
+
+class RequestLog:
+    """The outermost middleware. A stream's line comes when it ends.
+
+    `status` is 0 where nothing was answered, `bytes` counts those of the request's body. The path
+    comes without its query, which may hold a token.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        entry = _Entry(scope)
+        try:
+            await self._app(scope, entry.receiving(receive), entry.sending(send))
+        finally:
+            entry.write()
+
+
+class _Entry:
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._began = time.monotonic()
+        self._status = self._bytes = 0
+        self._upload_id = ""
+
+    def receiving(self, receive: Receive) -> Receive:
+        async def counting() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                self._bytes += len(message.get("body", b""))
+            return message
+
+        return counting
+
+    def sending(self, send: Send) -> Send:
+        """A plain function that hands out the server's own awaitable."""
+
+        def noting(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                self._status = message["status"]
+                for name, value in message.get("headers", ()):
+                    if name.lower() == b"x-upload-id":
+                        self._upload_id = value.decode("latin-1")
+            return send(message)
+
+        return noting
+
+    def write(self) -> None:
+        scope = self._scope
+        path = unquote(scope["path"], errors="replace")
+        upload_id = self._upload_id or scope.get("path_params", {}).get("upload_id", "")
+        client = scope.get("client")
+        fields = {
+            "method": scope["method"],
+            "path": path,
+            "status": self._status,
+            "upload_id": upload_id,
+            "user": scope.get(USER, ""),
+            "client": client[0] if client else "",
+            "bytes": self._bytes,
+            "duration_s": round(time.monotonic() - self._began, 3),
+        }
+        level = log.debug if path.endswith(QUIET) else log.info
+        level("request", **{name: value for name, value in fields.items() if value != ""})
