@@ -53,7 +53,7 @@ def create_app(
     on_context: Callable[[WebContext], None] = lambda _: None,
 ) -> Starlette:
     """The application. Its parts are opened when the server starts it and closed when it ends;
-    `on_context` is given them in between, for whoever has to drain them."""
+    `on_context` is given them in between, for the server that drains them."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

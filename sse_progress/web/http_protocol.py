@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar
 
-import uvicorn
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -30,36 +29,7 @@ from sse_progress.web.http_responses import Interim, Unchunked
 from sse_progress.web.problem_details import answer
 from sse_progress.web.problem_middleware import LINGER_BYTES, LINGER_S
 
-__all__ = ["HttpProtocol", "check_uvicorn"]
-
-
-_OF_UVICORN = (
-    "_should_upgrade",
-    "_start_asgi_task",
-    "connection_lost",
-    "connection_made",
-    "data_received",
-    "handle_websocket_upgrade",
-    "on_body",
-    "on_header",
-    "on_headers_complete",
-    "on_message_begin",
-    "on_message_complete",
-    "on_url",
-    "send_400_response",
-)
-
-
-def check_uvicorn() -> None:
-    """Raise RuntimeError if the installed uvicorn is not the one that this protocol extends.
-
-    It overrides and calls methods that are not part of uvicorn's public interface.
-    """
-    missing = [name for name in _OF_UVICORN if not hasattr(HttpToolsProtocol, name)]
-    if missing:
-        raise RuntimeError(
-            f"uvicorn {uvicorn.__version__} has no {', '.join(missing)}; install uvicorn 0.54"
-        )
+__all__ = ["HttpProtocol"]
 
 
 def _sending_by(send: Unchunked, app: ASGI3Application) -> ASGI3Application:
@@ -73,7 +43,7 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection. The bounds are class attributes, so that a test can make them small.
 
     What breaks one is answered with a problem, if the connection's next answer is due to it, and
-    the connection is closed. A connection on which nothing is asked is closed without a word.
+    the connection is closed. A connection without a request is closed without a response.
     """
 
     head_limit_s: ClassVar[float] = 10
@@ -150,8 +120,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _tell_running(self) -> None:
         """End the wait of the request in progress.
 
-        uvicorn tells its latest request alone, so a client could leave a stream behind for good by
-        sending one more request and going away.
+        uvicorn notifies only its latest request, so a client could leave a stream behind for good:
+        it sends one more request and goes away.
         """
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True

@@ -48,8 +48,8 @@ def middleware(settings: Settings) -> list[Middleware]:
 class Gate:
     """Open mode: only local names, and no web page from elsewhere.
 
-    Without tokens a request is as good as its sender, and a browser on this machine sends what any
-    page tells it to. So a foreign Host (DNS rebinding) and a foreign Origin are refused with 403,
+    Without tokens a request is trusted as its sender is, and a browser on this machine sends what
+    any page asks for. So a foreign Host (DNS rebinding) and a foreign Origin are refused with 403,
     and a page's silent requests (no Origin, other site, no navigation) too. Hosts are the loopback
     names, `hosts`, and the address that the connection came in on.
     """
@@ -57,7 +57,7 @@ class Gate:
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Origins) -> None:
         self._app = app
         named = (parse_site("http", host if host.count(":") < 2 else f"[{host}]") for host in hosts)
-        # A wildcard address is nobody's name; browsers let pages reach local services by it.
+        # A wildcard address is no name; browsers let pages reach local services by it.
         self._hosts = {site.host for site in named if site is not None} - {"0.0.0.0", "[::]"}  # noqa: S104
         self._origins = origins
 
@@ -148,7 +148,7 @@ def _is_preflight(scope: Scope) -> bool:
 
 
 class SecurityHeaders:
-    """Headers that every answer has unless its handler says otherwise.
+    """Headers that every response has unless its handler sets them.
 
     The default policy is for data: nothing in an answer may run, load or be framed. The page's
     handler sends its own. `embeddable`: pages of other origins may show files of ours.

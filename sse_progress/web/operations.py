@@ -1,4 +1,4 @@
-"""Operations of the service's description (OpenAPI 3.1): how a route says what it does.
+"""Operations of the service's description (OpenAPI 3.1): how a route describes what it does.
 
 Each route declares its operation beside its handler; openapi makes the document from all of them.
 """

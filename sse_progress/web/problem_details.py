@@ -23,7 +23,7 @@ __all__ = ["CONTENT_TYPE", "answer", "body", "for_status"]
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = {429: 1, 503: 5}
-"""Seconds that a client is told to wait where the problem itself does not say."""
+"""Seconds of `Retry-After` where the problem itself has none."""
 
 LINGER_BYTES = 1024**2
 LINGER_S = 2.0
@@ -46,7 +46,7 @@ def body(problem: Problem, **members: Any) -> bytes:
     detail = clean_text(problem.detail)
     return msgspec.json.encode(
         {
-            "type": "about:blank",  # `code` tells problems apart; RFC 9457 §4.2.1 wants this title
+            "type": "about:blank",  # `code` is what differs; RFC 9457 §4.2.1 wants this title
             "title": _phrase(problem.status),
             "status": problem.status,
             "detail": detail,

@@ -50,8 +50,8 @@ class Problems:
     would destroy the answer on its way (RFC 9112 §9.6).
 
     A WebSocket handshake is refused with the same answer, where the server can send one, else with
-    a bare 403. Once it is accepted, the connection is closed with a code that tells whether to come
-    back (RFC 6455 §7.4.1, and 1013 of the IANA registry).
+    a bare 403. Once it is accepted, the connection is closed with a code that says whether to
+    reconnect (RFC 6455 §7.4.1, and 1013 of the IANA registry).
 
     `send` is wrapped in a plain function, so what it returns is the server's own awaitable.
     """
@@ -70,7 +70,7 @@ class Problems:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            return  # nobody is left to be told
+            return  # there is no client to respond to
         except Exception as exc:
             if exchange.started:
                 raise  # the server logs it and cuts the connection off: the answer is not whole

@@ -17,7 +17,8 @@ from sse_progress.settings import Settings
 from sse_progress.uploads.components import check
 from sse_progress.web.app import create_app
 from sse_progress.web.context import WebContext
-from sse_progress.web.http_protocol import HttpProtocol, check_uvicorn
+from sse_progress.web.http_protocol import HttpProtocol
+from sse_progress.web.uvicorn_check import check_uvicorn
 
 __all__ = ["run"]
 

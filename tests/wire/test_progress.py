@@ -37,6 +37,32 @@ async def test_headers_and_first_frame(running: Service) -> None:
     assert b"\r" not in first.raw
 
 
+async def test_an_http_1_0_reader_gets_bare_frames(running: Service, client: httpx.Client) -> None:
+    """A proxy that speaks HTTP/1.0 gets the journal without chunks, and then the end of the
+    connection."""
+    upload_id = new_id()
+    with connect(running.url) as connection:
+        path = f"/upload/{upload_id}/progress"
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        text = connection.recv(65536)
+        assert (await anyio.to_thread.run_sync(post, client, upload_id)).status_code == 200
+        connection.settimeout(60)
+        while piece := connection.recv(65536):
+            text += piece
+    fields, _, stream = text.partition(b"\r\n\r\n")
+    assert (
+        fields.lower().count(b"\r\nconnection: close") == fields.lower().count(b"connection") == 1
+    )
+    assert b"transfer-encoding" not in fields.lower()
+    assert stream.startswith(b"retry: ")
+    assert b"\r" not in stream
+    frames = [frame for frame in stream.decode().split("\n\n") if "id: " in frame]
+    assert [frame.split("\n")[0].rpartition("-")[2] for frame in frames] == [
+        str(n) for n in range(1, len(frames) + 1)
+    ]
+    assert '"stage":"complete"' in frames[-1]
+
+
 async def test_a_reader_before_the_upload_sees_the_whole_journal(
     running: Service, client: httpx.Client
 ) -> None:

@@ -1,7 +1,7 @@
 """One stream for all of a user's uploads, so that a browser needs a single connection.
 
-An index and a notice channel per user say which uploads there are; each upload's own channel and
-journal say the rest. Its frames have no id: a reconnect begins with the states again.
+An index and a notice channel per user list the uploads; each upload's own channel and journal hold
+its events. Its frames have no id: a reconnect begins with the states again.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Member:
 
 
 class UserStream(Stream):
-    """Follows every open upload of `owner`, and each new one (`only`: of these ids alone)."""
+    """Follows every open upload of `owner`, and each new one (`only`: of these ids)."""
 
     def __init__(
         self,

@@ -134,7 +134,7 @@ class Stream(Response):
     # ---- writing
 
     def emit(self, body: bytes, *, final: bool = False) -> Awaitable[None] | None:
-        """Send whole frames now; an awaitable says that they are sent once that is done."""
+        """Send whole frames now; if an awaitable is returned, they are sent once it is done."""
         if self.ended:
             return None
         if self._busy_since is not None:

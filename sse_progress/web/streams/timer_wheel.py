@@ -44,9 +44,6 @@ class Wheel:
     def __len__(self) -> int:
         return len(self._where)
 
-    def items(self) -> tuple[Timed, ...]:
-        return tuple(self._where)
-
     async def run(self) -> None:
         done = math.floor(self._clock() / self._slot_s)
         while True:

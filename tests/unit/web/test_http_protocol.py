@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from sse_progress.web.http_protocol import HttpProtocol, check_uvicorn
+from sse_progress.web.http_protocol import HttpProtocol
+from sse_progress.web.uvicorn_check import check_uvicorn
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, read_answer
 from tests.helpers.waiting import wait_until
@@ -423,4 +424,12 @@ def test_another_uvicorn_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) ->
     check_uvicorn()
     monkeypatch.delattr(HttpToolsProtocol, "on_header")
     with pytest.raises(RuntimeError, match="has no on_header; install uvicorn"):
+        check_uvicorn()
+    monkeypatch.undo()
+
+    def other(self: object, scope: object) -> None:
+        self.scope = scope  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(RequestResponseCycle, "__init__", other)
+    with pytest.raises(RuntimeError, match="has no chunked_encoding, disconnected, expected"):
         check_uvicorn()

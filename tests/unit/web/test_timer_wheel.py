@@ -62,11 +62,11 @@ async def test_dropped_and_moved_items_are_not_asked_for_the_old_moment() -> Non
     wheel.drop(dropped)
     wheel.drop(dropped)
     wheel.put(moved, now + 3600)
-    assert set(wheel.items()) == {moved, other}
+    assert set(wheel._where) == {moved, other}
     async with beside(wheel.run()):
         await eventually(lambda: other.asked, "the slot has come")
     assert dropped.asked == moved.asked == []
-    assert wheel.items() == (moved,)
+    assert set(wheel._where) == {moved}
 
 
 async def test_an_item_may_drop_and_move_others_while_it_is_asked() -> None:
