@@ -7,7 +7,6 @@ What happens to a request that is over a limit is decided by the caller.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +23,7 @@ from sse_progress.model.errors import (
     TooManyUploads,
     Unavailable,
 )
+from sse_progress.runtime.redis_keys import digest, limit_key
 from sse_progress.settings import Settings
 
 __all__ = ["Limits"]
@@ -75,7 +75,7 @@ class Limits:
         if address is not None:
             await self._addresses.hit(_network(address))
         if sub is not None:
-            await self._users.hit(_digest(sub))
+            await self._users.hit(digest(sub))
 
     async def may_claim(self, sub: str) -> bool:
         """Count one id that a stream of the user wants to claim; False: not this one now.
@@ -83,7 +83,7 @@ class Limits:
         The window is as long as a claim lives, so this bounds how many are held at a time.
         """
         try:
-            await self._claims.hit(_digest(sub))
+            await self._claims.hit(digest(sub))
         except RateLimited:
             return False
         return True
@@ -111,7 +111,7 @@ class Limits:
         if self._max_uploads is None:
             yield
             return
-        key = _key("uploads", sub)
+        key = limit_key("uploads", sub)
         try:
             lease = await self._leases.take(key, self._max_uploads)
         except RedisAway:
@@ -139,7 +139,7 @@ class Limits:
         """
         if self._max_streams is None:
             return Lease(_nothing)
-        key = _key("streams", sub)
+        key = limit_key("streams", sub)
         lease = await self._take_stream(key, self._max_streams)
         if lease is None:
             lease = await self._wait_for_stream(key, self._max_streams)
@@ -175,15 +175,6 @@ class Limits:
     async def run(self) -> None:
         """Renew this process' leases until cancelled; gives back what is left at the end."""
         await self._leases.run()
-
-
-def _digest(sub: str) -> str:
-    # Names may be long, hold any character, or be somebody's e-mail address.
-    return hashlib.sha256(sub.encode()).hexdigest()[:32]
-
-
-def _key(kind: str, sub: str) -> str:
-    return f"sp:lim:{kind}:{{{_digest(sub)}}}"
 
 
 def _network(address: str) -> str:

@@ -9,6 +9,7 @@ from sse_progress.access.redis_guard import RedisAway, RedisGuard
 from sse_progress.model.errors import (
     RateLimited,
 )
+from sse_progress.runtime.redis_keys import RATES_PREFIX
 
 __all__ = ["rate_limit"]
 
@@ -35,7 +36,7 @@ class Window:
         storage = RedisStorage(
             "async+redis://",  # not used: the pool is ours
             implementation="redispy",
-            key_prefix="sp:lim",
+            key_prefix=RATES_PREFIX,
             connection_pool=guard.redis.connection_pool,  # type: ignore[arg-type]
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)

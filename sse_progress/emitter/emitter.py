@@ -19,11 +19,12 @@ from sse_progress.emitter.follower import Absent, Follower, Following
 from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.shared_reads import SharedReads
 from sse_progress.emitter.topic import ReadKey, Topic
-from sse_progress.journal.frames import Foreign, Frame, Page, channel_of
+from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.runtime.redis_keys import journal_channel
 
 __all__ = ["Emitter"]
 
@@ -81,7 +82,7 @@ class Emitter:
 
     def open(self, upload_id: str) -> Topic:
         """The topic to read and follow; `release` it when done with opening."""
-        channel = channel_of(upload_id).encode()
+        channel = journal_channel(upload_id).encode()
         topic = self._topics.get(channel)
         if topic is None:
             topic = self._topics[channel] = Topic(upload_id)

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from sse_progress.runtime.concurrency import first_of
+from sse_progress.runtime.redis_keys import probe_channel
 
 __all__ = ["Subscription"]
 
@@ -45,7 +46,7 @@ class Subscription:
     ) -> None:
         self._connection, self._publish, self._probe_s = connection, publish, probe_s
         self._on_message, self._on_subscribed, self._on_lost = on_message, on_subscribed, on_lost
-        self._probe_channel = b"sp:probe:%b" % secrets.token_hex(8).encode()
+        self._probe_channel = probe_channel(secrets.token_hex(8)).encode()
         self._wanted = {self._probe_channel}
         self._sent: set[bytes] = set()
         self._changed: set[bytes] = set()

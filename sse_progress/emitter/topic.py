@@ -7,8 +7,9 @@ from collections import deque
 from typing import NamedTuple
 
 from sse_progress.emitter.follower import Following
-from sse_progress.journal.frames import Foreign, Frame, Page, channel_of
+from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.model.ids import Position
+from sse_progress.runtime.redis_keys import journal_channel
 
 __all__ = ["ReadKey", "Topic"]
 
@@ -36,7 +37,7 @@ class Topic:
 
     def __init__(self, upload_id: str) -> None:
         self.upload_id = upload_id
-        self.channel = channel_of(upload_id).encode()
+        self.channel = journal_channel(upload_id).encode()
         self.followers: set[Following] = set()
         self.live: set[Following] = set()
         self.opening = 0

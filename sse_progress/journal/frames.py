@@ -1,4 +1,4 @@
-"""What is read from a journal: frames, pages, and the keys that they are under."""
+"""What is read from a journal: frames and pages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from sse_progress.model.events import decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import Status, status_of_stage
 
-__all__ = ["Foreign", "Frame", "Page", "channel_of", "keys_of"]
-
-
-def channel_of(upload_id: str) -> str:
-    return f"sp:{{{upload_id}}}"
-
-
-def keys_of(upload_id: str) -> tuple[str, str]:
-    channel = channel_of(upload_id)
-    return f"{channel}:meta", f"{channel}:log"
+__all__ = ["Foreign", "Frame", "Page"]
 
 
 class Frame:

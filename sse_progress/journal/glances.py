@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from sse_progress.journal.frames import keys_of
 from sse_progress.model.stage_table import Status, status_of_stage
+from sse_progress.runtime.redis_keys import journal_keys
 
 __all__ = ["Glance", "glances"]
 
@@ -34,7 +34,7 @@ async def glances(redis: Redis, upload_ids: Sequence[str]) -> list[Glance | None
         async with redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for upload_id in upload_ids[start : start + BATCH]:
-                pipe.hmget(keys_of(upload_id)[0], FIELDS)
+                pipe.hmget(journal_keys(upload_id)[0], FIELDS)
             (seconds, micros), *rows = await pipe.execute()
         now_ms = seconds * 1000 + micros // 1000
         for owner, stage, term, ts in rows:

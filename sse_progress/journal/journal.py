@@ -15,11 +15,12 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from sse_progress.journal.append_batcher import Answer, Operation, Writer
-from sse_progress.journal.frames import Foreign, Frame, Page, channel_of, keys_of
+from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.scripts import READ, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import STAGES
+from sse_progress.runtime.redis_keys import BIRTH, journal_channel, journal_keys
 
 __all__ = ["Journal", "new_epoch"]
 
@@ -87,7 +88,7 @@ class Journal:
         reads for the house. None: there is no such journal. Raises `redis.RedisError`.
         """
         reply = await self._call(
-            keys_of(upload_id),
+            journal_keys(upload_id),
             {
                 "owner": owner,
                 "claim": int(claim),
@@ -132,7 +133,7 @@ class Journal:
 
     async def results(self, upload_id: str) -> dict[str, bytes]:
         """JSON results of the finished stages, by stage name."""
-        fields: dict[Any, Any] = await self.redis.hgetall(keys_of(upload_id)[0])
+        fields: dict[Any, Any] = await self.redis.hgetall(journal_keys(upload_id)[0])
         return {
             key.decode().removeprefix("r:"): value
             for key, value in fields.items()
@@ -142,17 +143,17 @@ class Journal:
     async def restore(self, upload_id: str, results: dict[str, bytes]) -> None:
         """Put stage results back that Redis has lost."""
         if results:
-            meta = keys_of(upload_id)[0]
+            meta = journal_keys(upload_id)[0]
             await self.redis.hset(meta, mapping={f"r:{k}": v for k, v in results.items()})
 
     async def keep_claim(self, upload_id: str) -> None:
         """A stream still waits on a pending id; never shortens a longer life."""
-        await self.redis.expire(keys_of(upload_id)[0], self._claim_ttl, gt=True)
+        await self.redis.expire(journal_keys(upload_id)[0], self._claim_ttl, gt=True)
 
     async def keep_open(self, upload_ids: Iterable[str]) -> None:
         async with self.redis.pipeline(transaction=False) as pipe:
             for upload_id in upload_ids:
-                for key in keys_of(upload_id):
+                for key in journal_keys(upload_id):
                     pipe.expire(key, TTL_OPEN_S, gt=True)
             await pipe.execute()
 
@@ -161,10 +162,10 @@ class Journal:
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.info("server")
-            pipe.get("sp:birth")
+            pipe.get(BIRTH)
             (seconds, _), info, birth = await pipe.execute()
         if birth is None or int(birth) > seconds:  # later than now: its clock was set back
-            await self.redis.set("sp:birth", seconds, ex=BIRTH_TTL_S)
+            await self.redis.set(BIRTH, seconds, ex=BIRTH_TTL_S)
             return 0.0
         return float(min(info["uptime_in_seconds"], seconds - int(birth)))
 
@@ -202,7 +203,7 @@ class Journal:
             "nonce": "" if op in ("next", "renew", "note") else secrets.token_hex(8),
             "epoch": self._epoch(),
             "owner": owner,
-            "channel": channel_of(upload_id),
+            "channel": journal_channel(upload_id),
             "tags": tags,
             "lease_ms": int(lease_s * 1000),
             "ttl_open_s": TTL_OPEN_S,
@@ -213,7 +214,7 @@ class Journal:
             "result": result[1] if result else b"",
             **(_event(upload_id, draft, first=first) if draft else _NO_EVENT),
         }
-        return self.writer.submit(Operation(keys_of(upload_id), values, numbers=numbers))
+        return self.writer.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
 
     async def begin(self, upload_id: str, *, owner: str, draft: Draft, lease_s: float) -> Answer:
         """pending → receiving, once: status `ok`, `forbidden` or `in_use`."""

@@ -6,12 +6,13 @@ that began can be forgotten. The lists may name too much; what holds is in the j
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from redis.asyncio import Redis
 
-__all__ = ["Index", "notices_of"]
+from sse_progress.runtime.redis_keys import open_key, owned_key, owner_channel
+
+__all__ = ["Index"]
 
 OPEN_TTL_S = 30 * 24 * 3600
 OWNED_TTL_S = 8 * 24 * 3600
@@ -19,24 +20,14 @@ OWNED_LIMIT = 10_000
 """Uploads kept in one user's list, the latest."""
 
 
-def _owned_key(owner: str) -> str:
-    # An owner is whatever a token says; its digest is short and harmless in a key.
-    return f"sp:u:{{{hashlib.sha256(owner.encode()).hexdigest()[:32]}}}:uploads"
-
-
-def notices_of(owner: str) -> str:
-    """Channel that says which upload of `owner` has just begun."""
-    return _owned_key(owner).removesuffix(":uploads")
-
-
 class Index:
     def __init__(self, redis: Redis, *, storage_id: str) -> None:
         self.redis = redis
-        self._open_key = f"sp:open:{storage_id}"
+        self._open_key = open_key(storage_id)
 
     async def opened(self, upload_id: str, *, owner: str, now_s: float) -> None:
         """Before an upload's first event. `now_s`: Unix time."""
-        owned = _owned_key(owner)
+        owned = owned_key(owner)
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zadd(self._open_key, {upload_id: int(now_s * 1e3)}, nx=True)
             pipe.expire(self._open_key, OPEN_TTL_S)
@@ -47,7 +38,7 @@ class Index:
 
     async def announce(self, upload_id: str, *, owner: str) -> None:
         """After its first event: whoever follows all of the owner's uploads may look."""
-        await self.redis.publish(notices_of(owner), upload_id)
+        await self.redis.publish(owner_channel(owner), upload_id)
 
     async def closed(self, upload_id: str) -> None:
         """After an upload's end and the removal of what it left."""
@@ -64,9 +55,9 @@ class Index:
         """(upload id, us since 1970) of uploads that began before a moment, newest first."""
         maximum: Any = "+inf" if before_us is None else f"({before_us}"
         rows: Any = await self.redis.zrevrangebyscore(
-            _owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
+            owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
         )
         return [(name.decode(), int(score)) for name, score in rows]
 
     async def forget(self, upload_id: str, *, owner: str) -> None:
-        await self.redis.zrem(_owned_key(owner), upload_id)
+        await self.redis.zrem(owned_key(owner), upload_id)

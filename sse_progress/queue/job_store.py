@@ -16,6 +16,8 @@ from anyio import fail_after, sleep
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sse_progress.runtime.redis_keys import QueueKeys
+
 __all__ = [
     "AWAY",
     "PAUSE_S",
@@ -122,21 +124,8 @@ class JobStore:
     def __init__(self, redis: Redis, *, name: str, lease_s: float) -> None:
         self.lease_s = lease_s
         self._redis = redis
-        self._channel = f"sp:q:{{{name}}}"
-        self._waiting = f"{self._channel}:waiting"
-        self._running = f"{self._channel}:running"
-        self._jobs = f"{self._channel}:jobs"
-        self._workers = f"{self._channel}:workers"
-        self._delayed = f"{self._channel}:delayed"
-        self._parked = f"{self._channel}:parked"
-        self._keys = [
-            self._waiting,
-            self._running,
-            self._jobs,
-            self._workers,
-            self._delayed,
-            self._parked,
-        ]
+        self._channel = QueueKeys.channel(name)
+        self._keys = QueueKeys.of(name)
         self._enqueue = redis.register_script(_source("enqueue.lua"))
         self._report = redis.register_script(_source("report.lua"))
 
@@ -151,28 +140,33 @@ class JobStore:
         """Jobs whose uploads have ended otherwise."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for upload_id in upload_ids:
-                pipe.zrem(self._parked, upload_id)
-                pipe.hdel(self._jobs, f"crashes/{upload_id}")
+                pipe.zrem(self._keys.parked, upload_id)
+                pipe.hdel(self._keys.jobs, f"crashes/{upload_id}")
             await pipe.execute()
 
     async def parked(self) -> set[str]:
-        names: list[bytes] = await self._redis.zrange(self._parked, 0, -1)  # type: ignore[assignment]
+        names: list[bytes] = await self._redis.zrange(self._keys.parked, 0, -1)  # type: ignore[assignment]
         return {name.decode() for name in names}
 
     async def place(self, upload_id: str) -> tuple[str, int]:
         """Where a job is, empty if there is none, and how many attempts it has had."""
         kinds = ("running", "waiting", "delayed", "parked")
         async with self._redis.pipeline(transaction=False) as pipe:
-            for key in (self._running, self._waiting, self._delayed, self._parked):
+            for key in (
+                self._keys.running,
+                self._keys.waiting,
+                self._keys.delayed,
+                self._keys.parked,
+            ):
                 pipe.zscore(key, upload_id)
-            pipe.hget(self._jobs, f"crashes/{upload_id}")
+            pipe.hget(self._keys.jobs, f"crashes/{upload_id}")
             *scores, attempts = await pipe.execute()
         places = (kind for kind, score in zip(kinds, scores, strict=True) if score is not None)
         return next(places, ""), int(attempts or 0)
 
     async def holders(self) -> dict[str, str]:
         """The worker of each running job, by upload id."""
-        rows: dict[bytes, bytes] = await self._redis.hgetall(self._jobs)  # type: ignore[assignment]
+        rows: dict[bytes, bytes] = await self._redis.hgetall(self._keys.jobs)  # type: ignore[assignment]
         return {
             name.decode().removeprefix("owner/"): holder.decode().rpartition(":")[0]
             for name, holder in rows.items()
@@ -182,21 +176,23 @@ class JobStore:
     async def pause(self, *, paused: bool) -> None:
         """Give out no more jobs, or go on."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hset(self._jobs, "paused", "1") if paused else pipe.hdel(self._jobs, "paused")
-            pipe.expire(self._jobs, TTL_S)
+            pipe.hset(self._keys.jobs, "paused", "1") if paused else pipe.hdel(
+                self._keys.jobs, "paused"
+            )
+            pipe.expire(self._keys.jobs, TTL_S)
             pipe.publish(self._channel, b"")
             await pipe.execute()
 
     async def overview(self, *, limit: int) -> Overview:
         kinds = {
-            "waiting": self._waiting,
-            "running": self._running,
-            "delayed": self._delayed,
-            "parked": self._parked,
+            "waiting": self._keys.waiting,
+            "running": self._keys.running,
+            "delayed": self._keys.delayed,
+            "parked": self._keys.parked,
         }
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.hexists(self._jobs, "paused")
+            pipe.hexists(self._keys.jobs, "paused")
             for key in kinds.values():
                 pipe.zcard(key)
                 pipe.zrange(key, 0, limit - 1, withscores=True)
@@ -213,8 +209,8 @@ class JobStore:
 
     async def count(self) -> tuple[int, int]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(self._waiting)
-            pipe.zcard(self._running)
+            pipe.zcard(self._keys.waiting)
+            pipe.zcard(self._keys.running)
             waiting, running = await pipe.execute()
         return waiting, running
 
@@ -222,7 +218,7 @@ class JobStore:
         """Every worker that reported within a day and did not end since, by name."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.zrange(self._workers, 0, -1, withscores=True)
+            pipe.zrange(self._keys.workers, 0, -1, withscores=True)
             (seconds, micros), rows = await pipe.execute()
         now_s = seconds + micros / 1e6
         return sorted(Worker(name.decode(), now_s - seen_ms / 1000) for name, seen_ms in rows)

@@ -7,6 +7,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_client import ReadOnly
+from sse_progress.runtime.redis_keys import health_key
 from sse_progress.uploads.components import Components
 
 __all__ = ["DEGRADED", "health"]
@@ -35,7 +36,7 @@ async def _redis(components: Components) -> str:
     """By a write: a replica and a full server answer reads all the same."""
     try:
         with anyio.fail_after(WAIT_S):
-            await components.redis.set(f"sp:health:{components.storage.id}", b"", ex=KEY_TTL_S)
+            await components.redis.set(health_key(components.storage.id), b"", ex=KEY_TTL_S)
     except ReadOnly:
         return "read_only"
     except ResponseError:

@@ -12,6 +12,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sse_progress.runtime.redis_keys import durations_key
+
 __all__ = ["Estimate", "History"]
 
 TTL_S = 90 * 24 * 3600
@@ -79,7 +81,7 @@ class History:
         """What is known of uploads of this kind (`image/…`) and size class (powers of four)."""
         kind = content_type.partition("/")[0]
         kind = kind if kind in KINDS else "other"  # a client's word; keys are ours to bound
-        key = f"sp:eta:{kind}:{size.bit_length() // 2}"
+        key = durations_key(kind, size.bit_length() // 2)
         try:
             rows: Any = await self._redis.hgetall(key)
         except (RedisError, OSError):

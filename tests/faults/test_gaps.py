@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sse_progress.journal.append_batcher import PURGE_FROM
-from sse_progress.journal.frames import keys_of
 from sse_progress.journal.upload_index import Index
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.metrics import ENDS, Metrics
 from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
@@ -107,7 +107,7 @@ async def test_a_lease_of_a_clock_set_back_does_not_hold_for_ever(redis_url: str
     async with journal_at(redis_url) as journal:
         answer = await begin(journal)
         seconds, _ = await journal.redis.time()
-        meta = keys_of(ID)[0]
+        meta = journal_keys(ID)[0]
         lost = draft("error")
         await journal.redis.hset(meta, "lease", (seconds + 20) * 1000)
         swept = await journal.sweep(ID, fence=answer.fence, draft=lost, lease_s=10)
@@ -145,7 +145,7 @@ async def test_a_job_without_a_file_stays_listed_until_it_has_ended(
         await runner.run(Job(ID, attempts=0))
         assert await index.open_uploads() == [(ID, 0)]
         assert not (await whole(journal, ID)).terminal
-        await journal.redis.hset(keys_of(ID)[0], "lease", 0)
+        await journal.redis.hset(journal_keys(ID)[0], "lease", 0)
         await runner.run(Job(ID, attempts=0))
         assert (await whole(journal, ID)).term == "error"
         assert await index.open_uploads() == []
@@ -157,7 +157,7 @@ async def test_times_stand_still_while_the_clock_is_behind(redis_url: str) -> No
         answer = await begin(journal)
         seconds, _ = await journal.redis.time()
         ahead = (seconds + 3600) * 1000
-        await journal.redis.hset(keys_of(ID)[0], "ts", ahead)
+        await journal.redis.hset(journal_keys(ID)[0], "ts", ahead)
         await say(journal, answer.fence, 2, draft("receiving", 50))
         await say(journal, answer.fence, 3, draft("receiving", 60))
         page = await journal.head(ID)

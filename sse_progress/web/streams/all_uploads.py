@@ -16,9 +16,9 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.frames import Frame
-from sse_progress.journal.upload_index import notices_of
 from sse_progress.model.events import encode_json
 from sse_progress.model.sse import retry
+from sse_progress.runtime.redis_keys import owner_channel
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.recent import UPLOADS, RecentUploads
 from sse_progress.web.streams.frames import reset_frame, retry_ms
@@ -99,10 +99,10 @@ class UserStream(Stream):
         self._look_again = False
 
     def began(self) -> None:
-        self._components.emitter.listen(notices_of(self.owner), self._noticed)
+        self._components.emitter.listen(owner_channel(self.owner), self._noticed)
 
     def left(self) -> None:
-        self._components.emitter.unlisten(notices_of(self.owner), self._noticed)
+        self._components.emitter.unlisten(owner_channel(self.owner), self._noticed)
         if self._look is not None:
             self._look.cancel()
         for member in tuple(self._members.values()):

@@ -20,7 +20,7 @@ from sse_progress.emitter.follower import Absent, Following
 from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.topic import Topic
 from sse_progress.emitter.waiter import Watch, watching
-from sse_progress.journal.frames import Frame, Page, keys_of
+from sse_progress.journal.frames import Frame, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.writer import Recorder
 from sse_progress.model.events import Draft
@@ -29,6 +29,7 @@ from sse_progress.runtime import concurrency as blocking
 from sse_progress.runtime.concurrency import BackgroundTasks, beside
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
+from sse_progress.runtime.redis_keys import journal_keys
 from tests.helpers.waiting import eventually
 
 
@@ -101,11 +102,11 @@ class House:
 
     async def saved(self) -> list[bytes]:
         """The journal as it is now, for `rewind`."""
-        return [await self.journal.redis.dump(key) for key in keys_of("u")]
+        return [await self.journal.redis.dump(key) for key in journal_keys("u")]
 
     async def rewind(self, saved: list[bytes]) -> None:
         """The journal is again what it was, under the same epoch."""
-        for key, dump in zip(keys_of("u"), saved, strict=True):
+        for key, dump in zip(journal_keys("u"), saved, strict=True):
             await self.journal.redis.restore(key, 1_000_000, dump, replace=True)
 
     async def rewrite(self, saved: list[bytes]) -> None:

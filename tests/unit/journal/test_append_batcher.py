@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from sse_progress.journal.append_batcher import Answer
-from sse_progress.journal.frames import Page, keys_of
+from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_keys import journal_keys
 from tests.helpers.cutting import cutting
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -181,7 +182,7 @@ async def test_an_error_of_ones_own_is_raised_and_harms_nobody_else(redis_url: s
     """What Redis will never take is told to its submitter; the rest of the batch is delivered."""
     async with journal_at(redis_url) as journal:
         teller = await begun(journal, "up")
-        await journal.redis.set(keys_of("broken")[0], "not a hash")
+        await journal.redis.set(journal_keys("broken")[0], "not a hash")
         broken = journal.begin("broken", owner="ann", draft=draft("1"), lease_s=1)
         results = await asyncio.gather(broken, teller.tell(), return_exceptions=True)
         assert isinstance(results[0], ResponseError)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from sse_progress.journal.append_batcher import Answer
-from sse_progress.journal.frames import Foreign, Page, keys_of
+from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.scripts import APPEND, READ, Script
 from sse_progress.model.events import Draft, Error, decode_json, tags_of
@@ -32,6 +32,7 @@ from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import STAGES, percent
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_keys import journal_keys
 from tests.helpers.waiting import eventually
 
 ID = "machine"
@@ -138,7 +139,7 @@ def test_scripts_take_their_arguments_by_name() -> None:
 async def test_a_claim_expires_and_a_begun_upload_does_not(redis_url: str) -> None:
     """A pending claim lives as long as it is told; keeping it never shortens a longer life."""
     async with journal_at(redis_url) as journal:
-        meta = keys_of(ID)[0]
+        meta = journal_keys(ID)[0]
         await journal.read(ID, owner="ann", claim=True)
         assert 590 <= await journal.redis.ttl(meta) <= 600
         await begin(journal)
@@ -166,10 +167,10 @@ async def test_every_key_has_a_life(redis_url: str) -> None:
     """No key is for ever: an open journal's is long, an ended one's a day."""
     async with journal_at(redis_url) as journal:
         answer = await begin(journal)
-        for key in keys_of(ID):
+        for key in journal_keys(ID):
             assert await journal.redis.ttl(key) > 6 * 24 * 3600
         await say(journal, answer.fence, 2, draft("error"))
-        for key in keys_of(ID):
+        for key in journal_keys(ID):
             assert 0 < await journal.redis.ttl(key) <= 24 * 3600
 
 
@@ -220,7 +221,7 @@ async def test_a_sweep_respects_the_living(redis_url: str) -> None:
         answer = await begin(journal)
         lost = draft("error")
         assert (await journal.sweep(ID, fence=answer.fence, draft=lost)).status == "busy"
-        await journal.redis.hset(keys_of(ID)[0], "lease", 0)
+        await journal.redis.hset(journal_keys(ID)[0], "lease", 0)
         assert (await journal.sweep(ID, fence=answer.fence - 1, draft=lost)).status == "busy"
         assert (await journal.sweep(ID, fence=answer.fence, draft=lost)).status == "ok"
         assert (await whole(journal, ID)).term == "error"
@@ -425,7 +426,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        dumps = [self.run(self.redis.dump(key)) for key in keys_of(ID)]
+        dumps = [self.run(self.redis.dump(key)) for key in journal_keys(ID)]
         self.saved = (self.model.copy(), dumps)
 
     @precondition(lambda self: self.saved is not None)
@@ -434,7 +435,7 @@ class JournalMachine(RuleBasedStateMachine):
         """An older copy of the data is put back."""
         assert self.saved is not None
         model, dumps = self.saved
-        for key, dump in zip(keys_of(ID), dumps, strict=True):
+        for key, dump in zip(journal_keys(ID), dumps, strict=True):
             self.run(self.redis.delete(key))
             if dump is not None:
                 self.run(self.redis.restore(key, 1_000_000, dump, replace=True))

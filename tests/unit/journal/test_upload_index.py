@@ -9,8 +9,9 @@ import pytest
 from redis.asyncio import Redis
 
 from sse_progress.journal import upload_index as module
-from sse_progress.journal.upload_index import Index, notices_of
+from sse_progress.journal.upload_index import Index
 from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_keys import owner_channel
 
 NOW_S = 1_800_000_000.25
 
@@ -109,21 +110,21 @@ async def test_every_key_has_a_life(redis: Redis) -> None:
 async def test_keys_of_one_owner_are_on_one_node_and_say_nothing_of_him(redis: Redis) -> None:
     """Whatever a token says, the key is short, plain, and has its hash tag."""
     for owner in ("ann", "x" * 5000, "a}b{c\n", "ü"):
-        name = notices_of(owner)
+        name = owner_channel(owner)
         assert name.startswith("sp:u:{")
         assert name.endswith("}")
         assert len(name) == len("sp:u:{}") + 32
         assert owner not in name
-    assert notices_of("ann") != notices_of("bob")
+    assert owner_channel("ann") != owner_channel("bob")
 
 
 async def test_a_beginning_is_announced_to_its_owner_alone(redis: Redis) -> None:
     """The notice names the upload, on the owner's channel."""
     async with redis.pubsub(ignore_subscribe_messages=False) as heard:
-        await heard.subscribe(notices_of("ann"), notices_of("bob"))
+        await heard.subscribe(owner_channel("ann"), owner_channel("bob"))
         for _ in range(2):
             await heard.get_message(timeout=60)
         await Index(redis, storage_id="here").announce("up", owner="ann")
         message: Any = await heard.get_message(timeout=60)
-        assert (message["channel"], message["data"]) == (notices_of("ann").encode(), b"up")
+        assert (message["channel"], message["data"]) == (owner_channel("ann").encode(), b"up")
         assert await heard.get_message(timeout=0.05) is None

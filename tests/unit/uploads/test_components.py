@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.journal.frames import keys_of
 from sse_progress.model.events import encode_json
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.settings import SettingsError, load_settings
 from sse_progress.uploads.components import opened
 from sse_progress.uploads.health import health
@@ -66,7 +66,7 @@ async def test_a_finished_upload_is_told_again_from_its_record(
         await stored(core)
         core.storage.objects.publish("up", encode_json(MEDIA))
         old = (await page_of(core)).end
-        await core.redis.delete(*keys_of("up"))
+        await core.redis.delete(*journal_keys("up"))
         assert await core.recovery.absent("up") == "revived"
         assert await core.recovery.absent("up") == "revived"
         (event,) = await events_of(core)

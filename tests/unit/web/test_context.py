@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sse_progress.journal.frames import keys_of
 from sse_progress.model.errors import (
     AlreadyFinished,
     Cancelled,
@@ -20,6 +19,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import encode_json
 from sse_progress.model.stage_table import STAGES
+from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import queries as module
 from sse_progress.uploads.queries import state_of
@@ -85,13 +85,13 @@ async def test_what_redis_forgot_is_found_on_the_storage(redis_url: str, tmp_pat
     async with service_at(redis_url, tmp_path) as service:
         core = service.components
         await stored(core)
-        await core.redis.delete(*keys_of("up"))
+        await core.redis.delete(*journal_keys("up"))
         with pytest.raises(Unavailable):
             await service.uploads.page("up", owner="ann")
         core.storage.objects.publish("up", encode_json(MEDIA))
         page = await service.uploads.page("up", owner="ann")
         assert (page.status, state_of("up", page)["media"]) == ("complete", MEDIA)
-        await core.redis.delete(*keys_of("up"))
+        await core.redis.delete(*journal_keys("up"))
         with pytest.raises(Forbidden):
             await service.uploads.page("up", owner="bob")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sse_progress.journal.frames import keys_of
 from sse_progress.model.events import encode_json
 from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.uploads.components import Components
 from sse_progress.worker.reconciler import Reconciler
 from tests.helpers.house import (
@@ -259,13 +259,13 @@ async def test_keys_of_open_uploads_are_renewed(redis_url: str, tmp_path: Path) 
         reconciler = reconciler_of(core, now=lambda: now[0])
 
         async def lives() -> list[int]:
-            return [await core.redis.ttl(key) for key in keys_of("up")]
+            return [await core.redis.ttl(key) for key in journal_keys("up")]
 
-        for key in keys_of("up"):
+        for key in journal_keys("up"):
             await core.redis.expire(key, 100)
         await reconciler.round()
         assert min(await lives()) > 6 * 24 * 3600
-        for key in keys_of("up"):
+        for key in journal_keys("up"):
             await core.redis.expire(key, 100)
         await reconciler.round()
         assert max(await lives()) <= 100

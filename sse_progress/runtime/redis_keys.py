@@ -1,0 +1,103 @@
+"""Every key and channel of this service in Redis: all begin with `sp:`.
+
+Keys that one script or transaction touches share a hash tag `{…}`, so that a Cluster has them on
+one node. What a client names (an owner) goes in as a digest: short, and harmless in a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+__all__ = [
+    "BIRTH",
+    "RATES_PREFIX",
+    "QueueKeys",
+    "digest",
+    "durations_key",
+    "health_key",
+    "journal_channel",
+    "journal_keys",
+    "limit_key",
+    "open_key",
+    "owned_key",
+    "owner_channel",
+    "probe_channel",
+]
+
+BIRTH = "sp:birth"
+"""When this Redis was first seen with its present data: Unix time in seconds."""
+
+RATES_PREFIX = "sp:lim"
+"""Of the `limits` library's keys, beside those of `limit_key`."""
+
+
+def journal_channel(upload_id: str) -> str:
+    """Each frame of an upload's journal as it is appended."""
+    return f"sp:{{{upload_id}}}"
+
+
+def journal_keys(upload_id: str) -> tuple[str, str]:
+    """An upload's meta hash, and the stream that is its log."""
+    channel = journal_channel(upload_id)
+    return f"{channel}:meta", f"{channel}:log"
+
+
+def open_key(storage_id: str) -> str:
+    """Sorted set: uploads of a storage that may be open, by ms since 1970 when they began."""
+    return f"sp:open:{storage_id}"
+
+
+def owner_channel(owner: str) -> str:
+    """Ids of the owner's uploads as they begin."""
+    return f"sp:u:{{{digest(owner)}}}"
+
+
+def owned_key(owner: str) -> str:
+    """Sorted set: the owner's uploads, by us since 1970 when they began."""
+    return f"{owner_channel(owner)}:uploads"
+
+
+class QueueKeys(NamedTuple):
+    """Of one storage's queue, in the order in which its scripts expect them."""
+
+    waiting: str
+    running: str
+    jobs: str
+    workers: str
+    delayed: str
+    parked: str
+
+    @classmethod
+    def of(cls, name: str) -> QueueKeys:
+        return cls(*(f"{cls.channel(name)}:{field}" for field in cls._fields))
+
+    @staticmethod
+    def channel(name: str) -> str:
+        """Wakes waiting workers."""
+        return f"sp:q:{{{name}}}"
+
+
+def limit_key(kind: str, owner: str) -> str:
+    """What an owner holds of a kind that is limited."""
+    return f"{RATES_PREFIX}:{kind}:{{{digest(owner)}}}"
+
+
+def durations_key(kind: str, size_class: int) -> str:
+    """Hash: seconds that each stage took for files of a kind and size class."""
+    return f"sp:eta:{kind}:{size_class}"
+
+
+def health_key(storage_id: str) -> str:
+    """Written by readiness checks."""
+    return f"sp:health:{storage_id}"
+
+
+def probe_channel(token: str) -> str:
+    """A process' messages to itself."""
+    return f"sp:probe:{token}"
+
+
+def digest(text: str) -> str:
+    """A name from outside, short and harmless."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
