@@ -11,7 +11,7 @@ import msgspec
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Clip
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats.clip_streams import Decoder, covers, packets
+from sse_progress.stages.formats.clip_streams import Decoder, covers, late_streams, packets
 from sse_progress.stages.formats.clips import (
     audio_of,
     opened_clip,
@@ -147,6 +147,7 @@ def check_clip(path: Path, media_type: str, *, max_pixels: int, report: Report) 
                 tally.see(packet)
                 teller.tell(clock.duration_s, (packet.pos or 0) / size)
         tally.take(tally.decoder.frames(None))
+        notes += late_streams(clip)
     fields = _decode_a_part(path, media_type, max_pixels, tally)
     _refuse_undecodable(tally)
     media_type = refined(media_type, has_video=video is not None)

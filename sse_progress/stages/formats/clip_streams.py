@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-__all__ = ["Decoder", "codec_name", "covers", "moving_pictures", "packets"]
+__all__ = ["Decoder", "codec_name", "covers", "late_streams", "moving_pictures", "packets"]
 
 _DUMPED = r"^  Stream #0:{index}\b.*?: (?:Audio|Video): (\S+)(?: .*?)? \((\S+) / 0x[0-9A-F]+\)"
+_STREAM = re.compile(r"^  Stream #0:(\d+)", re.MULTILINE)
 _VP8_SHOWN = 0x10
 _PLACEHOLDER_BYTES = 16
 """An MPEG-4 frame that only repeats the one before takes seven or eight bytes."""
@@ -42,20 +43,34 @@ def _attached(stream: Any) -> bool:
 
 def codec_name(clip: InputContainer, stream: Any) -> str:
     """The codec of a stream by FFmpeg's name; its tag (fourcc) where FFmpeg has no name for it."""
-    import av
-
     if stream.codec_context is not None:
         return str(stream.codec_context.codec.canonical_name)
-    level = av.logging.get_level()
-    try:  # PyAV shows the tag of a stream without a decoder nowhere else
-        av.logging.set_level(av.logging.INFO)
-        text = str(clip.dumps_format())  # type: ignore[attr-defined]  # not in PyAV's stubs
-    finally:
-        av.logging.set_level(level)
-    found = re.search(_DUMPED.format(index=stream.index), text, re.MULTILINE)
+    found = re.search(_DUMPED.format(index=stream.index), _dump(clip), re.MULTILINE)
     if found is None:
         return "without a name"
     return clean_text(found[2] if found[1] == "none" else found[1], 30)
+
+
+def late_streams(clip: InputContainer) -> list[str]:
+    """A note, once all packets were read, on streams that began in the middle of the file.
+
+    MPEG and FLV have no list of their streams in front. PyAV gives no packets of such ones.
+    """
+    known = len(clip.streams)
+    late = {int(one) for one in _STREAM.findall(_dump(clip))} - set(range(known))
+    return [f"streams that begin in the middle of the file ({len(late)})"] if late else []
+
+
+def _dump(clip: InputContainer) -> str:
+    """FFmpeg's description: PyAV shows late streams, and tags without a decoder, nowhere else."""
+    import av
+
+    level = av.logging.get_level()
+    try:
+        av.logging.set_level(av.logging.INFO)
+        return str(clip.dumps_format())  # type: ignore[attr-defined]  # not in PyAV's stubs
+    finally:
+        av.logging.set_level(level)
 
 
 def packets(clip: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -279,6 +280,7 @@ def test_no_unlisted_decoder_is_opened_while_a_clip_is_opened() -> None:
         assert {"h264", "aac", "mp3float", "libdav1d", "pcm_s16le", "amrnb"} <= set(listed)
         assert not {"zmbv", "gif", "srt", "ass", "h264_cuvid", "tiff", "exr"} & set(listed)
         context = opened.streams.video[0].codec_context
+        assert context.options["codec_whitelist"].split(",") == listed
         context.options = {**context.options, "codec_whitelist": "aac"}
         with pytest.raises(av.error.FFmpegError):
             context.open(strict=False)
@@ -333,14 +335,57 @@ def test_a_stream_that_begins_in_the_middle(desk: Desk) -> None:
     facts = analysis(desk, path)
     assert (facts["type"], facts["frames"]) == ("video/mp2t", counted(path))
     assert facts["decodedFrames"] == 100
+    upload, _ = through(desk.upload(path, "mid.ts"), "validating")
+    assert upload.results["validating"]["clip"]["frames"] == 100
 
 
-def test_hidden_frames_of_vp8(desk: Desk) -> None:
-    """Alternate references are packets that are never shown: they are not frames."""
-    path = clip(
-        "hidden.webm", *pattern("160x120", seconds="4"), "-c:v", "libvpx", "-auto-alt-ref", "1",
-        "-lag-in-frames", "16", "-b:v", "200k", "-cpu-used", "4",
+def test_a_stream_that_appears_in_the_middle(desk: Desk) -> None:
+    """A transport stream may get pictures on the way: that they were not looked at is noted."""
+    sound = clip(
+        "s.ts", *tone(seconds="120"), "-c:a", "mp2", "-b:a", "384k", "-mpegts_start_pid", "0x100",
+        "-f", "mpegts",
     )  # fmt: skip
+    both = clip(
+        "b.ts", *tone(), *pattern(SMALL), "-c:v", "mpeg2video", "-c:a", "mp2",
+        "-mpegts_start_pid", "0x100", "-map", "0", "-map", "1", "-f", "mpegts",
+    )  # fmt: skip
+    data = sound.read_bytes() + both.read_bytes() + sound.read_bytes()
+    path = Path(desk.upload(data, "late.ts").path)
+    facts = analysis(desk, path)
+    assert facts["kind"] == "audio"
+    assert facts["notes"] == ["streams that begin in the middle of the file (1)"]
+
+
+def test_frames_that_a_decoder_leaves_out_are_missed(desk: Desk) -> None:
+    """HEVC's decoder leaves damaged frames out without an error: the time shows that."""
+    import av
+
+    path = clip(
+        "silent.mp4", *pattern("160x120", seconds="4"), "-c:v", "libx265",
+        "-x265-params", "log-level=error:keyint=25",
+    )  # fmt: skip
+    data, chance = bytearray(path.read_bytes()), random.Random(1)
+    with av.open(path) as opened:
+        for packet in opened.demux(video=0):
+            if packet.size and not packet.is_keyframe:
+                begin, end = packet.pos + 12, packet.pos + packet.size
+                data[begin:end] = chance.randbytes(max(end - begin, 0))
+    through(desk.upload(bytes(data), "a.mp4"), "validating")
+    error = refusal(desk.upload(bytes(data), "a.mp4"), "analyzing")
+    assert (error.code, "of 100 frames" in error.detail) == ("corrupt_file", True)
+
+
+def test_hidden_frames_of_vp8(desk: Desk, tmp_path: Path) -> None:
+    """Alternate references are packets that are never shown: they are not frames."""
+    path = tmp_path / "hidden.webm"
+    make = [
+        "ffmpeg", "-loglevel", "error", "-y", *pattern("160x120", seconds="4"), "-c:v", "libvpx",
+        "-auto-alt-ref", "1", "-lag-in-frames", "25", "-b:v", "200k", "-cpu-used", "2",
+        "-passlogfile", str(tmp_path / "log"),
+    ]  # fmt: skip
+    for which in ("1", "2"):
+        command = [*make, "-pass", which, str(path)]
+        subprocess.run(command, check=True, timeout=60, stdin=subprocess.DEVNULL)
     upload, _ = through(desk.upload(path, "a.webm"))
     facts = upload.results["analyzing"]
     assert facts["frames"] == facts["decodedFrames"] == counted(path) == 100
