@@ -33,8 +33,9 @@ from sse_progress.stages.formats.media_types import (
 from sse_progress.stages.formats.office import check_office
 from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import part
+from sse_progress.stages.scans.embedded import embedded_in
 from sse_progress.stages.scans.polyglots import refuse_polyglot
-from sse_progress.stages.scans.screening import Screen
+from sse_progress.stages.scans.screening import ENTRY_LIMIT_BYTES, Screen
 
 __all__ = ["validate"]
 
@@ -114,6 +115,8 @@ def _look_inside(job: _Job, kind: Kind) -> _Look:
     look = _DECODERS[kind](job) if kind in _DECODERS else None
     if look is not None:
         return look
+    with job.path.open("rb") as file:  # documents of old office programs hold files as well
+        job.screen.attached(embedded_in(file.read(ENTRY_LIMIT_BYTES)))
     note = f"structure (no decoder for {job.media_type} is installed)"
     job.report(1.0, f"No decoder for {job.media_type} is installed")
     return _Look(media_type=job.media_type, checks=[], not_checked=[note])

@@ -19,7 +19,7 @@ from sse_progress.stages.formats.archives import Budget, Entry, walk_file
 from sse_progress.stages.scans.embedded import embedded_in
 from sse_progress.stages.scans.malware import load_digests, load_rules
 
-__all__ = ["DIGESTS", "ENTRIES", "RULES", "Screen"]
+__all__ = ["DIGESTS", "ENTRIES", "ENTRY_LIMIT_BYTES", "RULES", "Screen"]
 
 RULES = "malware rules"
 ENTRIES = "malware rules on every entry"

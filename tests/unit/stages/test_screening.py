@@ -252,6 +252,19 @@ def test_malware_in_an_ole_object(desk: Desk, streams: dict[str, bytes]) -> None
     assert refusal(desk.upload(archive.getvalue(), "a.odt"), "validating").code == "malware"
 
 
+def test_malware_in_a_document_of_an_old_office_program(desk: Desk) -> None:
+    """Where such types are allowed, what is embedded in them is looked at, and the rest noted."""
+    options = msgspec.structs.replace(desk.options, allowed_types=("*/*",))
+    data = compound({"WordDocument": b"x", "\x01Ole10Native": package(EICAR)})
+    error = refusal(desk.upload(data, "a.doc", options=options), "validating")
+    assert error.code == "malware"
+    data = compound({"WordDocument": b"x"})
+    upload, _ = through(desk.upload(data, "a.doc", options=options), "moderating")
+    notes = " ".join(upload.results["moderating"]["notChecked"])
+    assert "structure (" in notes
+    assert "words (" in notes
+
+
 def test_harmless_ole_objects(desk: Desk) -> None:
     """A harmless object passes in silence, a broken one is noted."""
     good = compound({"\x01Ole10Native": package(b"a note\n")})
