@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from sse_progress.model.media import ArchiveFacts
 from sse_progress.model.stage_api import Report
-from sse_progress.stages.formats.archives import Budget, walk
+from sse_progress.stages.formats.archives import DAMAGED, Budget, walk
 from sse_progress.stages.formats.media_types import extension_of
 
 __all__ = ["archive_facts"]
@@ -21,7 +21,7 @@ def archive_facts(path: Path, scratch: Path, report: Report) -> ArchiveFacts:
     files = nested = encrypted = unsafe = 0
     types: Counter[str] = Counter()
     for entry in walk(path, scratch, report, budget):
-        if not entry.name:  # the note that a nested archive was damaged
+        if entry.skipped == DAMAGED:
             continue
         files += 1
         encrypted += entry.skipped == "encrypted"

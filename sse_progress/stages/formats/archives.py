@@ -21,9 +21,11 @@ from sse_progress.model.stage_api import Report
 from sse_progress.stages.formats.disk_errors import is_disk_error
 from sse_progress.stages.progress import megabytes, part
 
-__all__ = ["Budget", "Entry", "refuse_bomb", "walk", "walk_file"]
+__all__ = ["DAMAGED", "Budget", "Entry", "refuse_bomb", "walk", "walk_file"]
 
 CHUNK_BYTES = 256 * 1024
+DAMAGED = "a damaged archive"
+"""Why an entry is skipped that is no entry, but the note that a nested archive is broken."""
 _SPOOL_BYTES = 8 * 1024 * 1024
 _LOCAL_HEADER = b"PK\x03\x04"
 _LOCAL_HEADER_BYTES = 30  # at least, before the name: APPNOTE §4.3.7
@@ -149,7 +151,7 @@ class _Walk:
             for number, info in enumerate(infos):
                 message = f"Inflating entry {number + 1} of {len(infos)}"
                 until = done + info.compress_size
-                if not info.is_dir():
+                if not info.filename.endswith("/"):  # is_dir() fails on an empty name
                     share = part(report, done / packed, until / packed)
                     yield from self._entry(
                         archive, info, prefix, depth, _Meter(info, message, share)
@@ -202,9 +204,7 @@ class _Walk:
             if exc.code != "corrupt_file":
                 raise
             # Damage within an entry is its owner's affair, as long as it is noted.
-            yield Entry(
-                path=entry.path, name="", size=0, depth=entry.depth, skipped="a damaged archive"
-            )
+            yield Entry(path=entry.path, name="", size=0, depth=entry.depth, skipped=DAMAGED)
 
 
 class _Meter:

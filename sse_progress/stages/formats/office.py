@@ -10,7 +10,7 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.archives import Entry, walk
+from sse_progress.stages.formats.archives import DAMAGED, Entry, walk
 from sse_progress.stages.formats.language import (
     NO_LANGUAGE,
     language_available,
@@ -60,7 +60,7 @@ def check_office(
     for entry in entries:
         if entry.skipped == "encrypted":
             raise Rejected("corrupt_file", "The document has encrypted parts.")
-        if entry.depth or not entry.name:
+        if entry.depth or entry.skipped == DAMAGED:
             continue
         if entry.name.lower().endswith("vbaproject.bin") and "macro" not in media_type:
             raise Rejected("rejected_type", "The document carries macros.")

@@ -15,7 +15,7 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Reason
 from sse_progress.model.stage_api import Upload
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.archives import Budget, Entry, walk_file
+from sse_progress.stages.formats.archives import DAMAGED, Budget, Entry, walk_file
 from sse_progress.stages.scans.embedded import embedded_in
 from sse_progress.stages.scans.malware import load_digests, load_rules
 
@@ -65,7 +65,7 @@ class Screen:
         for entry in entries:
             if entry.skipped == "encrypted":
                 self._encrypted += 1
-            elif entry.name:
+            elif entry.skipped != DAMAGED:
                 entry.content = self._watched(entry, entry.content)
             yield entry
         if ENTRIES not in self.checks:

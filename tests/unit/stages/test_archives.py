@@ -298,3 +298,18 @@ def test_one_large_entry_moves_the_percent(desk: Desk, nested: bool) -> None:
     if not nested:
         assert sizes[0] == "Inflating entry 1 of 2, 0.3 of 8.0 MB"
         assert len(sizes) == 31
+
+
+def test_an_entry_without_a_name(desk: Desk) -> None:
+    """An empty name is odd and no damage; what it holds is looked at."""
+
+    def nameless(content: bytes) -> bytes:
+        data = zipped({"x": content}, zipfile.ZIP_STORED)
+        at, end = data.find(b"PK\x01\x02"), data.rfind(b"PK\x05\x06")
+        local = data[:26] + b"\0\0" + data[28:30] + data[31:at]
+        listed = data[at : at + 28] + b"\0\0" + data[at + 30 : at + 46]
+        return local + listed + data[end : end + 12] + struct.pack("<IIH", 46, len(local), 0)
+
+    upload, _ = through(desk.upload(nameless(b"hello"), "a.zip"), "moderating")
+    assert upload.results["analyzing"]["fileCount"] == 1
+    assert refusal(desk.upload(nameless(EICAR), "a.zip")).code == "malware"
