@@ -24,7 +24,7 @@ __all__ = ["Settings", "SettingsError", "load_settings"]
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the text names it and says how to mend it."""
+    """A setting is wrong; the text names it and says how to fix it."""
 
 
 def _split(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Where the keys come from that tokens are verified with: a setting, or a published key set.
 
 It owns fetching, caching and rotation, and ties each key to one algorithm. What a token must say
-is auth's business.
+is decided in tokens.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def read_public_key(text_or_path: str) -> Key:
 class Jwks:
     """Keys that an identity provider publishes (RFC 7517), fetched over HTTP and kept.
 
-    `fresh_s`: how often `run` fetches them anew. `pause_s`: tokens with unknown key ids cause one
+    `fresh_s`: how often `run` refreshes them. `pause_s`: tokens with unknown key ids cause one
     fetch in so many seconds at most. `stale_s`: how long old keys serve while the provider cannot
     be reached; after that they are forgotten and `find` raises Unavailable. `timeout_s`: deadline
     of one whole fetch. Many who wait for a fetch wait for the same one; a known key never waits.
@@ -170,7 +170,7 @@ class Jwks:
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
         key = self._known(kid, algorithm)
-        # The second condition holds where nobody calls run(), or the provider is away.
+        # The second condition holds where run() is not called, or the provider is away.
         if key is None or self._age_s() > 2 * self._fresh_s:
             await self._refresh(self._pause_s)
             key = self._known(kid, algorithm)
@@ -198,7 +198,7 @@ class Jwks:
     async def _refresh(self, pause_s: float) -> None:
         async with self._fetching:
             if self._clock() - self._tried_at < pause_s:
-                return  # somebody else has just done it
+                return  # another task has just done it
             self._tried_at = self._clock()
             try:
                 async with asyncio.timeout(self._timeout_s):

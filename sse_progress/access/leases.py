@@ -89,13 +89,13 @@ class Leases:
             )
         except NotAsked:
             raise
-        except BaseException:  # it may have been taken although nobody was told
+        except BaseException:  # it may have been taken although the reply was lost
             self._give_back(key, member)
             raise
         return self._hold(key, member) if taken else None
 
     def take_here(self, key: str, limit: int) -> Lease | None:
-        """The same by what this process alone knows; the next renewal registers it."""
+        """The same by what only this process knows; the next renewal registers it."""
         return None if self._full_here(key, limit) else self._hold(key, self._member())
 
     async def forget(self, key: str) -> None:

@@ -69,7 +69,7 @@ class Limits:
     async def rate(self, sub: str | None, address: str | None) -> None:
         """Count one request of a user, a client address, or both (None: not counted).
 
-        Raises RateLimited with `retry_after_s`. While Redis is away nobody is refused. Addresses
+        Raises RateLimited with `retry_after_s`. While Redis is away none is refused. Addresses
         of IPv6 count by their /64, which is what one customer gets.
         """
         if address is not None:

@@ -113,7 +113,7 @@ class Tokens:
     """Signed JWTs. Every one must have `exp` and `sub`; `nbf` and `iat` are checked where present.
 
     `audience` and `issuer`, once given, must be in the token. A token that has an audience while
-    none is given is refused: it was meant for somebody else (RFC 7519 §4.1.3).
+    none is given is refused: it was issued for another service (RFC 7519 §4.1.3).
     `leeway_s` is the clock difference tolerated in the times.
     """
 

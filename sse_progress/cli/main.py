@@ -344,7 +344,7 @@ def _say(settings: Settings, text: str, *, level: str = "info") -> None:
 
 
 def _refuse(text: str, settings: Settings | None = None) -> NoReturn:
-    """Say what is wrong and how to mend it; no traceback, exit code 2."""
+    """Say what is wrong and how to fix it; no traceback, exit code 2."""
     if settings is not None:
         _say(settings, text, level="error")
     else:

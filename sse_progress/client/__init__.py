@@ -3,7 +3,7 @@
     async with AsyncClient("http://127.0.0.1:8000") as client:
         media = await client.upload("photo.jpg", on_event=print)
 
-`Client` does the same without an event loop. Needs httpx, and of this package the events alone.
+`Client` does the same without an event loop. Needs httpx, and of this package only the model.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Body:
         yield self._tail
 
     def stop(self) -> None:
-        """Whoever iterates gets Stopped at the next chunk; from any thread."""
+        """The iterating side gets Stopped at the next chunk; from any thread."""
         self._stopped = True
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ _ANSWER_TIMEOUT_S = 120.0
 """For the answer to a whole body: the service syncs the file to its disk first."""
 
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-"""Streams wait for the service alone, never for each other."""
+"""Streams wait only for the service, never for each other."""
 
 
 def in_words(error: Exception) -> str:
@@ -58,7 +58,7 @@ def _from_the_system(error: BaseException | None) -> str:
 
 
 class Core:
-    """`token` may be a function: it is asked anew for every request, so it can renew."""
+    """`token` may be a function: it is called for every request, so it can renew the token."""
 
     def __init__(self, url: str, *, token: Token, timeout: float, pace: Pace | None) -> None:
         self.url = base_url(url)

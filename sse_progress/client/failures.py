@@ -85,7 +85,7 @@ class NotFound(Refused):
 
 
 class Conflict(Refused):
-    """409: the id is in use, or the upload has already ended. `upload` is its state, if told."""
+    """409: the id is in use, or the upload has already ended. `upload` is its state, if known."""
 
     upload: dict[str, Any] | None = None
 
@@ -98,7 +98,7 @@ class UploadFailed(ClientError):
     """The upload ended with an error: its `code`, one sentence in `detail`.
 
     `event` is the journal's last event, if it was seen; `upload_id` names the upload, whose id
-    cannot be used again. `retry_after_s` says when a new try makes sense, if the service told.
+    cannot be used again. `retry_after_s` says when a new try makes sense, if the service said so.
     """
 
     def __init__(

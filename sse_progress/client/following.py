@@ -314,7 +314,7 @@ class Following:
                 self._on_phase(phase)
 
     def _forgotten(self) -> Event:
-        text = "Nobody remembers this upload."
+        text = "Upload not found or expired."
         return Event(
             type="reset",
             upload_id=self._upload_id or "",

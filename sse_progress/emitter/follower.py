@@ -48,7 +48,7 @@ class Following:
     was rewound is noticed by what it holds. `presented`: the cursor came from outside, so it may
     belong to another journal. `reset_next`: the next frame is announced as a reset. `live`: it is
     given each frame as it is published. `claims`: an unused id becomes the owner's; without it, the
-    follower waits until somebody else begins the upload.
+    follower waits until another client begins the upload.
     """
 
     topic: Topic

@@ -1,7 +1,7 @@
 """One pub/sub connection for a whole process, kept alive, and known to be alive.
 
 Owns which channels are subscribed and the probing of a silent connection. What messages mean, and
-what to do about those that nobody heard while it was down, is the emitter's business.
+what to do about those that were missed while it was down, is decided by the emitter.
 """
 
 from __future__ import annotations

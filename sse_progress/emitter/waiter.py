@@ -28,7 +28,7 @@ class Watch:
         return self._ended.done()
 
     async def end(self) -> Frame | None:
-        """Wait for the terminal frame; None if nobody remembers the upload."""
+        """Wait for the terminal frame; None if the upload is unknown."""
         return await asyncio.shield(self._ended)
 
     async def changed(self) -> None:

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 128
 PURGE_FROM = 1000
-"""Operations waiting from which on those that nobody waits for are looked for and dropped."""
+"""Number of waiting operations from which on abandoned ones are dropped."""
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 """Errors of a server that is failing over, full or busy: they pass, so we wait."""

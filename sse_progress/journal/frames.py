@@ -71,4 +71,4 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """The journal is another owner's; nothing else is told."""
+    """The journal belongs to another owner; it has no other fields."""

@@ -84,8 +84,8 @@ class Journal:
     ) -> Page | Foreign | None:
         """The head, and up to `limit` frames after a position (None: from the beginning).
 
-        `claim` makes the id `owner`'s where nobody has it, as a pending upload. An empty `owner`
-        reads for the house. None: there is no such journal. Raises `redis.RedisError`.
+        `claim` gives an unused id to `owner`, as a pending upload. An empty `owner`
+        reads without an ownership check. None: there is no such journal. Raises `redis.RedisError`.
         """
         reply = await self._call(
             journal_keys(upload_id),
@@ -126,9 +126,9 @@ class Journal:
         )
 
     async def head(self, upload_id: str) -> Page | None:
-        """The head alone, for the house. Raises `redis.RedisError`."""
+        """Only the head, without an ownership check. Raises `redis.RedisError`."""
         page = await self.read(upload_id)
-        assert not isinstance(page, Foreign), "the house is nobody's foreigner"
+        assert not isinstance(page, Foreign), "read without an owner"
         return page
 
     async def results(self, upload_id: str) -> dict[str, bytes]:
@@ -239,7 +239,7 @@ class Journal:
     async def sweep(
         self, upload_id: str, *, fence: int, draft: Draft, lease_s: float = 0
     ) -> Answer:
-        """End it if nobody has written since `fence` and its lease ran out; else `busy`.
+        """End it if there was no write since `fence` and its lease expired; else `busy`.
 
         With `lease_s` a lease that runs for more than ten times as long does not count: Redis'
         clock was set back.

@@ -37,7 +37,7 @@ class Index:
             await pipe.execute()
 
     async def announce(self, upload_id: str, *, owner: str) -> None:
-        """After its first event: whoever follows all of the owner's uploads may look."""
+        """After its first event: followers of all of the owner's uploads may read it."""
         await self.redis.publish(owner_channel(owner), upload_id)
 
     async def closed(self, upload_id: str) -> None:

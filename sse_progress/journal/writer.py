@@ -20,7 +20,7 @@ __all__ = ["Recorder", "WriterLost", "interval_s"]
 
 
 class WriterLost(Exception):
-    """Another writer took over, or the journal has ended: whoever records must stop.
+    """Another writer took over, or the journal has ended: this writer must stop.
 
     `term` is the terminal stage it ended with, or empty.
     """

@@ -142,7 +142,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     def fragments(self, upload_id: str) -> Fragments:
         """JSON pieces with texts cut so that the whole frame keeps within the event's limit.
 
-        Raises ValueError if `media` alone is over the limit (64 KiB): that cannot be cut.
+        Raises ValueError if `media` by itself is over the limit (64 KiB): it cannot be cut.
         """
         message = clean_text(self.message)
         error = self.error

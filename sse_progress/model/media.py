@@ -1,6 +1,6 @@
 """What a finished upload says about itself: the shapes inside `media` of the `complete` event.
 
-Types alone: nothing here opens a file. Stages fill these in, `facts()` turns one into the plain
+Only types: nothing here opens a file. Stages fill these in, `facts()` turns one into the plain
 object that travels; the served OpenAPI schema is made from them. Stages of a plug-in may add
 members of their own beside these.
 """
@@ -148,7 +148,7 @@ class VideoFacts(_Shape, frozen=True, kw_only=True, tag="video", tag_field="kind
     270) was applied; `pixel_aspect` is there where pixels are not square (width by height);
     `frame_rate` frames per second, averaged; `bit_rate` bits per second of the whole file.
     `frames` and `key_frames` were counted; `decoded_frames` says how many were really decoded: all
-    of them, or in a long video the key frames alone. What no picture is shown for (a field, what an
+    of them, or in a long video only the key frames. What no picture is shown for (a field, what an
     edit list cuts away) is not a frame.
     """
 

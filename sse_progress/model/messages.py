@@ -10,7 +10,7 @@ __all__ = ["BEGIN", "END", "PARKED", "failure", "retry_text", "size_text"]
 BEGIN = {
     "receiving": "Receiving the file",
     "validating": "Checking format, size and safety",
-    "analyzing": "Analysing the content",
+    "analyzing": "Analyzing the content",
     "moderating": "Checking the content against the rules",
     "processing": "Making derived files",
     "finalizing": "Writing the record",

@@ -36,7 +36,7 @@ def retry(milliseconds: int) -> bytes:
 
 
 def connected(upload_id: str, message: str, *, retry_ms: int) -> bytes:
-    """The first frame of every stream: how soon to come back, and that somebody listens."""
+    """The first frame of every stream: when to reconnect, and that the stream is open."""
     data = encode_json({"type": "connected", "uploadId": upload_id, "message": clean_text(message)})
     return b"retry: %d\ndata: %b\n\n" % (retry_ms, data)
 
@@ -123,7 +123,7 @@ class Decoder:
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            # int() refuses thousands of digits, and nobody waits for 10^15 ms anyway.
+            # int() refuses thousands of digits, and no client waits for 10^15 ms anyway.
             digits = value.lstrip("0") or "0"
             self.retry_ms = int(digits) if len(digits) <= 15 else 10**15
         return None

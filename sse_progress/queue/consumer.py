@@ -103,7 +103,7 @@ class Consumer:
                     lapse_s = await self._report(jobs, leaving=last)
                 except AWAY as error:
                     if self._over:
-                        log.warning("queue not told of the end", error=repr(error))
+                        log.warning("last report failed", error=repr(error))
                         return
                     if reached:
                         log.warning("queue cannot be reached", error=repr(error))
@@ -121,7 +121,7 @@ class Consumer:
                     await self._wake.wait()
 
     async def _report(self, jobs: TaskGroup, *, leaving: bool) -> float:
-        """Tell and do as told; answers the seconds until a lease may run out."""
+        """Report, and apply the reply; returns the seconds until a lease may expire."""
         self._number += 1
         settled = len(self._settled)
         updates = [JobUpdate("held", h.job.upload_id, h.number) for h in self._held if not h.lost]

@@ -1,6 +1,6 @@
 -- Put a job into the queue, unless it is there already: waiting, running, delayed or parked.
 -- KEYS: waiting running jobs workers delayed parked, as in report.lua
--- ARGV: id ttl_s channel again. `again` = 1: a delayed or parked job waits anew, its attempts are
+-- ARGV: id ttl_s channel again. `again` = 1: a delayed or parked job waits again, its attempts are
 --       forgotten
 -- Reply: where the job was: '' (it is new), waiting, running, delayed or parked
 

@@ -40,7 +40,7 @@ PAUSE_S = 0.25
 """Between attempts to reach Redis."""
 
 TTL_S = 24 * 3600
-"""Of the keys, counted from the last time that somebody worked or enqueued."""
+"""Of the keys, counted from the last report or enqueue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class JobStore:
     async def listen(self, notify: Callable[[], None]) -> None:
         """Call `notify` when a job has come, and when one may have come unheard; never returns.
 
-        Only for speed: whoever reports regularly misses nothing.
+        Only for speed: a worker that reports regularly misses nothing.
         """
         while True:
             try:

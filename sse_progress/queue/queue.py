@@ -20,8 +20,8 @@ class Queue:
     """Jobs of one storage, by upload id: each waits once, and runs in one worker at a time.
 
     `name` is the storage's id: a worker never gets a job whose file it cannot see. `lease_s`,
-    seconds, is how long a worker may be unheard of before its jobs go on elsewhere, by the
-    server's clock; after an outage it counts anew.
+    seconds without a report after which a worker's jobs go to another one, by the
+    server's clock; after an outage it starts again.
     """
 
     def __init__(self, redis: Redis, *, name: str, lease_s: float = 5.0) -> None:

@@ -45,8 +45,8 @@ local function give_back(id)
   freed = true
 end
 
--- ---- nobody reported for a while, or the clock jumped: Redis itself was away. Its leases ran out
--- with nobody able to renew them, so they begin anew, and the living report before any ends.
+-- ---- no report for a while, or the clock jumped: Redis itself was away. Its leases expired
+-- while no worker could renew them, so they start again; living workers report before any ends.
 
 local seen = tonumber(redis.call('HGET', jobs, 'seen') or 0)
 redis.call('HSET', jobs, 'seen', now)
@@ -105,7 +105,7 @@ if unsure == '1' then
   end
 end
 
--- ---- jobs of workers unheard of
+-- ---- jobs of workers whose lease expired
 
 for _, id in ipairs(redis.call('ZRANGE', running, '-inf', now, 'BYSCORE')) do
   redis.call('HINCRBY', jobs, 'crashes/' .. id, 1)

@@ -32,7 +32,7 @@ async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 class BackgroundTasks:
     """Tasks that run until they are done, or until the block ends: then they are cancelled.
 
-    Unlike a TaskGroup's, one that fails leaves the others alone, and one whose cancellation got
+    Unlike a TaskGroup's, one that fails does not end the others, and one whose cancellation got
     lost is cancelled again.
     """
 
@@ -47,7 +47,7 @@ class BackgroundTasks:
             await _end(*self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task for somebody who awaits it."""
+        """A task for a caller that awaits it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -68,7 +68,7 @@ async def _logged(work: Awaitable[None]) -> None:
 class LongTasks:
     """Tasks that a process cannot do without, by name: none of them ends while it is used.
 
-    One that ends all the same, or raises, is logged; `failed` is set, and whoever runs the process
+    One that ends all the same, or raises, is logged; `failed` is set, and the owner of the process
     ends it then with an exit code that makes the supervisor restart it.
     """
 

@@ -92,7 +92,7 @@ def forbid_new_privileges() -> None:
 def drop_capabilities(keep: Iterable[int] = ()) -> None:
     """Give up every capability but `keep`, for good where that is allowed.
 
-    The calling thread alone does, so call it before there are others. Root without capabilities
+    Only the calling thread does, so call it before there are others. Root without capabilities
     still owns root's files, but may no longer look into a process that has more than itself
     (ptrace(2), "Ptrace access mode checking").
     """
@@ -174,7 +174,7 @@ def _libc() -> Any:
 
 def _prctl(option: int, value: int) -> None:
     if sys.platform != "linux":
-        raise OSError(f"prctl is Linux alone, this is {sys.platform}")
+        raise OSError(f"prctl exists only on Linux, this is {sys.platform}")
     import ctypes
 
     number = ctypes.c_ulong

@@ -54,7 +54,7 @@ def configure(
     """Send all logging of this process to `stream` (standard error): one entry, one line.
 
     A traceback's lines are indented in `console` format. Loggers of the standard library take
-    the same way; give uvicorn `log_config=None`, so that it leaves them alone. May be repeated.
+    the same way; give uvicorn `log_config=None`, so that it does not change them. May be repeated.
     """
     stream = stream or sys.stderr
     threshold = getattr(logging, level.upper())
@@ -139,7 +139,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _access(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
-    """uvicorn's access line as fields; of the target, the path alone."""
+    """uvicorn's access line as fields; of the target, only the path."""
     args = entry.pop("positional_args", None)
     if entry["_record"].name == "uvicorn.access" and isinstance(args, tuple) and len(args) == 5:
         client, method, target, _version, status = args

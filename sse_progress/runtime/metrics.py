@@ -17,7 +17,7 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ENDS = 100
-"""Ways to end that are told apart: stages make up codes of their own."""
+"""Label cardinality cap: stages may define their own codes."""
 STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 
@@ -34,7 +34,7 @@ class Metrics:
             "stream_ends", "Progress streams that ended, by why", "why"
         )
         self.rereads = self._counter("rereads", "Reads of a journal for a follower")
-        self.resets = self._counter("resets", "Resets told to followers")
+        self.resets = self._counter("resets", "Resets sent to followers")
         self.streams = self._gauge("streams", "Progress streams that are open")
         self.bodies = self._gauge("bodies", "Bodies that are being received")
         self.jobs = self._gauge("jobs", "Uploads that workers are at work on")

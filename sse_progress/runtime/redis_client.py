@@ -1,6 +1,6 @@
 """Connections to Redis, made in one place from one URL.
 
-It owns time-outs, retries and keepalive. What is said over a connection is the callers' business.
+It owns time-outs, retries and keepalive. What is sent over a connection is decided by the callers.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
     Replies are bytes in RESP 2 shapes, the same from hiredis and from the parser in Python.
 
     A command whose connection broke is sent again, twice at most, so that idle connections which
-    an outage closed cost nobody an error: every command must bear being run twice. One that timed
+    an outage closed cost no error: every command must bear being run twice. One that timed
     out (5 s) is not: the server may still run it. Against a server that hangs, all that takes 15 s
     at most, and a caller waits up to 10 s for a free connection before that. Whatever happens, a
     command or pipeline ends within 30 s, with `redis.exceptions.TimeoutError`.

@@ -1,6 +1,6 @@
 """What runs in a stage child: settle in, take tasks one after the other, end with the worker.
 
-Started by `stage_process` alone, as `python -m sse_progress.sandbox.child CHANNEL LIFELINE PARENT`.
+Started only by sandbox/process, as `python -m sse_progress.sandbox.child CHANNEL LIFELINE PARENT`.
 Until a first task comes it imports next to nothing, so an idle child costs little memory.
 """
 
@@ -36,7 +36,7 @@ def settle(*, channel: int, lifeline: int, parent: int) -> None:
     os.set_inheritable(channel, False)
     os.set_inheritable(lifeline, False)
     die_with_lifeline(lifeline)
-    # SIGKILL would end this process alone, and it may come before the lifeline is closed.
+    # SIGKILL would end only this process, and it may come before the lifeline is closed.
     signal.signal(PARENT_ENDED, _end_group)
     die_with_parent(parent, PARENT_ENDED)
     keep_orphans()
@@ -63,7 +63,7 @@ def main(channel: int, lifeline: int, parent: int) -> None:
         from sse_progress.sandbox.executor import work
 
         work(channel, data)
-    os._exit(0)  # the worker has closed the channel: nobody is left to clean up for
+    os._exit(0)  # the worker has closed the channel: there is nothing left to clean up
 
 
 if __name__ == "__main__":

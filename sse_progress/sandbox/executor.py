@@ -1,6 +1,6 @@
-"""One task in a stage child: a function called under limits, its progress and its outcome told.
+"""One task in a stage child: a function called under limits, its progress and its outcome reported.
 
-The limits are set anew for each task, since CPU time and memory add up in a warm child.
+The limits are set again for each task, since CPU time and memory add up in a warm child.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _opens(path: str) -> bool:
     return True
 
 
-# ---- what is told
+# ---- reports
 
 
 class Channel:
@@ -295,7 +295,7 @@ def tidy() -> None:
     os.chdir("/")
     os.umask(0o077)
     tempfile.tempdir = None
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc alone has it
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # only glibc has it
         trim(0)
 
 

@@ -48,7 +48,7 @@ def is_asynchronous(function: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A `def` stage by name, `package.module:name`: what a child is told to run.
+    """A `def` stage by name, `package.module:name`: what a child is asked to run.
 
     It stands for the function in a pipeline, and calling it calls the function here.
     """
@@ -137,7 +137,7 @@ def _check_parameters(name: str, args: ast.arguments) -> None:
 
 
 def _definition(name: str) -> _Definition | None:
-    """Where the module's source defines the name, or None if that cannot be told without it."""
+    """Where the module's source defines the name, or None if that is unknown without it."""
     module, _, path = name.partition(":")
     if module in sys.modules:
         return None

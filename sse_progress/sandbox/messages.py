@@ -87,7 +87,7 @@ class Refused(Outcome, frozen=True, kw_only=True, tag="refused"):
 
 
 class Failed(Outcome, frozen=True, kw_only=True, tag="failed"):
-    """Anything else; `trace` is for the log alone."""
+    """Anything else; `trace` is only for the log."""
 
     reason: Literal["exception", "memory", "file_size", "storage_full", "result"]
     trace: str

@@ -1,7 +1,7 @@
 """The worker's end of one stage child: start it, give it a task, hear from it, end it.
 
 Everything arrives through descriptors that the event loop watches; there is no thread and no task
-per child. Which child does what, and what an end means for an upload, is the pool's business.
+per child. Which child does what, and what an end means for an upload, is decided by the pool.
 
 A child is a session of its own, and its process group ends with it in every case, also when this
 process is killed. Programs that have left the group for a session of their own are found and killed
@@ -92,7 +92,7 @@ class StageProcess:
         """Modules of the functions that it has run: they are imported there."""
         self.exit: Exit | None = None
         self.last_line = ""
-        """What it printed last, for whoever cannot start one."""
+        """What it printed last, for the error message if it cannot start."""
         self._is_ready = anyio.Event()
         self._has_ended = anyio.Event()
         self._answer: asyncio.Future[Outcome | None] | None = None
@@ -156,7 +156,7 @@ class StageProcess:
         return self.exit is None
 
     async def perform(self, task: Task, report: Report) -> Outcome | None:
-        """Have it do `task`; None if it ended, or was ended, before it told the outcome.
+        """Have it do `task`; None if it ended, or was ended, before it reported the outcome.
 
         An exception raised by `report` is raised here, and the task goes on: end the process, as
         after cancelling this.
@@ -299,7 +299,7 @@ class StageProcess:
             _, status, usage = os.wait4(self.pid, 0)
             code = os.waitstatus_to_exitcode(status)
             peak = usage.ru_maxrss * 1024 if usage.ru_maxrss > self._ours_kb else 0
-        except ChildProcessError:  # somebody else has reaped it
+        except ChildProcessError:  # reaped elsewhere
             code, peak = -signal.SIGKILL, 0
         self._process.returncode = code
         self._read_output()

@@ -21,7 +21,7 @@ class Plan:
 
     `redis` is where a given Redis listens (`host:port` or a socket's path, never a password);
     empty means a private one.
-    `end_grace_s` is how long a process that was told to end may take, seconds.
+    `end_grace_s` is how long a process may take to end after SIGTERM, seconds.
     """
 
     host: str

@@ -20,7 +20,7 @@ USER_TIMEOUT_MS = 90_000
 
 
 class ListenError(Exception):
-    """The socket cannot be had; the text says why and how to mend it."""
+    """The socket cannot be opened; the text says why and how to fix it."""
 
 
 def listen(host: str, port: int, *, loopback_only: bool = False) -> socket.socket:
@@ -94,7 +94,7 @@ def base_url(sock: socket.socket) -> str:
 
 
 def local_url(sock: socket.socket) -> str:
-    """The same as somebody on this machine would type it: wildcards become loopback."""
+    """The same as a user of this machine would type it: wildcards become loopback."""
     address, port = sock.getsockname()[:2]
     if address in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
         return f"http://127.0.0.1:{port}"

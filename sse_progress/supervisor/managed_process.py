@@ -1,6 +1,6 @@
-"""One supervised process: started, told to end, started again after a back-off.
+"""One supervised process: started, signalled to end, restarted after a back-off.
 
-It owns the process and its readiness pipe. When to do what is the supervisor's business.
+It owns the process and its readiness pipe. When to do what is decided by the supervisor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ READY_FD = "SSE_PROGRESS_READY_FD"
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
 STEADY_S = 10.0
-"""A process that lived so long is no longer failing: the next back-off begins anew."""
+"""Seconds of uptime after which the back-off starts again from its minimum."""
 
 
 @dataclass(kw_only=True)
@@ -65,8 +65,8 @@ class Child:
                 env=environment,
                 cwd=self.directory,
                 pass_fds=descriptors,
-                process_group=0,  # Ctrl-C reaches the supervisor alone, which keeps the order
-                # SIGKILL: all promises hold after a crash, and whoever starts the service again
+                process_group=0,  # Ctrl-C reaches only the supervisor, which keeps the order
+                # SIGKILL: all promises hold after a crash, and the next start of the service
                 # needs its port and its files now.
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # one thread
             )

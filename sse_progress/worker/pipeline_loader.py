@@ -47,7 +47,7 @@ def load_pipeline(
     entry points follow those of their stage, in the order of their names. A function may also be
     given as text, `package.module:name`: then a `def` is imported in children alone.
 
-    Raises SettingsError, which names what is wrong and how to mend it.
+    Raises SettingsError, which names what is wrong and how to fix it.
     """
     if settings.pipeline:
         return _load(settings.pipeline, told=f"{SETTING}={settings.pipeline}")

@@ -12,7 +12,7 @@
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
 --       renew  a receiver lives: its lease goes on, no event
---       note   a result alone, no event
+--       note   a result without an event
 --       cancel by the owner: raises the fence, terminal event
 --       sweep  by the reconciler, if `fence` is still the one it judged and the lease ran out;
 --              one that runs for more than ten leases is of a clock that was set back
