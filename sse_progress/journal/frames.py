@@ -59,6 +59,8 @@ class Page:
     frames: tuple[Frame, ...]
     now_ms: int
     claimed: bool = False
+    deleted: bool = False
+    """The upload is complete, and its files have been deleted since."""
 
     @property
     def status(self) -> Status:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from sse_progress.model.errors import (
     AlreadyFinished,
     Cancelled,
     Forbidden,
+    NotFound,
     Unavailable,
     UnknownUpload,
 )
@@ -42,7 +44,8 @@ def state_of(upload_id: str, page: Page) -> dict[str, Any]:
             "message": "Waiting for the upload to begin",
             "timestamp": rfc3339(page.created_ms / 1000),
         }
-    return with_status(page.last.data)
+    state = with_status(page.last.data)
+    return {**state, "deleted": True} if page.deleted else state
 
 
 class Uploads:
@@ -64,7 +67,17 @@ class Uploads:
             raise Forbidden("This upload belongs to another user.")
         if page is None:
             raise UnknownUpload
-        return page
+        return await self._deleted_or_not(upload_id, page)
+
+    async def _deleted_or_not(self, upload_id: str, page: Page) -> Page:
+        """The same, with `deleted`: a journal outlives the files of its upload."""
+        if page.status != "complete":
+            return page
+        try:
+            found = await blocking(self._components.storage.objects.find, upload_id)
+        except Unavailable:
+            return page  # a disk that cannot be asked hides no state
+        return page if found is not None else replace(page, deleted=True)
 
     async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
         found = await blocking(self._components.storage.objects.find, upload_id)
@@ -98,6 +111,13 @@ class Uploads:
                 raise AlreadyFinished
         await blocking(self._components.storage.remove, upload_id)
 
+    async def delete_files(self, upload_id: str, *, owner: str) -> None:
+        """Remove a finished upload's bytes; harmless twice. Raises NotFound while it is not."""
+        page = await self.page(upload_id, owner=owner)
+        if not page.terminal:
+            raise NotFound("There are no files of this upload (yet).")
+        await blocking(self._components.storage.remove, upload_id)
+
     async def states(
         self, owner: str, *, status: str | None, limit: int, before_us: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
@@ -126,7 +146,7 @@ class Uploads:
                 page = await self._components.journal.read(upload_id, owner=owner)
                 if page is None or isinstance(page, Foreign):
                     continue
-                state = state_of(upload_id, page)
+                state = state_of(upload_id, await self._deleted_or_not(upload_id, page))
                 if status in (None, state["status"]):
                     states.append(state)
                 if len(states) == limit:

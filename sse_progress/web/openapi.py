@@ -65,6 +65,7 @@ def _schemas() -> Object:
                 "enum": ["pending", "receiving", "processing", "complete", "error", "cancelled"],
             },
             **fields,
+            "deleted": {"const": True, "description": "Complete, and its files are deleted."},
         },
         "required": ["status", "uploadId", "progress"],
     }

@@ -98,8 +98,9 @@ def position_of(request: Request) -> Position | None:
     return Position.parse(given) if given else None
 
 
-def etag_of(position: Position) -> str:
-    return f'"{position}"'
+def etag_of(position: Position, *, deleted: bool = False) -> str:
+    """Of a state: the journal's end, and whether the upload's files are gone since."""
+    return f'"{position}-deleted"' if deleted else f'"{position}"'
 
 
 def etag_matches(request: Request, etag: str) -> bool:

@@ -281,6 +281,31 @@ async def test_too_large_is_refused_from_the_headers(service) -> None:  # type: 
     assert one.files() == ["storage-id"]
 
 
+async def test_a_user_deletes_the_files_of_a_finished_upload(
+    running: Service, client: httpx.Client
+) -> None:
+    """204 as often as asked; the files are gone, the state says so, the journal stays readable."""
+    upload_id = new_id()
+    assert client.delete(f"/upload/{upload_id}/files").status_code == 404
+    media = post(client, upload_id).json()["data"]["media"]
+    before = client.get(f"/upload/{upload_id}")
+    assert "deleted" not in before.json()
+    for _ in range(2):
+        deleted = client.delete(f"/upload/{upload_id}/files")
+        assert (deleted.status_code, deleted.content) == (204, b"")
+        assert deleted.headers["x-upload-id"] == upload_id
+    for file in (media, *media["files"]):
+        assert client.get(file["url"]).status_code == 404
+    after = client.get(f"/upload/{upload_id}", headers={"If-None-Match": before.headers["etag"]})
+    assert (after.status_code, after.json()) == (200, {**before.json(), "deleted": True})
+    again = client.get(f"/upload/{upload_id}", headers={"If-None-Match": after.headers["etag"]})
+    assert again.status_code == 304
+    listed = client.get("/uploads").json()["uploads"]
+    assert [one["deleted"] for one in listed if one["uploadId"] == upload_id] == [True]
+    check_journal(await journal_of(running, upload_id))
+    check_problem(post(client, upload_id), 409, "upload_id_in_use")
+
+
 async def test_a_client_that_leaves(running: Service) -> None:
     """A connection cut in the middle of the body ends the journal with `client_disconnected`."""
     upload_id = new_id()

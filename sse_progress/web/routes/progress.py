@@ -160,7 +160,7 @@ async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
 def state_response(
     request: Request, upload_id: str, page: Page, more: dict[str, str] | None = None
 ) -> Response:
-    etag = etag_of(page.end)
+    etag = etag_of(page.end, deleted=page.deleted)
     headers = {
         "Cache-Control": "no-cache",
         "ETag": etag,

@@ -45,6 +45,15 @@ async def delete_upload(request: Request) -> Response:
     return Response(status_code=204, headers={"X-Upload-ID": upload_id})
 
 
+async def delete_files(request: Request) -> Response:
+    """A finished upload's bytes; its state stays, and says so."""
+    upload_id = path_upload_id(request)
+    context = context_of(request)
+    principal = await access_of(request).writer(request)
+    await context.uploads.delete_files(upload_id, owner=principal.sub)
+    return Response(status_code=204, headers={"X-Upload-ID": upload_id})
+
+
 async def get_uploads(request: Request) -> Response:
     context = context_of(request)
     principal = await access_of(request).reader(request)
@@ -105,6 +114,17 @@ ROUTES = [
                 {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
             ],
             problems=(400, 401, 403, 404, 416, 429, 503),
+        ),
+    ),
+    DescribedRoute(
+        "/upload/{upload_id}/files",
+        delete_files,
+        method="DELETE",
+        operation=operation(
+            "Delete the files of a finished upload",
+            "Uploads",
+            {"204": {"description": "Deleted; the state stays and says so"}},
+            problems=(400, 401, 403, 404, 429, 503),
         ),
     ),
     DescribedRoute(

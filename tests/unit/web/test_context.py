@@ -14,6 +14,7 @@ from sse_progress.model.errors import (
     AlreadyFinished,
     Cancelled,
     Forbidden,
+    NotFound,
     Unavailable,
     UnknownUpload,
 )
@@ -259,6 +260,32 @@ async def test_a_change_ends_the_wait(redis_url: str, tmp_path: Path) -> None:
         await asyncio.sleep(0)
         await service.drain()
         await asyncio.wait_for(last, 60)
+
+
+# ---- files deleted
+
+
+async def test_only_its_owner_deletes_files_and_only_once_it_has_ended(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Another user is refused, a running upload keeps its bytes, and room is made by deleting."""
+    async with service_at(redis_url, tmp_path, max_bytes_per_user=1000) as service:
+        core = service.components
+        await stored(core)
+        with pytest.raises(Forbidden):
+            await service.uploads.delete_files("up", owner="bob")
+        with pytest.raises(NotFound):
+            await service.uploads.delete_files("up", owner="ann")
+        found = core.storage.objects.find("up")
+        assert found is not None
+        assert core.storage.kept_bytes("ann") == found.manifest.size
+        core.storage.objects.publish("up", encode_json(MEDIA))
+        await core.redis.delete(*journal_keys("up"))  # its end is told again, from the record
+        with pytest.raises(Forbidden):
+            await service.uploads.delete_files("up", owner="bob")
+        await service.uploads.delete_files("up", owner="ann")
+        assert core.storage.kept_bytes("ann") == 0
+        assert state_of("up", await service.uploads.page("up", owner="ann"))["deleted"] is True
 
 
 # ---- settings

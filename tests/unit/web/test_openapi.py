@@ -90,7 +90,7 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
     assert set(event["properties"]) == fields
     assert event["properties"]["stage"]["enum"] == list(STAGES)
     state = DOCUMENT["components"]["schemas"]["State"]
-    assert set(state["properties"]) == fields - {"type"} | {"status"}
+    assert set(state["properties"]) == fields - {"type"} | {"status", "deleted"}
 
 
 def test_problems_name_every_code() -> None:
