@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
 
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    """TCP port, on `host`, where a worker that runs without `serve` answers `/metrics`; unset:
+    none."""
+
     # ---- identity
     jwt_secret: SecretStr | None = None
     """HS256 secret, at least 32 bytes."""

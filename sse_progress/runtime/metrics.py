@@ -7,17 +7,44 @@ scrape; without it a process speaks for itself. Nothing is registered at import.
 from __future__ import annotations
 
 import os
+import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from sse_progress import __version__
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ENDS = 100
 """Label cardinality cap: stages may define their own codes."""
+ASKED = {
+    "ready": "Whether Redis and the storage answered this scrape",
+    "queue_waiting": "Uploads that wait for a worker",
+    "queue_running": "Uploads that workers have taken",
+    "queue_delayed": "Uploads that are tried again after a delay",
+    "queue_parked": "Uploads that wait for an operator",
+    "queue_drained": "Whether no job is given out",
+    "queue_oldest_seconds": "Age of the oldest waiting job, seconds",
+    "workers_alive": "Workers that have reported within two leases",
+    "open_uploads": "Uploads that have not ended",
+    "storage_free_bytes": "Bytes that may still be stored",
+    "storage_free_inodes": "Files that may still be made",
+}
+"""What is asked for each scrape, by name."""
 STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 
@@ -58,6 +85,12 @@ class Metrics:
             self._ends.add(how)
         self._uploads.labels(how if how in self._ends else "other").inc()
 
+    def serve(self, host: str, port: int) -> None:
+        """Answer scrapes at `http://host:port/metrics`, from a thread, until the process ends."""
+        registry = self._registry
+        registry.register(_Asked({}))
+        start_http_server(port, host, registry=registry)
+
     def text(self, asked: dict[str, float]) -> bytes:
         """Everything, with values that were `asked` for this scrape as gauges of their own."""
         registry = CollectorRegistry()
@@ -65,8 +98,7 @@ class Metrics:
             _forget_dead(Path(self._shared))
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         now = CollectorRegistry()
-        for name, value in asked.items():
-            Gauge(f"sse_progress_{name}", name.replace("_", " "), registry=now).set(value)
+        now.register(_Asked(asked))
         own = registry if self._shared else self._registry
         return generate_latest(own) + generate_latest(now)
 
@@ -77,6 +109,20 @@ class Metrics:
         self, name: str, text: str, mode: Literal["livesum", "livemax"] = "livesum"
     ) -> Gauge:
         return Gauge(f"sse_progress_{name}", text, registry=self._registry, multiprocess_mode=mode)
+
+
+class _Asked(Collector):
+    """Values of one scrape. Not Gauges: those would leave files that outlive their process."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        self._values = values
+
+    def collect(self) -> Iterator[Metric]:
+        build = InfoMetricFamily("sse_progress_build", "Release that is running")
+        build.add_metric((), {"version": __version__, "python": platform.python_version()})
+        yield build
+        for name, value in self._values.items():
+            yield GaugeMetricFamily(f"sse_progress_{name}", ASKED[name], value=value)
 
 
 def _forget_dead(directory: Path) -> None:

@@ -94,6 +94,8 @@ def _ready() -> None:
 async def _work(settings: Settings) -> None:
     pipeline = load_pipeline(settings)
     async with opened(settings) as components:
+        if settings.metrics_port is not None and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            components.metrics.serve(settings.host, settings.metrics_port)
         pool = Pool(
             size=settings.worker_concurrency,
             memory_bytes=settings.stage_memory_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -198,3 +199,34 @@ def test_no_worker_is_degraded(short_dir: Path) -> None:
         answer = httpx.get(f"{service.url}/readyz", timeout=60)
         assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
         assert answer.json()["checks"]["queue"] == "no_worker"
+
+
+def test_a_worker_alone_answers_metrics(short_dir: Path, own_redis: RedisServer) -> None:
+    """At its port, with what it did: here, its own release and nothing done yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sse_progress", "worker", "--metrics-port", port],
+        cwd=ROOT,
+        preexec_fn=die_with_parent,
+        env={
+            **os.environ,
+            "SSE_PROGRESS_REDIS_URL": own_redis.url,
+            "SSE_PROGRESS_DATA_DIR": str(short_dir / "data"),
+        },
+    )
+
+    def scraped() -> str:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        except httpx.TransportError:
+            return ""
+
+    try:
+        text = wait_until(scraped, "the worker answers")
+        assert "sse_progress_jobs 0.0" in text
+        assert "sse_progress_build_info" in text
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0

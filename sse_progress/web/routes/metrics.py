@@ -27,9 +27,13 @@ async def _asked(context: WebContext) -> dict[str, float]:
     asked: dict[str, float] = {"ready": 0}
     try:
         with anyio.fail_after(2):
-            waiting, running = await context.components.queue.depth()
-            open_uploads = len(await context.components.index.open_uploads())
-        asked |= {"queue_waiting": waiting, "queue_running": running, "open_uploads": open_uploads}
+            queue = await context.components.queue.overview(limit=50)
+            asked["workers_alive"] = await context.components.queue.workers_alive()
+            asked["open_uploads"] = len(await context.components.index.open_uploads())
+        asked |= {f"queue_{kind}": count for kind, count in queue.counts.items()}
+        asked["queue_drained"] = queue.paused
+        waiting = [job.seconds for job in queue.jobs["waiting"]]
+        asked["queue_oldest_seconds"] = round(max(waiting, default=0), 3)
         asked["storage_free_bytes"] = await blocking(context.components.storage.free_bytes)
         inodes = await blocking(context.components.storage.free_inodes)
         if inodes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from sse_progress import __version__
 from sse_progress.runtime.metrics import CONTENT_TYPE, Metrics
 
 ROOT = Path(__file__).parents[3]
@@ -66,6 +68,10 @@ def test_everything_counted_is_told_under_its_name() -> None:
         ("sse_progress_stage_seconds_bucket", (("le", "0.5"), ("stage", "analyzing"))): 1,
         ("sse_progress_queue_waiting", ()): 4,
         ("sse_progress_ready", ()): 1,
+        (
+            "sse_progress_build_info",
+            (("python", platform.python_version()), ("version", __version__)),
+        ): 1,
     }
     assert {key: found.get(key) for key in told} == told
     assert all(name.startswith("sse_progress_") for name, _ in found)
@@ -141,3 +147,20 @@ def test_every_process_of_a_machine_is_in_every_scrape(tmp_path: Path) -> None:
     assert found["sse_progress_streams"] == 4
     for process in (second, third):
         process.communicate("")
+
+
+def test_each_family_is_told_once_over_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One HELP and one TYPE for each, no `pid`, and nothing of a scrape stays for later ones."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    metrics = Metrics()
+    metrics.text({"ready": 0, "queue_waiting": 3})
+    text = metrics.text({"ready": 1})
+    lines = text.decode().splitlines()
+    for word in ("# HELP ", "# TYPE "):
+        names = [line.split()[2] for line in lines if line.startswith(word)]
+        assert sorted(names) == sorted(set(names))
+    assert samples(text)[("sse_progress_ready", ())] == 1
+    assert b"pid=" not in text
+    assert b"queue_waiting" not in text
