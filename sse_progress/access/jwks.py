@@ -142,7 +142,7 @@ class Jwks:
     """Keys that an identity provider publishes (RFC 7517), fetched over HTTP and kept.
 
     `fresh_s`: how often `run` refreshes them. `pause_s`: tokens with unknown key ids cause one
-    fetch in so many seconds at most. `stale_s`: how long old keys serve while the provider cannot
+    fetch in this many seconds at most. `stale_s`: how long old keys serve while the provider cannot
     be reached; after that they are forgotten and `find` raises Unavailable. `timeout_s`: deadline
     of one whole fetch. Many who wait for a fetch wait for the same one; a known key never waits.
     """

@@ -38,8 +38,15 @@ return 1
 
 
 class Lease:
-    """One place taken. `release` gives it back; saying it twice is harmless, and it never waits."""
+    """One place taken; this one is not counted. `release` never waits, and may be called twice."""
 
+    __slots__ = ()
+
+    def release(self) -> None:
+        """Return the place."""
+
+
+class _CountedLease(Lease):
     __slots__ = ("_give_back",)
 
     def __init__(self, give_back: Callable[[], None]) -> None:
@@ -132,7 +139,7 @@ class Leases:
 
     def _hold(self, key: str, member: str) -> Lease:
         self._held.setdefault(key, set()).add(member)
-        return Lease(lambda: self._give_back(key, member))
+        return _CountedLease(lambda: self._give_back(key, member))
 
     def _give_back(self, key: str, member: str) -> None:
         if members := self._held.get(key):

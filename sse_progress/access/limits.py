@@ -32,10 +32,6 @@ __all__ = ["Limits"]
 RETRY_AFTER_S = 5
 
 
-def _nothing() -> None:
-    pass
-
-
 class Limits:
     """Every limit of one process. `None` in the settings turns one off, and Redis is not asked.
 
@@ -60,11 +56,6 @@ class Limits:
         self._claims = rate_limit(
             "claim", settings.claims_per_user, guard, per_s=settings.claim_ttl_s
         )
-
-    @property
-    def bodies(self) -> int:
-        """Bodies that this process receives now."""
-        return self._bodies
 
     async def rate(self, sub: str | None, address: str | None) -> None:
         """Count one request of a user, a client address, or both (None: not counted).
@@ -138,7 +129,7 @@ class Limits:
         the limit in this process; such leases are registered when Redis is back.
         """
         if self._max_streams is None:
-            return Lease(_nothing)
+            return Lease()
         key = limit_key("streams", sub)
         lease = await self._take_stream(key, self._max_streams)
         if lease is None:

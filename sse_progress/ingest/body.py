@@ -25,7 +25,7 @@ class Body:
     """Content-Encoding of the request. None is decoded: bytes are counted and hashed as sent."""
 
     def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
-        """The refusal that the headers alone decide; None: the body has to be read."""
+        """The refusal that follows from the headers; None: the body has to be read."""
         if self.coding.strip().lower() not in ("", "identity"):
             return UnsupportedMediaType(
                 "Content-Encoding is not supported. Please send the body without a coding."
@@ -46,7 +46,7 @@ class OpenBody:
     stored: bool = False
 
     def stop(self, why: Problem) -> None:
-        """Stop the body. One that is stored is a worker's already, and is left alone."""
+        """Stop the body. One that is stored belongs to a worker and goes on."""
         if self.stored or self.why is not None:
             return
         self.why = why

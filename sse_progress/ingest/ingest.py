@@ -193,7 +193,7 @@ class Ingest:
             await self._index.announce(upload_id, owner=owner)
 
     async def _list(self, upload_id: str, *, owner: str) -> None:
-        """Redis lost its lists as well: whoever ends what nobody receives finds it there."""
+        """Redis lost its lists as well: list the upload again, so that the reconciler finds it."""
         with contextlib.suppress(RedisError, OSError):
             await self._index.opened(upload_id, owner=owner, now_s=time.time())
             await self._index.announce(upload_id, owner=owner)
@@ -210,7 +210,7 @@ class Ingest:
             progress=receiving_progress(recorder, body.total),
         )
         # From the rename on the upload survives any crash: it is not to be torn in the middle,
-        # and whoever ends it from now on finds it on the storage.
+        # and what ends it from now on finds it on the storage.
         under_way.stored = True
         with anyio.CancelScope(shield=True):
             await blocking(
@@ -268,7 +268,7 @@ class Ingest:
                 await recorder.end(failure(problem, "receiving"))
                 await self._index.closed(upload_id)
         except (WriterLost, TimeoutError, RedisError, OSError):
-            log.warning("an upload's end is still to be told", upload_id=upload_id)
+            log.warning("upload end not yet in the journal", upload_id=upload_id)
 
 
 def _manifest(

@@ -30,7 +30,7 @@ class ReceiveLimits:
     max_overhead_bytes: int = 64 * 1024
     """All of the body that is neither the file nor a field's value, bytes."""
     stall_s: float = 30
-    """A body without a byte for so long is given up, seconds."""
+    """Seconds without a byte after which a body is aborted."""
     min_rate_bytes_s: int = 1024
     """Average that the body must keep over any `stall_s`, bytes a second; 0 is no limit."""
 
@@ -47,7 +47,7 @@ def least_file_bytes(content_length: int | None, limits: ReceiveLimits) -> int:
 
 
 def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge | None:
-    """The refusal of a body whose Content-Length alone shows that its file is over the limit."""
+    """The refusal of a body whose Content-Length shows that its file is over the limit."""
     if content_length <= limits.max_body_bytes:
         return None
     return TooLarge(

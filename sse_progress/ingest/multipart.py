@@ -35,7 +35,7 @@ class MultipartForm:
     and `file_bytes`. A part with a `filename` or `filename*` is the file; if both are there the
     latter holds, which is harmless since a name decides nothing (RFC 7578 §4.2 discourages it,
     several HTTP libraries send it). An empty `filename=""` without a byte is a form's file input
-    where nobody chose a file (WHATWG HTML, "constructing the entry list"), so it is no file.
+    where no file was chosen (WHATWG HTML, "constructing the entry list"), so it is no file.
     Values of fields are valid UTF-8 and otherwise kept as they came, NUL included.
     """
 
@@ -210,7 +210,7 @@ class MultipartForm:
             self._claim_file(filename)
 
     def _check_text(self, name: str) -> None:
-        """A file whose sender left the filename out is told so, not measured as a text."""
+        """The refusal of a file without a filename names that, not the limit of texts."""
         given = self._headers.get(b"content-type", b"text/plain")
         kind = given.partition(b";")[0].strip().lower()
         if not (kind.startswith(b"text/") or kind in _TEXT_TYPES):

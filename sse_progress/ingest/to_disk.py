@@ -132,7 +132,7 @@ class _DiskWriter:
         if self._pieces_bytes >= _BATCH_BYTES or len(self._pieces) >= _BATCH_PIECES:
             await self._hand_over(body_bytes)
         elif self._clock() - self._handed_over_at >= _BATCH_S:
-            # A slow client: nothing is gained by collecting, and somebody may be watching.
+            # A slow client: nothing is gained by collecting, and a client may be watching.
             await self._hand_over(body_bytes)
             await self._account()
 
@@ -174,7 +174,7 @@ class _DiskWriter:
 
     async def _settle(self) -> None:
         assert self._job is not None
-        # Unlike awaiting the job itself, this leaves it alone when we are cancelled.
+        # Unlike awaiting the job itself, this does not cancel it when this task is cancelled.
         await asyncio.wait((self._job,))
         job, self._job = self._job, None
         job.result()

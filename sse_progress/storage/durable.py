@@ -40,7 +40,7 @@ def storage_errors() -> Iterator[None]:
 
 
 def open_private(path: str | Path, flags: int) -> int:
-    """Open for this user alone, and never through a symbolic link."""
+    """Open for this user only, and never through a symbolic link."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
