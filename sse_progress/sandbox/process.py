@@ -59,6 +59,7 @@ def child_environment(given: Mapping[str, str], directory: Path) -> dict[str, st
     passed = {
         name: value for name, value in given.items() if name in _PASSED_ON or name.startswith("LC_")
     }
+    passed["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime looks up its maker's host otherwise
     found = given.get("PYTHONPATH", "")
     paths = [str(directory / entry) for entry in found.split(os.pathsep)] if found else []
     home = Path(__file__).absolute().parents[2]

@@ -163,7 +163,7 @@ class Supervisor:
             command = [*self._commands["web"], "--fd", str(fd)]
             self._add("web", number, command, {**environment, **WEB_MEMORY}, (fd,))
         for number in range(1, self._plan.worker_processes + 1):
-            self._add("worker", number, self._commands["worker"], environment, ())
+            self._add("worker", number, self._commands["worker"], _without_keys(environment), ())
 
     def _keep(self) -> None:
         """Until asked to end: restart what ends, and log once when all is ready."""
@@ -463,6 +463,11 @@ def _healthy(listening: socket.socket, prefix: str, *, timeout_s: float = 2.0) -
             return wire.recv(64).split(b" ", 2)[1:2] == [b"200"]
     except OSError:
         return False
+
+
+def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a worker gets: it opens files of strangers, and never looks at a token."""
+    return {k: v for k, v in environment.items() if not k.startswith("SSE_PROGRESS_JWT_")}
 
 
 def main() -> NoReturn:

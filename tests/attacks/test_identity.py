@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -375,3 +376,12 @@ def _proc(pid: int, name: str) -> bytes:
             return file.read()
     except OSError:
         return b""  # it has ended meanwhile
+
+
+def test_workers_have_no_key(locked: Service) -> None:
+    """Neither a worker nor a stage finds in its environment what signs tokens."""
+    pids = locked.pids()
+    for role in ("worker", "stage"):
+        for pid in pids[role]:
+            assert SECRET.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert pids["worker"]
