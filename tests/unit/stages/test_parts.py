@@ -228,6 +228,15 @@ def test_a_sealed_document_whose_manifest_comes_last(desk: Desk) -> None:
     assert refusal(desk.upload(zipped(parts), "a.odt")).code == "corrupt_file"
 
 
+def test_empty_settings_of_libreoffice(desk: Desk) -> None:
+    """LibreOffice leaves parts for its own windows empty; a document's own part may not be."""
+    empty = {"Configurations2/accelerator/current.xml": ""}
+    facts, _ = seen(desk, zipped(odt_parts("<text:p>two words</text:p>", **empty)), "a.odt")
+    assert facts["words"] == 2
+    data = zipped(odt_parts("<text:p>x</text:p>", **{"styles.xml": ""}))
+    assert refusal(desk.upload(data, "a.odt")).code == "corrupt_file"
+
+
 def epub_at(chapter: str, text: str, **more: str) -> bytes:
     return zipped(
         {
