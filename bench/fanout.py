@@ -90,7 +90,7 @@ async def ours(readers: int, events: int) -> dict[str, float]:
     ):
         redis = connect(f"unix://{place}/data/redis/redis.sock")
         journal = Journal(redis)
-        async with beside(journal.writer.run()):
+        async with beside(journal.appends.run()):
             draft = Draft(stage="receiving", stage_progress=0, message="begin")
             answer = await journal.begin("fan", owner="anonymous", draft=draft, lease_s=3600)
             numbers = iter(range(2, 10_000_000))

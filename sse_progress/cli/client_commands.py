@@ -33,7 +33,7 @@ from sse_progress.client import (
     UploadFailed,
 )
 from sse_progress.client.shapes import media_of
-from sse_progress.model.ids import new_upload_id, valid_upload_id
+from sse_progress.model.ids import UPLOAD_ID_PATTERN, new_upload_id, valid_upload_id
 from sse_progress.model.text import clean_text
 
 __all__ = ["upload_command", "watch_command"]
@@ -319,7 +319,7 @@ def _wrong_files(files: Sequence[Path], upload_id: str | None) -> str | None:
 def _wrong_id(upload_id: str | None) -> str | None:
     if upload_id is None or valid_upload_id(upload_id):
         return None
-    return f"{clean_text(upload_id)!r} is no upload id: [A-Za-z0-9][A-Za-z0-9_.~-]{{0,127}}."
+    return f"{clean_text(upload_id)!r} is no upload id: {UPLOAD_ID_PATTERN}."
 
 
 def _say(text: str, code: int) -> int:

@@ -19,7 +19,7 @@ from sse_progress.client.failures import (
     NotFound,
     Refused,
 )
-from sse_progress.model.ids import valid_upload_id
+from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 
 __all__ = ["BODY_LIMIT_BYTES", "base_url", "read_shape", "refusal", "retry_after_s", "upload_path"]
 
@@ -51,7 +51,7 @@ def base_url(url: str) -> str:
 def upload_path(upload_id: str, rest: str = "") -> str:
     """Path of one upload; raises ValueError for an id that the service would refuse."""
     if not valid_upload_id(upload_id):
-        raise ValueError(f"{upload_id!r} is no upload id: [A-Za-z0-9][A-Za-z0-9_.~-]{{0,127}}")
+        raise ValueError(f"{upload_id!r} is no upload id: {UPLOAD_ID_PATTERN}")
     return f"/upload/{upload_id}{rest}"
 
 

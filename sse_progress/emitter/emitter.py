@@ -153,9 +153,6 @@ class Emitter:
         following.live = False
         self._maybe_idle(topic)
 
-    def topics(self) -> tuple[Topic, ...]:
-        return tuple(self._topics.values())
-
     # ---- notices: plain messages on other channels
 
     def listen(self, channel: str, callback: Callable[[bytes], None]) -> None:

@@ -10,16 +10,20 @@ from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.frames import Frame
 from sse_progress.model.ids import Position
 
-__all__ = ["Watch", "watching"]
+__all__ = ["Waiter", "watching"]
 
 
-class Watch:
+def _ignored(_: Frame) -> None:
+    return None
+
+
+class Waiter:
     """Keeps the latest frame of one journal. `on_end` is called once, with the terminal frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_end: Callable[[Frame], None] = _ignored) -> None:
         self.latest: Frame | None = None
         self.lost = False
-        self.on_end: Callable[[Frame], None] = lambda _: None
+        self._on_end = on_end
         self._changed = asyncio.Event()
         self._ended: asyncio.Future[Frame | None] = asyncio.get_running_loop().create_future()
 
@@ -40,7 +44,7 @@ class Watch:
         self._changed.set()
         if frame.terminal and not self._ended.done():
             self._ended.set_result(frame)
-            self.on_end(frame)
+            self._on_end(frame)
 
     async def write(self, frames: Sequence[Frame]) -> None:
         self.push(frames[-1])
@@ -62,16 +66,16 @@ class Watch:
 def watching(
     emitter: Emitter,
     upload_id: str,
-    watch: Watch,
+    waiter: Waiter,
     *,
     owner: str = "",
     cursor: Position | None = None,
-) -> Iterator[Watch]:
-    """Follow `upload_id` with `watch`, after `cursor`, for the length of the block."""
+) -> Iterator[Waiter]:
+    """Follow `upload_id` with `waiter`, after `cursor`, for the length of the block."""
     topic = emitter.open(upload_id)
-    following = emitter.follow(topic, watch, owner=owner, cursor=cursor)
+    following = emitter.follow(topic, waiter, owner=owner, cursor=cursor)
     try:
-        yield watch
+        yield waiter
     finally:
         emitter.leave(following)
         emitter.release(topic)

@@ -17,7 +17,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
-from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import Body, OpenBody
 from sse_progress.ingest.limits import ReceiveLimits, least_file_bytes
 from sse_progress.ingest.progress import receiving_progress
@@ -25,7 +25,7 @@ from sse_progress.ingest.to_disk import Received, receive
 from sse_progress.journal.frames import Frame
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
-from sse_progress.journal.writer import Recorder, WriterLost
+from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import (
     Cancelled,
     Forbidden,
@@ -104,37 +104,34 @@ class Ingest:
         Headers that tell enough end the upload as soon as it has begun. Raises a Problem; the
         journal, if it is ours, then has ended with the same code and no byte is left.
         """
-        recorder = await self._begin(upload_id, body, owner=owner)
-        recorder.on_new_epoch = lambda: self._background.spawn(self._list(upload_id, owner=owner))
-        self._background.spawn(self._announce(upload_id, owner=owner))
         under_way = OpenBody()
-        recorder.on_lost = lambda: under_way.stop(_lost(recorder))
-        watch = Watch()
-        watch.on_end = lambda frame: under_way.stop(_ended(frame))
+        writer = await self._begin(upload_id, body, owner=owner, under_way=under_way)
+        self._background.spawn(self._announce(upload_id, owner=owner))
+        waiter = Waiter(on_end=lambda frame: under_way.stop(_ended(frame)))
         self._open.add(under_way)
         self._metrics.bodies.inc()
         self._none_open.clear()
         try:
             if refusal := body.refused_by_headers(self._config.limits):
                 raise refusal
-            with watching(self._emitter, upload_id, watch, owner=owner), under_way.scope:
-                async with beside(self._renew(recorder)):
-                    await self._to_disk(upload_id, body, recorder, under_way)
+            with watching(self._emitter, upload_id, waiter, owner=owner), under_way.scope:
+                async with beside(self._renew(writer)):
+                    await self._to_disk(upload_id, body, writer, under_way)
             if under_way.why is not None:
                 raise under_way.why
         except Problem as problem:
-            await self._fail(upload_id, recorder, problem)
+            await self._fail(upload_id, writer, problem)
             raise
         except Exception:
             log.exception("an upload could not be taken in", upload_id=upload_id)
-            await self._fail(upload_id, recorder, Internal())
+            await self._fail(upload_id, writer, Internal())
             raise Internal from None
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._fail(upload_id, recorder, Unavailable())
+                await self._fail(upload_id, writer, Unavailable())
             raise
         finally:
-            recorder.close()
+            writer.close()
             self._metrics.bodies.dec()
             self._open.discard(under_way)
             if not self._open:
@@ -151,7 +148,9 @@ class Ingest:
 
     # ---- the steps
 
-    async def _begin(self, upload_id: str, body: Body, *, owner: str) -> Recorder:
+    async def _begin(
+        self, upload_id: str, body: Body, *, owner: str, under_way: OpenBody
+    ) -> JournalWriter:
         if self._draining:
             raise Unavailable("The server is restarting.", retry_after_s=1)
         if await blocking(self._storage.objects.find, upload_id) is not None:
@@ -178,7 +177,7 @@ class Ingest:
             raise Forbidden("This upload id belongs to another user.")
         if answer.status == "in_use":
             raise UploadIdInUse
-        return Recorder(
+        return JournalWriter(
             self._journal,
             upload_id,
             owner=owner,
@@ -186,6 +185,8 @@ class Ingest:
             written=1,
             lease_s=self._config.lease_s,
             said=draft,
+            on_lost=lambda lost: under_way.stop(_lost(lost)),
+            on_new_epoch=lambda: self._background.spawn(self._list(upload_id, owner=owner)),
         )
 
     async def _announce(self, upload_id: str, *, owner: str) -> None:
@@ -199,7 +200,7 @@ class Ingest:
             await self._index.announce(upload_id, owner=owner)
 
     async def _to_disk(
-        self, upload_id: str, body: Body, recorder: Recorder, under_way: OpenBody
+        self, upload_id: str, body: Body, writer: JournalWriter, under_way: OpenBody
     ) -> None:
         created_at = time.time()
         received = await receive(
@@ -207,22 +208,22 @@ class Ingest:
             content_type=body.content_type,
             incoming=lambda: self._storage.bodies.incoming(upload_id),
             limits=self._config.limits,
-            progress=receiving_progress(recorder, body.total),
+            progress=receiving_progress(writer, body.total),
         )
         # From the rename on the upload survives any crash: it is not to be torn in the middle,
         # and what ends it from now on finds it on the storage.
         under_way.stored = True
         with anyio.CancelScope(shield=True):
             await blocking(
-                received.incoming.store, _manifest(upload_id, received, recorder, created_at)
+                received.incoming.store, _manifest(upload_id, received, writer, created_at)
             )
-            await self._tell_stored(upload_id, received, recorder, body.total)
+            await self._tell_stored(upload_id, received, writer, body.total)
 
     async def _tell_stored(
-        self, upload_id: str, received: Received, recorder: Recorder, total: int | None
+        self, upload_id: str, received: Received, writer: JournalWriter, total: int | None
     ) -> None:
         size = size_text(received.size)
-        recorder.tags = tags_of(filename=received.filename)
+        writer.tags = tags_of(filename=received.filename)
         self._metrics.received_bytes.inc(received.size)
         arrived = Draft(
             stage="receiving",
@@ -236,9 +237,9 @@ class Ingest:
         )
         try:
             with anyio.fail_after(self._config.redis_wait_s):
-                await recorder.last(arrived)
-                await recorder.last(stored)
-                await blocking(self._storage.objects.mark, upload_id, recorder.position)
+                await writer.last(arrived)
+                await writer.last(stored)
+                await blocking(self._storage.objects.mark, upload_id, writer.position)
         except TimeoutError:
             await blocking(self._storage.remove, upload_id)
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from None
@@ -253,45 +254,44 @@ class Ingest:
         except (TimeoutError, RedisError, OSError):
             log.warning("not queued; the reconciler will", upload_id=upload_id)
 
-    async def _renew(self, recorder: Recorder) -> None:
+    async def _renew(self, writer: JournalWriter) -> None:
         """A slow body lives, even if it has nothing to tell."""
         while True:
             await asyncio.sleep(self._config.lease_s / 3)
             with contextlib.suppress(WriterLost):
-                await recorder.renew()
+                await writer.renew()
 
-    async def _fail(self, upload_id: str, recorder: Recorder, problem: Problem) -> None:
+    async def _fail(self, upload_id: str, writer: JournalWriter, problem: Problem) -> None:
         """End the journal; where Redis is away its event follows when it is back."""
         self._metrics.ended(problem.code)
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                await recorder.end(failure(problem, "receiving"))
+                await writer.end(failure(problem, "receiving"))
                 await self._index.closed(upload_id)
         except (WriterLost, TimeoutError, RedisError, OSError):
             log.warning("upload end not yet in the journal", upload_id=upload_id)
 
 
 def _manifest(
-    upload_id: str, received: Received, recorder: Recorder, created_at: float
+    upload_id: str, received: Received, writer: JournalWriter, created_at: float
 ) -> Manifest:
     return Manifest(
         upload_id=upload_id,
-        owner=recorder.owner,
+        owner=writer.owner,
         filename=received.filename,
         claimed_type=received.claimed_type,
         fields=received.fields,
         size=received.size,
         sha256=received.sha256,
-        epoch=recorder.position.epoch,
+        epoch=writer.position.epoch,
         created_at=rfc3339(created_at),
     )
 
 
-def _lost(recorder: Recorder) -> Problem:
-    term = recorder.lost.term if recorder.lost else ""
-    if term == "cancelled":
+def _lost(lost: WriterLost) -> Problem:
+    if lost.term == "cancelled":
         return Cancelled()
-    return ServerLost() if term else Unavailable()
+    return ServerLost() if lost.term else Unavailable()
 
 
 def _ended(frame: Frame) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sse_progress.journal.writer import Recorder
+from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.events import Draft, tags_of
 from sse_progress.model.messages import BEGIN
 
@@ -15,17 +15,17 @@ ETA_BASIS_S = 1.0
 """No estimate is given before this many seconds of a body."""
 
 
-def receiving_progress(recorder: Recorder, total: int | None) -> Callable[[int, str], None]:
+def receiving_progress(writer: JournalWriter, total: int | None) -> Callable[[int, str], None]:
     """A callback that turns bytes received into merged progress, with the time still needed."""
     started = time.monotonic()
 
     def progress(count: int, filename: str) -> None:
-        recorder.tags = tags_of(filename=filename)
+        writer.tags = tags_of(filename=filename)
         elapsed = time.monotonic() - started
         eta = None
         if total and elapsed >= ETA_BASIS_S and count:
             eta = max(0, round((total - count) * elapsed / count))
-        recorder.progress(
+        writer.progress(
             Draft(
                 stage="receiving",
                 stage_progress=min(99, count * 100 // total) if total else 0,

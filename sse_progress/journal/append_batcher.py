@@ -26,7 +26,7 @@ from redis.exceptions import (
 
 from sse_progress.journal.scripts import APPEND, Script
 
-__all__ = ["Answer", "Operation", "Writer"]
+__all__ = ["Answer", "AppendBatcher", "Operation"]
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ class Operation:
         return self._values
 
 
-class Writer:
+class AppendBatcher:
     """Sends operations in the order they were submitted; one batch is under way at a time."""
 
     def __init__(self, redis: Redis) -> None:

@@ -58,7 +58,6 @@ class Page:
     last: Frame | None
     frames: tuple[Frame, ...]
     now_ms: int
-    claimed: bool = False
     deleted: bool = False
     """The upload is complete, and its files have been deleted since."""
 

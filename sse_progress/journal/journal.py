@@ -1,7 +1,7 @@
 """One append-only log per upload, on Redis: the only truth about it.
 
 Owns claims, fences, reading, and the operations that change who may write. A writer's own events
-go through `Recorder`. Both are single Lua scripts, so each is one step, also across processes.
+go through `JournalWriter`. Both are single Lua scripts, so each is one step, also across processes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from sse_progress.journal.append_batcher import Answer, Operation, Writer
+from sse_progress.journal.append_batcher import Answer, AppendBatcher, Operation
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.scripts import READ, Script
 from sse_progress.model.events import Draft
@@ -66,7 +66,7 @@ class Journal:
         epoch: Callable[[], str] = new_epoch,
     ) -> None:
         self.redis = redis
-        self.writer = Writer(redis)
+        self.appends = AppendBatcher(redis)
         self._read = Script("read", READ)
         self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
         self._epoch = epoch
@@ -122,7 +122,6 @@ class Journal:
                 Frame(frame, terminal=done and start + at == seq) for at, frame in enumerate(raw, 1)
             ),
             now_ms=now,
-            claimed=reply[0] == 2,
         )
 
     async def head(self, upload_id: str) -> Page | None:
@@ -214,7 +213,7 @@ class Journal:
             "result": result[1] if result else b"",
             **(_event(upload_id, draft, first=first) if draft else _NO_EVENT),
         }
-        return self.writer.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
+        return self.appends.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
 
     async def begin(self, upload_id: str, *, owner: str, draft: Draft, lease_s: float) -> Answer:
         """pending → receiving, once: status `ok`, `forbidden` or `in_use`."""

@@ -16,7 +16,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 
-__all__ = ["Recorder", "WriterLost", "interval_s"]
+__all__ = ["JournalWriter", "WriterLost", "interval_s"]
 
 
 class WriterLost(Exception):
@@ -35,13 +35,17 @@ def interval_s(events: int) -> float:
     return min(0.1 * float(2 ** min(events // 100, 6)), 5.0)
 
 
-class Recorder:
-    """Records for one writer, known to the journal by its fence.
+def _ignored(*_: object) -> None:
+    return None
 
-    `position` is the last place that Redis acknowledged; `on_position` hears of each. `on_lost` is
-    called once, on the loop, when the journal refuses this writer; `on_new_epoch` when Redis turned
-    out to have lost something, so that what only Redis knew can be put back. `said` is the event
-    that `answer` is about, if there was one.
+
+class JournalWriter:
+    """Appends for one writer, known to the journal by its fence.
+
+    `position` is the last place that Redis acknowledged. The callbacks run on the loop: `on_lost`
+    once, when the journal refuses this writer; `on_new_epoch` when Redis turned out to have lost
+    something, so that what only Redis knew can be put back; `on_position` with each position that
+    Redis acknowledged. `said` is the event that `answer` is about, if there was one.
     """
 
     def __init__(
@@ -55,15 +59,16 @@ class Recorder:
         lease_s: float = 0,
         said: Draft | None = None,
         tags: bytes = b"",
+        on_lost: Callable[[WriterLost], None] = _ignored,
+        on_new_epoch: Callable[[], None] = _ignored,
+        on_position: Callable[[Position], None] = _ignored,
     ) -> None:
         self.upload_id, self.owner, self.fence = upload_id, owner, answer.fence
         self.position = Position(answer.epoch, answer.seq)
         self.tags = tags
         """What every event has from the next one on."""
         self.lost: WriterLost | None = None
-        self.on_lost: Callable[[], None] = lambda: None
-        self.on_new_epoch: Callable[[], None] = lambda: None
-        self.on_position: Callable[[Position], None] = lambda _: None
+        self._on_lost, self._on_new_epoch, self._on_position = on_lost, on_new_epoch, on_position
         self._journal, self._lease_s = journal, lease_s
         self._numbers = itertools.count(written + 1)
         self._loop = asyncio.get_running_loop()
@@ -151,7 +156,7 @@ class Recorder:
             if self.lost is None:
                 self.lost = WriterLost(answer.term)
                 self._drop_pending()
-                self.on_lost()
+                self._on_lost(self.lost)
             return
         if answer.status == "unknown":
             return
@@ -159,9 +164,9 @@ class Recorder:
         position = Position(answer.epoch, answer.seq)
         if renewed or position.seq > self.position.seq:
             self.position = position
-            self.on_position(position)
+            self._on_position(position)
         if renewed:
-            self.on_new_epoch()
+            self._on_new_epoch()
 
     def _pump(self) -> None:
         if self._pending is None or self._under_way or self._timer or self.lost:

@@ -6,6 +6,8 @@ Codes are part of the wire and never change their meaning. How a problem becomes
 
 from __future__ import annotations
 
+from sse_progress.model.ids import UPLOAD_ID_PATTERN
+
 __all__ = ["PROBLEMS", "Problem", "Rejected", "problem_for"]
 
 DETAIL_LIMIT = 200
@@ -41,7 +43,7 @@ class Internal(Problem):
 class InvalidUploadId(Problem):
     code = "invalid_upload_id"
     status = 400
-    sentence = "X-Upload-ID must match [A-Za-z0-9][A-Za-z0-9_.~-]{0,127}."
+    sentence = f"X-Upload-ID must match {UPLOAD_ID_PATTERN}."
 
 
 class MalformedMultipart(Problem):

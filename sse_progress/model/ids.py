@@ -8,9 +8,12 @@ import time
 import uuid
 from dataclasses import dataclass
 
-__all__ = ["GONE", "Position", "new_upload_id", "valid_upload_id"]
+__all__ = ["GONE", "UPLOAD_ID_PATTERN", "Position", "new_upload_id", "valid_upload_id"]
 
-_UPLOAD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}")
+UPLOAD_ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}"
+"""As in the contract and in texts; the whole id has to match."""
+
+_UPLOAD_ID = re.compile(UPLOAD_ID_PATTERN)
 
 
 def new_upload_id() -> str:

@@ -104,7 +104,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             background=background,
             metrics=metrics,
         )
-        await stack.enter_async_context(tasks.running("journal_writer", journal.writer.run()))
+        await stack.enter_async_context(tasks.running("journal_writer", journal.appends.run()))
         await stack.enter_async_context(tasks.running("emitter", emitter.run()))
         yield Components(
             settings=settings,

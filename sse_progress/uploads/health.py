@@ -47,7 +47,7 @@ async def _redis(components: Components) -> str:
 
 
 def _journal(components: Components) -> str:
-    connected = components.journal.writer.connected and components.emitter.connected
+    connected = components.journal.appends.connected and components.emitter.connected
     return "ok" if connected else "disconnected"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from redis.exceptions import RedisError
 
-from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.glances import Glance, glances
 from sse_progress.model.errors import (
@@ -168,6 +168,6 @@ class Uploads:
 
     async def changed(self, upload_id: str, *, owner: str, since: Position) -> None:
         """Wait until the journal has something after `since`, or cannot be followed."""
-        watch = Watch()
-        with watching(self._components.emitter, upload_id, watch, owner=owner, cursor=since):
-            await watch.changed()
+        waiter = Waiter()
+        with watching(self._components.emitter, upload_id, waiter, owner=owner, cursor=since):
+            await waiter.changed()

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sse_progress.model.errors import PROBLEMS
+from sse_progress.model.ids import UPLOAD_ID_PATTERN
 
 __all__ = [
     "FRAMES",
@@ -53,7 +54,7 @@ ID = {
     "in": "path",
     "required": True,
     "description": "The upload's id, chosen by the client or made by the server.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}$"},
+    "schema": {"type": "string", "pattern": f"^{UPLOAD_ID_PATTERN}$"},
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",

@@ -16,7 +16,8 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from sse_progress.journal.writer import Recorder, WriterLost
+from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import (
     InsufficientStorage,
     Internal,
@@ -24,7 +25,7 @@ from sse_progress.model.errors import (
     Unavailable,
     problem_for,
 )
-from sse_progress.model.events import Draft, decode_json, encode_json
+from sse_progress.model.events import Draft, decode_json, encode_json, tags_of
 from sse_progress.model.media import merged
 from sse_progress.model.messages import BEGIN, END, PARKED, failure, retry_text
 from sse_progress.model.stage_api import StageFunction, Upload
@@ -52,13 +53,23 @@ class NotNow(Exception):
 
 
 class Attempt:
-    """One attempt at one upload."""
+    """One attempt at one upload. `taken`: the answer to `Journal.take`, with this attempt's fence.
 
-    def __init__(self, context: WorkerContext, found: StoredObject, recorder: Recorder) -> None:
-        self.upload_id = recorder.upload_id
+    `on_lost` is called once, when the journal refuses this attempt's events.
+    """
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        found: StoredObject,
+        taken: Answer,
+        *,
+        on_lost: Callable[[WriterLost], None],
+    ) -> None:
+        self.upload_id = found.manifest.upload_id
         self._parts, self._config = context.components, context.config
         self._pool, self._history = context.pool, context.history
-        self._found, self._recorder = found, recorder
+        self._found = found
         self._original = ""
         self._numbers = count(1)
         self._results: dict[str, bytes] = {}
@@ -66,8 +77,17 @@ class Attempt:
         self._redis_lost = False
         self.ending = False
         self._moved = asyncio.Event()
-        recorder.on_new_epoch = self._note_loss
-        recorder.on_position = lambda _: self._moved.set()
+        self.writer = JournalWriter(
+            self._parts.journal,
+            self.upload_id,
+            owner=found.manifest.owner,
+            answer=taken,
+            written=0,
+            tags=tags_of(filename=found.manifest.filename),
+            on_lost=on_lost,
+            on_new_epoch=self._note_loss,
+            on_position=lambda _: self._moved.set(),
+        )
 
     async def make(self) -> str:
         """Run what is left of the stages; `complete`, or the code with which it was refused.
@@ -101,16 +121,14 @@ class Attempt:
         message = PARKED
         if isinstance(outcome, RetryLater):
             message = retry_text(outcome.delay_s)
-        await self._recorder.last(Draft(stage=self._stage, stage_progress=0, message=message))
+        await self.writer.last(Draft(stage=self._stage, stage_progress=0, message=message))
 
     async def keep_marks(self) -> None:
         """Note on the storage what Redis has acknowledged, so that a rewound Redis is noticed."""
         while True:
             await self._moved.wait()
             self._moved.clear()
-            await blocking(
-                self._parts.storage.objects.mark, self.upload_id, self._recorder.position
-            )
+            await blocking(self._parts.storage.objects.mark, self.upload_id, self.writer.position)
 
     def _note_loss(self) -> None:
         """Redis lost something: the next checkpoint writes all results again."""
@@ -138,7 +156,7 @@ class Attempt:
     ) -> None:
         self._stage = name
         began = time.monotonic()
-        self._recorder.first(Draft(stage=name, stage_progress=0, message=BEGIN[name]))
+        self.writer.first(Draft(stage=name, stage_progress=0, message=BEGIN[name]))
         estimate.begin(name)
         result: dict[str, Any] = {}
         replacement: tuple[Path, str] | None = None
@@ -193,7 +211,7 @@ class Attempt:
     async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
         self._results[name] = encode_json(result)
         end = Draft(stage=name, stage_progress=100, message=END[name])
-        await self._recorder.last(end, result=self._results[name])
+        await self.writer.last(end, result=self._results[name])
         if self._redis_lost:
             self._redis_lost = False
             await self._parts.journal.restore(self.upload_id, self._results)
@@ -208,7 +226,7 @@ class Attempt:
             nonlocal message
             message = text or message
             whole = (at + min(max(fraction, 0.0), 1.0)) / slices
-            self._recorder.progress(
+            self.writer.progress(
                 Draft(
                     stage=name,
                     stage_progress=min(99, int(whole * 100)),
@@ -239,9 +257,7 @@ class Attempt:
 
     async def _finalize(self) -> None:
         self._stage = "finalizing"
-        self._recorder.first(
-            Draft(stage="finalizing", stage_progress=0, message=BEGIN["finalizing"])
-        )
+        self.writer.first(Draft(stage="finalizing", stage_progress=0, message=BEGIN["finalizing"]))
         if self._found.done:
             assert self._found.record is not None
             media = decode_json(self._found.record)
@@ -252,12 +268,12 @@ class Attempt:
                 self._parts.storage.objects.publish, self.upload_id, encode_json(media)
             )
             media = decode_json(record)
-        await self._recorder.last(
+        await self.writer.last(
             Draft(stage="finalizing", stage_progress=100, message=END["finalizing"])
         )
         self.ending = True
         try:
-            await self._recorder.end(_complete(media))
+            await self.writer.end(_complete(media))
         except WriterLost as lost:
             if lost.term in ("cancelled", "error"):
                 await blocking(self._parts.storage.remove, self.upload_id)
@@ -268,10 +284,10 @@ class Attempt:
     async def _refuse(self, problem: Problem) -> None:
         """The verdict first, so that a crash keeps it; then the bytes; then the one event."""
         verdict = encode_json([problem.code, problem.detail])
-        await self._recorder.note(VERDICT, verdict)
+        await self.writer.note(VERDICT, verdict)
         await blocking(self._parts.storage.remove, self.upload_id)
         self.ending = True
-        await self._recorder.end(failure(problem, self._stage))
+        await self.writer.end(failure(problem, self._stage))
         self._parts.metrics.ended(problem.code)
         await self._closed()
 

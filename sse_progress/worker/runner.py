@@ -13,11 +13,11 @@ import time
 import anyio
 import structlog
 
-from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Frame
-from sse_progress.journal.writer import Recorder, WriterLost
+from sse_progress.journal.writer import WriterLost
 from sse_progress.model.errors import Internal, Problem, problem_for
-from sse_progress.model.events import decode_json, tags_of
+from sse_progress.model.events import decode_json
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
 from sse_progress.runtime.concurrency import beside, blocking
@@ -78,31 +78,20 @@ class Runner:
         answer = await parts.journal.take(upload_id, owner=owner, seen=seen)
         if answer.status == "ended":
             return answer.term or "ended", None
-        recorder = Recorder(
-            parts.journal,
-            upload_id,
-            owner=owner,
-            answer=answer,
-            written=0,
-            tags=tags_of(filename=found.manifest.filename),
-        )
-        attempt = Attempt(self._context, found, recorder)
-        watch = Watch()
+        scope = anyio.CancelScope()
+        attempt = Attempt(self._context, found, answer, on_lost=lambda _: scope.cancel())
+        waiter = Waiter(on_end=lambda _: None if attempt.ending else scope.cancel())
         try:
-            with (
-                watching(parts.emitter, upload_id, watch, owner=owner),
-                anyio.CancelScope() as scope,
-            ):
-                recorder.on_lost = scope.cancel
-                watch.on_end = lambda _: None if attempt.ending else scope.cancel()
+            with watching(parts.emitter, upload_id, waiter, owner=owner), scope:
                 async with beside(attempt.keep_marks()):
                     return await self._attempt(attempt, job)
-            if watch.latest and _failed(watch.latest):
+            if waiter.latest and _failed(waiter.latest):
                 # Whoever ended it removed its bytes; a stage may have written since.
                 await blocking(parts.storage.remove, upload_id)
         finally:
-            recorder.close()
-        return (recorder.lost.term if recorder.lost else "") or "ended elsewhere", None
+            attempt.writer.close()
+        lost = attempt.writer.lost
+        return (lost.term if lost else "") or "ended elsewhere", None
 
     async def _attempt(self, attempt: Attempt, job: Job) -> tuple[str, Outcome]:
         outcome: Outcome

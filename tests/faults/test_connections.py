@@ -150,7 +150,7 @@ def _follow(replica: RedisServer, master: RedisServer) -> None:
 @pytest.mark.parametrize(
     ("part", "task", "name"),
     [
-        ("web", "sse_progress.journal.append_batcher:Writer", "journal_writer"),
+        ("web", "sse_progress.journal.append_batcher:AppendBatcher", "journal_writer"),
         ("web", "sse_progress.access.limits:Limits", "limits"),
         ("web", "sse_progress.emitter.emitter:Emitter", "emitter"),
         ("worker", "sse_progress.worker.reconciler:Reconciler", "reconciler"),

@@ -3,15 +3,15 @@
 --   after_epoch after_seq limit
 -- Reply: {found, epoch, seq, owner, term, fence, lease, created, changed, stage, unknown, last frame,
 --         frames, now}; times in ms
--- found: 0 nothing, 1 there, 2 claimed just now. A foreign owner learns nothing but that.
+-- found: 0 nothing, 1 there. A foreign owner learns nothing but that.
 
 local owner, claim, epoch = A.owner, A.claim == '1', A.epoch
 local after_epoch, after_seq, limit = A.after_epoch, tonumber(A.after_seq), tonumber(A.limit)
 
-local meta, found = load_meta(), 1
+local meta = load_meta()
 if not meta then
   if not claim then return { 0 } end
-  meta, found = new_meta(epoch, owner), 2
+  meta = new_meta(epoch, owner)
   save_meta(meta)
   redis.call('EXPIRE', META, A.claim_ttl_s)
 end
@@ -27,5 +27,5 @@ if meta.seq > 0 then
     for i, entry in ipairs(entries) do frames[i] = entry[2][2] end
   end
 end
-return { found, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.created, meta.ts,
+return { 1, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.created, meta.ts,
   meta.stage, reset and 1 or 0, last, frames, now_ms() }

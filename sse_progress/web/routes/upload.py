@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import Body
 from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import (
@@ -63,14 +63,14 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 async def _result(context: WebContext, upload_id: str, *, owner: str) -> Response:
     """The upload's end, or 202 if that takes too long or the server is about to leave."""
-    watch = Watch()
-    with watching(context.components.emitter, upload_id, watch, owner=owner):
+    waiter = Waiter()
+    with watching(context.components.emitter, upload_id, waiter, owner=owner):
         await first_of(
-            watch.end(), context.draining.wait(), timeout_s=context.settings.answer_wait_s
+            waiter.end(), context.draining.wait(), timeout_s=context.settings.answer_wait_s
         )
-    if watch.latest is None or not watch.latest.terminal:
+    if waiter.latest is None or not waiter.latest.terminal:
         return _accepted(context, upload_id, applied=False)
-    return _ended(upload_id, watch.latest)
+    return _ended(upload_id, waiter.latest)
 
 
 def _ended(upload_id: str, frame: Frame) -> Response:

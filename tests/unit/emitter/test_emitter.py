@@ -19,10 +19,10 @@ from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Absent, Following
 from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.topic import Topic
-from sse_progress.emitter.waiter import Watch, watching
+from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Frame, Page
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.writer import Recorder
+from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.runtime import concurrency as blocking
@@ -75,20 +75,20 @@ class Reader:
 
 
 class House:
-    """A journal, an emitter and one upload's recorder."""
+    """A journal, an emitter and one upload's writer."""
 
     def __init__(self, journal: Journal, emitter: Emitter) -> None:
         self.journal, self.emitter = journal, emitter
-        self.recorder: Recorder | None = None
+        self.writer: JournalWriter | None = None
         self.told = 0
 
-    async def begin(self, upload_id: str = "u") -> Recorder:
+    async def begin(self, upload_id: str = "u") -> JournalWriter:
         answer = await self.journal.begin(
             upload_id, owner="ann", draft=self.draft("receiving", 0), lease_s=10
         )
         assert answer.status == "ok"
-        self.recorder = Recorder(self.journal, upload_id, owner="ann", answer=answer, written=1)
-        return self.recorder
+        self.writer = JournalWriter(self.journal, upload_id, owner="ann", answer=answer, written=1)
+        return self.writer
 
     def draft(self, stage: str, stage_progress: int) -> Draft:
         self.told += 1
@@ -96,9 +96,9 @@ class House:
 
     async def say(self, count: int = 1) -> None:
         """Events that are never merged."""
-        assert self.recorder is not None
+        assert self.writer is not None
         for _ in range(count):
-            await self.recorder._settled(self.recorder._append(self.draft("receiving", 1)))
+            await self.writer._settled(self.writer._append(self.draft("receiving", 1)))
 
     async def saved(self) -> list[bytes]:
         """The journal as it is now, for `rewind`."""
@@ -112,13 +112,13 @@ class House:
     async def rewrite(self, saved: list[bytes]) -> None:
         """Rewind, and go on with a writer that writes other events at the same positions."""
         await self.rewind(saved)
-        assert self.recorder is not None
+        assert self.writer is not None
         answer = await self.journal.take("u", owner="ann")
-        self.recorder.fence, self.recorder._numbers = answer.fence, itertools.count(1)
+        self.writer.fence, self.writer._numbers = answer.fence, itertools.count(1)
 
     async def end(self) -> None:
-        assert self.recorder is not None
-        await self.recorder.end(self.draft("cancelled", 0))
+        assert self.writer is not None
+        await self.writer.end(self.draft("cancelled", 0))
 
     def follow(self, reader: Any, upload_id: str = "u", *, claims: bool = True) -> Topic:
         topic = self.emitter.open(upload_id)
@@ -150,7 +150,7 @@ async def house_at(
         probe_s=0.3,
         linger_s=0.2,
     )
-    async with background, beside(journal.writer.run()), beside(emitter.run()):
+    async with background, beside(journal.appends.run()), beside(emitter.run()):
         yield House(journal, emitter)
     await redis.aclose()
 
@@ -508,7 +508,7 @@ async def test_topics_do_not_stay(redis_url: str) -> None:
             assert reader.following is not None
             house.emitter.leave(reader.following)
             house.emitter.release(topic)
-            await eventually(lambda: not house.emitter.topics(), "the topic is gone", timeout_s=10)
+            await eventually(lambda: not house.emitter._topics, "the topic is gone", timeout_s=10)
 
         async def unsubscribed() -> bool:
             channels = await house.journal.redis.pubsub_channels("sp:{*")
@@ -521,12 +521,12 @@ async def test_a_watch_waits_for_the_end(redis_url: str) -> None:
     """The follower inside the process: the terminal frame, whenever it comes."""
     async with house_at(redis_url) as house:
         await house.begin()
-        watch = Watch()
-        with watching(house.emitter, "u", watch, owner="ann"):
+        waiter = Waiter()
+        with watching(house.emitter, "u", waiter, owner="ann"):
             await house.say(2)
-            assert not watch.ended
+            assert not waiter.ended
             await house.end()
-            frame = await asyncio.wait_for(watch.end(), 60)
+            frame = await asyncio.wait_for(waiter.end(), 60)
         assert frame is not None
         assert frame.terminal
 
@@ -565,8 +565,8 @@ class EmitterMachine(RuleBasedStateMachine):
         """Many in one batch, also more than a tail holds."""
 
         async def many() -> None:
-            recorder = self.house.recorder
-            futures = [recorder._append(self.house.draft("receiving", 1)) for _ in range(count)]
+            writer = self.house.writer
+            futures = [writer._append(self.house.draft("receiving", 1)) for _ in range(count)]
             await asyncio.gather(*futures)
 
         self.run(many())

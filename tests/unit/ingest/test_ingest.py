@@ -224,7 +224,7 @@ async def test_without_redis_nothing_begins(
             await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert caught.value.retry_after_s
         sure_redis.start()
-        await eventually(lambda: core.journal.writer.connected, "nothing waits any more")
+        await eventually(lambda: core.journal.appends.connected, "nothing waits any more")
         assert await core.journal.head("up") is None
         assert left_over(core) == []
 

@@ -30,7 +30,7 @@ async def journal_at(url: str, *, delivering: bool = True) -> AsyncIterator[Jour
     journal = Journal(redis)
     try:
         if delivering:
-            async with beside(journal.writer.run()):
+            async with beside(journal.appends.run()):
                 yield journal
         else:
             yield journal
@@ -98,13 +98,13 @@ async def test_a_server_killed_in_the_middle_of_it_costs_nothing(sure_redis: Red
         await eventually(told[100].done, "the first are answered")
         assert not told[-1].done()
         sure_redis.kill()
-        await eventually(lambda: not journal.writer.connected, "the loss is noticed")
+        await eventually(lambda: not journal.appends.connected, "the loss is noticed")
         sure_redis.start()
         answers = await asyncio.wait_for(asyncio.gather(*told), 20)
         assert {answer.status for answer in answers} <= {"ok", "dup"}
         for one in tellers:
             assert await texts(journal, one) == list(range(1, 252))
-        assert journal.writer.connected
+        assert journal.appends.connected
 
 
 @settings(
@@ -169,13 +169,13 @@ async def test_a_server_that_refuses_to_write_is_waited_for(
         teller = await begun(journal, "up")
         assert sure_redis.command(*on).startswith(b"+OK")
         told = [teller.tell(), teller.tell()]
-        await eventually(lambda: not journal.writer.connected, "the refusal is noticed")
+        await eventually(lambda: not journal.appends.connected, "the refusal is noticed")
         assert not any(one.done() for one in told)
         assert sure_redis.command(*off).startswith(b"+OK")
         answers = await asyncio.wait_for(asyncio.gather(*told), 20)
         assert [answer.status for answer in answers] == ["ok", "ok"]
         assert await texts(journal, teller) == [1, 2, 3]
-        assert journal.writer.connected
+        assert journal.appends.connected
 
 
 async def test_an_error_of_ones_own_is_raised_and_harms_nobody_else(redis_url: str) -> None:
@@ -200,7 +200,7 @@ async def test_an_abandoned_operation_makes_no_hole_in_the_count(redis_url: str)
         teller._journal = journal
         one, two, three = teller.tell(), teller.tell(), teller.tell()
         two.cancel()
-        async with beside(journal.writer.run()):
+        async with beside(journal.appends.run()):
             answers = await asyncio.gather(one, three)
         assert [(answer.status, answer.seq) for answer in answers] == [("ok", 2), ("ok", 3)]
         assert await texts(journal, teller) == [1, 2, 4]
@@ -212,7 +212,7 @@ async def test_what_was_sent_is_delivered_though_nobody_waits(sure_redis: RedisS
         teller = await begun(journal, "up")
         sure_redis.kill()
         told = teller.tell()
-        await eventually(lambda: not journal.writer.connected, "it was tried")
+        await eventually(lambda: not journal.appends.connected, "it was tried")
         told.cancel()
         sure_redis.start()
         answer = await asyncio.wait_for(teller.tell(), 20)
@@ -228,9 +228,9 @@ async def test_a_beginning_that_nobody_waits_for_is_dropped(sure_redis: RedisSer
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await begun(journal, "up")
-        assert not journal.writer.connected
+        assert not journal.appends.connected
         sure_redis.start()
-        await eventually(lambda: journal.writer.connected, "nothing waits any more")
+        await eventually(lambda: journal.appends.connected, "nothing waits any more")
         assert await journal.head("up") is None
 
 
@@ -240,5 +240,5 @@ async def test_the_end_of_the_writer_ends_every_wait(sure_redis: RedisServer) ->
         teller = await begun(journal, "up")
         sure_redis.kill()
         told = [teller.tell() for _ in range(300)]
-        await eventually(lambda: not journal.writer.connected, "it was tried")
+        await eventually(lambda: not journal.appends.connected, "it was tried")
     assert all(one.cancelled() for one in told)

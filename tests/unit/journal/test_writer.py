@@ -13,7 +13,7 @@ import pytest
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.writer import Recorder, WriterLost, interval_s
+from sse_progress.journal.writer import JournalWriter, WriterLost, interval_s
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import beside
@@ -102,14 +102,15 @@ class Time:
         await asyncio.sleep(0)
 
 
-def recorder_on(told: Told, *, lease_s: float = 0) -> Recorder:
-    return Recorder(
+def writer_on(told: Told, *, lease_s: float = 0, **callbacks: Any) -> JournalWriter:
+    return JournalWriter(
         told,  # type: ignore[arg-type]  # a recording fake
         "up",
         owner="ann",
         answer=Answer("ok", "e", 1, 1, ""),
         written=0,
         lease_s=lease_s,
+        **callbacks,
     )
 
 
@@ -151,11 +152,11 @@ async def test_at_most_one_event_per_interval_and_the_latest_is_told_at_its_end(
 ) -> None:
     """Ten reports a millisecond apart are one event; nothing newer is held back longer."""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
-    recorder.first(at(0))
+    writer = writer_on(told)
+    writer.first(at(0))
     for n in range(1, 11):
         await time.to(1000 + n / 1000)
-        recorder.progress(at(n))
+        writer.progress(at(n))
     assert told.shown == [("analyzing", 0)]
     await time.to(1000.0999)
     assert told.shown == [("analyzing", 0)]
@@ -163,18 +164,18 @@ async def test_at_most_one_event_per_interval_and_the_latest_is_told_at_its_end(
     assert told.shown == [("analyzing", 0), ("analyzing", 10)]
     await time.to(1003)
     assert len(told) == 2
-    recorder.progress(at(50))
+    writer.progress(at(50))
     assert told.shown[-1] == ("analyzing", 50)
 
 
 async def test_steady_reports_keep_to_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report every 10 ms for minutes: gaps of 0.1 s a hundred times, then of 0.2, 0.4 …"""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
-    recorder.first(at(0))
+    writer = writer_on(told)
+    writer.first(at(0))
     for n in range(13_000):
         await time.to(1000 + n / 100)
-        recorder.progress(at(min(n // 200, 99)))
+        writer.progress(at(min(n // 200, 99)))
     moments = [moment for moment, _, _ in told]
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     assert len(gaps) > 330
@@ -185,14 +186,14 @@ async def test_steady_reports_keep_to_the_table(monkeypatch: pytest.MonkeyPatch)
 async def test_a_new_stage_begins_with_a_short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interval is the stage's, not the upload's."""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
-    recorder.first(at(0))
+    writer = writer_on(told)
+    writer.first(at(0))
     for n in range(250):
         await time.to(time.now + 0.5)
-        recorder.progress(at(n // 3))
-    recorder.first(at(0, "moderating"))
+        writer.progress(at(n // 3))
+    writer.first(at(0, "moderating"))
     await time.to(time.now + 0.1)
-    recorder.progress(at(5, "moderating"))
+    writer.progress(at(5, "moderating"))
     assert told.shown[-1] == ("moderating", 5)
 
 
@@ -201,14 +202,14 @@ async def test_first_and_last_are_told_at_once_and_in_order(
 ) -> None:
     """They do not wait for an interval, and a report that they overtake is not told after them."""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
-    recorder.first(at(0))
-    recorder.progress(at(40))
-    await recorder.last(at(100), result=b'{"a":1}')
+    writer = writer_on(told)
+    writer.first(at(0))
+    writer.progress(at(40))
+    await writer.last(at(100), result=b'{"a":1}')
     await time.to(1500)
-    recorder.first(at(0, "moderating"))
-    recorder.progress(at(30, "moderating"))
-    await recorder.end(at(0, "complete"))
+    writer.first(at(0, "moderating"))
+    writer.progress(at(30, "moderating"))
+    await writer.end(at(0, "complete"))
     await time.to(2000)
     assert told.shown == [
         ("analyzing", 0),
@@ -226,12 +227,12 @@ async def test_while_redis_is_away_one_event_is_under_way_and_one_waits(
 ) -> None:
     """An hour of reports into an outage holds two of them; then the latest is told."""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
-    recorder.first(at(0))
+    writer = writer_on(told)
+    writer.first(at(0))
     told.answering = False
     for n in range(3600):
         await time.to(time.now + 1)
-        recorder.progress(at(n // 40))
+        writer.progress(at(n // 40))
     assert told.shown == [("analyzing", 0), ("analyzing", 0)]
     assert len(told.open) == 1
     assert time.waiting == 0
@@ -245,10 +246,10 @@ async def test_while_redis_is_away_one_event_is_under_way_and_one_waits(
 async def test_closing_forgets_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """No timer outlives its upload."""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
-    recorder.first(at(0))
-    recorder.progress(at(40))
-    recorder.close()
+    writer = writer_on(told)
+    writer.first(at(0))
+    writer.progress(at(40))
+    writer.close()
     await time.to(2000)
     assert told.shown == [("analyzing", 0)]
     assert time.waiting == 0
@@ -263,12 +264,11 @@ async def test_closing_forgets_what_waits(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_whoever_may_not_write_any_more_is_told_once(status: str, term: str) -> None:
     """The first refused append calls `on_lost`; every wait from then on raises WriterLost."""
     told, losses = Told(), []
-    recorder = recorder_on(told)
-    recorder.on_lost = lambda: losses.append(recorder.lost)
+    writer = writer_on(told, on_lost=losses.append)
     told.answering = False
-    recorder.first(at(0))
-    recorder.progress(at(1))
-    ending = asyncio.ensure_future(recorder.last(at(100)))
+    writer.first(at(0))
+    writer.progress(at(1))
+    ending = asyncio.ensure_future(writer.last(at(100)))
     await asyncio.sleep(0)
     told.answer(status, term=term)
     with pytest.raises(WriterLost) as caught:
@@ -277,20 +277,20 @@ async def test_whoever_may_not_write_any_more_is_told_once(status: str, term: st
     assert losses == [caught.value]
     told.answering = True
     with pytest.raises(WriterLost):
-        await recorder.end(at(0, "complete"))
+        await writer.end(at(0, "complete"))
     assert losses == [caught.value]
 
 
 async def test_a_lost_writer_reports_into_the_void(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage that goes on reporting until it is stopped appends nothing more."""
     time, told = Time(monkeypatch), Told()
-    recorder = recorder_on(told)
+    writer = writer_on(told)
     told.answering = False
-    recorder.first(at(0))
+    writer.first(at(0))
     told.answer("stale")
     await asyncio.sleep(0)
     await time.to(2000)
-    recorder.progress(at(50))
+    writer.progress(at(50))
     await time.to(3000)
     assert told.shown == [("analyzing", 0)]
 
@@ -298,14 +298,14 @@ async def test_a_lost_writer_reports_into_the_void(monkeypatch: pytest.MonkeyPat
 async def test_an_unknown_journal_is_no_loss_of_the_right_to_write() -> None:
     """`renew` of a journal that Redis lost says `unknown`; the next event begins it anew."""
     told = Told()
-    recorder = recorder_on(told)
+    writer = writer_on(told)
     told.answering = False
-    renewing = asyncio.ensure_future(recorder.renew())
+    renewing = asyncio.ensure_future(writer.renew())
     await asyncio.sleep(0)
     told.answer("unknown", epoch="")
     await renewing
-    assert recorder.lost is None
-    assert recorder.position == Position("e", 1)
+    assert writer.lost is None
+    assert writer.position == Position("e", 1)
 
 
 # ---- what is acknowledged
@@ -314,30 +314,29 @@ async def test_an_unknown_journal_is_no_loss_of_the_right_to_write() -> None:
 async def test_positions_are_told_as_they_grow() -> None:
     """`on_position` hears of each acknowledged place, and never of one that was there before."""
     told, heard = Told(), []
-    recorder = recorder_on(told)
-    recorder.on_position = heard.append
-    recorder.first(at(0))
+    writer = writer_on(told, on_position=heard.append)
+    writer.first(at(0))
     await asyncio.sleep(0)
-    await recorder.last(at(100))
+    await writer.last(at(100))
     told.seq -= 2
-    await recorder.note("verdict", b"[]")
+    await writer.note("verdict", b"[]")
     assert heard == [Position("e", 2), Position("e", 3)]
-    assert recorder.position == Position("e", 3)
+    assert writer.position == Position("e", 3)
 
 
 async def test_a_new_epoch_is_told_once() -> None:
     """What only Redis knew can be put back when it turns out to have forgotten."""
     told, renewals, heard = Told(), [], []
-    recorder = recorder_on(told)
-    recorder.on_new_epoch = lambda: renewals.append(recorder.position)
-    recorder.on_position = heard.append
+    writer = writer_on(
+        told, on_new_epoch=lambda: renewals.append(writer.position), on_position=heard.append
+    )
     told.answering = False
-    recorder.first(at(0))
+    writer.first(at(0))
     told.seq = 0
     told.answer("new", epoch="f")
     await asyncio.sleep(0)
     assert renewals == [Position("f", 1)]
-    ending = asyncio.ensure_future(recorder.last(at(100)))
+    ending = asyncio.ensure_future(writer.last(at(100)))
     await asyncio.sleep(0)
     told.answer(epoch="f")
     await ending
@@ -348,16 +347,16 @@ async def test_a_new_epoch_is_told_once() -> None:
 async def test_giving_up_a_wait_does_not_take_the_event_back() -> None:
     """A numbered append whose waiter has a deadline is delivered all the same."""
     told = Told()
-    recorder = recorder_on(told)
+    writer = writer_on(told)
     told.answering = False
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await recorder.end(at(0, "error"))
+            await writer.end(at(0, "error"))
     (future,) = told.open
     assert not future.cancelled()
     told.answer()
     await asyncio.sleep(0)
-    assert recorder.position.seq == 2
+    assert writer.position.seq == 2
 
 
 # ---- on a real journal
@@ -367,7 +366,7 @@ async def test_giving_up_a_wait_does_not_take_the_event_back() -> None:
 async def journal_at(url: str) -> AsyncIterator[Journal]:
     redis = connect(url)
     journal = Journal(redis)
-    async with beside(journal.writer.run()):
+    async with beside(journal.appends.run()):
         yield journal
     await redis.aclose()
 
@@ -379,17 +378,17 @@ async def test_an_outage_in_the_middle_of_a_stage_is_caught_up_with(
     epoch, and the stage ends as if nothing had been."""
     async with journal_at(sure_redis.url) as journal:
         answer = await journal.take("up", owner="ann")
-        recorder = Recorder(journal, "up", owner="ann", answer=answer, written=0)
-        recorder.first(at(0))
-        await eventually(lambda: recorder.position.seq == 1, "it has begun")
+        writer = JournalWriter(journal, "up", owner="ann", answer=answer, written=0)
+        writer.first(at(0))
+        await eventually(lambda: writer.position.seq == 1, "it has begun")
         sure_redis.kill()
         for n in range(1, 50):
-            recorder.progress(at(n))
-        await eventually(lambda: not journal.writer.connected, "the outage is noticed")
-        recorder.progress(at(60))
+            writer.progress(at(n))
+        await eventually(lambda: not journal.appends.connected, "the outage is noticed")
+        writer.progress(at(60))
         sure_redis.start()
-        await eventually(lambda: recorder.position.seq == 3, "the latest is told")
-        await recorder.last(at(100))
+        await eventually(lambda: writer.position.seq == 3, "the latest is told")
+        await writer.last(at(100))
         page = await journal.read("up", limit=100)
         assert isinstance(page, Page)
         assert [frame.data.count(b'"stageProgress":60') for frame in page.frames][2] == 1
@@ -401,7 +400,7 @@ async def test_another_writer_ends_this_one(redis_url: str) -> None:
     event, whatever that is."""
     async with journal_at(redis_url) as journal:
         answer = await journal.take("up", owner="ann")
-        slow = Recorder(journal, "up", owner="ann", answer=answer, written=0)
+        slow = JournalWriter(journal, "up", owner="ann", answer=answer, written=0)
         slow.first(at(0))
         await slow.note("analyzing", b"{}")
         await journal.take("up", owner="ann")
@@ -416,8 +415,8 @@ async def test_a_cancelled_upload_ends_its_writer(redis_url: str) -> None:
     """The loser of the race for the end learns how it ended."""
     async with journal_at(redis_url) as journal:
         answer = await journal.take("up", owner="ann")
-        recorder = Recorder(journal, "up", owner="ann", answer=answer, written=0)
-        recorder.first(at(0))
+        writer = JournalWriter(journal, "up", owner="ann", answer=answer, written=0)
+        writer.first(at(0))
         await journal.cancel("up", owner="ann", draft=at(0, "cancelled"))
         with pytest.raises(WriterLost, match="ended with cancelled"):
-            await recorder.end(at(100, "complete"))
+            await writer.end(at(100, "complete"))

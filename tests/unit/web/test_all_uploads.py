@@ -76,13 +76,13 @@ async def test_it_waits_its_turn_and_stops_when_the_client_leaves(
         await begin_many(context.components, *[f"up-{n}" for n in range(30)])
         async with context.recent.opening, streaming(context) as (stream, server):
             await eventually(lambda: context.recent.opening._waiters, "it waits for its turn")
-            assert not emitter.topics()
+            assert not emitter._topics
             assert len(events(server)) == 1
         assert stream.ended
         assert stream._look is not None
         await asyncio.wait([stream._look], timeout=60)
         assert stream._look.cancelled()
-        assert not emitter.topics()
+        assert not emitter._topics
 
 
 async def test_new_uploads_need_no_look(redis_url: str, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ async def test_without_redis_the_answer_is_unavailable(
         with pytest.raises(Unavailable):
             await service.uploads.cancel("up", owner="ann")
         sure_redis.start()
-        await eventually(lambda: service.components.journal.writer.connected, "nothing waits")
+        await eventually(lambda: service.components.journal.appends.connected, "nothing waits")
         assert not (await page_of(service.components)).terminal
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sse_progress.journal.writer import Recorder
+from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.errors import InsufficientStorage, Rejected
 from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
@@ -329,7 +329,7 @@ async def test_a_crash_between_publishing_and_the_end_is_made_up_for(
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a", {"n": 1})))
         with monkeypatch.context() as patched:
-            patched.setattr(Recorder, "end", lambda *_: asyncio.Event().wait())
+            patched.setattr(JournalWriter, "end", lambda *_: asyncio.Event().wait())
             crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
 
             async def finalized() -> bool:
@@ -484,7 +484,7 @@ async def test_a_verdict_survives_a_crash(
             if crash_in == "remove":
                 patched.setattr(DiskStorage, "remove", crash)
             else:
-                patched.setattr(Recorder, "end", hang)
+                patched.setattr(JournalWriter, "end", hang)
             crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
             await reached.wait()
             crashing.cancel()
@@ -668,7 +668,7 @@ async def test_a_cancellation_in_the_last_moment_removes_the_object(
     """Published, and then the race for the end is lost: before the last event but one, or after
     it. The object goes, the journal stands."""
     loop = asyncio.get_running_loop()
-    publish, end = DiskObjects.publish, Recorder.end
+    publish, end = DiskObjects.publish, JournalWriter.end
 
     def publish_and_cancel(self: DiskObjects, *args: Any) -> bytes:
         record = publish(self, *args)
@@ -676,14 +676,14 @@ async def test_a_cancellation_in_the_last_moment_removes_the_object(
         asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
         return record
 
-    async def cancel_and_end(self: Recorder, *args: Any) -> None:
+    async def cancel_and_end(self: JournalWriter, *args: Any) -> None:
         await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         await end(self, *args)
 
     if moment == "published":
         monkeypatch.setattr(DiskObjects, "publish", publish_and_cancel)
     else:
-        monkeypatch.setattr(Recorder, "end", cancel_and_end)
+        monkeypatch.setattr(JournalWriter, "end", cancel_and_end)
     async with house(redis_url, tmp_path) as core:
         await stored(core)
         await run(runner_of(core, ("analyzing", Calls().stage("a"))))
@@ -729,7 +729,7 @@ async def test_an_outage_ends_no_upload(sure_redis: RedisServer, tmp_path: Path)
     async def outage(upload: Upload, report: Report) -> None:
         sure_redis.kill()
         report(0.5, "half")
-        await eventually(lambda: not core.journal.writer.connected, "it is noticed")
+        await eventually(lambda: not core.journal.appends.connected, "it is noticed")
         sure_redis.start()
 
     async with house(sure_redis.url, tmp_path) as core:
