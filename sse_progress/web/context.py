@@ -19,7 +19,7 @@ from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
 from sse_progress.uploads.queries import Uploads
 from sse_progress.uploads.recent import RecentUploads
-from sse_progress.web.streams.sse_response import Stream
+from sse_progress.web.streams.sse_response import StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
 
 __all__ = ["WebContext", "ingest_config", "serving"]
@@ -36,10 +36,8 @@ class WebContext:
     ingest: Ingest
     limits: Limits
     authenticator: Authenticator
-    wheel: Wheel
+    streams: StreamParts
     descriptors: Descriptors
-    streams: set[Stream] = field(default_factory=set)
-    """The streams that are open in this process."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
     def admit_stream(self) -> None:
@@ -58,7 +56,7 @@ class WebContext:
     async def drain(self) -> None:
         """End streams after a whole frame, release waiting requests, give bodies their grace."""
         self.draining.set()
-        for stream in tuple(self.streams):
+        for stream in tuple(self.streams.open):
             stream.finish()
         await self.ingest.drain(self.settings.shutdown_grace_s)
 
@@ -103,6 +101,6 @@ async def serving(
             ingest=Ingest(components, ingest_config(settings)),
             limits=limits,
             authenticator=authenticator,
-            wheel=wheel,
+            streams=StreamParts(wheel, components.background.spawn, components.metrics),
             descriptors=descriptors,
         )

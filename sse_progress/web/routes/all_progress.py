@@ -32,10 +32,7 @@ async def get_all_progress(request: Request) -> Response:
         only=only,
         on_left=lease.release if lease else lambda: None,
         pace=pace_of(request, context, principal),
-        wheel=context.wheel,
-        streams=context.streams,
-        spawn=context.components.background.spawn,
-        metrics=context.components.metrics,
+        parts=context.streams,
     )
 
 

@@ -96,10 +96,7 @@ async def _stream(
             on_left=lease.release if lease else lambda: None,
             timestamp=lambda: rfc3339(time.time()),
             pace=pace_of(request, context, principal),
-            wheel=context.wheel,
-            streams=context.streams,
-            spawn=context.components.background.spawn,
-            metrics=context.components.metrics,
+            parts=context.streams,
         )
     except BaseException:
         emitter.release(topic)

@@ -12,7 +12,7 @@ import random
 import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import Response
@@ -22,7 +22,7 @@ from sse_progress.runtime.metrics import Metrics
 from sse_progress.web.streams.frames import heartbeat, retry_frame
 from sse_progress.web.streams.timer_wheel import Wheel
 
-__all__ = ["Pace", "Stream"]
+__all__ = ["Pace", "Stream", "StreamParts"]
 
 HEADERS = {
     "Cache-Control": "no-store, no-transform",  # a proxy that compresses would hold frames back
@@ -61,12 +61,22 @@ def _rest_of(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generato
             return
 
 
-class Stream(Response):
-    """One SSE connection: drives `send()`, keeps it alive, ends it with a whole chunk.
+@dataclass(frozen=True, slots=True)
+class StreamParts:
+    """What the streams of one process share.
 
-    `spawn` runs what cannot be finished at once; `wheel` asks for heartbeats and ends;
-    `streams` contains this stream for as long as it is open.
+    `wheel` asks each for heartbeats and its end; `spawn` runs what cannot be finished at once;
+    `open` holds the streams that are open.
     """
+
+    wheel: Wheel
+    spawn: Callable[[Awaitable[None]], None]
+    metrics: Metrics
+    open: set[Stream] = field(default_factory=set)
+
+
+class Stream(Response):
+    """One SSE connection: drives `send()`, keeps it alive, ends it with a whole chunk."""
 
     media_type = "text/event-stream"
 
@@ -75,15 +85,12 @@ class Stream(Response):
         first: bytes,
         *,
         pace: Pace,
-        wheel: Wheel,
-        streams: set[Stream],
-        spawn: Callable[[Awaitable[None]], None],
-        metrics: Metrics,
+        parts: StreamParts,
     ) -> None:
         self.status_code, self.background = 200, None
         self.init_headers(HEADERS)  # there is no body yet, so no Content-Length
-        self._first, self._pace, self._wheel, self._spawn = first, pace, wheel, spawn
-        self._streams, self._metrics, self._why = streams, metrics, "client_left"
+        self._first, self._pace, self._parts = first, pace, parts
+        self._why = "client_left"
         self._now = asyncio.get_running_loop().time
         self._send: Send | None = None
         self._free: asyncio.Event | None = None
@@ -106,23 +113,23 @@ class Stream(Response):
         self._send = send
         ours = scope.get("extensions", {}).get("sse_progress", {})
         self._abort = ours.get("abort", self._abort)
-        self._metrics.streams.inc()
+        self._parts.metrics.streams.inc()
         try:
             await send(start)
             # The head went through every middleware; frames need none of them.
             self._send = send = ours.get("send", send)
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            self._wheel.put(self, self._due())
-            self._streams.add(self)
+            self._parts.wheel.put(self, self._due())
+            self._parts.open.add(self)
             self.began()
             while (await receive())["type"] != "http.disconnect":
                 pass
         finally:
             self.ended = True
-            self._metrics.streams.dec()
-            self._metrics.stream_ends.labels(self._why).inc()
-            self._wheel.drop(self)
-            self._streams.discard(self)
+            self._parts.metrics.streams.dec()
+            self._parts.metrics.stream_ends.labels(self._why).inc()
+            self._parts.wheel.drop(self)
+            self._parts.open.discard(self)
             self.left()
 
     def began(self) -> None:
@@ -182,7 +189,7 @@ class Stream(Response):
 
     def _later(self, rest: Awaitable[None] | None) -> None:
         if rest is not None:
-            self._spawn(rest)
+            self._parts.spawn(rest)
 
     # ---- time
 

@@ -64,7 +64,7 @@ class UploadStream(Stream):
     def on_tick(self, now: float) -> None:
         if now >= self._claim_at and self._claims():
             self._claim_at = now + self._pace.claim_s
-            self._spawn(self._keep_claim(self.upload_id))
+            self._parts.spawn(self._keep_claim(self.upload_id))
 
     def _due(self) -> float:
         return min(super()._due(), self._claim_at) if self._claims() else super()._due()

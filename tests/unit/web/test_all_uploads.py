@@ -33,10 +33,7 @@ async def streaming(
         only=only,
         on_left=lambda: None,
         pace=PACE,
-        wheel=context.wheel,
-        streams=context.streams,
-        spawn=context.components.background.spawn,
-        metrics=context.components.metrics,
+        parts=context.streams,
     )
     server = Server()
     task = asyncio.ensure_future(

@@ -10,7 +10,7 @@ import pytest
 
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.web.streams.frames import gone_frame, retry_ms
-from sse_progress.web.streams.sse_response import Pace, Stream
+from sse_progress.web.streams.sse_response import Pace, Stream, StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
 
 PACE = Pace(heartbeat_s=15, lifetime_s=3600, slow_s=30, claim_s=200)
@@ -64,10 +64,7 @@ async def running(
     stream = Stream(
         b"first\n\n",
         pace=pace,
-        wheel=Wheel(clock=asyncio.get_running_loop().time),
-        streams=set(),
-        spawn=spawned.append,
-        metrics=Metrics(),
+        parts=StreamParts(Wheel(clock=asyncio.get_running_loop().time), spawned.append, Metrics()),
     )
     server = Server()
     scope = {
@@ -211,10 +208,7 @@ async def test_head_sends_headers_and_ends() -> None:
     stream = Stream(
         b"first",
         pace=PACE,
-        wheel=Wheel(clock=asyncio.get_running_loop().time),
-        streams=set(),
-        spawn=lambda _: None,
-        metrics=Metrics(),
+        parts=StreamParts(Wheel(clock=asyncio.get_running_loop().time), lambda _: None, Metrics()),
     )
     server = Server()
     await stream({"type": "http", "method": "HEAD"}, server.receive, server.send)
