@@ -178,13 +178,13 @@ class DiskObjects:
         with storage_errors():
             for directory, _ in self._layout.places(upload_id):
                 try:
-                    owner = read_manifest(directory).owner
+                    manifest = read_manifest(directory)
                 except (FileNotFoundError, Unavailable):
-                    owner = None
+                    manifest = None
                 if self._layout.discard(directory):
                     sync_directory(directory.parent)
-                    if owner is not None:
-                        self._layout.kept.forget(owner, upload_id)
+                    if manifest is not None:
+                        self._layout.kept.forget(manifest)
 
     def expired(self, older_than_s: float) -> Iterator[str]:
         """Ids of uploads that were published more than `older_than_s` seconds ago."""

@@ -1,10 +1,10 @@
 """How many bytes each user keeps.
 
-    owners/<digest>/<digest>.<random>.<size>    one more name of an upload's manifest
+    owners/<digest of the owner>/<random>.<size>    one more name of an upload's manifest
 
-The first digest is the owner's, the second the upload's; the size is the original's in bytes. When
-the upload is removed, its manifest has only this name left and counts no more: what removes an
-upload does not have to say so, and a crash leaves nothing to repair.
+The size is the original's in bytes. When the upload is removed, its manifest has only this name
+left and counts no more: what removes an upload does not have to say so, and a crash leaves nothing
+to repair.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Kept:
         """
         directory = self.root / digest_of(manifest.owner)
         directory.mkdir(mode=0o700, exist_ok=True)
-        name = f"{digest_of(manifest.upload_id)}.{secrets.token_hex(4)}.{manifest.size}"
+        name = f"{secrets.token_hex(8)}.{manifest.size}"
         with opened_directory(directory) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.ensure(manifest.owner, manifest.size)
@@ -85,16 +85,16 @@ class Kept:
             (directory / name).unlink(missing_ok=True)
             raise
 
-    def forget(self, owner: str, upload_id: str) -> None:
-        """Take away the names that a removed upload left."""
+    def forget(self, manifest: Manifest) -> None:
+        """Take away the name that a removed upload left."""
         try:
-            paths = list((self.root / digest_of(owner)).iterdir())
+            paths = list((self.root / digest_of(manifest.owner)).iterdir())
         except FileNotFoundError:
             return
-        prefix = f"{digest_of(upload_id)}."
+        ending = f".{manifest.size}"
         for path in paths:
             try:
-                if path.name.startswith(prefix) and path.lstat().st_nlink == 1:
+                if path.name.endswith(ending) and path.lstat().st_nlink == 1:
                     path.unlink()
             except FileNotFoundError:
                 continue
