@@ -78,6 +78,11 @@ class _Clock:
     def duration_s(self) -> float:
         return max(self.last - (self.first or 0.0), 0.0)
 
+    def until(self, other: _Clock) -> float:
+        """The duration with the streams of `other`, which may begin earlier and end later."""
+        begins = [one.first for one in (self, other) if one.first is not None]
+        return max(self.last, other.last) - min(begins, default=0.0)
+
 
 class _Tally:
     """Packets read and frames decoded of the stream that is looked at."""
@@ -137,12 +142,10 @@ def check_clip(path: Path, media_type: str, *, max_pixels: int, report: Report) 
         stands_still = not clip.streams.audio and media_type in _PACKETS_WITHOUT_DURATION
         aside = {one.index for one in covers(clip)}
         shown = {one.index for one in (*clip.streams.video, *clip.streams.audio)} - aside
-        everything, clock, tally = _Clock(), _Clock(), _Tally(looked_at)
+        rest, clock, tally = _Clock(), _Clock(), _Tally(looked_at)
         teller = _Teller(report, declared_s)
         for packet in packets(clip):
-            everything.see(packet)
-            if packet.stream_index in shown:
-                clock.see(packet)
+            (clock if packet.stream_index in shown else rest).see(packet)
             if packet.size and packet.stream_index == looked_at.index:
                 tally.see(packet)
                 teller.tell(clock.duration_s, (packet.pos or 0) / size)
@@ -151,7 +154,7 @@ def check_clip(path: Path, media_type: str, *, max_pixels: int, report: Report) 
     fields = _decode_a_part(path, media_type, max_pixels, tally)
     _refuse_undecodable(tally)
     media_type = refined(media_type, has_video=video is not None)
-    rest_s, remarks = _compare(media_type, declared_s, everything.duration_s, stands_still)
+    rest_s, remarks = _compare(media_type, declared_s, clock.until(rest), stands_still)
     report(1.0)
     return CheckedClip(
         media_type=media_type,

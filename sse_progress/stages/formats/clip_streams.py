@@ -99,6 +99,7 @@ class Decoder:
         self._error = av.error.FFmpegError
         self._context = stream.codec_context
         self._base = float(stream.time_base)
+        self._is_vp8 = self._context.codec.canonical_name == "vp8"
         self._begun = stream.type != "video"
         self.failed = 0
 
@@ -125,7 +126,7 @@ class Decoder:
         """
         if not packet.size or packet.is_discard:
             return False
-        if self._context.codec.canonical_name == "vp8":
+        if self._is_vp8:
             return bool(memoryview(packet)[0] & _VP8_SHOWN)
         return True
 

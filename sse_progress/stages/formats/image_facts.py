@@ -10,6 +10,7 @@ from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.image_copies import orientation_of, shrunk
 from sse_progress.stages.formats.images import frame_count, opened
+from sse_progress.stages.formats.webp_times import webp_duration
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ _CAMERA_TAGS = {
 }
 """The 20 fields that are reported (EXIF 2.32); serial numbers and owners' names are not."""
 
-_TIMED_BY_LOADING = frozenset(("WEBP", "AVIF"))
-"""Pillow knows a frame's time in these only once the frame is decoded."""
-
 _CAMERA_IFD = 0x8769
 _GPS_IFD = 0x8825
 
@@ -69,8 +67,11 @@ def image_facts(
         has_alpha = mode in ("RGBA", "LA", "PA") or "transparency" in image.info
         duration_s = None
         if frames > 1 and image.format != "TIFF":
-            duration_s = _duration(image, frames, part(report, 0.0, 0.6))
-            image.seek(0)
+            if image.format == "WEBP":
+                duration_s = webp_duration(path)
+            else:
+                duration_s = _duration(image, frames, part(report, 0.0, 0.6))
+                image.seek(0)
         copy = shrunk(image, _WORKING_SIDE)
         orientation = orientation_of(image)
         if orientation >= 5:
@@ -145,7 +146,7 @@ def _duration(image: Image.Image, frames: int, report: Report) -> float | None:
     total = 0.0
     for number in range(frames):
         image.seek(number)
-        if image.format in _TIMED_BY_LOADING:
+        if image.format == "AVIF":  # known only once the frame is decoded
             image.load()
         total += float(image.info.get("duration") or 0)
         report((number + 1) / frames, f"Timing frame {number + 1} of {frames}")
