@@ -43,6 +43,29 @@ apt_install() {
     [ "$done" = 0 ] || fail "apt could not install: $*"
 }
 
+# programs "PROGRAM PACKAGE..."...: installs the packages of the programs that are missing (Debian)
+programs() {
+    local row words missing=()
+    for row in "$@"; do
+        read -ra words <<<"$row"
+        command -v "${words[0]}" >/dev/null || missing+=("${words[@]:1}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "Programs are missing: ${missing[*]}"
+    apt_install "${missing[@]}"
+}
+
+# Makes tests/js/node_modules match its lock; node_modules/.lock remembers for which lock it was made.
+npm_modules() {
+    local modules=$root/tests/js/node_modules lock=$root/tests/js/package-lock.json
+    [ "$(cat "$modules/.lock" 2>/dev/null)" != "$(hash_of "$lock")" ] || return 0
+    (
+        flock 9
+        npm --prefix "$root/tests/js" ci --silent --ignore-scripts --no-audit --no-fund </dev/null >&2
+        hash_of "$lock" >"$modules/.lock"
+    ) 9>"$root/.cache/npm.lock"
+}
+
 find_python() {
     local candidate seen=
     for candidate in python3 python3.13 python3.12 python3.11; do

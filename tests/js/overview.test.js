@@ -15,7 +15,11 @@ const state = (phase, progress = 0, size = null, total = null) => ({
 const shown = (...states) => headline(states, TEXTS, say);
 
 test("what has ended is not averaged into what runs", () => {
-  const { title, percent } = shown(state("sending", 1, 1000), state("done", 100, 1000), state("cancelled", 40, 1000));
+  const { title, percent } = shown(
+    state("sending", 1, 1000),
+    state("done", 100, 1000),
+    state("cancelled", 40, 1000),
+  );
   assert.equal(percent, 1);
   assert.equal(title, "Uploading 1 file");
 });
@@ -59,10 +63,16 @@ test("of any uploads: nothing is called finished that is not, and the percent is
     assert.equal(/finished/.test(said), running.length === 0 && done > 0);
     assert.equal(percent === null, running.length === 0);
     if (running.length) {
-      assert.ok(percent >= Math.min(...running) && percent <= Math.max(...running), `${percent} of ${running}`);
+      assert.ok(
+        percent >= Math.min(...running) && percent <= Math.max(...running),
+        `${percent} of ${running}`,
+      );
       assert.equal(phase, "working");
     } else {
-      assert.equal(phase === "done", done > 0 && states.every((one) => ["done", "cancelled"].includes(one.phase)));
+      assert.equal(
+        phase === "done",
+        done > 0 && states.every((one) => ["done", "cancelled"].includes(one.phase)),
+      );
     }
     assert.ok(title);
   }

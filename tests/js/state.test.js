@@ -241,6 +241,10 @@ test("an upload that is known only by its end has the name and the stage that it
     const state = next(initial({ id: "u" }), { kind: "event", event });
     assert.equal(state.phase, stage === "error" ? "refused" : "cancelled");
     assert.equal(state.endedIn, "analyzing");
-    assert.equal(next(initial({ id: "u" }), { kind: "event", event: { ...event, stage: "analyzing", error: undefined } }).filename, "photo.jpg");
+    assert.equal(
+      next(initial({ id: "u" }), { kind: "event", event: { ...event, stage: "analyzing", error: undefined } })
+        .filename,
+      "photo.jpg",
+    );
   }
 });

@@ -57,7 +57,7 @@ export class Service {
       });
       const body = await parse(response);
       return { status: response.status, body, etag: response.headers.get("ETag") };
-    } catch (error) {
+    } catch {
       throw new UploadError({ code: "network", detail: "The service could not be reached." });
     } finally {
       clearTimeout(timer);

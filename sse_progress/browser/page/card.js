@@ -37,7 +37,8 @@ export class Card {
     const what = element("div", { className: "what" }, [name, about]);
     const head = element("div", { className: "head" }, [picture, what, badge, retry, cancel, unfold]);
     this.element.append(head, stages, trouble);
-    for (const { name: code } of SHOWN) stages.append(element("li", {}, [element("b"), element("i")]));
+    for (let at = 0; at < SHOWN.length; at += 1)
+      stages.append(element("li", {}, [element("b"), element("i")]));
     stages.ariaLabel = "Stages";
     retry.addEventListener("click", () => upload.retry());
     cancel.addEventListener("click", () => upload.cancel().catch(() => {}));
@@ -174,7 +175,9 @@ function badge(state) {
 /** The last stage that was seen; an end is none. */
 function lastStage(state) {
   const stages = state.passed.map((row) => row.stage);
-  return [state.stage, ...stages].findLast((name) => STAGES.some((row) => row.name === name && !row.terminal));
+  return [state.stage, ...stages].findLast((name) =>
+    STAGES.some((row) => row.name === name && !row.terminal),
+  );
 }
 
 /** How long a stage took, from its first event to the next stage's; "" where that was not seen. */
