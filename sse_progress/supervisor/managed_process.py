@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sse_progress.runtime.linux import die_with_parent
 
-__all__ = ["READY_FD", "Child"]
+__all__ = ["READY_FD", "ManagedProcess"]
 
 READY_FD = "SSE_PROGRESS_READY_FD"
 """Environment variable naming a descriptor: one byte `1` on it, then closing, means "ready"."""
@@ -26,10 +26,10 @@ STEADY_S = 10.0
 
 
 @dataclass(kw_only=True)
-class Child:
-    """`role` groups children that end together; `name` is what log lines call this one.
+class ManagedProcess:
+    """`role` groups processes that end together; `name` is what log lines call this one.
 
-    A child with `says_ready` gets a readiness pipe; another one's `ready` is set from outside.
+    A process with `says_ready` gets a readiness pipe; another one's `ready` is set from outside.
     """
 
     role: str

@@ -8,32 +8,38 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
-import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from sse_progress.runtime.linux import harden_this_process
-from sse_progress.supervisor import private_redis
+from sse_progress.supervisor.checks import (
+    Failed,
+    check_writable,
+    healthy,
+    own_directory,
+    unreachable,
+)
 from sse_progress.supervisor.launch_plan import Plan
 from sse_progress.supervisor.listen_socket import ListenError, base_url, listen, local_url
-from sse_progress.supervisor.managed_process import Child
+from sse_progress.supervisor.managed_process import ManagedProcess
+from sse_progress.supervisor.output import Output, how_it_ended
 from sse_progress.supervisor.private_redis import PrivateRedis, PrivateRedisError
+from sse_progress.supervisor.process_table import STOPS, ProcessTable
+from sse_progress.supervisor.service_processes import (
+    default_commands,
+    redis_process,
+    service_processes,
+)
 
 __all__ = ["Supervisor", "become"]
 
 PLAN = "SSE_PROGRESS_SUPERVISOR_PLAN"
-WEB_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "536870912"}
-"""Keeps glibc from giving body buffers back and faulting them in again, once per read."""
 ORDER = ("web", "worker", "redis")
 """Streams end first; what everything else needs ends last."""
 REDIS_GRACE_S = 10.0
@@ -44,7 +50,6 @@ HEALTH_STEP_S = 0.2
 SLOW_START_S = 30.0
 EARLY_FAILURES = 5
 """A process that ends so often before the service was ever ready will not get better."""
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def become(plan: Plan, environment: Mapping[str, str]) -> NoReturn:
@@ -65,19 +70,6 @@ def become(plan: Plan, environment: Mapping[str, str]) -> NoReturn:
     )
 
 
-def default_commands() -> dict[str, list[str]]:
-    here = [sys.executable, "-m", "sse_progress"]
-    return {"web": [*here, "web"], "worker": [*here, "worker"]}
-
-
-class _Failed(Exception):
-    """The service cannot go on: one line for a person, and the exit code."""
-
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 class Supervisor:
     """`run()` returns the exit code: 0 ended on request, 1 ended by force or broken, 2 wrong use.
 
@@ -96,22 +88,21 @@ class Supervisor:
         self._environment = dict(environment)
         self._commands = commands or default_commands()
         self._clock = clock
-        self._selector = selectors.DefaultSelector()
-        self._children: list[Child] = []
+        self._table = ProcessTable(clock=clock, on_signal=self._take_signal, on_end=self._ended)
         self._redis: PrivateRedis | None = None
         self._socket: socket.socket | None = None
+        self._say = Output(json_lines=plan.json_log).say
         self._began_at = clock()
         self._stopping = False
         self._at_once = False
         self._waiting_for_redis = False
         self._announced = False
         self._next_probe_at = 0.0
-        self._wake_in, self._wake_out = os.pipe()
 
     # ---- the whole life
 
     def run(self) -> int:
-        self._listen_to_signals()
+        self._table.listen_to_signals()
         try:
             self._prepare()
             self._start()
@@ -120,18 +111,17 @@ class Supervisor:
         except (ListenError, PrivateRedisError) as error:
             self._say(str(error), "error")
             return 2
-        except _Failed as error:
+        except Failed as error:
             self._say(str(error), "error")
             self._end()
             return error.code
         finally:
-            for child in self._children:
-                child.kill()
+            self._table.kill_all()
 
     def _prepare(self) -> None:
         """Everything that can be found wrong before a process is started."""
         plan = self._plan
-        _check_writable(Path(plan.data_dir))
+        check_writable(Path(plan.data_dir))
         if not plan.redis:
             self._redis = PrivateRedis.prepare(Path(plan.data_dir))
         self._socket = listen(
@@ -143,7 +133,7 @@ class Supervisor:
     def _start(self) -> None:
         environment = self._environment
         if self._redis:
-            self._add_redis(self._redis)
+            self._table.add(redis_process(self._redis))
             environment["SSE_PROGRESS_REDIS_URL"] = self._redis.url
             self._wait_for_redis(self._redis)
             if self._stopping:
@@ -152,18 +142,16 @@ class Supervisor:
         about_redis = f"{self._redis.binary}, private" if self._redis else f"at {self._plan.redis}"
         for line in self._plan.banner(bound=base_url(self._socket), redis=about_redis):
             self._say(line)
-        if self._plan.redis and (reason := _unreachable(self._plan.redis)):
+        if self._plan.redis and (reason := unreachable(self._plan.redis)):
             self._say(
                 f"Redis at {self._plan.redis} does not answer ({reason}): waiting for it.",
                 "warning",
             )
-        environment["PROMETHEUS_MULTIPROC_DIR"] = str(_own_directory(Path(self._plan.data_dir)))
-        for number in range(1, self._plan.web_processes + 1):
-            fd = self._socket.fileno()
-            command = [*self._commands["web"], "--fd", str(fd)]
-            self._add("web", number, command, {**environment, **WEB_MEMORY}, (fd,))
-        for number in range(1, self._plan.worker_processes + 1):
-            self._add("worker", number, self._commands["worker"], _without_keys(environment), ())
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(own_directory(Path(self._plan.data_dir)))
+        for process in service_processes(
+            self._plan, self._commands, environment, self._socket.fileno()
+        ):
+            self._table.add(process)
 
     def _keep(self) -> None:
         """Until asked to end: restart what ends, and log once when all is ready."""
@@ -176,7 +164,9 @@ class Supervisor:
                 self._announce()
             elif not warned and self._clock() - self._began_at > SLOW_START_S:
                 warned = True
-                waiting = ", ".join(child.name for child in self._children if not child.ready)
+                waiting = ", ".join(
+                    process.name for process in self._table.all if not process.ready
+                )
                 self._say(
                     f"Not ready after {SLOW_START_S:.0f} s: {waiting or 'no answer'}.", "warning"
                 )
@@ -193,167 +183,79 @@ class Supervisor:
         return 1 if killed else 0
 
     def _end_role(self, role: str, grace_s: float) -> bool:
-        def living() -> list[Child]:
-            return [child for child in self._children if child.role == role and child.process]
+        def living() -> list[ManagedProcess]:
+            return self._table.living(role)
 
-        for child in living():
-            child.terminate()
-        self._pump_until(lambda: not living() or self._at_once, grace_s)
+        for process in living():
+            process.terminate()
+        self._table.pump_until(lambda: not living() or self._at_once, grace_s)
         stubborn = living()
-        for child in stubborn:
+        for process in stubborn:
             if not self._at_once:
-                self._say(f"{child.name} did not end within {grace_s:g} s; killing it.", "warning")
-            child.kill()
-        self._pump_until(lambda: not living(), KILL_WAIT_S)
+                self._say(
+                    f"{process.name} did not end within {grace_s:g} s; killing it.", "warning"
+                )
+            process.kill()
+        self._table.pump_until(lambda: not living(), KILL_WAIT_S)
         return bool(stubborn)
 
-    # ---- children
-
-    def _add_redis(self, redis: PrivateRedis) -> None:
-        child = Child(
-            role="redis",
-            name="redis",
-            command=redis.command,
-            environment=private_redis.ENVIRONMENT,
-            directory=redis.directory,
-            descriptors=(redis.lock.descriptor,),
-            says_ready=False,
-        )
-        self._children.append(child)
-        self._launch(child)
-
-    def _add(
-        self,
-        role: str,
-        number: int,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        descriptors: tuple[int, ...],
-    ) -> None:
-        child = Child(
-            role=role,
-            name=f"{role} {number}",
-            command=command,
-            environment=environment,
-            descriptors=descriptors,
-        )
-        self._children.append(child)
-        self._launch(child)
-
-    def _launch(self, child: Child) -> None:
-        try:
-            child.start(self._clock())
-        except OSError as error:
-            raise _Failed(f"{child.name} cannot be started: {error}", 1) from None
-        if child.ready_pipe is not None:
-            self._selector.register(child.ready_pipe, selectors.EVENT_READ, child)
+    # ---- processes
 
     def _wait_for_redis(self, redis: PrivateRedis) -> None:
-        child = self._children[0]
+        process = self._table.all[0]
         self._waiting_for_redis = True
         answer = redis.probe()
         deadline = self._clock() + REDIS_START_S
         while answer != "ready" and not self._stopping:
-            if child.process is None or (answer == "away" and self._clock() > deadline):
+            if process.process is None or (answer == "away" and self._clock() > deadline):
                 reason = redis.last_words() or "it gave no reason"
-                raise _Failed(
+                raise Failed(
                     f"{redis.binary} ({redis.binary.path}) does not start: {reason}. "
                     f"Its log is {redis.log_path}.",
                     2,
                 )
-            self._pump(STEP_S)
+            self._table.pump(STEP_S)
             answer = redis.probe()
         self._waiting_for_redis = False
-        child.ready = True
+        process.ready = True
         redis.wrote()
 
     def _turn(self) -> None:
         """One round: wait for whatever comes first, then restart what is due."""
         now = self._clock()
-        dues = [child.restart_at - now for child in self._children if child.restart_at]
+        dues = [process.restart_at - now for process in self._table.all if process.restart_at]
         if not self._announced:
             dues.append(HEALTH_STEP_S)
         redis = self._redis_to_probe()
         if redis is not None:
             dues.append(STEP_S)
-        self._pump(max(min(dues), 0.0) if dues else None)
-        now = self._clock()
-        for child in self._children:
-            if child.restart_at is not None and child.restart_at <= now and not self._stopping:
-                self._launch(child)
+        self._table.pump(max(min(dues), 0.0) if dues else None)
+        if not self._stopping:
+            self._table.start_due()
         redis = self._redis_to_probe()
         if redis is not None and redis.probe(timeout_s=0.2) == "ready":
-            self._children[0].ready = True
+            self._table.all[0].ready = True
             self._say("redis answers again.")
 
     def _redis_to_probe(self) -> PrivateRedis | None:
         """The private Redis while it is coming back."""
-        if self._redis is None or self._children[0].ready or not self._children[0].process:
+        if self._redis is None or self._table.all[0].ready or not self._table.all[0].process:
             return None
         return self._redis
 
-    def _reap(self) -> None:
-        """Collect every ended process, also strangers that became ours (as process 1)."""
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None:
-                return
-            child = next((c for c in self._children if c.pid == ended.si_pid), None)
-            if child is None:
-                os.waitpid(ended.si_pid, 0)
-                continue
-            self._ended(child)
-
-    def _ended(self, child: Child) -> None:
-        pid = child.pid
-        if child.ready_pipe is not None:
-            self._selector.unregister(child.ready_pipe)
-        code = child.reap()
+    def _ended(self, process: ManagedProcess, pid: int, code: int) -> None:
         if self._stopping or self._waiting_for_redis:
             return
         if not self._announced:
             if code == 2:  # it has said what is wrong
-                raise _Failed(f"{child.name} refuses to start.", 2)
-            if child.failures + 1 >= EARLY_FAILURES:
-                raise _Failed(f"{child.name} ended {EARLY_FAILURES} times before it was ready.", 1)
-        delay_s = child.plan_restart(self._clock())
+                raise Failed(f"{process.name} refuses to start.", 2)
+            if process.failures + 1 >= EARLY_FAILURES:
+                raise Failed(f"{process.name} ended {EARLY_FAILURES} times before it was ready.", 1)
+        delay_s = process.plan_restart(self._clock())
         self._say(
-            f"{child.name} (process {pid}) {_how(code)}; starting it again in {delay_s:.1f} s.",
+            f"{process.name} (process {pid}) {how_it_ended(code)}; restarting in {delay_s:.1f} s.",
             "warning",
         )
-
-    # ---- waiting
-
-    def _listen_to_signals(self) -> None:
-        os.set_blocking(self._wake_in, False)
-        os.set_blocking(self._wake_out, False)
-        signal.set_wakeup_fd(self._wake_out, warn_on_full_buffer=False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
-        signal.signal(signal.SIGCHLD, _wake)
-        for sig in STOPS:
-            if sig != signal.SIGHUP or signal.getsignal(sig) != signal.SIG_IGN:  # nohup
-                signal.signal(sig, _wake)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-
-    def _pump_until(self, condition: Callable[[], bool], limit_s: float) -> None:
-        deadline = self._clock() + limit_s
-        while not condition() and (left_s := deadline - self._clock()) > 0:
-            self._pump(left_s)
-
-    def _pump(self, timeout_s: float | None) -> None:
-        """Wait at most `timeout_s` for a signal or a readiness byte, and take what came."""
-        for key, _ in self._selector.select(timeout_s):
-            child = key.data
-            if child is None:
-                for number in os.read(self._wake_in, 512):
-                    self._take_signal(number)
-            else:
-                self._selector.unregister(key.fd)
-                child.read_ready()
-        self._reap()
 
     def _take_signal(self, number: int) -> None:
         if number not in STOPS:
@@ -363,21 +265,21 @@ class Supervisor:
             return
         self._stopping = True
         self._say(
-            "Ending: streams first, then workers."
-            + (" Ctrl-C again ends at once." if number == signal.SIGINT else "")
+            "Shutting down: streams first, then workers."
+            + (" Press Ctrl-C again to end at once." if number == signal.SIGINT else "")
         )
 
     # ---- readiness and words
 
     def _all_ready(self) -> bool:
-        if not all(child.ready for child in self._children):
+        if not all(process.ready for process in self._table.all):
             return False
         now = self._clock()
         if now < self._next_probe_at:
             return False
         self._next_probe_at = now + HEALTH_STEP_S
         assert self._socket is not None
-        return _healthy(self._socket, self._plan.prefix)
+        return healthy(self._socket, self._plan.prefix)
 
     def _announce(self) -> None:
         self._announced = True
@@ -385,89 +287,6 @@ class Supervisor:
         ready_s = self._clock() - self._began_at
         for line in self._plan.invitation(local=local_url(self._socket), ready_s=ready_s):
             self._say(line)
-
-    def _say(self, text: str, level: str = "info") -> None:
-        if self._plan.json_log:
-            moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-            text = json.dumps(
-                {"timestamp": moment, "level": level, "logger": "supervisor", "event": text.strip()}
-            )
-        try:
-            os.write(2, f"{text}\n".encode())
-        except OSError:
-            pass  # no reader; that is no reason to end
-
-
-def _wake(_number: int, _frame: FrameType | None) -> None:
-    """The wake-up descriptor tells the loop; nothing is done inside a handler."""
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"ended with {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
-
-
-def _check_writable(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = directory / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise _Failed(
-            f"{directory} cannot be written ({error.strerror}). Choose another --data-dir "
-            "(SSE_PROGRESS_DATA_DIR), or make it yours.",
-            2,
-        ) from None
-
-
-def _own_directory(data_dir: Path) -> Path:
-    """`run/<pid>` for what lives as long as this process; what dead ones left is removed."""
-    run = data_dir / "run"
-    run.mkdir(mode=0o700, exist_ok=True)
-    for left in run.iterdir():
-        if not Path(f"/proc/{left.name}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    own = run / str(os.getpid())
-    shutil.rmtree(own, ignore_errors=True)
-    own.mkdir(mode=0o700)
-    return own
-
-
-def _unreachable(place: str, *, timeout_s: float = 2.0) -> str | None:
-    """Why there is no answer at `place`, a socket's path or host:port; None if there is."""
-    unix = place.startswith("/")
-    host, _, port = place.rpartition(":")
-    try:
-        if unix:
-            with socket.socket(socket.AF_UNIX) as wire:
-                wire.connect(place)
-        else:
-            socket.create_connection((host, int(port)), timeout_s).close()
-    except OSError as error:
-        return error.strerror or "no answer"
-    return None
-
-
-def _healthy(listening: socket.socket, prefix: str, *, timeout_s: float = 2.0) -> bool:
-    """Whether `GET /healthz` answers 200 on the listening socket's own address."""
-    parts = urlsplit(local_url(listening))
-    request = f"GET {prefix}/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    try:
-        with socket.create_connection((str(parts.hostname), parts.port or 0), timeout_s) as wire:
-            wire.sendall(request.encode())
-            return wire.recv(64).split(b" ", 2)[1:2] == [b"200"]
-    except OSError:
-        return False
-
-
-def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a worker gets: it opens files of strangers, and never looks at a token."""
-    return {k: v for k, v in environment.items() if not k.startswith("SSE_PROGRESS_JWT_")}
 
 
 def main() -> NoReturn:

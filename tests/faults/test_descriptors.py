@@ -76,6 +76,9 @@ async def test_connections_are_refused_before_accept_fails(service: Service) -> 
         try:
             assert (await client.get("/healthz")).status_code == 200
             await eventually(lambda: "out of file descriptors" in service.log, "it is logged")
+            metrics = (await client.get("/metrics")).text.splitlines()
+            (told,) = [line for line in metrics if line.startswith("sse_progress_descriptors_open")]
+            assert LIMIT // 2 < float(told.split()[1]) < LIMIT - 16
             assert (await client.get("/healthz")).status_code == 200
         finally:
             for _, writer in flood:

@@ -163,7 +163,7 @@ def test_a_killed_web_process_is_replaced_on_the_same_socket(house: Make) -> Non
     wait_until(lambda: not alive(first), "it is gone")
     second = raw_http.request("GET", one.url).json["pid"]
     assert second != first
-    assert f"web 1 (process {first}) was ended by SIGKILL; starting it again in 0.1 s." in one.log
+    assert f"web 1 (process {first}) was ended by SIGKILL; restarting in 0.1 s." in one.log
 
 
 @pytest.mark.faults
@@ -218,7 +218,7 @@ def test_a_part_that_only_crashes_ends_the_start(house: Make) -> None:
     one.launch()
     code, said = one.result()
     assert code == 1
-    assert [line for line in said if "starting it again" in line][-1].endswith("in 0.8 s.")
+    assert [line for line in said if "restarting" in line][-1].endswith("in 0.8 s.")
     assert said[-1] == "worker 1 ended 5 times before it was ready."
 
 
