@@ -139,7 +139,7 @@ class Consumer:
         del self._settled[:settled]
         for held in self._held:
             if (held.job.upload_id, held.number) in answer.lost:
-                log.warning("job is another worker's now", upload=held.job.upload_id)
+                log.warning("job is another worker's now", upload_id=held.job.upload_id)
                 held.lost = True
                 held.scope.cancel()
         for job in answer.taken:
@@ -162,7 +162,7 @@ class Consumer:
             cancelled = current_effective_deadline() == -math.inf
             if cancelled and isinstance(error, asyncio.CancelledError):
                 raise
-            log.exception("handler raised", upload=held.job.upload_id)
+            log.exception("handler raised", upload_id=held.job.upload_id)
             if not cancelled:
                 update = update._replace(verb="done")
         finally:
