@@ -43,7 +43,8 @@ class Page:
 
     `end` is the position of the latest event (seq 0: none yet). `unknown` says that the position
     asked for is not in this journal, so that `frames` is empty and `last` is the whole state.
-    Times are milliseconds of Redis' clock; `changed_ms` is the latest event's.
+    Times are milliseconds of Redis' clock; `changed_ms` is the latest event's, `lease_ms` how long
+    the lease was made for.
     """
 
     end: Position
@@ -51,6 +52,7 @@ class Page:
     term: str
     fence: int
     lease_until_ms: int
+    lease_ms: int
     created_ms: int
     changed_ms: int
     stage: str

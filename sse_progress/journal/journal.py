@@ -103,7 +103,7 @@ class Journal:
             return None
         if len(reply) < 5:
             return Foreign()
-        _, epoch, seq, of, term, fence, lease, created, changed, stage, unknown, *rest = reply
+        _, epoch, seq, of, term, fence, lease, span, created, changed, stage, unknown, *rest = reply
         last, raw, now = rest
         done = bool(term)
         start = after.seq if after else 0
@@ -113,6 +113,7 @@ class Journal:
             term=term.decode(),
             fence=fence,
             lease_until_ms=lease,
+            lease_ms=span,
             created_ms=created,
             changed_ms=changed,
             stage=stage.decode(),
@@ -191,15 +192,19 @@ class Journal:
         first: bool = False,
         result: tuple[str, bytes] | None = None,
         tags: bytes = b"",
+        nonce: str | None = None,
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has.
 
-        `tags` are put into every event from this one on; empty: those of the journal stay.
+        `tags` are put into every event from this one on; empty: those of the journal stay. A second
+        operation in a row with the same `nonce` is answered `dup`; None makes a new one.
         """
+        if nonce is None:
+            nonce = "" if op in ("next", "renew", "note") else secrets.token_hex(8)
         values: dict[str, Any] = {
             "op": op,
             "fence": fence,
-            "nonce": "" if op in ("next", "renew", "note") else secrets.token_hex(8),
+            "nonce": nonce,
             "epoch": self._epoch(),
             "owner": owner,
             "channel": journal_channel(upload_id),
@@ -221,6 +226,31 @@ class Journal:
             "begin", upload_id, owner=owner, draft=draft, first=True, lease_s=lease_s
         )
 
+    async def resume(
+        self, upload_id: str, *, owner: str, lease_s: float, draft: Draft | None = None
+    ) -> Answer:
+        """A further request sends the body on: the earlier one may not write any more.
+
+        The new fence is published on `turn_channel(upload_id)`. Without `draft` no event says so.
+        The lease may be as long as the upload may rest. A `JournalWriter` that goes on from the
+        answer has `written` 1 with a draft, else 0. Status `ok` (or `skip`: the draft told nothing
+        new), `stored` (it is past receiving), `ended`, `forbidden` or `unknown`.
+        """
+        return await self.operation("resume", upload_id, owner=owner, draft=draft, lease_s=lease_s)
+
+    async def tell(
+        self, upload_id: str, *, fence: int, nonce: str, draft: Draft, lease_s: float
+    ) -> Answer:
+        """One event by a writer that keeps nothing between two of them.
+
+        Merged here as a `JournalWriter` would: `merged` says that it came too early after the last
+        one and was left out. A repeated `nonce` is answered `dup`, an older fence `stale`. Further:
+        `ok`, `skip` (a stage that was passed), `ended`, `unknown`.
+        """
+        return await self.operation(
+            "tell", upload_id, owner="", fence=fence, nonce=nonce, draft=draft, lease_s=lease_s
+        )
+
     async def take(
         self, upload_id: str, *, owner: str, fence: int = 0, seen: Position | None = None
     ) -> Answer:
@@ -240,8 +270,8 @@ class Journal:
     ) -> Answer:
         """End it if there was no write since `fence` and its lease expired; else `busy`.
 
-        With `lease_s` a lease that runs for more than ten times as long does not count: Redis'
-        clock was set back.
+        With `lease_s` a lease that runs for ten times as long beyond its own length does not count:
+        Redis' clock was set back.
         """
         return await self.operation(
             "sweep", upload_id, owner="", fence=fence, draft=draft, lease_s=lease_s

@@ -23,6 +23,7 @@ __all__ = [
     "owned_key",
     "owner_channel",
     "probe_channel",
+    "turn_channel",
 ]
 
 BIRTH = "sp:birth"
@@ -41,6 +42,11 @@ def journal_keys(upload_id: str) -> tuple[str, str]:
     """An upload's meta hash, and the stream that is its log."""
     channel = journal_channel(upload_id)
     return f"{channel}:meta", f"{channel}:log"
+
+
+def turn_channel(upload_id: str) -> str:
+    """The fence of whoever sends an upload's body now, as it is raised (append.lua: `resume`)."""
+    return f"{journal_channel(upload_id)}:turn"
 
 
 def open_key(storage_id: str) -> str:

@@ -106,7 +106,8 @@ class Reconciler:
 
     def _held(self, page: Page) -> bool:
         """Its lease runs, and not longer than a clock that was set back would have it."""
-        return 0 < page.lease_until_ms - page.now_ms <= 10_000 * self._lease_s
+        left_ms = page.lease_until_ms - page.now_ms
+        return 0 < left_ms <= page.lease_ms + 10_000 * self._lease_s
 
     async def _end_lost(self, upload_id: str, page: Page) -> None:
         """Its bytes are nowhere and nobody is receiving them."""

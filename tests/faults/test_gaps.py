@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -127,17 +128,10 @@ async def test_a_job_without_a_file_stays_listed_until_it_has_ended(
     """
     async with journal_at(redis_url) as journal:
         index = Index(journal.redis, storage_id="s")
-        runner = Runner(
-            journal=journal,
-            storage=DiskStorage.open(short_dir),
-            index=index,
-            metrics=Metrics(),
-            **dict.fromkeys(("emitter", "pool", "history", "options")),  # type: ignore[arg-type]
-            pipeline=[],
-            prefix="",
-            stage_timeout_s=1,
-            attempts=3,
+        parts = SimpleNamespace(
+            journal=journal, storage=DiskStorage.open(short_dir), index=index, metrics=Metrics()
         )
+        runner = Runner(SimpleNamespace(components=parts))  # type: ignore[arg-type]
         await index.opened(ID, owner="ann", now_s=0)
         answer = await begin(journal)
         stored = draft("file_received", 100)

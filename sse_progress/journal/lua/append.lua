@@ -13,12 +13,17 @@
 --       take   a worker takes the job: raises the fence, no event
 --       renew  a receiver lives: its lease goes on, no event
 --       note   a result without an event
+--       tell   an event by a writer without memory (an HTTP request): by fence, once for each nonce,
+--              not numbered, and merged here; `merged`: it was left out
+--       resume by the owner, while receiving: raises the fence, so that an older receiver is refused,
+--              and says so on the channel's `:turn`; with an event, or without one
 --       cancel by the owner: raises the fence, terminal event
 --       sweep  by the reconciler, if `fence` is still the one it judged and the lease ran out;
---              one that runs for more than ten leases is of a clock that was set back
+--              one that runs for ten of the sweeper's leases longer than it was made for is of a
+--              clock that was set back
 --       revive the end of a finished upload whose journal Redis no longer has
 -- Reply: {status, epoch, seq, fence, term}
--- status: ok new dup skip stale ended forbidden in_use unknown busy
+-- status: ok new dup skip merged stored stale ended forbidden in_use unknown busy
 
 local op, fence, n, nonce = A.op, tonumber(A.fence), tonumber(A.n), A.nonce
 local fresh_epoch, owner, channel = A.epoch, A.owner, A.channel
@@ -38,6 +43,16 @@ local function keep()
   local ttl = meta.term ~= '' and ttl_done or ttl_open
   redis.call('EXPIRE', META, ttl)
   redis.call('EXPIRE', LOG, ttl)
+end
+
+-- The present writer lives. `span` is how long this lease was made for, ms.
+local function hold()
+  meta.lease, meta.span = lease_ms > 0 and now_ms() + lease_ms or 0, lease_ms
+end
+
+-- ms between two events of a stage that has shown `events`: 100, doubling up to 5000.
+local function interval_ms(events)
+  return math.min(100 * 2 ^ math.min(math.floor(events / 100), 6), 5000)
 end
 
 local function raise_fence()
@@ -75,9 +90,34 @@ elseif op == 'sweep' then
   if not meta then return reply('unknown') end
   if meta.term ~= '' then return reply('ended') end
   local left = meta.lease - now_ms()
-  local plausible = lease_ms == 0 or left <= 10 * lease_ms
+  local plausible = lease_ms == 0 or left <= meta.span + 10 * lease_ms
   if meta.fence ~= fence or (left > 0 and plausible) then return reply('busy') end
   raise_fence()
+elseif op == 'resume' then
+  if not meta or meta.stage == '' then return reply('unknown') end
+  if meta.owner ~= owner then return reply('forbidden') end
+  if meta.term ~= '' then return reply('ended') end
+  if meta.stage ~= 'receiving' then return reply('stored') end
+  raise_fence()
+  redis.call('PUBLISH', channel .. ':turn', string.format('%d', meta.fence))
+  if A.stage == '' then
+    hold()
+    keep()
+    return reply('ok')
+  end
+elseif op == 'tell' then
+  if not meta then return reply('unknown') end
+  if fence ~= meta.fence then return reply('stale') end
+  if meta.term ~= '' then return reply('ended') end
+  meta.op = nonce
+  local same = meta.stage == A.stage and A.terminal ~= '1' and tonumber(A.sp) < 100
+  local shown = same and tonumber(redis.call('HGET', META, 'shown') or 0) or 0
+  if same and now_ms() - meta.ts < interval_ms(shown) then
+    hold()
+    keep()
+    return reply('merged')
+  end
+  redis.call('HSET', META, 'shown', same and shown + 1 or 0)
 elseif op == 'revive' then
   if meta and (meta.stage ~= '' or meta.term ~= '') then return reply('in_use') end
   if meta and meta.owner ~= owner then return reply('forbidden') end
@@ -91,7 +131,7 @@ else -- next, renew, note: by the present writer
     if op == 'note' then
       redis.call('HSET', META, A.result_field, A.result)
     else
-      meta.lease = now_ms() + lease_ms
+      hold()
     end
     keep()
     return reply('ok')
@@ -118,8 +158,8 @@ if A.stage_tail ~= '' then
 end
 if A.tags ~= '' then meta.tags = A.tags end
 
-meta.n = meta.n + 1
-meta.lease = lease_ms > 0 and now_ms() + lease_ms or 0
+if op ~= 'tell' then meta.n = meta.n + 1 end
+hold()
 if A.result_field ~= '' then redis.call('HSET', META, A.result_field, A.result) end
 
 local shown = meta.rank == rank and meta.stage == stage

@@ -1,7 +1,7 @@
 -- Read a journal's head and a range of it in one step; claim the id where asked to.
 -- A (see journal/scripts.py): owner ('' asks for no ownership check) claim epoch claim_ttl_s
 --   after_epoch after_seq limit
--- Reply: {found, epoch, seq, owner, term, fence, lease, created, changed, stage, unknown, last frame,
+-- Reply: {found, epoch, seq, owner, term, fence, lease, span, created, changed, stage, unknown, last frame,
 --         frames, now}; times in ms
 -- found: 0 nothing, 1 there. A foreign owner learns nothing but that.
 
@@ -27,5 +27,5 @@ if meta.seq > 0 then
     for i, entry in ipairs(entries) do frames[i] = entry[2][2] end
   end
 end
-return { 1, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.created, meta.ts,
-  meta.stage, reset and 1 or 0, last, frames, now_ms() }
+return { 1, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.span,
+  meta.created, meta.ts, meta.stage, reset and 1 or 0, last, frames, now_ms() }

@@ -76,6 +76,17 @@ async def test_an_upload_whose_receiver_died_ends_with_server_lost(
         assert await open_ids(core) == []
 
 
+async def test_a_body_that_rests_is_not_judged(redis_url: str, tmp_path: Path) -> None:
+    """Its lease is as long as it may rest, many times the lease of a receiver: it is no mistake."""
+    async with house(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+        await core.journal.resume("up", owner="ann", lease_s=86_400)
+        await reconciler_of(core).round()
+        assert await story_of(core) == [("receiving", 0)]
+        assert await open_ids(core) == ["up"]
+
+
 async def test_a_receiver_within_its_lease_is_not_judged(redis_url: str, tmp_path: Path) -> None:
     """It may have no file yet: between claim and first byte there is nothing on the disk."""
     async with house(redis_url, tmp_path) as core:
