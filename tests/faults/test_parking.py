@@ -90,7 +90,7 @@ async def test_an_operator_drains_the_workers(scene: Scene) -> None:
     assert ops(scene, "drain", "--wait") == {"drained": True, "running": 0}
     assert [row["id"] for row in ops(scene, "uploads")] == ["second"]
     assert scene.tally("second") == []
-    assert ops(scene, "drain", "--resume") == {"drained": False, "running": 0}
+    assert ops(scene, "drain", "--resume")["drained"] is False
     assert (await second.answer())[0] == 200
 
 
