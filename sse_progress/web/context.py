@@ -11,7 +11,6 @@ from sse_progress.access.limits import Limits
 from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
-from sse_progress.model.errors import Unavailable
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
@@ -40,10 +39,10 @@ class WebContext:
     descriptors: Descriptors
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def admit_stream(self) -> None:
-        """Raise Unavailable if the descriptors that are left are needed for other things."""
-        if self.descriptors.refuses_streams:
-            raise Unavailable("This server has no room for another stream.", retry_after_s=10)
+    @property
+    def busy(self) -> bool:
+        """The descriptors that are left are needed for other things than streams."""
+        return self.descriptors.refuses_streams
 
     async def changed(self, upload_id: str, *, owner: str, since: Position, wait_s: float) -> None:
         """Wait until the journal has something after `since`, for `wait_s`, or until draining."""

@@ -11,6 +11,7 @@ from sse_progress.web.operations import FRAMES, ID, DescribedRoute, operation, q
 from sse_progress.web.request_headers import access_of, context_of
 from sse_progress.web.routes.progress import pace_of
 from sse_progress.web.streams.all_uploads import UserStream
+from sse_progress.web.streams.sse_response import busy_stream
 
 __all__ = ["ROUTES"]
 
@@ -22,8 +23,8 @@ async def get_all_progress(request: Request) -> Response:
     if not all(valid_upload_id(upload_id) for upload_id in only):
         raise InvalidUploadId
     head = request.method == "HEAD"
-    if not head:
-        context.admit_stream()
+    if context.busy and not head:
+        return busy_stream()
     lease = None if head else await context.limits.stream(principal.sub)
     return UserStream(
         context.components,

@@ -39,7 +39,7 @@ from sse_progress.web.request_headers import (
     wait_s,
     wants_json,
 )
-from sse_progress.web.streams.sse_response import Pace
+from sse_progress.web.streams.sse_response import Pace, busy_stream
 from sse_progress.web.streams.upload import UploadStream
 
 __all__ = ["ROUTES", "pace_of", "state_response"]
@@ -70,8 +70,8 @@ async def _stream(
     presented = position_of(request)
     if presented == GONE:
         return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-    if not head:
-        context.admit_stream()
+    if context.busy and not head:
+        return busy_stream()
     emitter = context.components.emitter
     topic = emitter.open(upload_id)
     try:

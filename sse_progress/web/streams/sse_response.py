@@ -22,13 +22,27 @@ from sse_progress.runtime.metrics import Metrics
 from sse_progress.web.streams.frames import heartbeat, retry_frame
 from sse_progress.web.streams.timer_wheel import Wheel
 
-__all__ = ["Pace", "Stream", "StreamParts"]
+__all__ = ["Pace", "Stream", "StreamParts", "busy_stream"]
 
 HEADERS = {
     "Cache-Control": "no-store, no-transform",  # a proxy that compresses would hold frames back
     "X-Accel-Buffering": "no",
     "Vary": "Accept",
 }
+
+
+def busy_stream() -> Response:
+    """A stream that ends at once, and asks to come back in about 10 s.
+
+    An EventSource gives up for good on any status but 200 (WHATWG HTML §9.2.2). The connection is
+    closed, since its descriptor is what is short.
+    """
+    milliseconds = int(10_000 * random.uniform(0.75, 1.25))  # noqa: S311  # jitter
+    return Response(
+        b"retry: %d\n: busy\n\n" % milliseconds,
+        headers={**HEADERS, "Connection": "close"},
+        media_type="text/event-stream",
+    )
 
 
 @dataclass(frozen=True, slots=True)
