@@ -176,7 +176,19 @@ def _profanity(text: str, languages: tuple[str, ...]) -> Counter[str]:
     obfuscation = "standard" if len(text) < _SHORT_CHARACTERS else "basic"
     words = _filter(languages, obfuscation).check_profanity(_few_digits(text))
     found = words.get("profane_words") or ()
-    return Counter(str(word) for word in found if word not in _INNOCENT)
+    return Counter(
+        str(word) for word in found if word not in _INNOCENT and not _is_cut(str(word), text)
+    )
+
+
+def _is_cut(word: str, text: str) -> bool:
+    """The filter ends words at letters that are not ASCII: "conçu" is no "con"."""
+    around = [
+        text[max(found.start() - 1, 0) : found.start()] + text[found.end() : found.end() + 1]
+        for found in re.finditer(re.escape(word), text, re.IGNORECASE)
+    ]
+    beside = [any(c.isalpha() for c in letters) for letters in around]
+    return any(not letters.isascii() for letters in around) and all(beside)
 
 
 def _few_digits(text: str) -> str:

@@ -45,7 +45,9 @@ class Wheel:
         return len(self._where)
 
     async def run(self) -> None:
-        done = math.floor(self._clock() / self._slot_s)
+        # Slots that went by before this began are due as well.
+        now = math.floor(self._clock() / self._slot_s)
+        done = min(now, min(self._slots, default=now + 1) - 1)
         while True:
             await asyncio.sleep((done + 1) * self._slot_s - self._clock())
             slot = math.floor(self._clock() / self._slot_s)

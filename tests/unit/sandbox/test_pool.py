@@ -514,6 +514,7 @@ async def test_a_stage_finds_a_place_of_its_own_and_no_secrets(
     assert set(environment) <= {
         *("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "HOME", "TMPDIR"),
         "LD_LIBRARY_PATH",
+        "ORT_DISABLE_TELEMETRY",
     }
     assert environment["TZ"] == "Europe/Zurich"
     assert environment["HOME"] == environment["TMPDIR"] == upload.scratch

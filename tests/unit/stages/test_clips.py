@@ -298,10 +298,9 @@ def test_damage_between_key_frames_is_found_by_the_full_decode(desk: Desk) -> No
                 data[begin:end] = bytes((byte * 7 + 13) & 255 for byte in data[begin:end])
     through(desk.upload(bytes(data), "a.avi"), "validating")
     error = refusal(desk.upload(bytes(data), "a.avi"), "analyzing")
-    assert (error.code, error.detail) == (
-        "corrupt_file",
-        "Only 10 of 100 frames can be decoded.",
-    )
+    assert error.code == "corrupt_file"
+    # A frame after a key frame may be concealed, or not, by the thread that decodes it.
+    assert error.detail in [f"Only {n} of 100 frames can be decoded." for n in (10, 11)]
 
 
 def test_the_detected_type_names_the_demuxer(desk: Desk) -> None:

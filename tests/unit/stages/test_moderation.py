@@ -213,3 +213,17 @@ def test_reasons_are_bounded(desk: Desk) -> None:
     assert isinstance(reasons, list)
     assert len(reasons) == 20
     assert len(msgspec.json.encode(result)) < 8192
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict"),
+    [
+        ("Biome est conçu dès le départ pour être utilisé dans un éditeur.", "approved"),
+        ("Cet outil est conçu pour toi, espèce de con, et pour toute ta famille.", "review"),
+    ],
+)
+def test_a_word_does_not_end_at_an_accent(desk: Desk, sentence: str, verdict: str) -> None:
+    """The filter of many languages takes "con" out of "conçu"; by itself it is still found."""
+    text = f"{sentence} La documentation complète est disponible en ligne. " * 3
+    upload, _ = through(desk.upload(text.encode(), "LISEZMOI.txt"), "moderating")
+    assert upload.results["moderating"]["verdict"] == verdict

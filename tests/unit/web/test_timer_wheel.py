@@ -69,6 +69,16 @@ async def test_dropped_and_moved_items_are_not_asked_for_the_old_moment() -> Non
     assert set(wheel._where) == {moved}
 
 
+async def test_what_is_due_before_the_wheel_runs_is_asked_at_its_start() -> None:
+    """A process that is slow to start forgets nothing."""
+    loop, wheel = asyncio.get_running_loop(), wheel_of()
+    late = Item()
+    wheel.put(late, loop.time())
+    await eventually(lambda: loop.time() > wheel._where[late] * 0.01 + 0.02, "its slot is over")
+    async with beside(wheel.run()):
+        await eventually(lambda: late.asked, "it is asked")
+
+
 async def test_an_item_may_drop_and_move_others_while_it_is_asked() -> None:
     """A stream that ends in its tick and takes its neighbours along: they are not asked."""
     loop, wheel = asyncio.get_running_loop(), wheel_of()

@@ -144,7 +144,11 @@ def test_a_pipeline_of_ones_own(
     long = send(one, "good-2", b"word " * (240 * 601))
     assert (long.status_code, long.json()["code"]) == (422, "too_long_to_read")
     assert "good-2" not in served.asked
-    assert sorted({name.split("/")[0] for name in one.files()}) == ["objects", "storage-id"]
+    assert sorted({name.split("/")[0] for name in one.files()}) == [
+        "objects",
+        "owners",
+        "storage-id",
+    ]
 
 
 def test_installed_stages_follow_the_built_in_ones(
