@@ -304,6 +304,7 @@ def test_an_answer_that_breaks_off_is_seen_to_break_off(
     logger, kept = logging.getLogger("uvicorn.error"), Kept()
     monkeypatch.setattr(logger, "disabled", False)
     monkeypatch.setattr(logger, "handlers", [kept])
+    monkeypatch.setattr(logger, "isEnabledFor", lambda level: level >= logging.ERROR)
     with structlog.testing.capture_logs() as entries, pytest.raises(EOFError):
         get(server, "/late")
     assert entries == []
