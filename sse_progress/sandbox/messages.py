@@ -15,6 +15,7 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Upload
 
 __all__ = [
+    "ANSWER_LIMIT_BYTES",
     "FRAME_LIMIT_BYTES",
     "READY",
     "RESULT_LIMIT_BYTES",
@@ -35,6 +36,8 @@ __all__ = [
 
 FRAME_LIMIT_BYTES = 16 * 1024 * 1024
 RESULT_LIMIT_BYTES = 1024 * 1024
+ANSWER_LIMIT_BYTES = RESULT_LIMIT_BYTES + 64 * 1024
+"""Longest frame that a worker takes from a child: a result, and what is around it."""
 READY = b"ready"
 
 
@@ -104,18 +107,19 @@ def frame(body: bytes) -> bytes:
 
 
 class Frames:
-    """Bodies out of bytes that arrive cut anywhere."""
+    """Bodies of at most `limit_bytes` out of bytes that arrive cut anywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int = FRAME_LIMIT_BYTES) -> None:
         self._buffer = bytearray()
+        self._limit = limit_bytes
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Whole bodies so far; ValueError for a length past the limit."""
         self._buffer += data
         while len(self._buffer) >= 4:
             end = 4 + int.from_bytes(self._buffer[:4], "big")
-            if end - 4 > FRAME_LIMIT_BYTES:
-                raise ValueError(f"frame is {end - 4} bytes, limit {FRAME_LIMIT_BYTES}")
+            if end - 4 > self._limit:
+                raise ValueError(f"frame is {end - 4} bytes, limit {self._limit}")
             if len(self._buffer) < end:
                 return
             body = bytes(self._buffer[4:end])

@@ -28,7 +28,16 @@ import structlog
 
 from sse_progress.model.text import clean_text
 from sse_progress.runtime.linux import descendants
-from sse_progress.sandbox.messages import READY, Answer, Frames, Outcome, Progress, Task, frame
+from sse_progress.sandbox.messages import (
+    ANSWER_LIMIT_BYTES,
+    READY,
+    Answer,
+    Frames,
+    Outcome,
+    Progress,
+    Task,
+    frame,
+)
 
 __all__ = ["Exit", "StageProcess", "child_environment"]
 
@@ -41,6 +50,8 @@ KILL_WAIT_S = 5.0
 OUTPUT_LINES = 100
 """Lines that the log takes of what one task prints."""
 OUTPUT_LINE_LIMIT = 500
+MESSAGES_AT_ONCE, MESSAGES_PER_S = 100, 100
+"""A child may send so many messages at once, and then twice what its reports need."""
 READ_BYTES = 65536
 READS = 64
 """Most reads from one descriptor in a row, so that a child that floods us cannot hold the loop."""
@@ -98,11 +109,12 @@ class StageProcess:
         self._has_ended = anyio.Event()
         self._answer: asyncio.Future[Outcome | None] | None = None
         self._report: Report | None = None
-        self._frames = Frames()
+        self._frames = Frames(ANSWER_LIMIT_BYTES)
         self._unsent = memoryview(b"")
         self._output = b""
         self._lines = 0
         self._fraction = 0.0
+        self._messages, self._began = 0, 0.0
         self._killed = False
         self._log = log
         self._on_end: Callable[[StageProcess], None] = lambda _: None
@@ -110,6 +122,7 @@ class StageProcess:
     def start(self, environment: Mapping[str, str], on_end: Callable[[StageProcess], None]) -> None:
         """Run exec; `on_end` is called on the loop when the process is gone. Raises OSError."""
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self._on_end = on_end
         # The kernel counts what we held into the most that a child ever held: it begins as us.
         self._ours_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -169,6 +182,7 @@ class StageProcess:
         self._answer, self._report = answer, report
         self.tasks += 1
         self._lines, self._fraction = 0, 0.0
+        self._messages, self._began = 0, self._loop.time()
         self._log = log.bind(function=task.function, upload_id=task.upload.id)
         self._unsent = unsent
         self._loop.add_writer(self._channel.fileno(), self._tell)
@@ -230,6 +244,7 @@ class StageProcess:
                 break
             try:
                 for body in self._frames.feed(data):
+                    self._count_message()
                     if body == READY:
                         self._is_ready.set()
                         continue
@@ -240,11 +255,18 @@ class StageProcess:
                     self._pass_on(progress)
                     progress = None
                     self._settle(message)
-            except (ValueError, msgspec.MsgspecError) as error:
+            except (ValueError, RecursionError) as error:  # msgspec's own are ValueErrors
                 self._log.error("a stage child breaks the protocol", pid=self.pid, why=str(error))
                 self.kill()
                 break
         self._pass_on(progress)
+
+    def _count_message(self) -> None:
+        """ValueError for more messages than a stage has a reason to send: decoding takes time."""
+        self._messages += 1
+        limit = MESSAGES_AT_ONCE + MESSAGES_PER_S * (self._loop.time() - self._began)
+        if self._messages > limit:
+            raise ValueError(f"{self._messages} messages, limit {limit:.0f} by now")
 
     def _pass_on(self, progress: Progress | None) -> None:
         if progress is None or self._report is None:

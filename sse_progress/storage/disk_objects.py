@@ -6,6 +6,7 @@ Every function blocks. What a crash leaves of each step stands at the step.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -93,22 +94,25 @@ class DiskObjects:
                 self._layout.discard(old)
             return path
 
-    def replace_original(self, upload_id: str, scratch: Path, name: str) -> None:
+    def replace_original(self, upload_id: str, scratch: Path, name: str) -> dict[str, int | str]:
         """Put the file `name` of `scratch` in place of the original, atomically.
 
-        `scratch` and ValueError are as in `keep_derived`. The manifest keeps size and sha256 of the
-        file as it was received. Without effect once the upload is published. A crash leaves the old
-        file or the new one.
+        Returns its `size` in bytes and `sha256`; the manifest keeps those of the file as it was
+        received. `scratch` and ValueError are as in `keep_derived`. Without effect, and empty, once
+        the upload is published. A crash leaves the old file or the new one.
         """
         with self._exclusive(upload_id) as (directory, done):
             if done:
-                return
+                return {}
             with _opened_scratch(directory, scratch) as source:
                 if name != clean_filename(name):
                     raise ValueError(f"not a name of a file: {name!r}")
                 sync_regular(name, within=source)
                 os.rename(name, directory / ORIGINAL, src_dir_fd=source)
             sync_directory(directory)
+            with (directory / ORIGINAL).open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                return {"size": os.fstat(file.fileno()).st_size, "sha256": sha256}
 
     def keep_derived(
         self, upload_id: str, scratch: Path, names: Mapping[str, str]

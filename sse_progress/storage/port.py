@@ -149,8 +149,11 @@ class Objects(Protocol):
     def scratch(self, upload_id: str) -> Path:
         """A new, empty local directory for one attempt; those of earlier attempts are removed."""
 
-    def replace_original(self, upload_id: str, scratch: Path, name: str) -> None:
-        """Put the file `name` of `scratch` in place of the original, atomically."""
+    def replace_original(self, upload_id: str, scratch: Path, name: str) -> dict[str, int | str]:
+        """Put the file `name` of `scratch` in place of the original, atomically.
+
+        Returns its `size` in bytes and `sha256`, or nothing if the upload is published.
+        """
 
     def keep_derived(
         self, upload_id: str, scratch: Path, names: Mapping[str, str]

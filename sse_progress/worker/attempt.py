@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,14 @@ from sse_progress.model.events import Draft, decode_json, encode_json, tags_of
 from sse_progress.model.media import merged
 from sse_progress.model.messages import BEGIN, END, PARKED, failure, retry_text
 from sse_progress.model.stage_api import StageFunction, Upload
+from sse_progress.model.text import clean_text
 from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.sandbox.pool import ChildLost, StageUnavailable
 from sse_progress.storage.port import StoredObject
 from sse_progress.worker.context import WorkerContext
 from sse_progress.worker.eta import Estimate
-from sse_progress.worker.result import media_of, named_apart
+from sse_progress.worker.result import check_result, media_of, named_apart
 
 __all__ = ["VERDICT", "Attempt", "NotNow"]
 
@@ -163,18 +164,35 @@ class Attempt:
         for at, function in enumerate(functions):
             report = self._report(name, at, len(functions), estimate)
             got, own = await self._call(function, scratch, report)
-            if files := got.get("files"):
-                got["files"] = await self._keep(files, own, result)
+            with self._not_as_returned(name):
+                check_result(name, got)
+                if files := got.get("files"):
+                    got["files"] = await self._keep(files, own, result)
             if original := got.get("original"):
                 replacement = own, original["name"]
             result = merged(result, got)
         if replacement is not None:
-            await blocking(
-                self._parts.storage.objects.replace_original, self.upload_id, *replacement
-            )
+            with self._not_as_returned(name):
+                result["original"] |= await blocking(
+                    self._parts.storage.objects.replace_original, self.upload_id, *replacement
+                )
         self._parts.metrics.stage_seconds.labels(name).observe(time.monotonic() - began)
         await self._checkpoint(name, result)
         await estimate.finish()
+
+    @contextlib.contextmanager
+    def _not_as_returned(self, stage: str) -> Iterator[None]:
+        """What a stage returned may be an attacker's words: a wrong one ends its upload alone."""
+        try:
+            yield
+        except ValueError as error:
+            log.error(  # noqa: TRY400  # the reason says it all
+                "stage result refused",
+                upload_id=self.upload_id,
+                stage=stage,
+                reason=clean_text(str(error)),
+            )
+            raise Internal from error
 
     async def _keep(
         self, files: list[dict[str, Any]], scratch: Path, result: dict[str, Any]

@@ -1,15 +1,59 @@
-"""What is kept of an upload that came through: `media`, made of manifest and stage results."""
+"""What stages returned: checked when it comes, and in the end what is kept of it, `media`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from sse_progress.model.filenames import distinct_filename
+import msgspec
+from msgspec import Meta
+
+from sse_progress.model.filenames import clean_filename, distinct_filename
 from sse_progress.model.stage_api import Upload
 from sse_progress.model.urls import url_of
 
-__all__ = ["media_of", "named_apart"]
+__all__ = ["check_result", "media_of", "named_apart"]
+
+FILES_LIMIT = 100
+_WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_Name = Annotated[str, Meta(min_length=1, max_length=150)]
+_MediaType = Annotated[
+    str, Meta(pattern=rf"\A{_WORD}/{_WORD}(?:; ?{_WORD}={_WORD})?\Z", max_length=255)
+]
+
+
+class _File(msgspec.Struct, rename="camel"):
+    name: _Name
+    content_type: _MediaType
+
+
+class _Original(msgspec.Struct):
+    name: _Name
+
+
+class _Known(msgspec.Struct, rename="camel"):
+    """Members of a result that the service acts on; a stage may add others."""
+
+    files: Annotated[list[_File], Meta(max_length=FILES_LIMIT)] = []
+    original: _Original | None = None
+
+
+class _Validated(_Known, rename="camel"):
+    content_type: _MediaType | None = None
+
+
+def check_result(stage: str, result: Mapping[str, Any]) -> None:
+    """Raise ValueError if a member that the service acts on has another shape than it must have.
+
+    A decoder that an attacker controls can return anything: a path where a name belongs, a header
+    where a media type belongs.
+    """
+    known = msgspec.convert(result, _Validated if stage == "validating" else _Known)
+    names = [file.name for file in known.files]
+    names += [known.original.name] if known.original else []
+    for name in names:
+        if name != clean_filename(name):
+            raise ValueError(f"not a name of a file: {name!r}")
 
 
 def named_apart(

@@ -1,0 +1,179 @@
+"""A decoder in an attacker's hands: what one upload's stages can do to everything else.
+
+The stages of `exploited` run what the uploaded file says, as a decoder does that was taken over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.attacks.conftest import TOKENS, running
+from tests.attacks.exploited import MARK
+from tests.attacks.words import SECRET, Caller, check_refused, new_id
+from tests.helpers.multipart import Part, file_part
+from tests.helpers.service import Service
+
+HELD = b"what alice gave us to keep"
+
+
+@pytest.fixture(scope="module")
+def taken() -> Iterator[Service]:
+    """A service with a secret, whose stages do what a file tells them."""
+    env = {
+        "SSE_PROGRESS_JWT_SECRET": SECRET,
+        "SSE_PROGRESS_PIPELINE": "tests.attacks.exploited:pipeline",
+        "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
+        "SSE_PROGRESS_STAGE_TIMEOUT_S": "60",
+    }
+    with running({**TOKENS, **env}) as service:
+        yield service
+
+
+@pytest.fixture
+def owner(taken: Service) -> Caller:
+    return Caller.named(taken, f"alice-{new_id()}")
+
+
+@pytest.fixture
+def intruder(taken: Service) -> Caller:
+    return Caller.named(taken, f"mallory-{new_id()}")
+
+
+@pytest.fixture
+def kept(owner: Caller) -> Path:
+    """The original of somebody else's finished upload, where it lies."""
+    upload_id = new_id()
+    answer = owner.post([Part("file", HELD, "hers.txt", "text/plain")], upload_id=upload_id)
+    assert answer.status == 200, answer.body
+    (path,) = [path for path in owner.files_of(upload_id) if path.endswith("/original")]
+    return owner.service.data_dir / path
+
+
+def exploit(stage: str, *lines: str) -> Part:
+    """A file that does `lines` in `stage`."""
+    return file_part("\n".join([MARK + stage, *lines, ""]).encode(), "a.txt", "text/plain")
+
+
+def media_after(caller: Caller, *parts: Part) -> dict[str, Any]:
+    answer = caller.post(list(parts))
+    assert answer.status == 200, answer.body
+    media: dict[str, Any] = answer.json["data"]["media"]
+    return media
+
+
+def logged(caller: Caller, upload_id: str, event: str) -> bool:
+    return any(event in line and upload_id in line for line in caller.service.log.splitlines())
+
+
+# ---- what comes out of a child
+
+WRONG = {
+    "a path for a name": "{'original': {'name': there}}",
+    "a climbing name": "{'original': {'name': '../../../' + there}}",
+    "a link for a name": "{'original': {'name': link(there)}}",
+    "a second name of a file": "{'original': {'name': hard_link(there)}}",
+    "a derived file elsewhere": "{'files': [{'name': there, 'contentType': 'text/plain'}]}",
+    "a derived file by a link": "{'files': [{'name': link(there), 'contentType': 'text/plain'}]}",
+    "a number for a name": "{'original': {'name': 7}}",
+    "text for files": "{'files': 'there'}",
+    "a header for a type": "{'files': [{'name': 'a', 'contentType': 'a/b\\r\\nSet-Cookie: a=b'}]}",
+    "more files than anybody makes": "{'files': [{'name': f'{at}', 'contentType': 'a/b'} "
+    "for at in range(101)]}",
+}
+HELPERS = (
+    "import os",
+    "def link(path):",
+    "    os.symlink(path, upload.scratch + '/link')",
+    "    return 'link'",
+    "def hard_link(path):",
+    "    os.link(path, upload.scratch + '/second')",
+    "    return 'second'",
+)
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_a_result_reaches_no_file_of_another_user(
+    intruder: Caller, kept: Path, case: str
+) -> None:
+    """A result that names what is not its own, or has another shape, ends its own upload."""
+    upload_id = new_id()
+    lines = (*HELPERS, f"there = {str(kept)!r}", f"result = {WRONG[case]}")
+    answer = intruder.post([exploit("processing", *lines)], upload_id=upload_id)
+    await check_refused(intruder, answer, upload_id, 500, "internal")
+    assert logged(intruder, upload_id, "stage result refused")
+    assert kept.read_bytes() == HELD
+
+
+async def test_a_type_is_no_way_into_a_header(intruder: Caller) -> None:
+    """What validating returns as the type is sent with the file, so it must be one."""
+    upload_id = new_id()
+    lines = "result = {'contentType': 'text/html\\r\\nSet-Cookie: a=b'}"
+    answer = intruder.post([exploit("validating", lines)], upload_id=upload_id)
+    await check_refused(intruder, answer, upload_id, 500, "internal")
+
+
+def test_a_rewritten_original_is_described_by_the_worker(intruder: Caller) -> None:
+    """Size and digest are those of the bytes, whatever the stage says of them."""
+    media = media_after(
+        intruder,
+        exploit(
+            "processing",
+            "open(upload.scratch + '/new', 'wb').write(b'rewritten')",
+            "result = {'original': {'name': 'new', 'size': 5, 'sha256': '0' * 64}}",
+        ),
+    )
+    assert media["size"] == len(b"rewritten")
+    assert media["sha256"] == hashlib.sha256(b"rewritten").hexdigest()
+
+
+CHANNEL = (
+    "import os, stat, time",
+    "for fd in range(3, 256):",
+    "    try:",
+    "        if stat.S_ISSOCK(os.fstat(fd).st_mode): break",
+    "    except OSError: pass",
+)
+"""Finds the descriptor over which a child talks to its worker."""
+
+FRAMES = {
+    "nested beyond measure": """b'{"type":"finished","result":' + b'{"a":' * 90_000 + b'1'
+        + b'}' * 90_000 + b'}'""",
+    "a result that is too large": """b'{"type":"finished","result":{"a":"' + b'x' * 1_200_000
+        + b'"}}'""",
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+async def test_a_frame_that_no_stage_sends_ends_the_child(intruder: Caller, case: str) -> None:
+    """The worker bounds what it reads and decodes, and the upload ends at once."""
+    upload_id = new_id()
+    lines = (
+        *CHANNEL,
+        f"body = ({FRAMES[case]})",
+        "left = memoryview(len(body).to_bytes(4, 'big') + body)",
+        "while left:",
+        "    left = left[os.write(fd, left):]",
+        "time.sleep(300)",
+    )
+    answer = intruder.post([exploit("analyzing", *lines)], upload_id=upload_id)
+    await check_refused(intruder, answer, upload_id, 500, "internal")
+    assert logged(intruder, upload_id, "a stage child breaks the protocol")
+
+
+async def test_a_flood_of_reports_ends_the_child(intruder: Caller) -> None:
+    """Decoding them costs the worker's time, which belongs to all uploads."""
+    upload_id = new_id()
+    lines = (
+        *CHANNEL,
+        """body = b'{"type":"progress","fraction":0.5}'""",
+        "while True:",
+        "    os.write(fd, len(body).to_bytes(4, 'big') + body)",
+    )
+    answer = intruder.post([exploit("analyzing", *lines)], upload_id=upload_id)
+    await check_refused(intruder, answer, upload_id, 500, "internal")
+    assert logged(intruder, upload_id, "a stage child breaks the protocol")
