@@ -6,20 +6,32 @@
 const PAUSE_MS = 5_000;
 const TOGETHER = 2;
 
+/** @typedef {ReturnType<typeof setTimeout> | null} Timer */
+
 export class Announcer {
   #region;
   #summary;
+  /** @type {Map<string, string>} */
   #pending = new Map();
+  /** @type {Timer} */
   #timer = null;
   #spokeAt = -PAUSE_MS;
 
-  /** `summary()` is said in place of more than two sentences at once. */
+  /**
+   * `summary()` is said in place of more than two sentences at once.
+   * @param {Element} region
+   * @param {() => string} summary
+   */
   constructor(region, summary) {
     this.#region = region;
     this.#summary = summary;
   }
 
-  /** Say `sentence` about `id` soon; a later one about the same id takes its place. */
+  /**
+   * Say `sentence` about `id` soon; a later one about the same id takes its place.
+   * @param {string} id
+   * @param {string} sentence
+   */
   say(id, sentence) {
     this.#pending.set(id, sentence);
     this.#timer ??= setTimeout(
@@ -29,7 +41,7 @@ export class Announcer {
   }
 
   stop() {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#timer ?? undefined);
     this.#timer = null;
     this.#pending.clear();
   }

@@ -3,6 +3,29 @@
  * belongs to. What goes out is the Outbox's business, what comes in is that of Streams.
  */
 
+/**
+ * @import { Frame } from "./decoder.js"
+ * @import { ReadOptions, ReadResult } from "./feed.js"
+ * @import { Link, ProgressEvent, UploadState } from "./index.js"
+ * @import { Fields } from "./send.js"
+ * @import { RequestOptions, ServiceOptions, Token } from "./service.js"
+ * @import { Input, Snapshot } from "./state.js"
+ *
+ * @typedef {(upload: Upload, event: ProgressEvent | null) => void} Listener
+ * @typedef {{ signal?: AbortSignal }} ObserveOptions
+ * @typedef {ObserveOptions & { onEvent?: Listener }} FollowOptions
+ * @typedef {FollowOptions & { id?: string, filename?: string, fields?: Fields }} UploadOptions
+ * @typedef {Extract<Input, { kind: "event" | "snapshot" }>} News What the service says of an upload.
+ *
+ * @typedef {object} Row What only the client needs to know of an upload.
+ * @property {boolean} own sent or asked for here
+ * @property {UploadOptions} options
+ * @property {AbortController} abort of its body
+ * @property {string | null} etag
+ * @property {boolean} unanswered its POST has no answer yet
+ * @property {{ input: News, event: ProgressEvent | null } | null} held
+ */
+
 import { UploadError } from "./errors.js";
 import { newUploadId } from "./ids.js";
 import { recallName, rememberName } from "./names.js";
@@ -19,22 +42,29 @@ const LIST_LIMIT = 100;
 const WAIT_S = 25;
 
 export class Client {
-  /** Every upload known here by id, in the order in which it became known. */
+  /**
+   * Every upload known here by id, in the order in which it became known.
+   * @type {Map<string, Upload>}
+   */
   uploads = new Map();
 
   #service;
   #remember;
   #outbox;
   #streams;
+  /** @type {Observers<[upload: Upload, event: ProgressEvent | null]>} */
   #observers = new Observers();
-  #rows = new Map(); // upload id → what only the client needs to know of it
+  /** @type {Map<string, Row>} by upload id */
+  #rows = new Map();
   #watchers = 0;
+  /** @type {Set<string>} */
   #heard = new Set();
 
   /**
    * `url`: the service's root. `token`: a string, or a function that returns one. `credentials`: as
    * for fetch. `parallel`: bodies sent at once. `remember`: keep file names in this browser so that
    * they survive a reload.
+   * @param {ServiceOptions & { parallel?: number, remember?: boolean }} [options]
    */
   constructor({ url, token, credentials, parallel = 3, remember = true } = {}) {
     this.#service = new Service({ url, token, credentials });
@@ -71,7 +101,10 @@ export class Client {
     return this.#service.hasToken;
   }
 
-  /** New credentials: whatever was refused for the old ones is tried again. */
+  /**
+   * New credentials: whatever was refused for the old ones is tried again.
+   * @param {Token} token
+   */
   set token(token) {
     const same = token === this.#service.token || typeof token === "function";
     this.#service.token = token;
@@ -88,8 +121,10 @@ export class Client {
    *
    * `id` names it (a new one is made without); `fields` are text fields kept as metadata; `filename`
    * overrides the file's; `onEvent(upload, event)` is its first listener; `signal` cancels it.
+   * @param {Blob} file
+   * @param {UploadOptions} [options]
    */
-  upload(file, { id = newUploadId(), fields = {}, filename = file.name || "file", onEvent, signal } = {}) {
+  upload(file, { id = newUploadId(), fields = {}, filename = nameOf(file), onEvent, signal } = {}) {
     if (this.uploads.has(id)) {
       throw new UploadError({ code: "upload_id_in_use", detail: "This id is already being followed." });
     }
@@ -102,14 +137,18 @@ export class Client {
       return upload;
     }
     signal?.addEventListener("abort", () => void upload.cancel().catch(() => {}), { once: true });
-    this.#outbox.add(upload, { filename, fields, signal: this.#rows.get(id).abort.signal });
+    this.#outbox.add(upload, file, { filename, fields, signal: this.#row(upload).abort.signal });
     return upload;
   }
 
-  /** Follow an upload that is sent from elsewhere, also one that has not begun. `signal` stops it. */
+  /**
+   * Follow an upload that is sent from elsewhere, also one that has not begun. `signal` stops it.
+   * @param {string} id
+   * @param {FollowOptions} [options]
+   */
   follow(id, { onEvent, signal } = {}) {
     const upload = this.uploads.get(id) ?? this.#enter(initial({ id, ...this.#recall(id) }));
-    this.#rows.get(id).own = true;
+    this.#row(upload).own = true;
     if (onEvent) upload.observe(onEvent, { signal });
     signal?.addEventListener("abort", () => this.#forget(upload), { once: true });
     this.#streams.planSoon();
@@ -131,12 +170,20 @@ export class Client {
     };
   }
 
-  /** `listener(upload, event)` for every upload of this client; see Upload.observe. */
+  /**
+   * `listener(upload, event)` for every upload of this client; see Upload.observe.
+   * @param {Listener} listener
+   * @param {ObserveOptions} [options]
+   */
   observe(listener, options) {
     return this.#observers.add(listener, options);
   }
 
-  /** `listener(link)` whenever the connection's state changes. */
+  /**
+   * `listener(link)` whenever the connection's state changes.
+   * @param {(link: Link) => void} listener
+   * @param {ObserveOptions} [options]
+   */
   observeLink(listener, options) {
     return this.#streams.observe(listener, options);
   }
@@ -149,7 +196,12 @@ export class Client {
 
   // ---- uploads
 
+  /**
+   * @param {UploadState} state
+   * @param {{ file?: Blob | null, options?: UploadOptions, own?: boolean }} [about]
+   */
   #enter(state, { file = null, options = {}, own = false } = {}) {
+    /** @type {import("./upload.js").Actions} */
     const actions = {
       cancel: (upload) => this.#cancel(upload),
       retry: (upload) => this.#retry(upload),
@@ -172,6 +224,16 @@ export class Client {
     return upload;
   }
 
+  /** @param {Upload} upload */
+  #row(upload) {
+    return /** @type {Row} */ (this.#rows.get(upload.id));
+  }
+
+  /**
+   * @param {Upload} upload
+   * @param {Input} input
+   * @param {ProgressEvent | null} [event]
+   */
   #apply(upload, input, event = null) {
     const before = upload.state;
     const after = next(before, input);
@@ -184,6 +246,7 @@ export class Client {
     this.#streams.planSoon();
   }
 
+  /** @param {Upload} upload */
   #forget(upload) {
     this.#rows.get(upload.id)?.abort.abort();
     this.#outbox.drop(upload);
@@ -192,15 +255,19 @@ export class Client {
     this.#streams.planSoon();
   }
 
+  /** @param {string} id */
   #recall(id) {
     return (this.#remember && recallName(id)) || {};
   }
 
+  /** @param {Upload} upload */
   #retry(upload) {
-    const { signal, ...options } = this.#rows.get(upload.id).options;
+    const { signal, ...options } = this.#row(upload).options;
+    if (!upload.file) throw new UploadError({ code: "no_file" });
     return this.upload(upload.file, { ...options, signal: signal?.aborted ? undefined : signal });
   }
 
+  /** @param {Upload} upload */
   async #cancel(upload) {
     if (upload.ended) return;
     if (this.#outbox.holds(upload)) {
@@ -209,7 +276,9 @@ export class Client {
       return;
     }
     this.#apply(upload, { kind: "cancelling", on: true });
-    const answer = await this.#service.request("DELETE", uploadPath(upload.id)).catch(() => ({ status: 0 }));
+    const answer = await this.#service
+      .request("DELETE", uploadPath(upload.id))
+      .catch(() => ({ status: 0, body: null }));
     // Cut the body only after the service has been told, so that the journal says "cancelled".
     if (upload.state.phase === "sending") this.#rows.get(upload.id)?.abort.abort();
     if (answer.status === 204 || answer.status === 404) return this.#apply(upload, { kind: "cancelled" });
@@ -220,6 +289,7 @@ export class Client {
 
   // ---- what the service says
 
+  /** @param {Frame} frame */
   #event(frame) {
     const event = parse(frame.data);
     if (typeof event?.uploadId !== "string") return;
@@ -227,11 +297,17 @@ export class Client {
     this.#learn(event.uploadId, { kind: "event", event }, event);
   }
 
+  /** @param {Snapshot} state */
   #snapshot(state) {
     if (typeof state?.uploadId === "string") this.#learn(state.uploadId, { kind: "snapshot", state });
   }
 
-  /** Something about an upload; one that this page did not start is taken in if somebody watches all. */
+  /**
+   * Something about an upload; one that this page did not start is taken in if everything is watched.
+   * @param {string} id
+   * @param {News} input
+   * @param {ProgressEvent | null} [event]
+   */
   #learn(id, input, event = null) {
     const upload = this.uploads.get(id);
     if (upload) return this.#hold(upload, input, event) || this.#apply(upload, input, event);
@@ -244,26 +320,35 @@ export class Client {
   /**
    * A completion that comes before the POST's answer may be that of an older upload under the same id,
    * which the answer will tell: nothing is shown as done before.
+   * @param {Upload} upload
+   * @param {News} input
+   * @param {ProgressEvent | null} event
    */
   #hold(upload, input, event) {
-    const row = this.#rows.get(upload.id);
-    const held = row.unanswered && (input.event ?? input.state).stage === "complete";
+    const row = this.#row(upload);
+    const said = input.kind === "event" ? input.event : input.state;
+    const held = row.unanswered && said.stage === "complete";
     if (held) row.held = { input, event };
     return held;
   }
 
+  /** @param {Upload} upload */
   #release(upload) {
-    const row = this.#rows.get(upload.id);
+    const row = this.#row(upload);
     row.unanswered = false;
     if (row.held) this.#apply(upload, row.held.input, row.held.event);
   }
 
-  /** A stream does not say why it is refused, or that all was said; the state does. */
+  /**
+   * A stream does not say why it is refused, or that all was said; the state does.
+   * @param {string} id
+   */
   #streamRefused(id) {
     const upload = this.uploads.get(id);
     if (upload) void this.#ask(upload);
   }
 
+  /** @param {Upload} upload */
   #forbidden(upload) {
     this.#apply(upload, {
       kind: "failed",
@@ -273,7 +358,11 @@ export class Client {
 
   // ---- asking
 
-  /** Ask for one upload's state; what the answer says of it is applied. Resolves to its status, or 0. */
+  /**
+   * Ask for one upload's state; what the answer says of it is applied. Resolves to its status, or 0.
+   * @param {Upload} upload
+   * @param {RequestOptions} [options]
+   */
   async #ask(upload, options) {
     const path = uploadPath(upload.id, "/progress");
     const answer = await this.#service.request("GET", path, options).catch(() => null);
@@ -286,17 +375,26 @@ export class Client {
     return answer.status;
   }
 
-  /** Read the list of uploads; resolves to the ids in it, or to why there are none. */
+  /**
+   * Read the list of uploads; resolves to the ids in it, or to why there are none.
+   * @param {{ limit?: number, signal?: AbortSignal }} [options]
+   * @returns {Promise<{ ids: Set<string>, failure?: undefined } | { ids?: undefined, failure: "denied" | "missing" | "away" }>}
+   */
   async #readList({ limit = LIST_LIMIT, signal } = {}) {
     const answer = await this.#service
       .request("GET", "uploads", { params: { limit }, signal })
       .catch(() => null);
-    if (answer?.status !== 200) return { failure: FAILURES[answer?.status] ?? "away" };
+    if (answer?.status !== 200) return { failure: FAILURES[answer?.status ?? 0] ?? "away" };
+    /** @type {(Snapshot & { uploadId: string })[]} */
     const states = Array.isArray(answer.body?.uploads) ? answer.body.uploads : [];
     for (const state of states) this.#snapshot(state);
     return { ids: new Set(states.map((state) => state.uploadId)) };
   }
 
+  /**
+   * @param {ReadOptions} options
+   * @returns {Promise<ReadResult | "missing">}
+   */
   async #readAll({ signal }) {
     const { ids, failure } = await this.#readList({ signal });
     if (failure) return failure;
@@ -304,10 +402,16 @@ export class Client {
     return "ok";
   }
 
+  /**
+   * @param {string} id
+   * @param {ReadOptions} options
+   * @returns {Promise<ReadResult>}
+   */
   async #readOne(id, { wait, signal }) {
     const upload = this.uploads.get(id);
     if (!upload) return "ok";
-    const { etag } = this.#rows.get(id);
+    const { etag } = this.#row(upload);
+    /** @type {Record<string, string>} */
     const headers = etag ? { "If-None-Match": etag } : {};
     if (wait) headers.Prefer = `wait=${WAIT_S}`;
     const status = await this.#ask(upload, {
@@ -316,7 +420,8 @@ export class Client {
       timeoutMs: wait ? 1000 * (WAIT_S + 15) : undefined,
     });
     if (status === 200) return "changed";
-    return status === 304 || status === 404 ? "ok" : (FAILURES[status] ?? "away");
+    if (status === 304 || status === 404) return "ok";
+    return status === 401 || status === 403 ? "denied" : "away";
   }
 
   /**
@@ -339,9 +444,10 @@ export class Client {
 
   // ---- for the streams
 
+  /** @param {boolean} asleep */
   #wanted(asleep) {
     const open = [...this.uploads.values()].filter((upload) => !upload.ended);
-    const mine = open.filter((upload) => this.#rows.get(upload.id).own);
+    const mine = open.filter((upload) => this.#row(upload).own);
     const everything = this.#watchers > 0 && !asleep;
     return { everything, ids: (everything ? open : mine).map((upload) => upload.id) };
   }
@@ -353,9 +459,18 @@ export class Client {
   }
 }
 
-/** What a status other than 200 means for a read. */
+/**
+ * What a status other than 200 means for a read of the list.
+ * @type {Record<number, "denied" | "missing">}
+ */
 const FAILURES = { 401: "denied", 403: "denied", 404: "missing" };
 
+/** @param {Blob} file */
+function nameOf(file) {
+  return /** @type {Partial<File>} */ (file).name || "file";
+}
+
+/** @param {string} data */
 function parse(data) {
   try {
     return JSON.parse(data);

@@ -8,15 +8,21 @@
 /** A line may be so many UTF-16 units long; the service's largest frame is 64 KiB. */
 const LINE_LIMIT = 1024 * 1024;
 
+/** @typedef {{ event: string, data: string, id: string }} Frame */
+
 export class Decoder {
   /** The last complete frame's id; present it on reconnect. */
   lastEventId = "";
-  /** What the server last asked to wait before a reconnect, milliseconds; null if it did not. */
+  /**
+   * What the server last asked to wait before a reconnect, milliseconds; null if it did not.
+   * @type {number | null}
+   */
   retryMs = null;
 
   #rest = "";
   #skipLf = false;
   #first = true;
+  /** @type {string[]} */
   #data = [];
   #event = "";
   #id = "";
@@ -24,6 +30,7 @@ export class Decoder {
   /**
    * Take in `text` and return the events that it completes, each `{event, data, id}`.
    * Throws RangeError for a line over the limit.
+   * @param {string} text
    */
   feed(text) {
     const events = [];
@@ -37,6 +44,7 @@ export class Decoder {
     return events;
   }
 
+  /** @param {string} text */
   #lines(text) {
     if (text === "") return [];
     if (this.#first && text[0] === "\uFEFF") text = text.slice(1);
@@ -45,10 +53,14 @@ export class Decoder {
     if (this.#skipLf && text[0] === "\n") text = text.slice(1);
     this.#skipLf = text.endsWith("\r");
     const lines = (this.#rest + text).split(/\r\n|\n|\r/);
-    this.#rest = lines.pop();
+    this.#rest = lines.pop() ?? "";
     return lines;
   }
 
+  /**
+   * @param {string} line
+   * @returns {Frame | null}
+   */
   #take(line) {
     if (line === "") return this.#dispatch();
     const colon = line.indexOf(":");

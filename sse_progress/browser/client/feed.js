@@ -3,6 +3,24 @@
  * and polls. Knows positions and silence, but not what the events mean.
  */
 
+/**
+ * @import { Frame } from "./decoder.js"
+ * @import { Link } from "./index.js"
+ * @import { Effect, LinkInput } from "./link.js"
+ * @import { Service } from "./service.js"
+ *
+ * @typedef {"ok" | "changed" | "denied" | "away"} ReadResult
+ * @typedef {{ wait: boolean, signal?: AbortSignal }} ReadOptions
+ *
+ * @typedef {object} Owner
+ * @property {(frame: Frame) => void} onFrame
+ * @property {(state: Link) => void} onLink
+ * @property {(status: number) => void} onRefused
+ * @property {(options: ReadOptions) => Promise<ReadResult>} read
+ *
+ * @typedef {ReturnType<typeof setTimeout> | undefined} Timer
+ */
+
 import { IDLE, OPENING_MS, SILENCE_MS, delayMs, isStale, step } from "./link.js";
 import { openStream } from "./stream.js";
 
@@ -15,8 +33,11 @@ const HIDDEN_POLL_PAUSE_MS = 10_000;
 export class Feed {
   #link = IDLE;
   #close = () => {};
-  #watchdog = null;
-  #backoff = null;
+  /** @type {Timer} */
+  #watchdog;
+  /** @type {Timer} */
+  #backoff;
+  /** @type {AbortController | null} */
   #polls = null;
   #heardAt = 0;
   #spoke = false;
@@ -29,6 +50,9 @@ export class Feed {
    * `path` of the stream. The owner says: `onFrame(frame)` for each, `onLink(state)` for each change,
    * `onRefused(status)` for a stream that answers 204 or 403, and `read({wait, signal})`, which reads
    * the states once as JSON and resolves to "ok", "changed" (something new came), "denied" or "away".
+   * @param {Service} service
+   * @param {string} path
+   * @param {Owner} owner
    */
   constructor(service, path, { onFrame, onLink, onRefused, read }) {
     this.service = service;
@@ -59,6 +83,7 @@ export class Feed {
     this.#input("lost");
   }
 
+  /** @param {LinkInput} input */
   #input(input) {
     const before = this.state;
     const { link, effects } = step(this.#link, input);
@@ -67,6 +92,7 @@ export class Feed {
     if (link.state !== before) this.owner.onLink(link.state);
   }
 
+  /** @type {Record<Effect, () => void>} */
   #effects = {
     open: () => this.#open(),
     close: () => this.#shut(),
@@ -98,6 +124,7 @@ export class Feed {
     this.#close = () => {};
   }
 
+  /** @param {number} silenceMs */
   #watch(silenceMs) {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(() => {
@@ -106,6 +133,7 @@ export class Feed {
     }, silenceMs);
   }
 
+  /** @param {Frame} frame */
   #heard(frame) {
     this.#heardAt = Date.now();
     this.#spoke = true;
@@ -116,6 +144,7 @@ export class Feed {
     if (frame.event === "message") this.owner.onFrame(frame);
   }
 
+  /** @param {number} status */
   #ended(status) {
     if (status === 204 || status === 403) this.owner.onRefused(status);
     this.#input(status === 401 || status === 403 ? "denied" : "lost");
@@ -157,6 +186,11 @@ function pollPauseMs() {
   return globalThis.document?.hidden ? HIDDEN_POLL_PAUSE_MS : POLL_PAUSE_MS;
 }
 
+/**
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);

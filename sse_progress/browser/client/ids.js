@@ -8,6 +8,10 @@ function tick() {
   return lastMs;
 }
 
+/**
+ * @param {number} [nowMs]
+ * @param {Uint8Array} [random] ten bytes
+ */
 export function newUploadId(nowMs = tick(), random = crypto.getRandomValues(new Uint8Array(10))) {
   const bytes = new Uint8Array(16);
   let rest = nowMs;

@@ -20,6 +20,7 @@ export interface ClientOptions extends ServiceOptions {
   remember?: boolean;
 }
 
+/** A stage of the table, or one that a service of another version has. */
 export type StageName =
   | "receiving"
   | "file_received"
@@ -30,11 +31,19 @@ export type StageName =
   | "finalizing"
   | "complete"
   | "error"
-  | "cancelled";
+  | "cancelled"
+  | (string & {});
 
 /** `checking`: the request broke, and the service is being asked what arrived. */
 export type Phase =
-  "waiting" | "sending" | "checking" | "working" | "done" | "refused" | "failed" | "cancelled";
+  | "waiting"
+  | "sending"
+  | "checking"
+  | "working"
+  | "done"
+  | "refused"
+  | "failed"
+  | "cancelled";
 
 /** What the connection is doing. `denied`: the service wants other credentials. */
 export type Link = "idle" | "connecting" | "live" | "reconnecting" | "polling" | "denied";

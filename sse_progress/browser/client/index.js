@@ -6,6 +6,13 @@
  *     const media = await upload(file, { url: "/api/media", onEvent: ({ state }) => show(state) }).done;
  */
 
+/**
+ * @import { FollowOptions, UploadOptions } from "./client.js"
+ * @import { ProgressEvent } from "./index.js"
+ * @import { ServiceOptions } from "./service.js"
+ * @import { Upload } from "./upload.js"
+ */
+
 import { Client } from "./client.js";
 import { rootOf } from "./service.js";
 
@@ -16,31 +23,46 @@ export { newUploadId } from "./ids.js";
 export { STAGES, hasEnded, phaseOfError } from "./state.js";
 export { Upload } from "./upload.js";
 
+/** @type {Map<string, Client>} */
 const clients = new Map();
 
 /**
  * The one client for this service, so that everybody on the page shares its stream. A `token` that is
  * given replaces an older one. For two callers at once, make Clients of your own.
+ * @param {ServiceOptions} [options]
+ * @returns {Client}
  */
 export function clientFor({ url, token, credentials } = {}) {
   const key = `${credentials} ${rootOf(url)}`;
-  if (!clients.has(key)) clients.set(key, new Client({ url, token, credentials }));
-  const client = clients.get(key);
+  const client = clients.get(key) ?? new Client({ url, token, credentials });
+  clients.set(key, client);
   if (token !== undefined) client.token = token;
   return client;
 }
 
-/** Send `file`; see Client.upload, and Client for `url`, `token` and `credentials`. */
+/**
+ * Send `file`; see Client.upload, and Client for `url`, `token` and `credentials`.
+ * @param {Blob} file
+ * @param {UploadOptions & ServiceOptions} [options]
+ */
 export function upload(file, { url, token, credentials, ...options } = {}) {
   return clientFor({ url, token, credentials }).upload(file, options);
 }
 
-/** Follow the upload `id`; see Client.follow. */
+/**
+ * Follow the upload `id`; see Client.follow.
+ * @param {string} id
+ * @param {FollowOptions & ServiceOptions} [options]
+ */
 export function follow(id, { url, token, credentials, ...options } = {}) {
   return clientFor({ url, token, credentials }).follow(id, options);
 }
 
-/** `listener(upload, event)` for every upload of the shared client for this service. */
+/**
+ * `listener(upload, event)` for every upload of the shared client for this service.
+ * @param {(upload: Upload, event: ProgressEvent | null) => void} listener
+ * @param {ServiceOptions & { signal?: AbortSignal }} [options]
+ */
 export function observe(listener, { url, token, credentials, signal } = {}) {
   return clientFor({ url, token, credentials }).observe(listener, { signal });
 }

@@ -14,6 +14,16 @@ export const STALE_MS = 16_000;
 
 const FIRST_DELAY_MS = 3_000;
 const LAST_DELAY_MS = 30_000;
+/**
+ * @import { Link } from "./index.js"
+ *
+ * @typedef {Readonly<{ state: Link, failures: number }>} LinkState
+ * @typedef {"want" | "unwant" | "frame" | "lost" | "silent" | "due" | "wake" | "reachable" | "blocked"
+ *   | "unpolled" | "denied"} LinkInput
+ * @typedef {"open" | "close" | "backoff" | "poll" | "unpoll" | "catchup"} Effect
+ */
+
+/** @type {LinkState} */
 export const IDLE = Object.freeze({ state: "idle", failures: 0 });
 
 /**
@@ -26,6 +36,8 @@ export const IDLE = Object.freeze({ state: "idle", failures: 0 });
  *
  * Effects: `open` a stream (closing an older one), `close` it, `backoff` then `due`, `poll`,
  * `unpoll`, `catchup` read the states once as JSON.
+ *
+ * @type {Readonly<Record<Link, { [K in LinkInput]?: [Link, ...Effect[]] }>>}
  */
 const TABLE = Object.freeze({
   idle: {
@@ -75,7 +87,12 @@ const TABLE = Object.freeze({
   },
 });
 
-/** The next link and its effects; an input that means nothing in a state changes nothing. */
+/**
+ * The next link and its effects; an input that means nothing in a state changes nothing.
+ * @param {LinkState} link
+ * @param {LinkInput} input
+ * @returns {{ link: LinkState, effects: Effect[] }}
+ */
 export function step(link, input) {
   const row = TABLE[link.state][input];
   if (!row) return { link, effects: [] };
@@ -83,6 +100,11 @@ export function step(link, input) {
   return { link: Object.freeze({ state, failures: failuresAfter(link, input, state) }), effects };
 }
 
+/**
+ * @param {LinkState} link
+ * @param {LinkInput} input
+ * @param {Link} state
+ */
 function failuresAfter(link, input, state) {
   if (state === "live" || state === "idle" || input === "wake") return 0;
   return input === "lost" || input === "silent" || input === "unpolled" ? link.failures + 1 : link.failures;
@@ -92,6 +114,8 @@ function failuresAfter(link, input, state) {
  * Milliseconds to wait before the next attempt: 3 s doubling to 30 s, of which the second half is
  * left to chance, so that a thousand clients do not come back in the same moment.
  * `random` is a number in [0, 1).
+ * @param {LinkState} link
+ * @param {number} random
  */
 export function delayMs(link, random) {
   const whole =
@@ -101,7 +125,10 @@ export function delayMs(link, random) {
   return Math.round(whole * (0.5 + random / 2));
 }
 
-/** Whether coming back after `silentMs` without a frame is reason enough to distrust the stream. */
+/**
+ * Whether coming back after `silentMs` without a frame is reason enough to distrust the stream.
+ * @param {number} silentMs
+ */
 export function isStale(silentMs) {
   return silentMs > STALE_MS;
 }

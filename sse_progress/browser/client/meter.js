@@ -3,9 +3,14 @@
 const WINDOW_MS = 5_000;
 
 export class Meter {
+  /** @type {{ bytes: number, at: number }[]} */
   #samples = [];
 
-  /** Note that `bytes` had gone at `nowMs`. A lower count is that of another counter: it begins anew. */
+  /**
+   * Note that `bytes` had gone at `nowMs`. A lower count is that of another counter: it starts over.
+   * @param {number} bytes
+   * @param {number} nowMs
+   */
   note(bytes, nowMs) {
     const last = this.#samples.at(-1);
     if (last?.bytes === bytes) return;
@@ -14,11 +19,14 @@ export class Meter {
     while (this.#samples.length > 2 && this.#samples[0].at < nowMs - WINDOW_MS) this.#samples.shift();
   }
 
-  /** Bytes per second at `nowMs`; null without a basis. A line that stands still slows down to 0. */
+  /**
+   * Bytes per second at `nowMs`; null without a basis. A line that stands still slows down to 0.
+   * @param {number} nowMs
+   */
   speed(nowMs) {
     const first = this.#samples[0];
     const last = this.#samples.at(-1);
-    if (!first || nowMs - first.at < 500) return null;
+    if (!first || !last || nowMs - first.at < 500) return null;
     return ((last.bytes - first.bytes) * 1000) / (nowMs - first.at);
   }
 }

@@ -8,6 +8,12 @@ const KEY = "sse-progress:names";
 const KEEP = 200;
 const KEEP_MS = 24 * 3600 * 1000;
 
+/** @typedef {{ filename: string, size: number | null, at: number }} Known */
+
+/**
+ * @param {string} id
+ * @param {{ filename: string, size: number | null }} known
+ */
 export function rememberName(id, { filename, size }) {
   const names = all();
   names[id] = { filename, size, at: Date.now() };
@@ -22,12 +28,16 @@ export function rememberName(id, { filename, size }) {
   }
 }
 
-/** `{filename, size}` if this browser sent the upload, else null. */
+/**
+ * `{filename, size}` if this browser sent the upload, else null.
+ * @param {string} id
+ */
 export function recallName(id) {
   const known = all()[id];
   return typeof known?.filename === "string" ? { filename: known.filename, size: known.size ?? null } : null;
 }
 
+/** @returns {Record<string, Known>} */
 function all() {
   try {
     const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}");

@@ -1,5 +1,15 @@
 /** Files on their way out: so many at once, the rest in order, and patience where the service asks for it. */
 
+/**
+ * @import { Fields, Sent } from "./send.js"
+ * @import { Service } from "./service.js"
+ * @import { Input } from "./state.js"
+ * @import { Upload } from "./upload.js"
+ *
+ * @typedef {{ filename: string, fields: Fields, signal: AbortSignal }} Parcel
+ * @typedef {{ upload: Upload, file: Blob, parcel: Parcel, refusals: number }} Entry
+ */
+
 import { send } from "./send.js";
 
 /** Refusals of too much at once that are waited out before they count as a failure. */
@@ -11,6 +21,7 @@ export class Outbox {
   #apply;
   #onAnswer;
   #onSilence;
+  /** @type {Entry[]} */
   #waiting = [];
   #sending = 0;
   #pausedUntil = 0;
@@ -18,6 +29,9 @@ export class Outbox {
   /**
    * `apply(upload, input)` moves an upload's state; `onAnswer(upload)`: there is an answer;
    * `onSilence(upload)`: the request broke without one that says something.
+   * @param {Service} service
+   * @param {{ parallel: number, apply: (upload: Upload, input: Input) => void,
+   *   onAnswer: (upload: Upload) => void, onSilence: (upload: Upload) => void }} options
    */
   constructor(service, { parallel, apply, onAnswer, onSilence }) {
     this.#service = service;
@@ -27,17 +41,26 @@ export class Outbox {
     this.#onSilence = onSilence;
   }
 
-  /** Send `upload` when its turn comes; `parcel` is `{filename, fields, signal}`. */
-  add(upload, parcel) {
-    this.#waiting.push({ upload, parcel, refusals: 0 });
+  /**
+   * Send `file` as `upload` when its turn comes.
+   * @param {Upload} upload
+   * @param {Blob} file
+   * @param {Parcel} parcel
+   */
+  add(upload, file, parcel) {
+    this.#waiting.push({ upload, file, parcel, refusals: 0 });
     this.pump();
   }
 
-  /** Whether `upload` still waits for its turn. */
+  /**
+   * Whether `upload` still waits for its turn.
+   * @param {Upload} upload
+   */
   holds(upload) {
     return this.#waiting.some((entry) => entry.upload === upload);
   }
 
+  /** @param {Upload} upload */
   drop(upload) {
     this.#waiting = this.#waiting.filter((entry) => entry.upload !== upload);
   }
@@ -45,20 +68,30 @@ export class Outbox {
   pump() {
     const waitMs = this.#pausedUntil - Date.now();
     if (waitMs > 0) return void setTimeout(() => this.pump(), waitMs);
-    while (this.#sending < this.#parallel && this.#waiting.length) void this.#send(this.#waiting.shift());
+    while (this.#sending < this.#parallel) {
+      const entry = this.#waiting.shift();
+      if (!entry) return;
+      void this.#send(entry);
+    }
   }
 
+  /** @param {Entry} entry */
   async #send(entry) {
-    const { upload, parcel } = entry;
+    const { upload, file, parcel } = entry;
     this.#sending += 1;
     this.#apply(upload, { kind: "send" });
+    /** @type {(loaded: number, total: number) => void} */
     const onBytes = (loaded, total) => this.#apply(upload, { kind: "bytes", loaded, total });
-    const answer = await send(this.#service, { ...parcel, id: upload.id, file: upload.file, onBytes });
+    const answer = await send(this.#service, { ...parcel, id: upload.id, file, onBytes });
     this.#sending -= 1;
     if (!upload.ended && !parcel.signal.aborted) this.#answered(entry, answer);
     this.pump();
   }
 
+  /**
+   * @param {Entry} entry
+   * @param {Sent | null} answer
+   */
   #answered(entry, answer) {
     const { upload } = entry;
     if (answer?.status === 429 && !upload.state.fromServer && entry.refusals < PATIENCE) {

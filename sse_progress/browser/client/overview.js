@@ -5,15 +5,21 @@
  * is counted, and never averaged.
  */
 
+/** @import { UploadState } from "./index.js" */
+/** @import { Say, Texts } from "./texts.js" */
 import { hasEnded } from "./state.js";
 
 const TROUBLE = new Set(["refused", "failed"]);
 const BEFORE_STORED = new Set(["waiting", "sending", "checking"]);
 
-/** `{sending, working, done, cancelled, trouble, percent}` of `states`; `percent` is null if none runs. */
+/**
+ * `{sending, working, done, cancelled, trouble, percent}` of `states`; `percent` is null if none runs.
+ * @param {readonly UploadState[]} states
+ */
 export function overview(states) {
   const active = states.filter((state) => !hasEnded(state));
   const sending = active.filter((state) => BEFORE_STORED.has(state.phase)).length;
+  /** @param {(state: UploadState) => boolean} test */
   const count = (test) => states.filter(test).length;
   return {
     sending,
@@ -25,9 +31,12 @@ export function overview(states) {
   };
 }
 
-/** Progress weighted by bytes; an upload of unknown size weighs as much as the others on average. */
+/**
+ * Progress weighted by bytes; an upload of unknown size weighs as much as the others on average.
+ * @param {readonly UploadState[]} active
+ */
 function weighted(active) {
-  const sizes = active.map((state) => state.size ?? state.total ?? null);
+  const sizes = active.map((state) => state.size ?? state.total ?? 0);
   const known = sizes.filter((size) => size > 0);
   const usual = known.length ? known.reduce((sum, size) => sum + size, 0) / known.length : 1;
   const weights = sizes.map((size) => (size > 0 ? size : usual));
@@ -35,16 +44,23 @@ function weighted(active) {
   return Math.floor(active.reduce((sum, state, at) => sum + state.progress * weights[at], 0) / whole);
 }
 
-/** The headline's text, its further parts, and the phase that colors it. */
+/**
+ * The headline's text, its further parts, and the phase that colors it.
+ * @param {readonly UploadState[]} states
+ * @param {Texts} texts
+ * @param {Say} say
+ */
 export function headline(states, texts, say) {
   const { sending, working, done, cancelled, trouble, percent } = overview(states);
-  const parts = [
+  /** @type {["active" | "working" | "settled" | "stopped" | "trouble", number][]} */
+  const counts = [
     ["active", sending],
     ["working", working],
     ["settled", done],
     ["stopped", cancelled],
     ["trouble", trouble],
-  ].filter(([, n]) => n > 0);
+  ];
+  const parts = counts.filter(([, n]) => n > 0);
   // While something runs, what has ended well or was cancelled is of no interest here.
   const shown = percent === null ? parts : parts.filter(([name]) => !["settled", "stopped"].includes(name));
   const [title = "", ...more] = shown.map(([name, n]) => say(texts[name], { n }));

@@ -18,7 +18,9 @@ export interface PanelTexts {
   unnamed?: string;
   overall?: string;
   active?: Text;
+  working?: Text;
   settled?: Text;
+  stopped?: Text;
   trouble?: Text;
   percent?: string;
   of?: string;

@@ -12,6 +12,21 @@
  * Shows what is sent through the client. Failed and refused entries stay until somebody has seen them.
  */
 
+/**
+ * @import { Client, Upload, UploadState } from "./index.js"
+ * @import { PanelTexts } from "./panel.js"
+ * @import { Text, Values } from "./texts.js"
+ *
+ * @typedef {object} Entry One upload in the list.
+ * @property {Upload} upload
+ * @property {HTMLElement} item
+ * @property {Record<"name" | "value" | "bar" | "stage" | "numbers" | "words", HTMLElement>
+ *   & Record<"retry" | "cancel", HTMLButtonElement>} parts
+ * @property {Meter} meter
+ * @property {string | null} spoken the phase and stage that were last announced
+ * @property {ReturnType<typeof setTimeout> | null} clearing
+ */
+
 import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
 import { Meter } from "./meter.js";
@@ -53,16 +68,22 @@ const ENTRY = `
 export class UploadPanel extends HTMLElement {
   static observedAttributes = ["minimized"];
 
+  /** @type {Client | null} */
   #client = null;
   #texts = mergeTexts();
-  #entries = new Map(); // upload id → Entry
+  /** @type {Map<string, Entry>} by upload id */
+  #entries = new Map();
+  /** @type {AbortController | null} */
   #listening = null;
+  /** @type {number | null} */
   #drawing = null;
-  #ticking = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #ticking;
   #dismissed = false;
   #announcer;
   #parts;
   #count = 0;
+  /** @type {Set<Entry>} */
   #changed = new Set();
 
   constructor() {
@@ -72,7 +93,7 @@ export class UploadPanel extends HTMLElement {
     sheet.replaceSync(STYLE);
     root.adoptedStyleSheets = [sheet];
     root.append(fragment(FRAME));
-    const one = (selector) => root.querySelector(selector);
+    const one = within(root);
     this.#parts = {
       panel: one(".panel"),
       title: one(".headline span"),
@@ -100,7 +121,10 @@ export class UploadPanel extends HTMLElement {
     if (this.isConnected) this.#attach();
   }
 
-  /** Words of your own; see TEXTS in texts.js for every one there is. */
+  /**
+   * Words of your own; see TEXTS in texts.js for every one there is.
+   * @type {PanelTexts}
+   */
   get texts() {
     return this.#texts;
   }
@@ -118,9 +142,8 @@ export class UploadPanel extends HTMLElement {
   disconnectedCallback() {
     this.#listening?.abort();
     this.#announcer.stop();
-    clearInterval(this.#ticking);
-    this.#ticking = null;
-    for (const entry of this.#entries.values()) clearTimeout(entry.clearing);
+    this.#tick(false);
+    for (const entry of this.#entries.values()) stop(entry.clearing);
     this.#entries.clear();
     this.#parts.list.replaceChildren();
   }
@@ -140,8 +163,8 @@ export class UploadPanel extends HTMLElement {
 
   #attach() {
     this.disconnectedCallback();
-    this.#listening = new AbortController();
-    const { signal } = this.#listening;
+    const listening = (this.#listening = new AbortController());
+    const { signal } = listening;
     const { client } = this;
     for (const upload of client.uploads.values()) this.#seen(upload);
     client.observe((upload) => this.#seen(upload), { signal });
@@ -152,6 +175,7 @@ export class UploadPanel extends HTMLElement {
     this.#draw();
   }
 
+  /** @param {Upload} upload */
   #seen(upload) {
     const entry = this.#entries.get(upload.id) ?? (upload.ended ? null : this.#add(upload));
     if (!entry) return;
@@ -167,6 +191,7 @@ export class UploadPanel extends HTMLElement {
     this.#drawSoon(entry);
   }
 
+  /** @param {Upload} upload */
   #add(upload) {
     const entry = this.#entry(upload);
     this.#entries.set(upload.id, entry);
@@ -175,20 +200,22 @@ export class UploadPanel extends HTMLElement {
     return entry;
   }
 
+  /** @param {Upload} upload */
   #entry(upload) {
     const item = document.createElement("li");
     item.append(fragment(ENTRY));
-    const one = (selector) => item.querySelector(selector);
+    const one = within(item);
     const parts = {
       name: one(".name"),
       value: one(".value"),
-      retry: one(".retry"),
-      cancel: one(".cancel"),
+      retry: /** @type {HTMLButtonElement} */ (one(".retry")),
+      cancel: /** @type {HTMLButtonElement} */ (one(".cancel")),
       bar: one(".bar"),
       stage: one(".stage"),
       numbers: one(".numbers"),
       words: one(".words"),
     };
+    /** @type {Entry} */
     const entry = { upload, item, parts, meter: new Meter(), spoken: null, clearing: null };
     parts.name.id = `name-${(this.#count += 1)}`;
     parts.bar.setAttribute("aria-labelledby", parts.name.id);
@@ -199,6 +226,7 @@ export class UploadPanel extends HTMLElement {
     return entry;
   }
 
+  /** @param {Entry} entry */
   #retry(entry) {
     const upload = entry.upload.retry();
     const fresh = this.#entries.get(upload.id) ?? this.#add(upload);
@@ -208,6 +236,7 @@ export class UploadPanel extends HTMLElement {
     fresh.parts.cancel.focus();
   }
 
+  /** @param {Entry} entry */
   #cancelOrDismiss(entry) {
     if (!entry.upload.ended) {
       entry.upload.cancel().catch(() => {}); // the entry shows that it goes on
@@ -216,15 +245,18 @@ export class UploadPanel extends HTMLElement {
     const neighbour = entry.item.nextElementSibling ?? entry.item.previousElementSibling;
     this.#remove(entry);
     this.#draw();
-    (neighbour?.querySelector(".cancel") ?? this.#parts.toggle).focus();
+    const next = /** @type {HTMLElement | null | undefined} */ (neighbour?.querySelector(".cancel"));
+    (next ?? this.#parts.toggle).focus();
   }
 
+  /** @param {Entry} entry */
   #remove(entry) {
-    clearTimeout(entry.clearing);
+    stop(entry.clearing);
     entry.item.remove();
     this.#entries.delete(entry.upload.id);
   }
 
+  /** @param {Entry} entry */
   #clearLater(entry) {
     const seconds = Number(this.getAttribute("clear-after") ?? CLEAR_AFTER_S);
     if (entry.clearing || !(seconds > 0) || TROUBLE.has(entry.upload.state.phase)) return;
@@ -238,14 +270,18 @@ export class UploadPanel extends HTMLElement {
 
   // ---- drawing
 
-  /** Draw with the next frame: the whole, and of the entries those that have changed. */
+  /**
+   * Draw with the next frame: the whole, and of the entries those that have changed.
+   * @param {Entry[]} entries
+   */
   #drawSoon(...entries) {
     for (const entry of entries) this.#changed.add(entry);
     this.#drawing ??= requestAnimationFrame(() => this.#draw(this.#changed));
   }
 
+  /** @param {Iterable<Entry>} changed */
   #draw(changed = this.#entries.values()) {
-    cancelAnimationFrame(this.#drawing);
+    if (this.#drawing !== null) cancelAnimationFrame(this.#drawing);
     this.#drawing = null;
     const entries = [...this.#entries.values()];
     this.hidden = this.#dismissed || entries.length === 0;
@@ -255,16 +291,23 @@ export class UploadPanel extends HTMLElement {
     this.#tick(!this.hidden && entries.some(isSending));
   }
 
-  /** Speed and remaining time change by the clock alone, also while nothing is heard. */
+  /**
+   * Speed and remaining time change with the clock, also while nothing is heard.
+   * @param {boolean} on
+   */
   #tick(on) {
     const draw = () => this.#drawSoon(...[...this.#entries.values()].filter(isSending));
     if (on) this.#ticking ??= setInterval(draw, 1000);
-    else this.#ticking = clearInterval(this.#ticking) ?? null;
+    else {
+      clearInterval(this.#ticking);
+      this.#ticking = undefined;
+    }
   }
 
+  /** @param {Entry[]} entries */
   #drawFrame(entries) {
     const { panel, title, subtitle, toggle, close, whole, link, list } = this.#parts;
-    const { texts } = this;
+    const texts = this.#texts;
     const minimized = this.hasAttribute("minimized");
     const states = entries.map(({ upload }) => upload.state);
     const { title: words, more, phase, percent } = headline(states, texts, (text, n) => this.#say(text, n));
@@ -286,8 +329,9 @@ export class UploadPanel extends HTMLElement {
     link.textContent = line;
   }
 
+  /** @param {Entry} entry */
   #drawEntry({ upload, item, parts, meter }) {
-    const { texts } = this;
+    const texts = this.#texts;
     const { state } = upload;
     const name = this.#name(upload);
     const words = this.#words(state);
@@ -312,28 +356,37 @@ export class UploadPanel extends HTMLElement {
     parts.cancel.disabled = state.cancelling;
   }
 
+  /** @param {Upload} upload */
   #name({ id, state }) {
-    return state.media?.filename ?? state.filename ?? this.#say(this.texts.unnamed, { id: id.slice(-8) });
+    return state.media?.filename ?? state.filename ?? this.#say(this.#texts.unnamed, { id: id.slice(-8) });
   }
 
+  /** @param {UploadState} state */
   #status(state) {
-    const { phase, stage } = this.texts;
+    const { phase, stage } = this.#texts;
     if (state.cancelling) return phase.cancelling;
-    if (state.phase === "working") return stage[state.stage] ?? state.message;
+    if (state.phase === "working") return stage[state.stage ?? ""] ?? state.message;
     return phase[state.phase];
   }
 
-  /** The error in words, or the sentence that goes with the stage. */
+  /**
+   * The error in words, or the sentence that goes with the stage.
+   * @param {UploadState} state
+   */
   #words(state) {
     if (TROUBLE.has(state.phase)) {
-      return errorText(this.texts, state.error, state.message);
+      return errorText(this.#texts, state.error, state.message);
     }
     return state.phase === "working" && state.stage !== "file_received" ? state.message : "";
   }
 
+  /**
+   * @param {UploadState} state
+   * @param {Meter} meter
+   */
   #numbers(state, meter) {
-    const { texts } = this;
-    const size = (bytes) => formatBytes(bytes, texts.lang);
+    const texts = this.#texts;
+    const size = (/** @type {number} */ bytes) => formatBytes(bytes, texts.lang);
     const numbers = [];
     let left = state.etaSeconds;
     if (state.phase === "sending" && state.bytes !== null) {
@@ -355,12 +408,13 @@ export class UploadPanel extends HTMLElement {
 
   // ---- speaking
 
+  /** @param {Entry} entry */
   #announce({ upload }) {
     const text = [
       this.#status(upload.state),
       TROUBLE.has(upload.state.phase) ? this.#words(upload.state) : "",
     ];
-    const sentence = this.#say(this.texts.announce, {
+    const sentence = this.#say(this.#texts.announce, {
       name: this.#name(upload),
       text: text.filter(Boolean).join(". "),
     });
@@ -368,48 +422,82 @@ export class UploadPanel extends HTMLElement {
   }
 
   #summary() {
-    return this.#say(this.texts.summary, tally([...this.#entries.values()]));
+    return this.#say(this.#texts.summary, tally([...this.#entries.values()]));
   }
 
+  /**
+   * @param {Text} text
+   * @param {Values} values
+   */
   #say(text, values) {
-    return fill(text, values, this.texts.lang);
+    return fill(text, values, this.#texts.lang);
   }
 }
 
+/** @param {Entry[]} entries */
 function tally(entries) {
   const { sending, working, done, cancelled, trouble } = overview(entries.map(({ upload }) => upload.state));
   return { active: sending + working, done, cancelled, trouble };
 }
 
+/** @param {Entry} entry */
 function isSending({ upload }) {
   return upload.state.phase === "sending";
 }
 
-/** Whole percent for a bar: an upload that did not end well is over as well. */
+/**
+ * Whole percent for a bar: an upload that did not end well is over as well.
+ * @param {UploadState} state
+ */
 function shown(state) {
   return TROUBLE.has(state.phase) || state.phase === "cancelled" ? 100 : Math.floor(state.progress);
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {number} value
+ * @param {string} text
+ */
 function gauge(element, value, text) {
-  element.style.setProperty("--value", value);
-  element.setAttribute("aria-valuenow", value);
+  element.style.setProperty("--value", String(value));
+  element.setAttribute("aria-valuenow", String(value));
   element.setAttribute("aria-valuetext", text);
 }
 
+/**
+ * @param {HTMLElement} button
+ * @param {string} text
+ */
 function label(button, text) {
   button.title = text;
   button.setAttribute("aria-label", text);
 }
 
+/**
+ * What finds the elements of this file's own markup, which are all there.
+ * @param {ParentNode} root
+ * @returns {(selector: string) => HTMLElement}
+ */
+function within(root) {
+  return (selector) => /** @type {HTMLElement} */ (root.querySelector(selector));
+}
+
+/** @param {ReturnType<typeof setTimeout> | null} timer */
+function stop(timer) {
+  clearTimeout(timer ?? undefined);
+}
+
+/** @param {string} html */
 function fragment(html) {
   const template = document.createElement("template");
   template.innerHTML = html; // constant markup of this file, never a value
   return template.content;
 }
 
+/** @param {keyof typeof ICONS} name */
 function icon(name) {
   const svg = fragment(`<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`);
-  return svg.firstElementChild;
+  return /** @type {Element} */ (svg.firstElementChild);
 }
 
 if (!customElements.get("upload-panel")) customElements.define("upload-panel", UploadPanel);

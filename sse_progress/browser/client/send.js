@@ -5,6 +5,13 @@
 
 import { parseJson } from "./service.js";
 
+/**
+ * @import { Service } from "./service.js"
+ *
+ * @typedef {Record<string, string | number | boolean | (string | number | boolean)[]>} Fields
+ * @typedef {{ status: number, body: any, retryAfterS: number | null }} Sent
+ */
+
 /** After the last byte has left, an answer may take so long before we ask elsewhere. */
 const ANSWER_MS = 90_000;
 
@@ -13,6 +20,11 @@ const ANSWER_MS = 90_000;
  *
  * Resolves to `{status, body, retryAfterS}` with the answer, or to null if the request broke without
  * one; never rejects. `onBytes(loaded, total)` counts body bytes. `signal` abandons it.
+ *
+ * @param {Service} service
+ * @param {{ id: string, file: Blob, filename: string, fields?: Fields, signal: AbortSignal,
+ *   onBytes: (loaded: number, total: number) => void }} options
+ * @returns {Promise<Sent | null>}
  */
 export async function send(service, { id, file, filename, fields = {}, onBytes, signal }) {
   const headers = await service
@@ -21,7 +33,9 @@ export async function send(service, { id, file, filename, fields = {}, onBytes, 
   if (!headers || signal.aborted) return null;
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
-    let timer = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    /** @param {Sent | null} answer */
     const end = (answer) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", stop);
@@ -44,6 +58,11 @@ export async function send(service, { id, file, filename, fields = {}, onBytes, 
   });
 }
 
+/**
+ * @param {Blob} file
+ * @param {string} filename
+ * @param {Fields} fields
+ */
 function multipart(file, filename, fields) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
@@ -53,6 +72,10 @@ function multipart(file, filename, fields) {
   return form;
 }
 
+/**
+ * @param {XMLHttpRequest} request
+ * @returns {Sent}
+ */
 function answerOf(request) {
   const seconds = Number.parseInt(request.getResponseHeader("Retry-After") ?? "", 10);
   return {

@@ -5,16 +5,27 @@
 
 import { UploadError } from "./errors.js";
 
+/**
+ * @typedef {string | (() => string | null | Promise<string | null>) | null | undefined} Token
+ * @typedef {{ url?: string, token?: Token, credentials?: RequestCredentials }} ServiceOptions
+ * @typedef {Record<string, string | number | null | undefined>} Params
+ * @typedef {{ params?: Params, headers?: Record<string, string>, signal?: AbortSignal, timeoutMs?: number }} RequestOptions
+ * @typedef {{ status: number, body: any, etag?: string | null }} Answer
+ */
+
 const TIMEOUT_MS = 15_000;
 
 export class Service {
   /**
    * `url` is the service's root, with its prefix, absolute or relative to the document. `token` is
    * a string, or a function (may be async) that is asked before every request and attempt.
+   * @param {ServiceOptions} [options]
    */
   constructor({ url, token = null, credentials = "same-origin" } = {}) {
     this.root = rootOf(url);
+    /** @type {Token} */
     this.token = token;
+    /** @type {RequestCredentials} */
     this.credentials = credentials;
   }
 
@@ -22,16 +33,25 @@ export class Service {
     return this.token !== null && this.token !== undefined && this.token !== "";
   }
 
-  /** The absolute address of `path` (relative to the root), with `params` as its query. */
+  /**
+   * The absolute address of `path` (relative to the root), with `params` as its query.
+   * @param {string} path
+   * @param {Params} [params]
+   */
   address(path, params = {}) {
     const address = new URL(path, this.root);
     for (const [name, value] of Object.entries(params)) {
-      if (value !== null && value !== undefined && value !== "") address.searchParams.set(name, value);
+      if (value !== null && value !== undefined && value !== "")
+        address.searchParams.set(name, String(value));
     }
     return address.href;
   }
 
-  /** Request headers with the credentials of this moment. */
+  /**
+   * Request headers with the credentials of this moment.
+   * @param {Record<string, string>} [more]
+   * @returns {Promise<Record<string, string>>}
+   */
   async headers(more = {}) {
     const token = typeof this.token === "function" ? await this.token() : this.token;
     return token ? { ...more, Authorization: `Bearer ${token}` } : more;
@@ -40,6 +60,10 @@ export class Service {
   /**
    * One small request. Resolves to `{status, body, etag}`, whatever the status; `body` is null
    * where the answer is not JSON. Rejects with `network` if there is no answer within `timeoutMs`.
+   * @param {string} method
+   * @param {string} path
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Answer>}
    */
   async request(method, path, { params, headers = {}, signal, timeoutMs = TIMEOUT_MS } = {}) {
     const abort = new AbortController();
@@ -84,12 +108,18 @@ function home() {
   return served && here.pathname.endsWith("/client/service.js") ? new URL("..", here).href : null;
 }
 
+/** @param {Response} response */
 async function parse(response) {
   const text = await response.text();
   return parseJson(response.headers.get("Content-Type"), text);
 }
 
-/** The object that `text` holds if it claims to be JSON and is, else null. */
+/**
+ * The object that `text` holds if it claims to be JSON and is, else null.
+ * @param {string | null} contentType
+ * @param {string} text
+ * @returns {any}
+ */
 export function parseJson(contentType, text) {
   if (!/[/+]json\b/.test(contentType ?? "")) return null;
   try {
@@ -99,7 +129,10 @@ export function parseJson(contentType, text) {
   }
 }
 
-/** Path of one upload's resource, relative to the service's root. */
+/**
+ * Path of one upload's resource, relative to the service's root.
+ * @param {string} id
+ */
 export function uploadPath(id, rest = "") {
   return `upload/${encodeURIComponent(id)}${rest}`;
 }

@@ -5,7 +5,32 @@
  * DOM: whatever happened comes in as an input, and the next state comes out.
  */
 
-/** Every stage in order: its share of the whole percent, and the phase a terminal one leads to. */
+/**
+ * @import { PassedStage, Phase, ProgressEvent, Stage, StageName, UploadState } from "./index.js"
+ *
+ * @typedef {Readonly<{ code: string, detail?: string, stage?: string | null }>} Failure
+ * @typedef {Partial<ProgressEvent> & { status?: string }} Snapshot An upload's state as JSON.
+ * @typedef {{
+ *   send: {},
+ *   bytes: { loaded: number, total: number },
+ *   requeue: {},
+ *   cut: {},
+ *   answer: { status: number, body: any },
+ *   event: { event: Partial<ProgressEvent> },
+ *   snapshot: { state: Snapshot },
+ *   unknown: {},
+ *   cancelling: { on: boolean },
+ *   cancelled: {},
+ *   named: { filename: string | null, size: number | null },
+ *   failed: { error: Failure },
+ * }} Inputs
+ * @typedef {{ [K in keyof Inputs]: { kind: K } & Inputs[K] }[keyof Inputs]} Input
+ */
+
+/**
+ * Every stage in order: its share of the whole percent.
+ * @type {readonly Stage[]}
+ */
 export const STAGES = Object.freeze(
   [
     { name: "receiving", lo: 0, hi: 9 },
@@ -18,12 +43,16 @@ export const STAGES = Object.freeze(
     { name: "complete", lo: 100, hi: 100, terminal: true },
     { name: "error", lo: 0, hi: 0, terminal: true },
     { name: "cancelled", lo: 0, hi: 0, terminal: true },
-  ].map((stage, rank) => Object.freeze({ terminal: false, rank, ...stage })),
+  ].map((stage, rank) => Object.freeze({ terminal: false, ...stage, rank })),
 );
 
+/** @type {ReadonlyMap<string, Stage>} */
 const STAGE = new Map(STAGES.map((stage) => [stage.name, stage]));
 
-/** Which phase may follow which. An ended upload never moves again. */
+/**
+ * Which phase may follow which. An ended upload never moves again.
+ * @type {Readonly<Record<Phase, readonly Phase[]>>}
+ */
 export const PHASES = Object.freeze({
   waiting: ["sending", "working", "done", "refused", "failed", "cancelled"],
   sending: ["waiting", "checking", "working", "done", "refused", "failed", "cancelled"],
@@ -61,16 +90,24 @@ const FAILURES = new Set([
   "network",
 ]);
 
-/** `refused` if the file was judged and turned away, else `failed`. */
+/**
+ * `refused` if the file was judged and turned away, else `failed`.
+ * @param {string} code
+ */
 export function phaseOfError(code) {
   return FAILURES.has(code) ? "failed" : "refused";
 }
 
+/** @param {Pick<UploadState, "phase">} state */
 export function hasEnded(state) {
   return PHASES[state.phase].length === 0;
 }
 
-/** The first state of an upload. `size` is the file's bytes, null if it is not known here. */
+/**
+ * The first state of an upload. `size` is the file's bytes, null if it is not known here.
+ * @param {{ id: string, filename?: string | null, size?: number | null }} known
+ * @returns {UploadState}
+ */
 export function initial({ id, filename = null, size = null }) {
   return Object.freeze({
     id,
@@ -103,12 +140,18 @@ export function initial({ id, filename = null, size = null }) {
  * from a stream; `{kind: "snapshot", state}` an upload's state as JSON; `{kind: "unknown"}` the
  * service has never heard of it; `{kind: "cancelling", on}`; `{kind: "cancelled"}`;
  * `{kind: "named", filename, size}`; `{kind: "failed", error}`.
+ *
+ * @param {UploadState} state
+ * @param {Input} input
+ * @returns {UploadState}
  */
 export function next(state, input) {
   if (hasEnded(state)) return state;
-  return HANDLERS[input.kind](state, input);
+  const handler = /** @type {(state: UploadState, input: Input) => UploadState} */ (HANDLERS[input.kind]);
+  return handler(state, input);
 }
 
+/** @type {{ [K in keyof Inputs]: (state: UploadState, input: Inputs[K]) => UploadState }} */
 const HANDLERS = {
   named: (state, { filename, size }) =>
     change(state, { filename: state.filename ?? filename, size: state.size ?? size }),
@@ -128,7 +171,11 @@ const HANDLERS = {
   failed: (state, { error }) => failed(state, error),
 };
 
-/** Our own count of bytes, until the service's is seen: the bar moves from the first moment. */
+/**
+ * Our own count of bytes, until the service's is seen: the bar moves from the first moment.
+ * @param {UploadState} state
+ * @param {Inputs["bytes"]} input
+ */
 function ownBytes(state, { loaded, total }) {
   if (state.phase !== "sending" || state.fromServer) return state;
   const stageProgress = total > 0 ? Math.min(100, Math.floor((loaded * 100) / total)) : 0;
@@ -142,6 +189,10 @@ function ownBytes(state, { loaded, total }) {
   });
 }
 
+/**
+ * @param {UploadState} state
+ * @param {Inputs["answer"]} input
+ */
 function answered(state, { status, body }) {
   const code = body?.code ?? codeOfStatus(status);
   if (status === 200 && body?.data?.media) {
@@ -149,20 +200,28 @@ function answered(state, { status, body }) {
   }
   if (status >= 200 && status < 300) return stored(state);
   if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled" });
-  if (code === null) return HANDLERS.cut(state); // a proxy's 502 or 504 says nothing of the upload
+  if (code === null) return HANDLERS.cut(state, {}); // a proxy's 502 or 504 says nothing of the upload
   return failed(state, { code, detail: body?.detail ?? "", stage: state.stage ?? "receiving" });
 }
 
-/** For answers that are not the service's own: a proxy's 413 is as good as ours, its 5xx is not. */
+/**
+ * For answers that are not the service's own: a proxy's 413 is as good as ours, its 5xx is not.
+ * @param {number} status
+ * @returns {string | null}
+ */
 function codeOfStatus(status) {
+  /** @type {Record<number, string>} */
   const known = { 401: "unauthenticated", 403: "forbidden", 408: "receive_timeout", 413: "too_large" };
   if (status in known) return known[status];
   return status >= 400 && status < 500 ? "bad_request" : null;
 }
 
-/** A 202: the whole file is safe on the other side, whether or not a stream has told yet. */
+/**
+ * A 202: the whole file is safe on the other side, whether or not a stream has said so yet.
+ * @param {UploadState} state
+ */
 function stored(state) {
-  if (rankOf(state.stage) >= STAGE.get("file_received").rank) return state;
+  if (rankOf(state.stage) >= rankOf("file_received")) return state;
   return change(state, {
     phase: "working",
     stage: "file_received",
@@ -173,6 +232,10 @@ function stored(state) {
   });
 }
 
+/**
+ * @param {UploadState} state
+ * @param {Partial<ProgressEvent>} event
+ */
 function heard(state, event) {
   if (event.type !== "progress" && event.type !== "reset") return state;
   const fields = fieldsOf(state, event);
@@ -199,12 +262,20 @@ function heard(state, event) {
   });
 }
 
-/** While the service still waits for a body whose request broke here, nothing is being sent. */
+/**
+ * While the service still waits for a body whose request broke here, nothing is being sent.
+ * @param {UploadState} state
+ * @returns {Phase}
+ */
 function receivingPhase(state) {
   return state.phase === "checking" ? "checking" : "sending";
 }
 
-/** A state read as JSON may be older than what a stream has said since: then it says nothing. */
+/**
+ * A state read as JSON may be older than what a stream has said since: then it says nothing.
+ * @param {UploadState} state
+ * @param {Snapshot} seen
+ */
 function snapshot(state, seen) {
   if (seen.status === "pending" || !seen.stage) {
     return state.phase === "checking" ? neverArrived(state) : state;
@@ -216,6 +287,7 @@ function snapshot(state, seen) {
   return heard(named, { ...seen, type: "reset" });
 }
 
+/** @param {UploadState} state */
 function neverArrived(state) {
   if (state.phase === "checking") {
     return failed(state, { code: "network", detail: "", stage: "receiving" });
@@ -224,6 +296,11 @@ function neverArrived(state) {
   return failed(state, { code: "unknown_upload", detail: "", stage: state.stage });
 }
 
+/**
+ * @param {UploadState} state
+ * @param {Failure} error
+ * @param {Partial<ProgressEvent>} [event]
+ */
 function failed(state, error, event = {}) {
   const { code, detail = "", stage = state.stage } = error;
   if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled" });
@@ -236,17 +313,26 @@ function failed(state, error, event = {}) {
   });
 }
 
-/** The end. `progress` stays where it was, so that a bar shows how far the upload had come. */
+/**
+ * The end. `progress` stays where it was, so that a bar shows how far the upload had come.
+ * @param {UploadState} state
+ * @param {Phase} phase
+ * @param {Partial<UploadState>} fields
+ */
 function end(state, phase, fields) {
   return change(state, {
     ...fields,
     phase,
     etaSeconds: null,
     cancelling: false,
-    passed: pass(state.passed, { ...fields, stage: fields.stage }),
+    passed: pass(state.passed, fields),
   });
 }
 
+/**
+ * @param {UploadState} state
+ * @param {Partial<ProgressEvent>} event
+ */
 function fieldsOf(state, event) {
   return {
     filename: state.filename ?? event.filename ?? null,
@@ -260,11 +346,20 @@ function fieldsOf(state, event) {
   };
 }
 
+/**
+ * @param {unknown} value
+ * @param {number} otherwise
+ */
 function percentOr(value, otherwise) {
-  return Number.isFinite(value) ? Math.min(100, Math.max(0, value)) : otherwise;
+  return typeof value === "number" && Number.isFinite(value) ? Math.min(100, Math.max(0, value)) : otherwise;
 }
 
-/** Stages in the order they were seen, each with its first and last sign of life. */
+/**
+ * Stages in the order they were seen, each with its first and last sign of life.
+ * @param {readonly PassedStage[]} passed
+ * @param {{ stage?: string | null, timestamp?: string | null, message?: string }} event
+ * @returns {readonly PassedStage[]}
+ */
 function pass(passed, { stage, timestamp = null, message = "" }) {
   const last = passed.at(-1);
   if (!stage || stage === "error" || stage === "cancelled") return passed;
@@ -280,29 +375,50 @@ function pass(passed, { stage, timestamp = null, message = "" }) {
   return Object.freeze([...passed, Object.freeze({ stage, from: timestamp, to: timestamp, message })]);
 }
 
+/**
+ * @param {StageName} stage
+ * @param {number} stageProgress
+ */
 function percent(stage, stageProgress) {
-  const { lo, hi } = STAGE.get(stage);
+  const { lo, hi } = /** @type {Stage} */ (STAGE.get(stage));
   return Math.min(hi, lo + Math.floor((stageProgress * (hi - lo + 1)) / 100));
 }
 
-/** Place of a stage in the order; -1 before the first and for one that is not in the table. */
+/**
+ * Place of a stage in the order; -1 before the first and for one that is not in the table.
+ * @param {string | null} stage
+ */
 export function rankOf(stage) {
-  return STAGE.get(stage)?.rank ?? -1;
+  return STAGE.get(stage ?? "")?.rank ?? -1;
 }
 
-/** The one place where a state becomes another: checks the phase table, keeps the object if equal. */
+/**
+ * The one place where a state becomes another: checks the phase table, keeps the object if equal.
+ * @param {UploadState} state
+ * @param {Partial<UploadState>} fields
+ * @returns {UploadState}
+ */
 function change(state, fields) {
   const phase = fields.phase ?? state.phase;
   if (phase !== state.phase && !PHASES[state.phase].includes(phase)) return state;
-  const changed = Object.keys(fields).some((key) => !same(state[key], fields[key]));
+  const keys = /** @type {(keyof UploadState)[]} */ (Object.keys(fields));
+  const changed = keys.some((key) => !same(state[key], fields[key]));
   return changed ? Object.freeze({ ...state, ...fields }) : state;
 }
 
+/**
+ * @param {unknown} a
+ * @param {unknown} b
+ */
 function same(a, b) {
   if (!Array.isArray(a) || !Array.isArray(b)) return Object.is(a, b);
   return a.length === b.length && a.every((row, i) => row === b[i] || alike(row, b[i]));
 }
 
+/**
+ * @param {PassedStage} a
+ * @param {PassedStage} b
+ */
 function alike(a, b) {
   return a.stage === b.stage && a.from === b.from && a.to === b.to && a.message === b.message;
 }

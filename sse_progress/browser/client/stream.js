@@ -4,6 +4,14 @@
  * not belong into an address.
  */
 
+/**
+ * @import { Frame } from "./decoder.js"
+ * @import { Service } from "./service.js"
+ *
+ * @typedef {{ lastEventId: string, onFrame: (frame: Frame) => void, onEnd: (end: { status: number }) => void }}
+ *   StreamOptions
+ */
+
 import { Decoder } from "./decoder.js";
 
 /**
@@ -12,6 +20,11 @@ import { Decoder } from "./decoder.js";
  * `onFrame({event, data, id})` hears every frame, also named heartbeats. `onEnd({status})` is called
  * once if the stream ends by itself; `status` is the HTTP status of a refusal, 200 for a stream that
  * was cut or closed, 0 where the browser does not tell. Returns a function that closes it silently.
+ *
+ * @param {Service} service
+ * @param {string} path
+ * @param {StreamOptions} options
+ * @returns {() => void}
  */
 export function openStream(service, path, { lastEventId, onFrame, onEnd }) {
   const params = { heartbeat: "event" };
@@ -20,6 +33,11 @@ export function openStream(service, path, { lastEventId, onFrame, onEnd }) {
     : withEventSource(service, service.address(path, { ...params, lastEventId }), { onFrame, onEnd });
 }
 
+/**
+ * @param {Service} service
+ * @param {string} address
+ * @param {Omit<StreamOptions, "lastEventId">} options
+ */
 function withEventSource(service, address, { onFrame, onEnd }) {
   const source = new EventSource(address, { withCredentials: service.credentials === "include" });
   source.onmessage = ({ data, lastEventId }) => onFrame({ event: "message", data, id: lastEventId });
@@ -33,6 +51,11 @@ function withEventSource(service, address, { onFrame, onEnd }) {
   return () => source.close();
 }
 
+/**
+ * @param {Service} service
+ * @param {string} address
+ * @param {StreamOptions} options
+ */
 function withFetch(service, address, { lastEventId, onFrame, onEnd }) {
   const abort = new AbortController();
   read(service, address, { lastEventId, onFrame, signal: abort.signal }).then(
@@ -42,7 +65,14 @@ function withFetch(service, address, { lastEventId, onFrame, onEnd }) {
   return () => abort.abort();
 }
 
+/**
+ * @param {Service} service
+ * @param {string} address
+ * @param {Omit<StreamOptions, "onEnd"> & { signal: AbortSignal }} options
+ * @returns {Promise<number>} the HTTP status
+ */
 async function read(service, address, { lastEventId, onFrame, signal }) {
+  /** @type {Record<string, string>} */
   const headers = { Accept: "text/event-stream" };
   if (lastEventId) headers["Last-Event-ID"] = lastEventId;
   const response = await fetch(address, {
@@ -51,7 +81,7 @@ async function read(service, address, { lastEventId, onFrame, signal }) {
     cache: "no-store",
     signal,
   });
-  if (response.status !== 200) {
+  if (response.status !== 200 || !response.body) {
     await response.body?.cancel();
     return response.status;
   }

@@ -3,6 +3,22 @@
  * uploads. Wakes them when the page or the network comes back.
  */
 
+/**
+ * @import { Frame } from "./decoder.js"
+ * @import { ReadOptions, ReadResult } from "./feed.js"
+ * @import { Link } from "./index.js"
+ * @import { Service } from "./service.js"
+ *
+ * @typedef {object} Owner
+ * @property {(options: { asleep: boolean }) => { everything: boolean, ids: string[] }} wanted
+ * @property {(frame: Frame) => void} onFrame
+ * @property {() => void} onLive
+ * @property {(id: string) => void} onRefused
+ * @property {(options: ReadOptions) => Promise<ReadResult | "missing">} readAll
+ * @property {(id: string, options: ReadOptions) => Promise<ReadResult>} readOne
+ * @property {() => void} onLink
+ */
+
 import { Feed } from "./feed.js";
 import { Observers } from "./observers.js";
 import { uploadPath } from "./service.js";
@@ -12,17 +28,23 @@ const ALL = "*";
 const SINGLE_STREAMS = 2;
 /** A page out of sight gives up the stream for uploads that it neither sent nor asked for. */
 const HIDDEN_MS = 60_000;
-/** The worst first: one word for several streams. */
+/**
+ * The worst first: one word for several streams.
+ * @type {Link[]}
+ */
 const LINKS = ["denied", "reconnecting", "polling", "connecting", "live"];
 
 export class Streams {
   #service;
   #owner;
-  #feeds = new Map(); // ALL or an upload's id → Feed
+  /** @type {Map<string, Feed>} ALL or an upload's id → its feed */
+  #feeds = new Map();
   #singles = false;
   #asleep = false;
   #planned = false;
+  /** @type {Link} */
   #link = "idle";
+  /** @type {Observers<[link: Link]>} */
   #observers = new Observers();
   #listening = new AbortController();
 
@@ -31,6 +53,8 @@ export class Streams {
    * `onFrame(frame)`; `onLive()` when a stream has come (back); `onRefused(id)` for a single
    * stream's 204 or 403; `readAll(options)` and `readOne(id, options)` as Feed's `read`, where
    * `readAll` may also resolve to "missing"; `onLink()` when `linkOf` may have changed.
+   * @param {Service} service
+   * @param {Owner} owner
    */
   constructor(service, owner) {
     this.#service = service;
@@ -43,11 +67,19 @@ export class Streams {
     return this.#link;
   }
 
-  /** What the connection that brings news of `id` is doing. */
+  /**
+   * What the connection that brings news of `id` is doing.
+   * @param {string} id
+   * @returns {Link}
+   */
   linkOf(id) {
     return (this.#feeds.get(ALL) ?? this.#feeds.get(id))?.state ?? "idle";
   }
 
+  /**
+   * @param {(link: Link) => void} listener
+   * @param {{ signal?: AbortSignal }} [options]
+   */
   observe(listener, options) {
     return this.#observers.add(listener, options);
   }
@@ -100,24 +132,29 @@ export class Streams {
     return this.#feeds.has(ALL) ? [ALL] : ids;
   }
 
+  /** @param {string} key */
   #feed(key) {
     const owner = this.#owner;
     const common = {
       onFrame: owner.onFrame,
-      onLink: (state) => {
+      onLink: (/** @type {Link} */ state) => {
         if (state === "live") owner.onLive();
         this.#relink();
       },
     };
     if (key !== ALL) {
-      const read = (options) => owner.readOne(key, options);
+      const read = (/** @type {ReadOptions} */ options) => owner.readOne(key, options);
       const onRefused = () => owner.onRefused(key);
       return new Feed(this.#service, uploadPath(key, "/progress"), { ...common, onRefused, read });
     }
-    const read = (options) => this.#readAll(options);
+    const read = (/** @type {ReadOptions} */ options) => this.#readAll(options);
     return new Feed(this.#service, "uploads/progress", { ...common, onRefused: () => {}, read });
   }
 
+  /**
+   * @param {ReadOptions} options
+   * @returns {Promise<ReadResult>}
+   */
   async #readAll(options) {
     const result = await this.#owner.readAll(options);
     if (result !== "missing") return result;
@@ -137,15 +174,19 @@ export class Streams {
 
   #listenToPage() {
     const { signal } = this.#listening;
+    /** @type {(target: EventTarget | undefined, type: string, act: (event: any) => void) => void} */
     const on = (target, type, act) => target?.addEventListener?.(type, act, { signal });
-    let hidden = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let hidden;
     on(globalThis.document, "visibilitychange", () => {
       clearTimeout(hidden);
       if (document.hidden) hidden = setTimeout(() => this.#sleep(true), HIDDEN_MS);
       else this.#wake();
     });
     on(globalThis, "online", () => this.renew());
-    on(globalThis, "offline", () => this.#feeds.forEach((feed) => feed.lost()));
+    on(globalThis, "offline", () => {
+      for (const feed of this.#feeds.values()) feed.lost();
+    });
     on(globalThis, "pageshow", ({ persisted }) => persisted && this.renew());
   }
 
@@ -154,6 +195,7 @@ export class Streams {
     for (const feed of this.#feeds.values()) feed.wake();
   }
 
+  /** @param {boolean} asleep */
   #sleep(asleep) {
     this.#asleep = asleep;
     this.planSoon();

@@ -4,7 +4,21 @@
  * object by plural category (Intl.PluralRules).
  */
 
-export const TEXTS = Object.freeze({
+/**
+ * @import { UploadFailure } from "./index.js"
+ * @import { PanelTexts } from "./panel.js"
+ *
+ * @typedef {string | ({ other: string } & Record<string, string>)} Text
+ * @typedef {typeof DEFAULTS} Defaults
+ * @typedef {{
+ *   [K in keyof Defaults]:
+ *     Defaults[K] extends string ? string : Defaults[K] extends { other: string } ? Text : Record<string, string>
+ * }} Texts
+ * @typedef {Record<string, string | number | undefined>} Values
+ * @typedef {(text: Text, values: Values) => string} Say
+ */
+
+const DEFAULTS = Object.freeze({
   lang: "en",
   label: "Upload progress",
   minimize: "Minimize",
@@ -64,35 +78,61 @@ export const TEXTS = Object.freeze({
   },
 });
 
-/** TEXTS with the reader's own over them, table by table. */
+/** @type {Texts} */
+export const TEXTS = DEFAULTS;
+
+/**
+ * TEXTS with the reader's own over them, table by table.
+ * @param {PanelTexts} [own]
+ * @returns {Texts}
+ */
 export function mergeTexts(own = {}) {
-  const merged = { ...TEXTS, ...own };
-  for (const table of ["link", "phase", "stage", "error"]) {
-    merged[table] = { ...TEXTS[table], ...own[table] };
-  }
-  return merged;
+  return {
+    ...TEXTS,
+    ...own,
+    link: { ...TEXTS.link, ...own.link },
+    phase: { ...TEXTS.phase, ...own.phase },
+    stage: { ...TEXTS.stage, ...own.stage },
+    error: { ...TEXTS.error, ...own.error },
+  };
 }
 
-/** `text` with its `{holes}` filled; `values.n` chooses the plural form where there are several. */
+/**
+ * `text` with its `{holes}` filled; `values.n` chooses the plural form where there are several.
+ * @param {Text} text
+ * @param {Values} [values]
+ */
 export function fill(text, values = {}, lang = "en") {
   const form =
-    typeof text === "string" ? text : (text[new Intl.PluralRules(lang).select(values.n)] ?? text.other);
-  return form.replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
+    typeof text === "string"
+      ? text
+      : (text[new Intl.PluralRules(lang).select(Number(values.n))] ?? text.other);
+  return form.replace(/\{(\w+)\}/g, (hole, name) => String(values[name] ?? hole));
 }
 
-/** An error in words: a text for its code, else what the service said about it. */
+/**
+ * An error in words: a text for its code, else what the service said about it.
+ * @param {Pick<Texts, "error" | "phase">} texts
+ * @param {UploadFailure | null} error
+ */
 export function errorText(texts, error, message = "") {
-  return texts.error[error?.code] || error?.detail || message || texts.phase.failed;
+  return texts.error[error?.code ?? ""] || error?.detail || message || texts.phase.failed;
 }
 
-/** Whole percents for people: "39%", or "39 %" where that is how it is written. */
+/**
+ * Whole percents for people: "39%", or "39 %" where that is how it is written.
+ * @param {number} percent
+ */
 export function formatPercent(percent, lang = "en") {
   return new Intl.NumberFormat(lang, { style: "percent" }).format(Math.floor(percent) / 100);
 }
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 
-/** Bytes for people: decimal units, as file managers and networks count. */
+/**
+ * Bytes for people: decimal units, as file managers and networks count.
+ * @param {number} bytes
+ */
 export function formatBytes(bytes, lang = "en") {
   const power = bytes < 1000 ? 0 : Math.min(SIZES.length - 1, Math.floor(Math.log10(bytes) / 3));
   const value = bytes / 1000 ** power;
@@ -100,14 +140,25 @@ export function formatBytes(bytes, lang = "en") {
   return unit(value, SIZES[power], lang, value < 99.95 ? 1 : 0);
 }
 
-/** Seconds for people, in the largest unit that fits. */
+/**
+ * Seconds for people, in the largest unit that fits.
+ * @param {number} seconds
+ */
 export function formatSeconds(seconds, lang = "en") {
   if (seconds < 60) return unit(Math.max(1, Math.round(seconds)), "second", lang, 0);
   if (seconds < 3600) return unit(Math.round(seconds / 60), "minute", lang, 0);
   return unit(seconds / 3600, "hour", lang, 1);
 }
 
+/**
+ * @param {number} value
+ * @param {string} name
+ * @param {string} lang
+ * @param {number} digits
+ * @param {"short" | "long"} [display]
+ */
 function unit(value, name, lang, digits, display = "short") {
+  /** @type {Intl.NumberFormatOptions} */
   const options = { style: "unit", unit: name, unitDisplay: display, maximumFractionDigits: digits };
   return new Intl.NumberFormat(lang, options).format(value);
 }

@@ -4,23 +4,41 @@ import { UploadError } from "./errors.js";
 import { Observers } from "./observers.js";
 import { hasEnded } from "./state.js";
 
+/**
+ * @import { Link, Media, ProgressEvent, UploadState } from "./index.js"
+ *
+ * @typedef {object} Actions What the Client does for its uploads.
+ * @property {(upload: Upload) => Promise<void>} cancel
+ * @property {(upload: Upload) => Upload} retry
+ * @property {(upload: Upload) => void} forget
+ */
+
 export class Upload {
   #actions;
+  /** @type {Observers<[upload: Upload, event: ProgressEvent | null]>} */
   #observers = new Observers();
-  #settle;
+  /** @type {{ promise: Promise<Media>, resolve: (media: any) => void, reject: (error: UploadError) => void }} */
+  #settled = withResolvers();
 
-  /** Made by a Client. `file` is null for an upload that was sent from elsewhere. */
+  /**
+   * Made by a Client. `file` is null for an upload that was sent from elsewhere.
+   * @param {UploadState} state
+   * @param {{ file?: Blob | null, actions: Actions }} options
+   */
   constructor(state, { file = null, actions }) {
     this.state = state;
     this.file = file;
-    /** What the connection is doing: connecting, live, reconnecting, polling, denied or idle. */
+    /**
+     * What the connection is doing: connecting, live, reconnecting, polling, denied or idle.
+     * @type {Link}
+     */
     this.link = "idle";
     /** When this object was made, ms since the epoch. */
     this.createdAt = Date.now();
     this.#actions = actions;
     /** Resolves to `media`; rejects with UploadError, code `cancelled` for a cancelled one. */
-    this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.done.catch(() => {}); // whoever does not ask is not told by an unhandled rejection
+    this.done = this.#settled.promise;
+    this.done.catch(() => {}); // an upload whose `done` is not used causes no unhandled rejection
     this.#settleIfEnded();
   }
 
@@ -32,7 +50,11 @@ export class Upload {
     return hasEnded(this.state);
   }
 
-  /** `listener(upload, event)`; `event` is the wire's, or null for a change that was made here. */
+  /**
+   * `listener(upload, event)`; `event` is the wire's, or null for a change that was made here.
+   * @param {(upload: Upload, event: ProgressEvent | null) => void} listener
+   * @param {{ signal?: AbortSignal }} [options]
+   */
   observe(listener, options) {
     return this.#observers.add(listener, options);
   }
@@ -60,14 +82,21 @@ export class Upload {
     this.#actions.forget(this);
   }
 
-  /** For the Client alone. */
+  /**
+   * Only for the Client.
+   * @param {UploadState} state
+   * @param {ProgressEvent | null} event
+   */
   become(state, event) {
     this.state = state;
     this.#observers.notify(this, event);
     this.#settleIfEnded();
   }
 
-  /** For the Client alone. */
+  /**
+   * Only for the Client.
+   * @param {Link} link
+   */
   relink(link) {
     if (this.link === link) return;
     this.link = link;
@@ -77,7 +106,15 @@ export class Upload {
   #settleIfEnded() {
     const { phase, media, error, stage } = this.state;
     if (!this.ended) return;
-    if (phase === "done") this.#settle.resolve(media);
-    else this.#settle.reject(new UploadError(error ?? { code: "cancelled", stage }));
+    if (phase === "done") this.#settled.resolve(media);
+    else this.#settled.reject(new UploadError(error ?? { code: "cancelled", stage }));
   }
+}
+
+/** A promise and its two ends (ES2024's `Promise.withResolvers`, which older browsers lack). */
+function withResolvers() {
+  /** @type {any} */
+  const ends = {};
+  ends.promise = new Promise((resolve, reject) => Object.assign(ends, { resolve, reject }));
+  return ends;
 }

@@ -3,12 +3,19 @@
  * markup is built from what the document says.
  */
 
-import { element } from "./dom.js";
+/**
+ * @typedef {Record<string, any>} Json Part of the document.
+ * @typedef {{ path: string, method: string } & Json} Operation
+ * @typedef {(Node | string)[]} Children
+ * @typedef {{ name: string, required: boolean, type: Children, about: string }} Described
+ */
+
+import { element, one } from "./dom.js";
 
 const METHODS = ["get", "head", "post", "put", "patch", "delete"];
 
-const page = document.getElementById("document");
-const contents = document.getElementById("contents");
+const page = one("document");
+const contents = one("contents");
 
 try {
   const response = await fetch(new URL("../openapi.json", import.meta.url));
@@ -19,12 +26,13 @@ try {
     element("p", {
       className: "empty",
       role: "alert",
-      textContent: `The description could not be read: ${error.message}.`,
+      textContent: `The description could not be read: ${/** @type {Error} */ (error).message}.`,
     }),
   );
 }
 page.ariaBusy = "false";
 
+/** @param {Json} api */
 function show(api) {
   const operations = Object.entries(api.paths ?? {}).flatMap(([path, item]) =>
     METHODS.filter((method) => item[method]).map((method) => ({
@@ -53,8 +61,12 @@ function show(api) {
   document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 
-/** Operations by their first tag, in the document's order. */
+/**
+ * Operations by their first tag, in the document's order.
+ * @param {Operation[]} operations
+ */
 function groups(operations) {
+  /** @type {Map<string, Operation[]>} */
   const byTag = new Map();
   for (const row of operations) {
     const tag = row.tags?.[0] ?? "Operations";
@@ -63,6 +75,10 @@ function groups(operations) {
   return [...byTag];
 }
 
+/**
+ * @param {Operation} row
+ * @param {Json} api
+ */
 function operation(row, api) {
   const parameters = [...row.shared, ...(row.parameters ?? [])].map((parameter) => follow(parameter, api));
   return element("section", { className: "operation", id: operationId(row) }, [
@@ -74,10 +90,15 @@ function operation(row, api) {
   ]);
 }
 
+/**
+ * @param {Json} parameter
+ * @returns {Described}
+ */
 function parameterRow({ name, in: place, required, schema, description }) {
-  return { name, required, type: [typeOf(schema), ` in ${place}`], about: description };
+  return { name, required, type: [...typeOf(schema), ` in ${place}`], about: description };
 }
 
+/** @param {Json} request */
 function body({ content = {}, description }) {
   return element("div", {}, [
     text(description),
@@ -90,6 +111,10 @@ function body({ content = {}, description }) {
   ]);
 }
 
+/**
+ * @param {Json} responses
+ * @param {Json} api
+ */
 function answers(responses, api) {
   const made = Object.entries(responses).map(([status, response]) => {
     const { description = "", content = {}, headers = {} } = follow(response, api);
@@ -110,6 +135,10 @@ function answers(responses, api) {
   return made.length ? element("div", {}, made) : null;
 }
 
+/**
+ * @param {string} name
+ * @param {Json} schema
+ */
 function schemaCard(name, schema) {
   return element("section", { className: "schema", id: schemaId(name) }, [
     element("h3", { textContent: name }),
@@ -118,6 +147,7 @@ function schemaCard(name, schema) {
   ]);
 }
 
+/** @param {Json} schema */
 function properties({ properties: known, required = [] }) {
   const described = Object.entries(known).map(([name, schema]) => ({
     name,
@@ -128,6 +158,7 @@ function properties({ properties: known, required = [] }) {
   return element("table", {}, [rows(described)]);
 }
 
+/** @param {Described[]} described */
 function rows(described) {
   return element(
     "tbody",
@@ -143,7 +174,11 @@ function rows(described) {
   );
 }
 
-/** A schema in a line: names are links, the rest are words. */
+/**
+ * A schema in a line: names are links, the rest are words.
+ * @param {Json | undefined} schema
+ * @returns {Children}
+ */
 function typeOf(schema) {
   if (!schema) return ["any"];
   if (schema.$ref) {
@@ -151,15 +186,25 @@ function typeOf(schema) {
     return [element("a", { href: `#${schemaId(name)}`, textContent: name })];
   }
   const choices = schema.anyOf ?? schema.oneOf;
-  if (choices) return choices.flatMap((choice, at) => [at ? " or " : "", ...typeOf(choice)]);
-  if (schema.allOf) return schema.allOf.flatMap((one, at) => [at ? " and " : "", ...typeOf(one)]);
-  if (schema.enum) return [schema.enum.map((value) => JSON.stringify(value)).join(" | ")];
+  if (choices)
+    return choices.flatMap((/** @type {Json} */ choice, /** @type {number} */ at) => [
+      at ? " or " : "",
+      ...typeOf(choice),
+    ]);
+  if (schema.allOf)
+    return schema.allOf.flatMap((/** @type {Json} */ part, /** @type {number} */ at) => [
+      at ? " and " : "",
+      ...typeOf(part),
+    ]);
+  if (schema.enum)
+    return [schema.enum.map((/** @type {unknown} */ value) => JSON.stringify(value)).join(" | ")];
   if (schema.const !== undefined) return [JSON.stringify(schema.const)];
   if (schema.type === "array" || schema.items) return ["list of ", ...typeOf(schema.items)];
   const name = Array.isArray(schema.type) ? schema.type.join(" or ") : (schema.type ?? "any");
   return [[name, schema.format && `(${schema.format})`, limits(schema)].filter(Boolean).join(" ")];
 }
 
+/** @param {Json} schema */
 function limits({ minimum, maximum, maxLength, pattern }) {
   const range = minimum !== undefined || maximum !== undefined ? `${minimum ?? ""}…${maximum ?? ""}` : "";
   return [range, maxLength && `≤ ${maxLength} characters`, pattern && `/${pattern}/`]
@@ -167,33 +212,50 @@ function limits({ minimum, maximum, maxLength, pattern }) {
     .join(", ");
 }
 
+/**
+ * What `thing` is, or what it refers to.
+ * @param {Json} thing
+ * @param {Json} api
+ * @returns {Json}
+ */
 function follow(thing, api) {
   if (!thing?.$ref?.startsWith("#/")) return thing;
   const steps = thing.$ref
     .slice(2)
     .split("/")
-    .map((step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
-  return steps.reduce((found, step) => found?.[step], api) ?? {};
+    .map((/** @type {string} */ step) => step.replace(/~1/g, "/").replace(/~0/g, "~"));
+  return (
+    steps.reduce((/** @type {Json | undefined} */ found, /** @type {string} */ step) => found?.[step], api) ??
+    {}
+  );
 }
 
+/** @param {Operation} row */
 function operationLink(row) {
   return element("a", { href: `#${operationId(row)}` }, [method(row.method), row.path]);
 }
 
+/** @param {string} name */
 function method(name) {
   const badge = element("span", { className: "method", textContent: name.toUpperCase() });
   badge.dataset.method = name;
   return badge;
 }
 
+/**
+ * @param {string} title
+ * @param {Node | false | 0 | null | undefined} made
+ */
 function titled(title, made) {
   return made ? [element("h4", { textContent: title }), made] : [];
 }
 
+/** @param {string} title */
 function part(title) {
   return element("h2", { className: "part", textContent: title });
 }
 
+/** @param {(string | undefined)[]} parts */
 function text(...parts) {
   const words = [...new Set(parts.filter(Boolean))].join("\n");
   const pieces = words
@@ -202,10 +264,12 @@ function text(...parts) {
   return words ? element("p", { className: "text" }, pieces) : "";
 }
 
+/** @param {Pick<Operation, "method" | "path">} row */
 function operationId({ method: verb, path }) {
   return `${verb}-${path.replace(/[^\w]+/g, "-")}`;
 }
 
+/** @param {string} name */
 function schemaId(name) {
   return `schema-${name}`;
 }

@@ -1,5 +1,6 @@
 /** One upload on the page: its stages as they pass, and what came out. Draws; decides nothing. */
 
+/** @import { Client, Media, PassedStage, Upload, UploadState } from "../client/index.js" */
 import { STAGES } from "../client/index.js";
 import { TEXTS, errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
@@ -10,10 +11,16 @@ const STORED = SHOWN.findIndex(({ name }) => name === "file_received");
 
 export class Card {
   #client;
+  /** @type {number | null} */
   #drawing = null;
   #outcome = false;
+  /** @type {HTMLImageElement | null} */
   #picture = null;
 
+  /**
+   * @param {Upload} upload
+   * @param {Client} client
+   */
   constructor(upload, client) {
     this.upload = upload;
     /** When the upload began, ms since the epoch: cards are ordered by it. */
@@ -56,7 +63,10 @@ export class Card {
     });
   }
 
-  /** Show only the head, until somebody asks for more. */
+  /**
+   * Show only the head, until more is asked for.
+   * @param {boolean} folded
+   */
   fold(folded) {
     this.element.classList.toggle("folded", folded);
     this.parts.unfold.hidden = !folded;
@@ -82,14 +92,16 @@ export class Card {
     if (state.phase === "done" && state.media && !this.#outcome) this.#drawOutcome(state.media);
   }
 
+  /** @param {UploadState} state */
   #drawStages(state) {
     const rank = STAGES.findIndex((stage) => stage.name === (state.endedIn ?? lastStage(state)));
     const current = this.upload.ended && state.phase === "done" ? SHOWN.length : rank;
-    [...this.parts.stages.children].forEach((item, at) => {
+    const items = /** @type {HTMLElement[]} */ ([...this.parts.stages.children]);
+    items.forEach((item, at) => {
       const passed = at < current;
       const now = at === current;
       const value = passed ? 100 : now ? state.stageProgress || (this.upload.ended ? 100 : 0) : 0;
-      item.style.setProperty("--value", value);
+      item.style.setProperty("--value", String(value));
       item.toggleAttribute("data-passed", passed);
       item.toggleAttribute("data-now", now);
       item.toggleAttribute("data-late", at > 3);
@@ -109,6 +121,7 @@ export class Card {
     });
   }
 
+  /** @param {UploadState} state */
   #drawTrouble(state) {
     const { trouble } = this.parts;
     trouble.hidden = !state.error;
@@ -117,18 +130,23 @@ export class Card {
     trouble.append(element("code", { textContent: state.error.code }));
   }
 
+  /** @param {Media} media */
   #drawOutcome(media) {
     this.#outcome = true;
     this.element.append(outcome(media, this.#client));
     void pictureOf(media, this.#client).then((source) => source && this.#show(source));
   }
 
+  /** @param {Blob} file */
   #preview(file) {
     const source = URL.createObjectURL(file);
     this.#show(source, () => URL.revokeObjectURL(source));
   }
 
-  /** A picture that the browser cannot show leaves the file's extension in its place. */
+  /**
+   * A picture that the browser cannot show leaves the file's extension in its place.
+   * @param {string} source
+   */
   #show(source, after = () => {}) {
     const image = element("img", { alt: "", src: source });
     image.decode().then(
@@ -142,13 +160,17 @@ export class Card {
   }
 }
 
-/** From what came out, from the time in a UUIDv7 (ours are named so), or from when it was first seen. */
+/**
+ * From what came out, from the time in a UUIDv7 (ours are named so), or from when it was first seen.
+ * @param {Upload} upload
+ */
 function bornAt({ id, state, createdAt }) {
   const uuid = /([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/.exec(id);
-  const known = uuid ? Number.parseInt(uuid[1] + uuid[2], 16) : Date.parse(state.media?.createdAt);
+  const known = uuid ? Number.parseInt(uuid[1] + uuid[2], 16) : Date.parse(state.media?.createdAt ?? "");
   return Number.isFinite(known) ? known : createdAt;
 }
 
+/** @param {UploadState} state */
 function about(state) {
   if (state.phase === "sending" && state.total) {
     return `${formatBytes(state.bytes ?? 0)} of ${formatBytes(state.total)}`;
@@ -162,6 +184,7 @@ function about(state) {
   return known.join(" · ");
 }
 
+/** @param {UploadState} state */
 function badge(state) {
   if (state.cancelling) return "Cancelling…";
   const active = ["sending", "working"].includes(state.phase);
@@ -172,7 +195,10 @@ function badge(state) {
       : TEXTS.phase[state.phase];
 }
 
-/** The last stage that was seen; an end is none. */
+/**
+ * The last stage that was seen; an end is none.
+ * @param {UploadState} state
+ */
 function lastStage(state) {
   const stages = state.passed.map((row) => row.stage);
   return [state.stage, ...stages].findLast((name) =>
@@ -180,17 +206,22 @@ function lastStage(state) {
   );
 }
 
-/** How long a stage took, from its first event to the next stage's; "" where that was not seen. */
+/**
+ * How long a stage took, from its first event to the next stage's; "" where that was not seen.
+ * @param {readonly PassedStage[]} passed
+ * @param {string} name
+ */
 function took(passed, name) {
   const at = passed.findIndex((row) => row.stage === name);
-  const from = Date.parse(passed[at]?.from);
-  const to = Date.parse(passed[at + 1]?.from ?? passed[at]?.to);
+  const from = Date.parse(passed[at]?.from ?? "");
+  const to = Date.parse(passed[at + 1]?.from ?? passed[at]?.to ?? "");
   if (!(to >= from)) return "";
   const seconds = (to - from) / 1000;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   return seconds < 10 ? `${seconds.toFixed(1)} s` : formatSeconds(seconds);
 }
 
+/** @param {UploadState} state */
 function extension(state) {
   const name = state.media?.filename ?? state.filename ?? "";
   const dot = name.lastIndexOf(".");

@@ -1,5 +1,10 @@
 /** What came out of an upload: picture, verdict, facts and files, from its `media`. */
 
+/**
+ * @import { Client, Media, MediaFile } from "../client/index.js"
+ * @typedef {Pick<Client, "url" | "hasToken" | "headers">} Access
+ */
+
 import { formatBytes, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 
@@ -45,7 +50,11 @@ const DETAILS = new Set([
 ]);
 const FACTS = 8;
 
-/** The part of a card that appears when an upload is complete. */
+/**
+ * The part of a card that appears when an upload is complete.
+ * @param {Media} media
+ * @param {Access} client
+ */
 export function outcome(media, client) {
   const facts = element("div", {}, [
     verdict(media.moderation),
@@ -68,7 +77,11 @@ export function outcome(media, client) {
   return whole;
 }
 
-/** Address of a derived picture; with a token it is fetched, since an <img> sends no header. */
+/**
+ * Address of a derived picture; with a token it is fetched, since an <img> sends no header.
+ * @param {Media} media
+ * @param {Access} client
+ */
 export async function pictureOf(media, client) {
   const pictures = (media.files ?? []).filter(({ contentType }) => contentType?.startsWith("image/"));
   const picture = pictures.find(({ name }) => /thumb/i.test(name)) ?? pictures[0];
@@ -79,10 +92,15 @@ export async function pictureOf(media, client) {
   return response?.ok ? URL.createObjectURL(await response.blob()) : null;
 }
 
+/**
+ * @param {string} url
+ * @param {Access} client
+ */
 function address(url, client) {
   return new URL(url, client.url).href;
 }
 
+/** @param {Media["moderation"]} moderation */
 function verdict(moderation) {
   if (!moderation?.verdict) return "";
   const review = moderation.verdict === "review";
@@ -93,13 +111,19 @@ function verdict(moderation) {
   ]);
 }
 
+/**
+ * @param {string} text
+ * @param {string} value
+ */
 function badge(text, value) {
   const strong = element("strong", { textContent: text });
   strong.dataset.verdict = value;
   return strong;
 }
 
+/** @param {Media} media */
 function factList(media) {
+  /** @type {Record<string, string>} */
   const facts = {
     type: media.contentType,
     size: formatBytes(media.size),
@@ -112,22 +136,35 @@ function factList(media) {
   return element("dl", { className: "facts" }, rows);
 }
 
+/** @param {string} name */
 function place(name) {
   const at = FIRST.indexOf(name);
   return at < 0 ? FIRST.length : at;
 }
 
+/**
+ * @param {string} name
+ * @param {string} value
+ */
 function row(name, value, className = "") {
   const term = element("dt", { textContent: name });
   return element("div", { className }, [term, element("dd", { textContent: value, title: value })]);
 }
 
+/**
+ * @param {Record<string, unknown>} [analysis]
+ * @returns {Record<string, string>}
+ */
 function dimensions({ width, height } = {}) {
   return width && height ? { dimensions: `${width} × ${height}` } : {};
 }
 
-/** The facts that fit on a line, whatever a stage has found. */
+/**
+ * The facts that fit on a line, whatever a stage has found.
+ * @param {Record<string, unknown>} [analysis]
+ */
 function plain(analysis = {}) {
+  /** @type {Record<string, string>} */
   const facts = {};
   for (const [name, value] of Object.entries(analysis)) {
     if (DETAILS.has(name) || value === null || value === "") continue;
@@ -140,14 +177,19 @@ function plain(analysis = {}) {
   return facts;
 }
 
-/** `durationSeconds` → `Duration seconds`. */
+/**
+ * `durationSeconds` → `Duration seconds`.
+ * @param {string} name
+ */
 function humanize(name) {
-  const words = String(name)
-    .replace(/_/g, " ")
-    .replace(/([a-z\d])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
+  const words = name.replace(/_/g, " ").replace(/([a-z\d])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
   return words[0].toUpperCase() + words.slice(1);
 }
 
+/**
+ * @param {Media} media
+ * @param {Access} client
+ */
 function files(media, client) {
   const links = [{ name: "Original", size: media.size, url: media.url }, ...(media.files ?? [])];
   return element(
@@ -166,7 +208,12 @@ function files(media, client) {
   );
 }
 
-/** With a token, a plain link would be refused: fetch it and hand it over. */
+/**
+ * With a token, a plain link would be refused: fetch it and hand it over.
+ * @param {Event} event
+ * @param {Pick<MediaFile, "name" | "url">} file
+ * @param {Access} client
+ */
 async function download(event, file, client) {
   if (!client.hasToken) return;
   event.preventDefault();
@@ -177,6 +224,7 @@ async function download(event, file, client) {
   setTimeout(() => URL.revokeObjectURL(source), 60_000);
 }
 
+/** @param {Media} media */
 function everything(media) {
   return element("details", {}, [
     element("summary", { textContent: "Everything that was found" }),

@@ -4,10 +4,13 @@
  * Only puts things together: uploads live in the client module, a card draws one of them.
  */
 
+/** @import { Link, Upload } from "../client/index.js" */
+/** @import { UploadPanel } from "../client/panel.js" */
 import { Client } from "../client/index.js";
 import "../client/panel.js";
 import { formatPercent } from "../client/texts.js";
 import { Card } from "./card.js";
+import { one } from "./dom.js";
 
 const TOKEN_KEY = "sse-progress:token";
 /** Of the uploads that were over before this page was opened, so many are shown in full. */
@@ -21,26 +24,29 @@ const LINKS = {
   idle: "",
 };
 
-const one = (id) => document.getElementById(id);
+const panel = /** @type {UploadPanel} */ (one("panel"));
+const picker = /** @type {HTMLInputElement} */ (one("files"));
+const tokenField = /** @type {HTMLInputElement} */ (one("token"));
+/** @type {Map<string, Card>} */
 const cards = new Map();
 const client = new Client({
   url: new URL("..", import.meta.url).href,
   token: sessionStorage.getItem(TOKEN_KEY),
 });
 
-one("panel").client = client;
+panel.client = client;
 client.observe(show);
 client.observeLink(showLink);
 void client.watch();
 
 // ---- taking files
 
-one("choose").addEventListener("click", () => one("files").click());
-one("files").addEventListener("change", ({ target }) => {
-  take(target.files);
-  target.value = "";
+one("choose").addEventListener("click", () => picker.click());
+picker.addEventListener("change", () => {
+  take(picker.files);
+  picker.value = "";
 });
-document.addEventListener("paste", ({ clipboardData }) => take(clipboardData?.files ?? []));
+document.addEventListener("paste", ({ clipboardData }) => take(clipboardData?.files));
 
 let depth = 0;
 document.addEventListener("dragenter", (event) => hasFiles(event) && over((depth += 1)));
@@ -50,17 +56,20 @@ document.addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   over((depth = 0));
-  take(event.dataTransfer.files);
+  take(event.dataTransfer?.files);
 });
 
+/** @param {FileList | null | undefined} files */
 function take(files) {
-  for (const file of files) client.upload(file);
+  for (const file of files ?? []) client.upload(file);
 }
 
+/** @param {DragEvent} event */
 function hasFiles({ dataTransfer }) {
   return [...(dataTransfer?.types ?? [])].includes("Files");
 }
 
+/** @param {number} deep */
 function over(deep) {
   one("drop").classList.toggle("over", deep > 0);
 }
@@ -74,20 +83,25 @@ addEventListener("beforeunload", (event) => {
 
 // ---- showing uploads
 
+/** @param {Upload} upload */
 function show(upload) {
-  if (!cards.has(upload.id)) {
-    const card = new Card(upload, client);
+  let card = cards.get(upload.id);
+  if (!card) {
+    card = new Card(upload, client);
     cards.set(upload.id, card);
     place(card);
   }
-  cards.get(upload.id).drawSoon();
+  card.drawSoon();
   if (upload.state.error?.code === "unauthenticated") askForToken();
   document.body.classList.add("compact");
   one("uploads-section").hidden = false;
   showTitle();
 }
 
-/** Newest first, in whatever order they became known; of the old ones, the newest are shown in full. */
+/**
+ * Newest first, in whatever order they became known; of the old ones, the newest are shown in full.
+ * @param {Card} card
+ */
 function place(card) {
   const order = [...cards.values()].reverse().sort((a, b) => b.bornAt - a.bornAt);
   const next = order[order.indexOf(card) + 1];
@@ -101,9 +115,10 @@ function showTitle() {
   document.title = active.length ? `${formatPercent(sum / active.length)} · sse_progress` : "sse_progress";
 }
 
+/** @param {Link} link */
 function showLink(link) {
   one("link").dataset.state = link;
-  one("link").firstElementChild.textContent = LINKS[link];
+  one("link-text").textContent = LINKS[link];
   if (link === "denied") askForToken();
   if (link === "live") one("session").hidden = true;
 }
@@ -116,10 +131,10 @@ function askForToken() {
 
 one("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
-  const token = one("token").value.trim();
+  const token = tokenField.value.trim();
   if (!token) return;
   sessionStorage.setItem(TOKEN_KEY, token);
-  one("token").value = "";
+  tokenField.value = "";
   client.token = token;
   void client.watch();
 });
@@ -127,6 +142,7 @@ one("sign-in").addEventListener("submit", (event) => {
 // ---- for developers
 
 const root = client.url;
+/** @type {Record<string, string>} */
 const snippets = {
   curl: `# send a file, wait for what comes out
 curl -F file=@photo.jpg \\
@@ -148,7 +164,7 @@ import { upload } from
 const media = await upload(file).done;`,
 };
 for (const box of document.querySelectorAll("[data-snippet]"))
-  box.textContent = snippets[box.dataset.snippet];
+  box.textContent = snippets[box.getAttribute("data-snippet") ?? ""] ?? "";
 
 // Where the panel would cover the cards, it starts as a single line.
-one("panel").toggleAttribute("minimized", matchMedia("(max-width: 1120px)").matches);
+panel.toggleAttribute("minimized", matchMedia("(max-width: 1120px)").matches);
