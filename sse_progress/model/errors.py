@@ -23,6 +23,8 @@ class Problem(Exception):
     code: str = "internal"
     status: int = 500
     sentence: str = "The server had an internal error."
+    about_file: bool = False
+    """Whether the file itself was judged: then sending the same file again ends in the same way."""
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int | None = None) -> None:
         self.detail = (detail or self.sentence)[:DETAIL_LIMIT]
@@ -143,6 +145,7 @@ class TooLarge(Problem):
     code = "too_large"
     status = 413
     sentence = "The file is larger than allowed."
+    about_file = True
 
 
 class UnsupportedMediaType(Problem):
@@ -213,6 +216,7 @@ class StageTimeout(Problem):
     code = "stage_timeout"
     status = 422
     sentence = "Processing this file takes too long."
+    about_file = True
 
 
 class Rejected(Problem):
@@ -223,6 +227,7 @@ class Rejected(Problem):
 
     status = 422
     sentence = "The file was refused."
+    about_file = True
 
     def __init__(self, code: str, detail: str | None = None) -> None:
         self.code = code

@@ -16,6 +16,7 @@ import {
   formatSeconds,
   mergeTexts,
 } from "../../sse_progress/browser/client/texts.js";
+import { FAILURE_CODES, UPLOAD_ID_PATTERN } from "../../sse_progress/browser/client/wire.js";
 
 const PAGE = new URL("../../sse_progress/browser/", import.meta.url);
 
@@ -111,13 +112,16 @@ test("every stage and phase has a word", () => {
   }
 });
 
-test("the stage table is the service's own", () => {
-  const source = readFileSync(new URL("../model/stage_table.py", PAGE), "utf8");
-  const rows = [...source.matchAll(/Stage\("(\w+)", \d+, (\d+), (\d+)(, terminal=True)?\)/g)];
-  assert.deepEqual(
-    rows.map(([, name, lo, hi, terminal]) => [name, Number(lo), Number(hi), Boolean(terminal)]),
-    module.STAGES.map(({ name, lo, hi, terminal }) => [name, lo, hi, terminal]),
-  );
+test("a new id is one that the service takes", () => {
+  const whole = new RegExp(`^(?:${UPLOAD_ID_PATTERN})$`);
+  for (let at = 0; at < 50; at += 1) assert.match(module.newUploadId(), whole);
+});
+
+test("a code of the service that says nothing about the file is a failure, any other a refusal", () => {
+  for (const code of FAILURE_CODES) assert.equal(module.phaseOfError(code), "failed", code);
+  for (const code of ["too_large", "stage_timeout", "of_some_stage"]) {
+    assert.equal(module.phaseOfError(code), "refused", code);
+  }
 });
 
 test("what the module exports is what its types declare", () => {

@@ -12,6 +12,7 @@ import type { PanelTexts } from "../../sse_progress/browser/client/panel.js";
 import type * as state from "../../sse_progress/browser/client/state.js";
 import type { Texts } from "../../sse_progress/browser/client/texts.js";
 import type * as upload from "../../sse_progress/browser/client/upload.js";
+import type { STAGE_TABLE } from "../../sse_progress/browser/client/wire.js";
 
 /** Members by name, without the brand that `#private` fields give a class. */
 type Members<T> = { [K in keyof T]: T[K] };
@@ -65,6 +66,7 @@ holds<
 >();
 
 holds<Same<typeof state.STAGES, typeof types.STAGES>>();
+holds<Same<(typeof STAGE_TABLE)[number]["name"], types.KnownStage>>();
 holds<Assignable<typeof state.hasEnded, typeof types.hasEnded>>();
 holds<Same<typeof state.phaseOfError, typeof types.phaseOfError>>();
 holds<Assignable<typeof ids.newUploadId, typeof types.newUploadId>>();

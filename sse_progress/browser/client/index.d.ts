@@ -20,8 +20,7 @@ export interface ClientOptions extends ServiceOptions {
   remember?: boolean;
 }
 
-/** A stage of the table, or one that a service of another version has. */
-export type StageName =
+export type KnownStage =
   | "receiving"
   | "file_received"
   | "validating"
@@ -31,8 +30,10 @@ export type StageName =
   | "finalizing"
   | "complete"
   | "error"
-  | "cancelled"
-  | (string & {});
+  | "cancelled";
+
+/** A stage of the table, or one that a service of another version has. */
+export type StageName = KnownStage | (string & {});
 
 /** `checking`: the request broke, and the service is being asked what arrived. */
 export type Phase =

@@ -5,12 +5,14 @@
  * them out is `feed.js`.
  */
 
-/** Without a frame for so long, a live stream is taken for dead: two heartbeats of 15 s and a bit. */
-export const SILENCE_MS = 35_000;
+import { HEARTBEAT_MS } from "./wire.js";
+
+/** Without a frame for so long, a live stream is taken for dead: two heartbeats and a bit. */
+export const SILENCE_MS = 2 * HEARTBEAT_MS + 5_000;
 /** Without a first frame for so long, a stream is taken for held back by something in between. */
 export const OPENING_MS = 8_000;
 /** After a sleep, a stream that missed a heartbeat is not trusted. */
-export const STALE_MS = 16_000;
+export const STALE_MS = HEARTBEAT_MS + 1_000;
 
 const FIRST_DELAY_MS = 3_000;
 const LAST_DELAY_MS = 30_000;

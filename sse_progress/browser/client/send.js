@@ -4,6 +4,7 @@
  */
 
 import { parseJson } from "./service.js";
+import { ANSWER_WAIT_MS } from "./wire.js";
 
 /**
  * @import { Service } from "./service.js"
@@ -13,7 +14,7 @@ import { parseJson } from "./service.js";
  */
 
 /** After the last byte has left, an answer may take so long before we ask elsewhere. */
-const ANSWER_MS = 90_000;
+const ANSWER_MS = ANSWER_WAIT_MS + 40_000;
 
 /**
  * POST `file` under `id`. `fields` are text fields (a list repeats the field).

@@ -27,24 +27,13 @@
  * @typedef {{ [K in keyof Inputs]: { kind: K } & Inputs[K] }[keyof Inputs]} Input
  */
 
+import { FAILURE_CODES, STAGE_TABLE } from "./wire.js";
+
 /**
  * Every stage in order: its share of the whole percent.
  * @type {readonly Stage[]}
  */
-export const STAGES = Object.freeze(
-  [
-    { name: "receiving", lo: 0, hi: 9 },
-    { name: "file_received", lo: 10, hi: 10 },
-    { name: "validating", lo: 20, hi: 29 },
-    { name: "analyzing", lo: 30, hi: 69 },
-    { name: "moderating", lo: 70, hi: 84 },
-    { name: "processing", lo: 85, hi: 94 },
-    { name: "finalizing", lo: 95, hi: 99 },
-    { name: "complete", lo: 100, hi: 100, terminal: true },
-    { name: "error", lo: 0, hi: 0, terminal: true },
-    { name: "cancelled", lo: 0, hi: 0, terminal: true },
-  ].map((stage, rank) => Object.freeze({ terminal: false, ...stage, rank })),
-);
+export const STAGES = Object.freeze(STAGE_TABLE.map((stage) => Object.freeze(stage)));
 
 /** @type {ReadonlyMap<string, Stage>} */
 const STAGE = new Map(STAGES.map((stage) => [stage.name, stage]));
@@ -64,31 +53,8 @@ export const PHASES = Object.freeze({
   cancelled: [],
 });
 
-/** Codes that say nothing about the file itself: sending it again may well succeed. */
-const FAILURES = new Set([
-  "internal",
-  "invalid_upload_id",
-  "malformed_multipart",
-  "unexpected_part",
-  "bad_request",
-  "unauthenticated",
-  "forbidden",
-  "unknown_upload",
-  "not_found",
-  "method_not_allowed",
-  "upload_id_in_use",
-  "already_finished",
-  "receive_timeout",
-  "client_disconnected",
-  "server_lost",
-  "too_many_uploads",
-  "too_many_streams",
-  "rate_limited",
-  "unavailable",
-  "insufficient_storage",
-  "quota_exceeded",
-  "network",
-]);
+/** @type {ReadonlySet<string>} */
+const FAILURES = new Set([...FAILURE_CODES, "network"]);
 
 /**
  * `refused` if the file was judged and turned away, else `failed`.
@@ -376,10 +342,11 @@ function pass(passed, { stage, timestamp = null, message = "" }) {
 }
 
 /**
+ * Percent of the whole upload, for `stageProgress` (0-100) within `stage`, which is in the table.
  * @param {StageName} stage
  * @param {number} stageProgress
  */
-function percent(stage, stageProgress) {
+export function percent(stage, stageProgress) {
   const { lo, hi } = /** @type {Stage} */ (STAGE.get(stage));
   return Math.min(hi, lo + Math.floor((stageProgress * (hi - lo + 1)) / 100));
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -10,13 +13,18 @@ import pytest
 
 import sse_progress
 from sse_progress.client import shapes
+from sse_progress.client.following import Pace
+from sse_progress.model.errors import PROBLEMS, Rejected
 from sse_progress.model.events import Error, Event
 from sse_progress.model.ids import UPLOAD_ID_PATTERN
 from sse_progress.model.media import DerivedFile, Media
 from sse_progress.model.stage_api import Upload
+from sse_progress.model.stage_table import STAGES, percent
+from sse_progress.settings import Settings
 from sse_progress.worker.result import media_of
 
 PACKAGE = Path(sse_progress.__file__).parent
+ROOT = PACKAGE.parent
 TYPES = (PACKAGE / "browser/client/index.d.ts").read_text()
 
 
@@ -76,3 +84,40 @@ def test_the_upload_id_pattern_is_spelled_in_one_python_module() -> None:
     }
     assert spelled == {"model/ids.py"}
     assert UPLOAD_ID_PATTERN in TYPES
+
+
+def test_the_browsers_constants_are_made_from_the_models() -> None:
+    """Stage table, id pattern, failure codes and intervals: the file is what its sources make."""
+    run = subprocess.run(
+        [sys.executable, "scripts/generated.py", "--check"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_browser_counts_percents_as_the_service_does() -> None:
+    """The whole percent of each stage at each of its percents, in JavaScript and in Python."""
+    script = """
+        import { STAGES, percent } from "./sse_progress/browser/client/state.js";
+        const row = ({ name }) => Array.from({ length: 101 }, (_, at) => percent(name, at));
+        console.log(JSON.stringify(Object.fromEntries(STAGES.map((s) => [s.name, row(s)]))));
+    """
+    run = subprocess.run(
+        ["node", "--input-type=module", "--eval", script],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(run.stdout) == {
+        name: [percent(name, at) for at in range(101)] for name in STAGES
+    }
+
+
+def test_a_problem_is_about_the_file_or_not() -> None:
+    """Only what the same file would meet again counts as a refusal of the file."""
+    about = {problem.code for problem in PROBLEMS if problem.about_file}
+    assert about == {"too_large", "stage_timeout"}
+    assert Rejected("of_some_stage").about_file
+
+
+def test_the_clients_know_the_heartbeat_of_the_service() -> None:
+    """The Python client's patience is counted in heartbeats of the service."""
+    assert Pace().heartbeat_s == Settings.model_fields["heartbeat_s"].default

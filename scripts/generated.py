@@ -1,0 +1,92 @@
+"""The files that are made from others: what they hold, and whether they are current.
+
+`browser/client/wire.js` gives the browser the stage table, the pattern of upload ids, the codes
+that say nothing about a file, and the intervals that both sides have to agree on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sse_progress.model.errors import PROBLEMS
+from sse_progress.model.ids import UPLOAD_ID_PATTERN
+from sse_progress.model.stage_table import STAGES
+from sse_progress.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "sse_progress"
+
+WIRE = """\
+/**
+ * What the service and the browser have to agree on. Made by scripts/generate from
+ * model/stage_table.py, model/ids.py, model/errors.py and settings.py: change those.
+ */
+
+/** Every stage in order: its place there and its share of the whole percent. */
+export const STAGE_TABLE = /** @type {{const}} */ ([
+{stages}
+]);
+
+/** An upload id matches this as a whole. */
+export const UPLOAD_ID_PATTERN = {pattern};
+
+/** Codes that say nothing about the file itself: sending it again may succeed. */
+export const FAILURE_CODES = [
+{codes}
+];
+
+/** Milliseconds of silence before a heartbeat, where the service is not set otherwise. */
+export const HEARTBEAT_MS = {heartbeat};
+
+/** Milliseconds that a POST waits for its result, where the service is not set otherwise. */
+export const ANSWER_WAIT_MS = {answer};
+"""
+
+
+def wire_js() -> str:
+    """The module of constants, formatted as biome does."""
+    stages = (
+        f'  {{ name: "{row.name}", rank: {row.rank}, lo: {row.lo}, hi: {row.hi},'
+        f" terminal: {json.dumps(row.terminal)} }},"
+        for row in STAGES.values()
+    )
+    codes = (
+        f"  {json.dumps(problem.code)},"
+        for problem in PROBLEMS
+        if not problem.about_file and problem.code not in STAGES  # `cancelled` is an end of its own
+    )
+    fields = Settings.model_fields
+    return WIRE.format(
+        stages="\n".join(stages),
+        pattern=json.dumps(UPLOAD_ID_PATTERN),
+        codes="\n".join(codes),
+        heartbeat=f"{fields['heartbeat_s'].default * 1000:_}",
+        answer=f"{fields['answer_wait_s'].default * 1000:_}",
+    )
+
+
+FILES: dict[Path, Callable[[], str]] = {PACKAGE / "browser/client/wire.js": wire_js}
+
+
+def main(options: list[str]) -> int:
+    if options not in ([], ["--check"]):
+        print(__doc__, "Options: --check", file=sys.stderr)
+        return 2
+    stale = [
+        path
+        for path, made in FILES.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != made()
+    ]
+    for path in stale:
+        if options:
+            print(f"{path.relative_to(ROOT)} is out of date: run scripts/generate")
+        else:
+            path.write_text(FILES[path](), encoding="utf-8")
+    return 1 if options and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

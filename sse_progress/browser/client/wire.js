@@ -1,0 +1,55 @@
+/**
+ * What the service and the browser have to agree on. Made by scripts/generate from
+ * model/stage_table.py, model/ids.py, model/errors.py and settings.py: change those.
+ */
+
+/** Every stage in order: its place there and its share of the whole percent. */
+export const STAGE_TABLE = /** @type {const} */ ([
+  { name: "receiving", rank: 1, lo: 0, hi: 9, terminal: false },
+  { name: "file_received", rank: 2, lo: 10, hi: 10, terminal: false },
+  { name: "validating", rank: 3, lo: 20, hi: 29, terminal: false },
+  { name: "analyzing", rank: 4, lo: 30, hi: 69, terminal: false },
+  { name: "moderating", rank: 5, lo: 70, hi: 84, terminal: false },
+  { name: "processing", rank: 6, lo: 85, hi: 94, terminal: false },
+  { name: "finalizing", rank: 7, lo: 95, hi: 99, terminal: false },
+  { name: "complete", rank: 8, lo: 100, hi: 100, terminal: true },
+  { name: "error", rank: 9, lo: 0, hi: 0, terminal: true },
+  { name: "cancelled", rank: 9, lo: 0, hi: 0, terminal: true },
+]);
+
+/** An upload id matches this as a whole. */
+export const UPLOAD_ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}";
+
+/** Codes that say nothing about the file itself: sending it again may succeed. */
+export const FAILURE_CODES = [
+  "internal",
+  "invalid_upload_id",
+  "malformed_multipart",
+  "unexpected_part",
+  "bad_request",
+  "unauthenticated",
+  "forbidden",
+  "unknown_upload",
+  "not_found",
+  "method_not_allowed",
+  "upload_id_in_use",
+  "already_finished",
+  "receive_timeout",
+  "unsupported_media_type",
+  "client_disconnected",
+  "server_lost",
+  "too_many_uploads",
+  "too_many_streams",
+  "rate_limited",
+  "unavailable",
+  "insufficient_storage",
+  "quota_exceeded",
+  "uri_too_long",
+  "head_too_large",
+];
+
+/** Milliseconds of silence before a heartbeat, where the service is not set otherwise. */
+export const HEARTBEAT_MS = 15_000;
+
+/** Milliseconds that a POST waits for its result, where the service is not set otherwise. */
+export const ANSWER_WAIT_MS = 50_000;
