@@ -2,13 +2,19 @@
 
 `browser/client/wire.js` gives the browser the stage table, the pattern of upload ids, the codes
 that say nothing about a file, and the intervals that both sides have to agree on.
+
+The Python client for threads, `client/_sync`, is the one for asyncio with words replaced, as in
+httpcore; the `backend.py` of either is written by hand.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sse_progress.model.errors import PROBLEMS
@@ -68,7 +74,49 @@ def wire_js() -> str:
     )
 
 
-FILES: dict[Path, Callable[[], str]] = {PACKAGE / "browser/client/wire.js": wire_js}
+SYNC = [
+    (r"\bAsync([A-Z]\w*)", r"\1"),
+    (r"\basync (def|with|for)\b", r"\1"),
+    (r"\bawait ", ""),
+    (r"\b__a(enter|exit|iter|next)__\b", r"__\1__"),
+    (r"\baclosing\b", "closing"),
+    (r"\baclose\b", "close"),
+    (r"\banext\b", "next"),
+    (r"\baiter_(\w+)\b", r"iter_\1"),
+    (r"\basynccontextmanager\b", "contextmanager"),
+    (r"\b_async\b", "_sync"),
+]
+"""Pattern and replacement; they are applied in docstrings, too."""
+
+MADE = "# Made from {source} by scripts/generate: change that.\n"
+
+
+def sync_of(source: Path) -> str:
+    """A module of the client for asyncio as one for threads, formatted."""
+    text = source.read_text(encoding="utf-8")
+    for pattern, replacement in SYNC:
+        text = re.sub(pattern, replacement, text)
+    ruff = [sys.executable, "-m", "ruff"]
+    name = ["--stdin-filename", str(source)]
+    for command in (["check", "--quiet", "--select", "I", "--fix"], ["format", "--quiet"]):
+        text = subprocess.run(  # noqa: S603  # our own files
+            [*ruff, *command, *name, "-"], input=text, capture_output=True, text=True, check=True
+        ).stdout
+    return MADE.format(source=source.relative_to(ROOT)) + text
+
+
+def sync_client() -> dict[Path, Callable[[], str]]:
+    return {
+        PACKAGE / "client/_sync" / path.name: partial(sync_of, path)
+        for path in sorted((PACKAGE / "client/_async").glob("*.py"))
+        if path.name not in ("__init__.py", "backend.py")
+    }
+
+
+FILES: dict[Path, Callable[[], str]] = {
+    PACKAGE / "browser/client/wire.js": wire_js,
+    **sync_client(),
+}
 
 
 def main(options: list[str]) -> int:

@@ -8,7 +8,10 @@
 
 from __future__ import annotations
 
-from sse_progress.client.aio import AsyncClient, AsyncDownload, AsyncFollow
+from sse_progress.client._async.client import AsyncClient
+from sse_progress.client._async.streams import AsyncDownload, AsyncFollow
+from sse_progress.client._sync.client import Client
+from sse_progress.client._sync.streams import Download, Follow
 from sse_progress.client.failures import (
     BadAnswer,
     Busy,
@@ -24,7 +27,6 @@ from sse_progress.client.failures import (
 )
 from sse_progress.client.following import Pace, Phase
 from sse_progress.client.shapes import Media, Page, State, StoredFile
-from sse_progress.client.sync import Client, Download, Follow
 from sse_progress.model.events import Error, Event
 
 __all__ = [

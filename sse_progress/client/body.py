@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeAlias
 
 from sse_progress.client.failures import FileChanged
 
-__all__ = ["Body", "Fields", "Source"]
+__all__ = ["Body", "Fields", "Source", "Stopped"]
 
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 Fields: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -65,7 +65,7 @@ class Body:
         if self.length_bytes is not None:
             self.headers["Content-Length"] = str(self.length_bytes)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def iter_chunks(self) -> Iterator[bytes]:
         yield self._head
         sent = 0
         while chunk := self._read(sent):
@@ -73,17 +73,13 @@ class Body:
             yield chunk
         yield self._tail
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def aiter_chunks(self) -> AsyncIterator[bytes]:
         yield self._head
         sent = 0
         while chunk := await asyncio.to_thread(self._read, sent):
             sent += len(chunk)
             yield chunk
         yield self._tail
-
-    def stop(self) -> None:
-        """The iterating side gets Stopped at the next chunk; from any thread."""
-        self._stopped = True
 
     def close(self) -> None:
         """Stop, and close the file: now, or by the thread that reads it when its read returns."""

@@ -90,7 +90,7 @@ def test_the_client_needs_nothing_of_the_server() -> None:
     """It imports the events and errors of this package, and brings in no server library."""
     imported = {
         node.module
-        for path in Path(sdk.__file__).parent.glob("*.py")
+        for path in Path(sdk.__file__).parent.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sse_progress")
     }

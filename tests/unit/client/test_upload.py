@@ -185,7 +185,7 @@ def test_a_file_that_grows_is_sent_as_it_was(photo: Path) -> None:
     body = Body(photo)
     with photo.open("ab") as file:
         file.write(b"more")
-    assert sum(map(len, body)) == body.length_bytes
+    assert sum(map(len, body.iter_chunks())) == body.length_bytes
     body.close()
 
 
@@ -197,7 +197,7 @@ NAMES = st.text(max_size=30)
 def test_no_name_or_field_breaks_the_body(name: str, fields: Any, content: bytes) -> None:
     """Whatever names hold (quotes, line ends, surrogates), there is one file with its content."""
     body = Body(io.BytesIO(content), filename=name, fields=fields)
-    told, files = parsed(b"".join(body), body.headers["Content-Type"])
+    told, files = parsed(b"".join(body.iter_chunks()), body.headers["Content-Type"])
     assert [found[2] for found in files] == [content]
     values = [[value] if isinstance(value, str) else value for value in fields.values()]
     flat = [value.encode("utf-8", "replace").decode() for some in values for value in some]

@@ -86,8 +86,8 @@ def test_the_upload_id_pattern_is_spelled_in_one_python_module() -> None:
     assert UPLOAD_ID_PATTERN in TYPES
 
 
-def test_the_browsers_constants_are_made_from_the_models() -> None:
-    """Stage table, id pattern, failure codes and intervals: the file is what its sources make."""
+def test_what_is_generated_is_current() -> None:
+    """The browser's constants, and the Python client for threads, are what their sources make."""
     run = subprocess.run(
         [sys.executable, "scripts/generated.py", "--check"],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,

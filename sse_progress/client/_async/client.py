@@ -1,15 +1,15 @@
-"""The client for asyncio."""
+"""The client: one service, one caller."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
+from sse_progress.client._async.backend import AsyncSides, OnEvent, call, two_sides
+from sse_progress.client._async.streams import AsyncDownload, AsyncFollow
 from sse_progress.client.answers import (
     BODY_LIMIT_BYTES,
     check,
@@ -17,120 +17,21 @@ from sse_progress.client.answers import (
     read_shape,
     upload_path,
 )
-from sse_progress.client.body import Body, Fields, Source
-from sse_progress.client.core import LIMITS, Core, Token, in_use, in_words
+from sse_progress.client.base import LIMITS, BaseClient, Token, in_use, in_words
+from sse_progress.client.body import Body, Fields, Source, Stopped
 from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unreachable
-from sse_progress.client.following import Ask, Following, Pace, Phase
-from sse_progress.client.sending import Followed, News
+from sse_progress.client.following import Pace, Phase
+from sse_progress.client.sending import Followed
 from sse_progress.client.shapes import Media, Page, State
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
 
-__all__ = ["AsyncClient", "AsyncDownload", "AsyncFollow"]
+__all__ = ["AsyncClient"]
 
 T = TypeVar("T")
-OnEvent: TypeAlias = Callable[[Event], Awaitable[None] | None]
-
-_NEWS_LIMIT = 256
 
 
-class AsyncFollow:
-    """Events as they come: `async for event in follow`; `aclose()` leaves early.
-
-    `last_event_id` is the position after the latest event, to go on from in another process;
-    `phase` is `connecting`, `live`, `reconnecting` or `polling`.
-    """
-
-    def __init__(self, client: AsyncClient, following: Following) -> None:
-        self._client, self._following = client, following
-        self._events = self._run()
-
-    @property
-    def last_event_id(self) -> str:
-        return self._following.last_event_id
-
-    @property
-    def phase(self) -> Phase:
-        return self._following.phase
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        return await anext(self._events)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        await self._events.aclose()
-
-    async def _run(self) -> AsyncGenerator[Event, None]:
-        following = self._following
-        while not following.done:
-            await asyncio.sleep(following.pause_s())
-            try:
-                async with aclosing(self._attempt(following.ask())) as events:
-                    async for event in events:
-                        yield event
-            except TimeoutError:
-                following.lost("nothing came for too long", silent=True)
-            except httpx.RequestError as error:
-                following.lost(in_words(error))
-
-    async def _attempt(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        following, client = self._following, self._client
-        async with asyncio.timeout(ask.opening_s):
-            response = await client._open(
-                "GET", ask.path, ask.params, ask.headers, client._stream_timeout()
-            )
-        async with aclosing(response):
-            status, headers = response.status_code, response.headers
-            match following.answered(status, headers):
-                case "stream":
-                    chunks = response.aiter_bytes()
-                    while not following.done:
-                        async with asyncio.timeout(following.silence_s):
-                            chunk = await anext(chunks, None)
-                        if chunk is None:
-                            following.ended()
-                            return
-                        for event in following.feed(chunk):
-                            yield event
-                case "state":
-                    async with asyncio.timeout(ask.opening_s):
-                        body = await client._read(response)
-                    for event in following.state(body, headers):
-                        yield event
-                case "refusal":
-                    async with asyncio.timeout(ask.opening_s):
-                        body = await client._read(response)
-                    for event in following.refused(status, headers, body):
-                        yield event
-
-
-class AsyncDownload:
-    """A file that is being downloaded: `async for chunk in download`; `size` bytes."""
-
-    def __init__(self, url: str, response: httpx.Response) -> None:
-        self._url, self._response = url, response
-        length = response.headers.get("content-length", "")
-        self.size = int(length) if length.isdigit() else None
-        self.content_type: str = response.headers.get("content-type", "")
-        self.etag: str | None = response.headers.get("etag")
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.aiter_raw():
-                yield chunk
-        except httpx.RequestError as error:
-            raise Unreachable(self._url, in_words(error)) from error
-
-
-class AsyncClient(Core):
+class AsyncClient(BaseClient):
     """One service, one caller.
 
     `url` is where the service is, with its prefix if it has one; `timeout` the seconds that a
@@ -175,7 +76,8 @@ class AsyncClient(Core):
         """Send a file (a path, or a binary file object) and follow its journal to the end.
 
         The body is read from disk while it is sent, and `on_event` sees every event of the
-        journal meanwhile, from the first bytes that arrived to the last stage. Raises UploadFailed
+        journal meanwhile, from the first bytes that arrived to the last stage; an exception in it
+        stops the body. `on_phase` hears how the journal is followed. Raises UploadFailed
         (UploadCancelled) with the code that ended it, Conflict if `id` names an upload already,
         NotAllowed, Busy, Unreachable, FileChanged, or OSError from reading the file. A retry takes
         a new id.
@@ -186,33 +88,23 @@ class AsyncClient(Core):
             await self._check_free(id)
         body = Body(file, fields=fields, filename=filename, content_type=content_type)
         sending = self._sending(upload_id)
-        news: asyncio.Queue[News] = asyncio.Queue(_NEWS_LIMIT)
+        follow = self.follow(upload_id, on_phase=on_phase)
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._follow_into(news, upload_id, on_phase)),
-                    group.create_task(self._post_into(news, upload_id, body)),
-                ]
-                try:
-                    while not sending.over:
-                        try:
-                            async with asyncio.timeout(sending.wait_s()):
-                                latest = await news.get()
-                        except TimeoutError:
-                            sending.expired()
-                            continue
-                        sending.take(latest)
-                        if isinstance(latest, Event) and on_event is not None:
-                            heard = on_event(latest)
-                            if inspect.isawaitable(heard):
-                                await heard
-                finally:
-                    for task in tasks:
-                        task.cancel()
-        except BaseExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
+            async with two_sides() as sides:
+                sides.start(self._follow_into, follow)
+                sides.start(self._post_into, upload_id, body)
+                while not sending.over:
+                    try:
+                        latest = await sides.next(sending.wait_s())
+                    except TimeoutError:
+                        sending.expired()
+                        continue
+                    sending.take(latest)
+                    if isinstance(latest, Event) and on_event is not None:
+                        await call(on_event, latest)
         finally:
             body.close()
+            await follow.aclose()
         return sending.media()
 
     def follow(
@@ -283,26 +175,20 @@ class AsyncClient(Core):
         if state.status != "pending":
             raise in_use(state)
 
-    async def _follow_into(
-        self,
-        news: asyncio.Queue[News],
-        upload_id: str,
-        on_phase: Callable[[Phase], None] | None,
-    ) -> None:
+    async def _follow_into(self, sides: AsyncSides, follow: AsyncFollow) -> None:
         error: ClientError | None = None
         try:
-            async with self.follow(upload_id, on_phase=on_phase) as events:
-                async for event in events:
-                    await news.put(event)
+            async for event in follow:
+                await sides.put(event)
         except ClientError as caught:
             error = caught
-        await news.put(Followed(error))
+        await sides.put(Followed(error))
 
-    async def _post_into(self, news: asyncio.Queue[News], upload_id: str, body: Body) -> None:
+    async def _post_into(self, sides: AsyncSides, upload_id: str, body: Body) -> None:
         request = self._http.build_request(
             "POST",
             f"{self.url}/upload",
-            content=body.chunks(),
+            content=body.aiter_chunks(),
             headers=self._post_headers(upload_id, body.headers),
             timeout=self._post_timeout,
         )
@@ -315,7 +201,11 @@ class AsyncClient(Core):
             told = self._broken(error)
         except BadAnswer as error:
             told = error
-        await news.put(told)
+        except Stopped:
+            return
+        finally:
+            body.close()
+        await sides.put(told)
 
     async def _get(self, kind: type[T], path: str, params: Iterable[tuple[str, str]] = ()) -> T:
         status, body = await self._call("GET", path, params)

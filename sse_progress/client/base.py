@@ -16,7 +16,7 @@ from sse_progress.client.following import Following, Pace, Phase
 from sse_progress.client.sending import Accepted, Lost, News, Sending
 from sse_progress.client.shapes import State
 
-__all__ = ["Core", "Token", "in_words"]
+__all__ = ["LIMITS", "BaseClient", "Token", "in_use", "in_words"]
 
 Token: TypeAlias = str | Callable[[], str] | None
 
@@ -32,6 +32,8 @@ def in_words(error: Exception) -> str:
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
             return "no connection within the time limit"
+        case TimeoutError():
+            return "nothing came for too long"
         case httpx.TimeoutException():
             return "no answer within the time limit"
         case httpx.ConnectError():
@@ -57,7 +59,7 @@ def _from_the_system(error: BaseException | None) -> str:
     return told[:1].lower() + told[1:]
 
 
-class Core:
+class BaseClient:
     """`token` may be a function: it is called for every request, so it can renew the token."""
 
     def __init__(self, url: str, *, token: Token, timeout: float, pace: Pace | None) -> None:

@@ -1,0 +1,100 @@
+"""What differs between asyncio and threads, for asyncio. `_sync/backend.py` is its counterpart."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import httpx
+
+from sse_progress.client.following import Ask
+from sse_progress.client.sending import News
+from sse_progress.model.events import Event
+
+__all__ = ["AsyncSides", "AsyncStop", "OnEvent", "call", "read_limit_s", "two_sides", "within"]
+
+OnEvent: TypeAlias = Callable[[Event], Awaitable[None] | None]
+
+_NEWS_LIMIT = 256
+
+within = asyncio.timeout
+"""`async with within(seconds)`: TimeoutError after so long."""
+
+
+def read_limit_s(_ask: Ask) -> float | None:
+    """The longest wait for a byte that httpx has to watch: none, since `within` does it."""
+    return None
+
+
+async def call(on_event: OnEvent, event: Event) -> None:
+    """Tell the caller of an event, and wait for a coroutine function to return."""
+    result = on_event(event)
+    if inspect.isawaitable(result):
+        await result
+
+
+class AsyncStop:
+    """Ends a follow: between two requests, or in the middle of one."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+
+    def is_set(self) -> bool:
+        return self._stopped
+
+    async def wait(self, seconds: float) -> bool:
+        """Pause for so long; whether to stop."""
+        await asyncio.sleep(seconds)
+        return self._stopped
+
+    def watch(self, response: httpx.Response) -> None:
+        """`response` is what is being read: only threads need it."""
+
+    async def close(self, events: AsyncGenerator[Event]) -> None:
+        """Stop, and end the iteration of `events`."""
+        self._stopped = True
+        await events.aclose()
+
+
+class AsyncSides:
+    """The two sides of an upload as tasks, and what they report."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._tasks: list[asyncio.Task[None]] = []
+        self._news: asyncio.Queue[News] = asyncio.Queue(_NEWS_LIMIT)
+
+    def start(self, side: Callable[..., Awaitable[None]], *args: Any) -> None:
+        async def run() -> None:
+            await side(self, *args)
+
+        self._tasks.append(self._group.create_task(run()))
+
+    async def put(self, news: News) -> None:
+        await self._news.put(news)
+
+    async def next(self, limit_s: float | None) -> News:
+        """The next report; raises TimeoutError after `limit_s`, and what a side did not expect."""
+        async with within(limit_s):
+            return await self._news.get()
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def two_sides() -> AsyncIterator[AsyncSides]:
+    """At its exit the tasks have ended; the first error of any of them is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            sides = AsyncSides(group)
+            try:
+                yield sides
+            finally:
+                sides.cancel()
+    except BaseExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None

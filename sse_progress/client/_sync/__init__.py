@@ -1,0 +1,1 @@
+"""The client for threads, made from `_async` by scripts/generate, except for its backend."""

@@ -1,0 +1,250 @@
+# Made from sse_progress/client/_async/client.py by scripts/generate: change that.
+"""The client: one service, one caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Self, TypeVar
+
+import httpx
+
+from sse_progress.client._sync.backend import OnEvent, Sides, call, two_sides
+from sse_progress.client._sync.streams import Download, Follow
+from sse_progress.client.answers import (
+    BODY_LIMIT_BYTES,
+    check,
+    file_path,
+    read_shape,
+    upload_path,
+)
+from sse_progress.client.base import LIMITS, BaseClient, Token, in_use, in_words
+from sse_progress.client.body import Body, Fields, Source, Stopped
+from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unreachable
+from sse_progress.client.following import Pace, Phase
+from sse_progress.client.sending import Followed
+from sse_progress.client.shapes import Media, Page, State
+from sse_progress.model.events import Event
+from sse_progress.model.ids import new_upload_id
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+
+class Client(BaseClient):
+    """One service, one caller.
+
+    `url` is where the service is, with its prefix if it has one; `timeout` the seconds that a
+    connection, or an answer that is no stream, may take; `transport` replaces httpx's own.
+    Every failure is a ClientError. Use it with `with`, or call `close()`.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        token: Token = None,
+        timeout: float = 30.0,
+        pace: Pace | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        super().__init__(url, token=token, timeout=timeout, pace=pace)
+        self._http = httpx.Client(transport=transport, timeout=self._timeout, limits=LIMITS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # ---- one upload
+
+    def upload(
+        self,
+        file: Source,
+        *,
+        id: str | None = None,
+        fields: Fields | None = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+        on_event: OnEvent | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> Media:
+        """Send a file (a path, or a binary file object) and follow its journal to the end.
+
+        The body is read from disk while it is sent, and `on_event` sees every event of the
+        journal meanwhile, from the first bytes that arrived to the last stage; an exception in it
+        stops the body. `on_phase` hears how the journal is followed. Raises UploadFailed
+        (UploadCancelled) with the code that ended it, Conflict if `id` names an upload already,
+        NotAllowed, Busy, Unreachable, FileChanged, or OSError from reading the file. A retry takes
+        a new id.
+        """
+        upload_id = new_upload_id() if id is None else id
+        upload_path(upload_id)
+        if id is not None:
+            self._check_free(id)
+        body = Body(file, fields=fields, filename=filename, content_type=content_type)
+        sending = self._sending(upload_id)
+        follow = self.follow(upload_id, on_phase=on_phase)
+        try:
+            with two_sides() as sides:
+                sides.start(self._follow_into, follow)
+                sides.start(self._post_into, upload_id, body)
+                while not sending.over:
+                    try:
+                        latest = sides.next(sending.wait_s())
+                    except TimeoutError:
+                        sending.expired()
+                        continue
+                    sending.take(latest)
+                    if isinstance(latest, Event) and on_event is not None:
+                        call(on_event, latest)
+        finally:
+            body.close()
+            follow.close()
+        return sending.media()
+
+    def follow(
+        self,
+        id: str,
+        *,
+        last_event_id: str | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> Follow:
+        """Every event of an upload's journal, in order, once; ends after the terminal one.
+
+        Begins at the beginning, or after `last_event_id`, and waits if the upload has not begun.
+        Drops are resumed; where streams are blocked the state is polled (then events in between
+        may be left out). A `reset` event carries the whole current state. Raises NotAllowed, and
+        Unreachable after `pace.give_up_s` without any answer.
+        """
+        return Follow(self, self._following(id, last_event_id, on_phase))
+
+    def state(self, id: str) -> State:
+        """How far an upload is. Raises NotFound."""
+        return self._get(State, upload_path(id))
+
+    def cancel(self, id: str) -> None:
+        """End an upload, also one that has not begun. Raises NotFound, Conflict once it ended."""
+        self._call("DELETE", upload_path(id))
+
+    @contextmanager
+    def file(self, id: str, name: str) -> Iterator[Download]:
+        """A stored or derived file of a complete upload, as it comes. Raises NotFound.
+
+        `with client.file(id, name) as download: for chunk in download: …`
+        """
+        try:
+            path = file_path(id, name)
+            response = self._open("GET", path, (), {"Accept": "*/*"})
+        except httpx.RequestError as error:
+            raise Unreachable(self.url, in_words(error)) from error
+        with closing(response):
+            if response.status_code != 200:
+                body = self._read(response)
+                check(self.url, response.status_code, response.headers, body)
+            yield Download(self.url, response)
+
+    # ---- all of them
+
+    def uploads(
+        self, *, status: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> Page:
+        """The caller's uploads, newest first; `after` takes the `next` of the page before."""
+        return self._get(Page, "/uploads", self._page_params(status, limit, after))
+
+    def follow_all(
+        self, ids: Iterable[str] = (), *, on_phase: Callable[[Phase], None] | None = None
+    ) -> Follow:
+        """Events of all the caller's uploads (or of `ids`), for as long as it is iterated.
+
+        First a `reset` with the state of each; after a reconnect these come again.
+        """
+        return Follow(self, self._following_all(ids, on_phase))
+
+    # ---- inside
+
+    def _check_free(self, upload_id: str) -> None:
+        try:
+            state = self.state(upload_id)
+        except NotFound:
+            return
+        if state.status != "pending":
+            raise in_use(state)
+
+    def _follow_into(self, sides: Sides, follow: Follow) -> None:
+        error: ClientError | None = None
+        try:
+            for event in follow:
+                sides.put(event)
+        except ClientError as caught:
+            error = caught
+        sides.put(Followed(error))
+
+    def _post_into(self, sides: Sides, upload_id: str, body: Body) -> None:
+        request = self._http.build_request(
+            "POST",
+            f"{self.url}/upload",
+            content=body.iter_chunks(),
+            headers=self._post_headers(upload_id, body.headers),
+            timeout=self._post_timeout,
+        )
+        try:
+            response = self._http.send(request, stream=True)
+            with closing(response):
+                text = self._read(response)
+            told = self._told(response.status_code, response.headers, text)
+        except httpx.RequestError as error:
+            told = self._broken(error)
+        except BadAnswer as error:
+            told = error
+        except Stopped:
+            return
+        finally:
+            body.close()
+        sides.put(told)
+
+    def _get(self, kind: type[T], path: str, params: Iterable[tuple[str, str]] = ()) -> T:
+        status, body = self._call("GET", path, params)
+        return read_shape(kind, self.url, status, body)
+
+    def _call(
+        self, method: str, path: str, params: Iterable[tuple[str, str]] = ()
+    ) -> tuple[int, bytes]:
+        try:
+            response = self._open(method, path, params)
+            with closing(response):
+                body = self._read(response)
+        except httpx.RequestError as error:
+            raise Unreachable(self.url, in_words(error)) from error
+        check(self.url, response.status_code, response.headers, body)
+        return response.status_code, body
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        params: Iterable[tuple[str, str]],
+        headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout | None = None,
+    ) -> httpx.Response:
+        request = self._http.build_request(
+            method,
+            self.url + path,
+            params=list(params),
+            headers=self._headers(headers),
+            timeout=timeout or self._timeout,
+        )
+        return self._http.send(request, stream=True)
+
+    def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > BODY_LIMIT_BYTES:
+                raise BadAnswer(self.url, response.status_code, f"over {BODY_LIMIT_BYTES} bytes")
+        return bytes(body)
