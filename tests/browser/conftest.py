@@ -32,7 +32,7 @@ FLAGS = [
 NETWORK = re.compile(r"Failed to load resource|net::ERR_")
 """What the browser itself logs when a test takes the network or the service away."""
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 _users = itertools.count(1)
 
 

@@ -90,7 +90,7 @@ def wait_for_stage(page: Page, upload_id: str, name: str) -> None:
     wait_until(lambda: state(page, upload_id).get("stage") == name, name)
 
 
-def wait_for_phase(page: Page, upload_id: str, name: str, timeout_s: float = 20) -> None:
+def wait_for_phase(page: Page, upload_id: str, name: str, timeout_s: float = 60) -> None:
     wait_until(lambda: state(page, upload_id).get("phase") == name, name, timeout_s=timeout_s)
 
 
@@ -197,13 +197,17 @@ def test_a_lone_upload_is_polled_with_requests_that_wait(blank: Page, gates: Gat
     blank.evaluate(START, {})
     upload(blank, gates, "long-poll")
     wait_until(lambda: blank.evaluate("window.client.link") == "polling", "polling")
-    wait_until(
-        lambda: [r for r in requests if r.headers.get("prefer") == "wait=25"], "a waiting request"
-    )
+    wait_until(lambda: waiting_requests(blank, requests), "a waiting request")
     gates.open_all()
     wait_for_phase(blank, "long-poll", "done")
-    waiting = [r for r in requests if r.headers.get("prefer") == "wait=25"]
-    assert any("if-none-match" in r.headers for r in waiting)
+    assert any("if-none-match" in r.headers for r in waiting_requests(blank, requests))
+
+
+def waiting_requests(page: Page, requests: list[Request]) -> list[Request]:
+    """Those of `requests` that ask the service to wait. Playwright delivers events inside its own
+    calls only, so `page` is called first."""
+    page.evaluate("0")
+    return [request for request in requests if request.headers.get("prefer") == "wait=25"]
 
 
 def without_streams(route: Route) -> None:

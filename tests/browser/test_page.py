@@ -128,7 +128,7 @@ def test_the_service_restarts_in_the_middle(
     phase(card(page, "report.txt"), "working")
     running.start()
     gates.open_all()
-    phase(card(page, "report.txt"), "done", timeout_s=40)
+    phase(card(page, "report.txt"), "done", timeout_s=60)
     link(page, "live")
 
 
@@ -265,7 +265,7 @@ def test_what_came_out_is_shown(
     page.goto(running.url + "/")
     send(page, picture)
     mine = card(page, "harbour.jpg")
-    phase(mine, "done", timeout_s=40)
+    phase(mine, "done", timeout_s=60)
     expect(mine.locator(".facts")).to_contain_text("800 × 600")
     expect(mine.locator(".facts")).to_contain_text("image/jpeg")
     expect(mine.locator(".verdict")).to_contain_text("Approved")
