@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sse_progress.model.media import Analysis, OtherFacts, facts
+from sse_progress.model.media import facts
+from sse_progress.model.media_analysis import Analysis, OtherFacts
 from sse_progress.model.stage_api import Report, Upload
 from sse_progress.stages.formats import (
     archive_facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from sse_progress.model.media import ArchiveFacts
+from sse_progress.model.media_analysis import ArchiveFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.stages.formats.archives import DAMAGED, Budget, walk
 from sse_progress.stages.formats.media_types import extension_of

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.media import AudioFacts, Clip, SoundTrack, VideoFacts
+from sse_progress.model.media import Clip
+from sse_progress.model.media_analysis import AudioFacts, SoundTrack, VideoFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.clip_coverage import Coverage

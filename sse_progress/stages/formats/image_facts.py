@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sse_progress.model.media import Color, ImageFacts, Location
+from sse_progress.model.media_analysis import Color, ImageFacts, Location
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.image_copies import orientation_of, shrunk

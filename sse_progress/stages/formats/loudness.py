@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sse_progress.model.media import Loudness
+from sse_progress.model.media_analysis import Loudness
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

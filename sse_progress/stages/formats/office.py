@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.media import DocumentFacts
+from sse_progress.model.media_analysis import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.archives import DAMAGED, Entry, walk

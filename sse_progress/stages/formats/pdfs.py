@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.media import DocumentFacts
+from sse_progress.model.media_analysis import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.language import (

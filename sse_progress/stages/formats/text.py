@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.media import TextFacts
+from sse_progress.model.media_analysis import TextFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.stages.formats.encodings import BYTE_FOR_BYTE, encoding_of
 from sse_progress.stages.formats.language import (

@@ -13,7 +13,7 @@ import pytest
 
 import sse_progress
 from sse_progress.client import shapes
-from sse_progress.client.following import Pace
+from sse_progress.client.pace import Pace
 from sse_progress.model.errors import PROBLEMS, Rejected
 from sse_progress.model.events import Error, Event
 from sse_progress.model.ids import UPLOAD_ID_PATTERN

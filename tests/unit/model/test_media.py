@@ -7,20 +7,25 @@ from typing import get_args
 import msgspec
 import pytest
 
-from sse_progress.model import media
+from sse_progress.model import media, media_analysis
 
 RESERVED = {"files", "original"}
 """Members of a stage's result that the pipeline acts upon."""
 
+NOT_SHAPES = {"Analysis", "Shape", "facts", "merged"}
 SHAPES = [
-    getattr(media, name) for name in media.__all__ if name not in ("Analysis", "facts", "merged")
+    getattr(module, name)
+    for module in (media, media_analysis)
+    for name in module.__all__
+    if name not in NOT_SHAPES
 ]
 
 
 def test_all_is_what_is_public() -> None:
     """The public names are pinned: shapes become part of the served schema."""
-    assert sorted(media.__all__) == media.__all__
-    assert len(media.__all__) == 22
+    for module in (media, media_analysis):
+        assert sorted(module.__all__) == module.__all__
+    assert len(SHAPES) == 19
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
@@ -30,7 +35,9 @@ def test_every_shape_is_documented_and_in_camel_case(shape: type[msgspec.Struct]
     assert not any("_" in name for name in shape.__struct_encode_fields__)
 
 
-@pytest.mark.parametrize("shape", get_args(media.Analysis), ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize(
+    "shape", get_args(media_analysis.Analysis), ids=lambda shape: shape.__name__
+)
 def test_no_analysis_uses_a_reserved_member(shape: type[msgspec.Struct]) -> None:
     """What the pipeline acts upon in a result is no fact of any kind of file."""
     assert RESERVED.isdisjoint(shape.__struct_encode_fields__)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sse_progress.model.errors import Rejected
-from sse_progress.model.media import AudioFacts, VideoFacts
+from sse_progress.model.media_analysis import AudioFacts, VideoFacts
 from sse_progress.model.stage_api import Options
 from sse_progress.stages.formats import clip_checks, clip_facts
 from sse_progress.stages.formats.clips import opened_clip

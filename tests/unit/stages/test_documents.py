@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from sse_progress.model.media import DocumentFacts
+from sse_progress.model.media_analysis import DocumentFacts
 from sse_progress.model.stage_api import Options
 from sse_progress.stages.formats import pdfs
 from tests.media_samples import docx, epub, odt, pdf, xlsx, zipped
