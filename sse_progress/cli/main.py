@@ -122,7 +122,7 @@ def upload(
     as_json: AsJson = False,
 ) -> None:
     """Upload files and show every stage of each. Exit code: 0 all completed, 1 one did not."""
-    from sse_progress.cli.client_commands import upload_command
+    from sse_progress.cli.upload_command import upload_command
 
     raise typer.Exit(
         upload_command(files, url=url, token=token, upload_id=upload_id, as_json=as_json)
@@ -137,7 +137,7 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Follow one upload from its first event to its last. Exit codes are those of `upload`."""
-    from sse_progress.cli.client_commands import watch_command
+    from sse_progress.cli.watch_command import watch_command
 
     raise typer.Exit(watch_command(upload_id, url=url, token=token, as_json=as_json))
 

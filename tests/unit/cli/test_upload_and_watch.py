@@ -21,8 +21,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sse_progress.cli.client_commands import upload_command, watch_command
 from sse_progress.cli.display import Bars, Lines
+from sse_progress.cli.upload_command import upload_command
+from sse_progress.cli.watch_command import watch_command
 from sse_progress.client import Event
 from tests.client_driver import QUICK, bounded  # noqa: F401
 from tests.fake_service import REFUSED, STORY, Answer, FakeService, Play, Receive, event
@@ -139,7 +140,7 @@ def test_four_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             super().leave(key, well=well, text=text)
 
     screen = Counting(io.StringIO())
-    monkeypatch.setattr("sse_progress.cli.client_commands.screen_for", lambda *, as_json: screen)
+    monkeypatch.setattr("sse_progress.cli.upload_command.screen_for", lambda *, as_json: screen)
     with FakeService(together=4) as service:  # POSTs wait there until they are four
         assert upload_command(files, url=service.url, pace=QUICK) == 0
         assert len(service.asked("POST")) == 8
@@ -210,10 +211,10 @@ def test_wrong_use_sends_nothing(
     with FakeService() as service:
         for files, options, said in (
             ([], {}, "Name at least one file."),
-            ([tmp_path / "none.jpg"], {}, "There is no file"),
+            ([tmp_path / "none.jpg"], {}, "No such file"),
             ([photo, tmp_path], {}, "is a directory: name the files in it."),
             ([photo, photo], {"upload_id": "a"}, "--id names one upload, and these are 2 files."),
-            ([photo], {"upload_id": "a b"}, "'a b' is no upload id"),
+            ([photo], {"upload_id": "a b"}, "'a b' is not a valid upload id"),
             ([photo], {"url": "localhost:8000"}, "'localhost:8000' is not a URL such as"),
         ):
             given: dict[str, Any] = {"url": service.url, **options}
@@ -242,7 +243,7 @@ def test_nobody_there(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 REFUSALS = {
     "Give a valid token in SSE_PROGRESS_TOKEN or --token.": Answer.problem(401, "unauthenticated"),
-    "It belongs to somebody else, or the token lacks the scope.": Answer.problem(403, "forbidden"),
+    "It belongs to another user, or the token lacks the scope.": Answer.problem(403, "forbidden"),
     "(upload_id_in_use). Choose another --id, or none.": Answer.problem(409, "upload_id_in_use"),
     "Not now (unavailable). Try again in 7 s.": Answer.problem(
         503, "unavailable", "Not now.", **{"retry-after": 7}
