@@ -25,7 +25,8 @@ from sse_progress.client.failures import (
     UploadCancelled,
     UploadFailed,
 )
-from sse_progress.client.following import Pace, Phase
+from sse_progress.client.following import Phase
+from sse_progress.client.pace import Pace
 from sse_progress.client.shapes import Media, Page, State, StoredFile
 from sse_progress.model.events import Error, Event
 

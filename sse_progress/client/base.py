@@ -12,7 +12,8 @@ import httpx
 
 from sse_progress.client.answers import base_url, refusal, upload_path
 from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
-from sse_progress.client.following import Following, Pace, Phase
+from sse_progress.client.following import Following, Phase
+from sse_progress.client.pace import Pace
 from sse_progress.client.sending import Accepted, Lost, News, Sending
 from sse_progress.client.shapes import State
 

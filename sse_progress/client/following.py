@@ -7,67 +7,23 @@ machine what came. Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from sse_progress.client.answers import refusal, retry_after_s
 from sse_progress.client.failures import BadAnswer, ClientError, Unreachable
+from sse_progress.client.pace import Ask, Pace
 from sse_progress.model.events import Error, Event
 from sse_progress.model.sse import Decoder, ServerSentEvent
 
-__all__ = ["Ask", "Following", "Pace", "Phase"]
+__all__ = ["Following", "Phase"]
 
 Phase: TypeAlias = Literal["connecting", "live", "reconnecting", "polling"]
 Expected: TypeAlias = Literal["stream", "state", "refusal", "nothing"]
 
 _SEEN_LIMIT = 65_536
 _NOT_NOW = frozenset((408, 425, 429))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How patient a client is, seconds.
-
-    `heartbeat_s` is how often an idle stream of the service speaks: after three times that
-    without a byte a stream is taken for dead. One that shows no byte within `opening_s` is held
-    back by something in between, and the state is polled instead (`poll_wait_s` is how long the
-    service holds such a request, `poll_s` the pause where it does not). Between tries the pause
-    doubles from `retry_first_s` to `retry_limit_s`, with jitter; after `give_up_s` without any
-    good answer the call fails. `answer_s` is how long the end of an upload waits for its other
-    half, the answer or the event; `lost_s` how long a body whose connection broke may still turn
-    up in its journal.
-    """
-
-    heartbeat_s: float = 15
-    opening_s: float = 10
-    poll_wait_s: int = 25
-    poll_s: float = 2
-    retry_first_s: float = 3
-    retry_limit_s: float = 30
-    give_up_s: float = 300
-    answer_s: float = 5
-    lost_s: float = 15
-
-    @property
-    def silence_s(self) -> float:
-        return 3 * self.heartbeat_s
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The next request: GET `path`.
-
-    `opening_s` is the longest wait for the answer's begin; `silence_s` that for any byte of it,
-    for drivers that have one limit for a whole answer.
-    """
-
-    path: str
-    params: tuple[tuple[str, str], ...]
-    headers: dict[str, str]
-    opening_s: float
-    silence_s: float
 
 
 class Following:
@@ -91,7 +47,7 @@ class Following:
         on_phase: Callable[[Phase], None] | None = None,
     ) -> None:
         if last_event_id and not _is_position(last_event_id):
-            raise ValueError(f"{last_event_id!r} is no event id")
+            raise ValueError(f"{last_event_id!r} is not an event id")
         self.done = False
         self.last_event_id = last_event_id or ""
         self.phase: Phase = "connecting"
@@ -118,7 +74,7 @@ class Following:
         return self._pause_s
 
     def ask(self) -> Ask:
-        """The next request, and the begin of a new attempt."""
+        """The next request, which starts a new attempt."""
         self._decoder = Decoder()
         self._opened = self._spoke = False
         self._asked_at = self._now()
@@ -149,7 +105,7 @@ class Following:
     # ---- what came
 
     def answered(self, status: int, headers: Mapping[str, str]) -> Expected:
-        """What the body is to be read as. Raises BadAnswer for what no service of ours says."""
+        """What the body is to be read as. Raises BadAnswer for what this service never sends."""
         if status >= 400:
             return "refusal"
         self._heard_at = self._now()
@@ -171,7 +127,7 @@ class Following:
         return "stream"
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Bytes of a stream. Raises BadAnswer for what is no event of ours."""
+        """Bytes of a stream. Raises BadAnswer for what is not an event of this service."""
         if not chunk:
             return
         self._heard_at = self._now()
@@ -192,7 +148,7 @@ class Following:
             self._retry_s = min(self._decoder.retry_ms / 1000, self._pace.retry_limit_s)
 
     def state(self, body: bytes, headers: Mapping[str, str]) -> Iterator[Event]:
-        """A polled state. Raises BadAnswer for what is no state."""
+        """A polled state. Raises BadAnswer for what is not a state."""
         self._polled(changed=True)
         self._etag = headers.get("etag")
         try:

@@ -18,7 +18,7 @@ from sse_progress.client.failures import (
     UploadCancelled,
     UploadFailed,
 )
-from sse_progress.client.following import Pace
+from sse_progress.client.pace import Pace
 from sse_progress.client.shapes import Media, media_of
 from sse_progress.model.events import Event
 

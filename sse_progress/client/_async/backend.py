@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from sse_progress.client.following import Ask
+from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
 from sse_progress.model.events import Event
 

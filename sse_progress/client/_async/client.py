@@ -20,7 +20,8 @@ from sse_progress.client.answers import (
 from sse_progress.client.base import LIMITS, BaseClient, Token, in_use, in_words
 from sse_progress.client.body import Body, Fields, Source, Stopped
 from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unreachable
-from sse_progress.client.following import Pace, Phase
+from sse_progress.client.following import Phase
+from sse_progress.client.pace import Pace
 from sse_progress.client.sending import Followed
 from sse_progress.client.shapes import Media, Page, State
 from sse_progress.model.events import Event

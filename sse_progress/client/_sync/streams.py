@@ -12,7 +12,8 @@ import httpx
 from sse_progress.client._sync.backend import Stop, read_limit_s, within
 from sse_progress.client.base import in_words
 from sse_progress.client.failures import Unreachable
-from sse_progress.client.following import Ask, Following, Phase
+from sse_progress.client.following import Following, Phase
+from sse_progress.client.pace import Ask
 from sse_progress.model.events import Event
 
 if TYPE_CHECKING:

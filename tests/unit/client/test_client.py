@@ -216,7 +216,7 @@ def test_the_position_can_be_kept() -> None:
 def test_a_position_cannot_be_a_header(driver: Driver, bad: str) -> None:
     """What is no position of any service is refused before any request."""
     with FakeService() as service:
-        with pytest.raises(ValueError, match="is no event id"):
+        with pytest.raises(ValueError, match="is not an event id"):
             driver.follow(service.url, last_event_id=bad)
         assert not service.requests
 
