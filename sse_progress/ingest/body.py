@@ -7,34 +7,75 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from sse_progress.ingest.limits import ReceiveLimits, declared_too_large
-from sse_progress.ingest.part_headers import content_type_boundary
-from sse_progress.model.errors import Problem, UnsupportedMediaType
+from sse_progress.ingest.limits import ReceiveLimits, declared_too_large, least_file_bytes
+from sse_progress.ingest.multipart import MultipartForm
+from sse_progress.ingest.part_headers import claimed_type_of, content_type_boundary
+from sse_progress.ingest.plain import Form, PlainFile
+from sse_progress.model.errors import Problem, TooLarge, UnsupportedMediaType
 
-__all__ = ["Body", "OpenBody"]
+__all__ = ["Body", "OpenBody", "PlainBody", "coding_refused"]
+
+
+def coding_refused(coding: str) -> Problem | None:
+    """The refusal of a Content-Encoding: none is decoded, bytes are counted and hashed as sent."""
+    if coding.strip().lower() in ("", "identity"):
+        return None
+    return UnsupportedMediaType(
+        "Content-Encoding is not supported. Please send the body without a coding."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What arrives: its header, its bytes, and how many the client announced (None: not said)."""
+    """multipart/form-data as it arrives: its header, its bytes, and how many the client announced
+    (None: not said)."""
 
     content_type: str
     chunks: AsyncIterator[bytes]
     total: int | None
     coding: str = ""
-    """Content-Encoding of the request. None is decoded: bytes are counted and hashed as sent."""
+
+    def form(self, limits: ReceiveLimits) -> Form:
+        """What takes its chunks apart. Raises UnsupportedMediaType."""
+        return MultipartForm(content_type_boundary(self.content_type), limits)
+
+    def least_file_bytes(self, limits: ReceiveLimits) -> int:
+        """How large its file is at the least, bytes."""
+        return least_file_bytes(self.total, limits)
 
     def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
         """The refusal that follows from the headers; None: the body has to be read."""
-        if self.coding.strip().lower() not in ("", "identity"):
-            return UnsupportedMediaType(
-                "Content-Encoding is not supported. Please send the body without a coding."
-            )
+        if (refusal := coding_refused(self.coding)) is not None:
+            return refusal
         try:
             content_type_boundary(self.content_type)
         except Problem as problem:
             return problem
         return declared_too_large(self.total or 0, limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainBody(Body):
+    """A body that is the file. `filename` is as it came."""
+
+    filename: str
+
+    def form(self, limits: ReceiveLimits) -> Form:
+        return PlainFile(
+            filename=self.filename,
+            claimed_type=claimed_type_of(self.content_type.encode("latin-1")),
+            limits=limits,
+        )
+
+    def least_file_bytes(self, limits: ReceiveLimits) -> int:  # noqa: ARG002
+        return self.total or 0
+
+    def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
+        if (refusal := coding_refused(self.coding)) is not None:
+            return refusal
+        if self.total is not None and self.total > limits.max_upload_bytes:
+            return TooLarge(f"The file is {self.total} bytes, limit {limits.max_upload_bytes}.")
+        return None
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import Body, OpenBody
-from sse_progress.ingest.limits import ReceiveLimits, least_file_bytes
+from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.progress import receiving_progress
 from sse_progress.ingest.to_disk import Received, receive
 from sse_progress.journal.frames import Frame
@@ -156,7 +156,7 @@ class Ingest:
         if await blocking(self._storage.objects.find, upload_id) is not None:
             raise UploadIdInUse
         await blocking(self._storage.ensure_room, body.total or 0)
-        least = least_file_bytes(body.total, self._config.limits)
+        least = body.least_file_bytes(self._config.limits)
         await blocking(self._storage.ensure_quota, owner, least)
         draft = Draft(
             stage="receiving",
@@ -205,7 +205,7 @@ class Ingest:
         created_at = time.time()
         received = await receive(
             body.chunks,
-            content_type=body.content_type,
+            form=body.form(self._config.limits),
             incoming=lambda: self._storage.bodies.incoming(upload_id),
             limits=self._config.limits,
             progress=receiving_progress(writer, body.total),

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from sse_progress.model.errors import UnsupportedMediaType
 
-__all__ = ["claimed_type_of", "content_type_boundary", "disposition_of"]
+__all__ = ["claimed_type_of", "content_type_boundary", "disposition_of", "filename_of"]
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _MEDIA_TYPE = re.compile(rb"%b(?:/%b)?+" % (_TOKEN, _TOKEN))
@@ -83,6 +83,19 @@ def disposition_of(header: bytes) -> tuple[str, str | None]:
     elif b"filename" not in parameters:
         return parameters[b"name"].decode(), None
     return parameters[b"name"].decode(), filename
+
+
+def filename_of(header: bytes) -> str | None:
+    """The file name in the Content-Disposition of a request, whatever its type (RFC 6266 §4).
+
+    None if there is none. Raises ValueError for a header that cannot be understood.
+    """
+    _, parameters = _parameters(header)
+    extended = parameters.get(b"filename*")
+    plain = parameters.get(b"filename")
+    if extended is not None:
+        return _extended(extended)
+    return None if plain is None else plain.decode("utf-8", "replace")
 
 
 def _extended(value: bytes) -> str:

@@ -11,17 +11,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 
 from sse_progress.ingest.limits import ReceiveLimits
-from sse_progress.ingest.multipart import MultipartForm
-from sse_progress.ingest.part_headers import content_type_boundary
+from sse_progress.ingest.plain import Form
 from sse_progress.ingest.slow_clients import SlowClientLimit
 from sse_progress.storage.port import Body
 
-__all__ = ["Received", "receive"]
+__all__ = ["DiskWriter", "Received", "receive"]
 
 _BATCH_BYTES = 1024 * 1024
 _BATCH_PIECES = 1024
@@ -47,28 +46,29 @@ class Received:
 async def receive(
     chunks: AsyncIterator[bytes],
     *,
-    content_type: str,
+    form: Form,
     incoming: Callable[[], Body],
     limits: ReceiveLimits,
     progress: Callable[[int, str], None],
     clock: Callable[[], float] = time.monotonic,
     executor: Executor | None = None,
 ) -> Received:
-    """Take a multipart body to the disk as it arrives; memory stays at about 3 MiB.
+    """Take a body to the disk as it arrives; memory stays at about 3 MiB.
 
     `chunks` ends when the body does, and raises (ClientDisconnected, say) if it is cut off; after
-    any failure nothing more is taken from it. `incoming` is called once, in a thread. `progress`
-    gets the number of body bytes, the form around the file included, that are on disk or accounted
-    for, and the file's name once it is known: at least every 1 MiB and, while bytes arrive, about
-    every 0.25 s; last the whole. `clock` counts seconds. Threads come from `executor` (None: the
-    loop's own), one at a time.
+    any failure nothing more is taken from it. `form` takes them apart. `incoming` is called once,
+    in a thread. `progress` gets the number of body bytes, the form around the file included, that
+    are on disk or accounted for, and the file's name once it is known: at least every 1 MiB and,
+    while bytes arrive, about every 0.25 s; last the whole. `clock` counts seconds. Threads come
+    from `executor` (None: the loop's own), one at a time.
 
-    Raises UnsupportedMediaType, MalformedMultipart, UnexpectedPart, TooLarge, ReceiveTimeout,
-    InsufficientStorage, Unavailable and what `chunks` and `progress` raise. Then, or when
+    Raises ReceiveTimeout, InsufficientStorage, Unavailable and what `form`, `chunks` and `progress`
+    raise. Then, or when
     cancelled, everything written is removed before this returns.
     """
-    form = MultipartForm(content_type_boundary(content_type), limits)
-    writer = _DiskWriter(lambda count: progress(count, form.filename), clock, executor)
+    writer: DiskWriter[Body] = DiskWriter(
+        lambda count: progress(count, form.filename), clock, executor
+    )
     try:
         await writer.begin(incoming)
         slow_client = SlowClientLimit(limits, clock)
@@ -95,8 +95,18 @@ async def receive(
     )
 
 
-class _DiskWriter:
-    """One upload's way to the disk: while a thread writes a batch, the next one is collected.
+class Place(Protocol):
+    """Where bytes go; both block."""
+
+    def write(self, data: bytes) -> None: ...
+    def discard(self) -> None: ...
+
+
+P = TypeVar("P", bound=Place)
+
+
+class DiskWriter(Generic[P]):
+    """One body's way to the disk: while a thread writes a batch, the next one is collected.
 
     Never more than one job in a thread, so order is kept and `write` waits when the disk is slow.
     """
@@ -113,14 +123,14 @@ class _DiskWriter:
         self._loop = asyncio.get_running_loop()
         self._job: asyncio.Future[Any] | None = None
         self._job_body_bytes = 0
-        self._incoming: Body | None = None
+        self._place: P | None = None
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
         self._handed_over_at = clock()
 
-    async def begin(self, make: Callable[[], Body]) -> None:
+    async def begin(self, make: Callable[[], P]) -> None:
         def work() -> None:
-            self._incoming = make()
+            self._place = make()
 
         self._start(work)
         await self._settle()
@@ -136,19 +146,20 @@ class _DiskWriter:
             await self._hand_over(body_bytes)
             await self._account()
 
-    async def finish(self, body_bytes: int) -> Body:
+    async def finish(self, body_bytes: int) -> P:
+        """Wait until all is written."""
         await self._hand_over(body_bytes)
         await self._account()
-        assert self._incoming is not None
-        return self._incoming
+        assert self._place is not None
+        return self._place
 
     async def discard(self) -> None:
         """Let the job in flight end, then remove everything."""
         if self._job is not None:
             await asyncio.wait((self._job,))
             self._job.exception()  # whatever it says, something else failed before it
-        if self._incoming is not None:
-            self._start(self._incoming.discard)
+        if self._place is not None:
+            self._start(self._place.discard)
             await self._settle()
 
     async def _hand_over(self, body_bytes: int) -> None:
@@ -158,10 +169,10 @@ class _DiskWriter:
         if not pieces:
             self._progress(body_bytes)
             return
-        incoming = self._incoming
-        assert incoming is not None
+        place = self._place
+        assert place is not None
         self._job_body_bytes = body_bytes
-        self._start(lambda: incoming.write(b"".join(pieces)))
+        self._start(lambda: place.write(b"".join(pieces)))
 
     async def _account(self) -> None:
         """Wait for the batch in flight, if any, and say so."""

@@ -78,6 +78,32 @@ class HeadTooLarge(Problem):
     sentence = "The request head is too large."
 
 
+class InconsistentLength(Problem):
+    code = "inconsistent_length"
+    status = 400
+    sentence = "The lengths that were given for this upload differ, or its body is longer."
+
+
+class DigestMismatch(Problem):
+    code = "digest_mismatch"
+    status = 400
+    sentence = "The bytes that arrived do not have the digest that was announced."
+
+
+class ChecksumMismatch(Problem):
+    """Of tus: the status is its checksum extension's own."""
+
+    code = "checksum_mismatch"
+    status = 460
+    sentence = "The bytes that arrived do not have the checksum that was announced."
+
+
+class UnsupportedTusVersion(Problem):
+    code = "unsupported_version"
+    status = 412
+    sentence = "The version of tus that is spoken here is 1.0.0."
+
+
 # ---- permissions
 
 
@@ -130,6 +156,40 @@ class Cancelled(Problem):
     code = "cancelled"
     status = 409
     sentence = "The upload was cancelled by its owner."
+
+
+class MismatchingOffset(Problem):
+    """Bytes were sent for `provided`, where the body ends at `expected`."""
+
+    code = "mismatching_offset"
+    status = 409
+    sentence = "The body does not end at this offset."
+
+    def __init__(
+        self, detail: str | None = None, *, expected: int = 0, provided: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.expected, self.provided = expected, provided
+
+
+class Replaced(Problem):
+    code = "replaced"
+    status = 409
+    sentence = "A newer request of this upload took over."
+
+
+class UploadGone(Problem):
+    code = "upload_gone"
+    status = 410
+    sentence = "This upload has ended without its file, so nothing can be added to it."
+
+
+class UploadExpired(Problem):
+    """Journal only: a paused upload was not resumed in time."""
+
+    code = "upload_expired"
+    status = 410
+    sentence = "The upload was paused and not resumed in time."
 
 
 # ---- the body
@@ -243,6 +303,10 @@ PROBLEMS: tuple[type[Problem], ...] = (
     MalformedMultipart,
     UnexpectedPart,
     BadRequest,
+    InconsistentLength,
+    DigestMismatch,
+    ChecksumMismatch,
+    UnsupportedTusVersion,
     Unauthenticated,
     Forbidden,
     UnknownUpload,
@@ -251,6 +315,10 @@ PROBLEMS: tuple[type[Problem], ...] = (
     UploadIdInUse,
     AlreadyFinished,
     Cancelled,
+    MismatchingOffset,
+    Replaced,
+    UploadGone,
+    UploadExpired,
     ReceiveTimeout,
     TooLarge,
     UnsupportedMediaType,

@@ -21,7 +21,10 @@ from sse_progress.web.request_log import RequestLog
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
-_ALLOW_HEADERS = "Authorization, X-Upload-ID, Last-Event-ID, Prefer, If-None-Match"
+_ALLOW_HEADERS = (
+    "Authorization, X-Upload-ID, Last-Event-ID, Prefer, If-None-Match, Content-Type, "
+    "Content-Disposition"
+)
 _EXPOSE_HEADERS = "X-Upload-ID, Location, ETag, Retry-After"
 _PREFLIGHT_S = 600
 
@@ -135,7 +138,7 @@ class Cors:
 
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": _ALLOW_HEADERS,
     "Access-Control-Max-Age": str(_PREFLIGHT_S),
 }

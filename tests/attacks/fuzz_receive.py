@@ -18,11 +18,12 @@ import atheris
 
 with atheris.instrument_imports(include=["sse_progress", "python_multipart"]):
     from sse_progress.ingest.limits import ReceiveLimits
+    from sse_progress.ingest.multipart import MultipartForm
     from sse_progress.ingest.to_disk import receive
     from sse_progress.model.errors import Problem
     from sse_progress.storage.disk import DiskStorage
 
-from tests.helpers.multipart import content_type
+from tests.helpers.multipart import BOUNDARY
 
 LIMITS = ReceiveLimits(max_upload_bytes=4096, max_fields_bytes=1024, max_overhead_bytes=2048)
 ROOT = Path(tempfile.mkdtemp(prefix="sp-fuzz-"))
@@ -39,7 +40,7 @@ async def outcome(raw: bytes, size: int) -> tuple[object, ...]:
     try:
         received = await receive(
             chunks(raw, size),
-            content_type=content_type(),
+            form=MultipartForm(BOUNDARY.encode(), LIMITS),
             incoming=lambda: STORAGE.bodies.incoming("fuzz"),
             limits=LIMITS,
             progress=lambda *_: None,

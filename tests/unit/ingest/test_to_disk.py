@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 from sse_progress.ingest import slow_clients
 from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.multipart import MultipartForm
+from sse_progress.ingest.part_headers import content_type_boundary
 from sse_progress.ingest.to_disk import Received, receive
 from sse_progress.model.errors import (
     ClientDisconnected,
@@ -67,8 +69,9 @@ async def chunked(*chunks: bytes) -> AsyncIterator[bytes]:
 
 async def taken(chunks: AsyncIterator[bytes], storage: DiskStorage, **changes: Any) -> Received:
     """`receive` with what most tests do not care about."""
+    limits, kind = changes.get("limits", ReceiveLimits()), changes.pop("content_type", None)
     arguments: dict[str, Any] = {
-        "content_type": content_type(),
+        "form": MultipartForm(content_type_boundary(kind or content_type()), limits),
         "incoming": lambda: storage.bodies.incoming("u1"),
         "limits": ReceiveLimits(),
         "progress": lambda *_: None,
@@ -633,16 +636,18 @@ MEMORY = """
 import asyncio, json, resource, sys
 from pathlib import Path
 from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.to_disk import receive
 from sse_progress.storage.disk import DiskStorage
 from tests.unit.ingest.test_to_disk import large
-from tests.helpers.multipart import content_type
+from tests.helpers.multipart import BOUNDARY
 
 async def take(size):
     async def chunks():
         for chunk in large(size):
             yield chunk
-    return await receive(chunks(), content_type=content_type(), progress=lambda n, _: None,
+    return await receive(chunks(), progress=lambda n, _: None,
+        form=MultipartForm(BOUNDARY.encode(), ReceiveLimits()),
         incoming=lambda: storage.bodies.incoming("u1"), limits=ReceiveLimits())
 
 async def main():

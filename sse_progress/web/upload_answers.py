@@ -1,0 +1,80 @@
+"""How a request that brought a whole body is answered: by the upload's end, or by a 202."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from sse_progress.emitter.waiter import Waiter, watching
+from sse_progress.journal.frames import Frame
+from sse_progress.model.errors import ClientDisconnected, UploadIdInUse, problem_for
+from sse_progress.model.events import decode_json, encode_json
+from sse_progress.model.urls import url_of
+from sse_progress.runtime.concurrency import first_of
+from sse_progress.uploads.queries import state_of
+from sse_progress.web.context import WebContext
+from sse_progress.web.problem_details import answer
+from sse_progress.web.request_headers import context_of, preference
+
+__all__ = ["body_chunks", "id_in_use", "stored_answer"]
+
+
+async def body_chunks(request: Request) -> AsyncIterator[bytes]:
+    """The request's body as it comes. Raises ClientDisconnected where it is cut off."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise ClientDisconnected from None
+
+
+async def stored_answer(
+    request: Request, upload_id: str, *, owner: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Of an upload that is stored: its end, if the client waits for it and it comes in time.
+
+    Else 202: so the client wishes, it takes too long, or the server is about to leave.
+    """
+    context = context_of(request)
+    more = {"X-Upload-ID": upload_id, **(headers or {})}
+    if preference(request, "respond-async") is not None:
+        return _accepted(context, upload_id, {**more, "Preference-Applied": "respond-async"})
+    waiter = Waiter()
+    with watching(context.components.emitter, upload_id, waiter, owner=owner):
+        await first_of(
+            waiter.end(), context.draining.wait(), timeout_s=context.settings.answer_wait_s
+        )
+    if waiter.latest is None or not waiter.latest.terminal:
+        return _accepted(context, upload_id, more)
+    return _ended(upload_id, waiter.latest, more)
+
+
+def _ended(upload_id: str, frame: Frame, headers: Mapping[str, str]) -> Response:
+    event: dict[str, Any] = decode_json(frame.data)
+    if event["stage"] == "complete":
+        body = {"success": True, "uploadId": upload_id, "data": {"media": event["media"]}}
+        return Response(encode_json(body), headers=headers, media_type="application/json")
+    error = event.get("error") or {"code": "cancelled", "detail": None}
+    return answer(problem_for(error["code"], error["detail"]), headers=headers)
+
+
+def _accepted(context: WebContext, upload_id: str, headers: Mapping[str, str]) -> Response:
+    body = {"success": True, "uploadId": upload_id, "status": "processing"}
+    location = url_of(upload_id, prefix=context.settings.prefix)
+    return Response(
+        encode_json(body),
+        202,
+        headers={**headers, "Location": location},
+        media_type="application/json",
+    )
+
+
+async def id_in_use(
+    context: WebContext, upload_id: str, owner: str, problem: UploadIdInUse
+) -> Response:
+    """The refusal of an id that has an upload already, with that one's state."""
+    page = await context.uploads.page(upload_id, owner=owner)
+    return answer(problem, headers={"X-Upload-ID": upload_id}, upload=state_of(upload_id, page))
