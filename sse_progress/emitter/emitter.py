@@ -16,15 +16,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from sse_progress.emitter.follower import Absent, Follower, Following
-from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.shared_reads import SharedReads
 from sse_progress.emitter.topic import ReadKey, Topic
+from sse_progress.emitter.topics import Topics
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.runtime.redis_keys import journal_channel
 
 __all__ = ["Emitter"]
 
@@ -61,42 +60,33 @@ class Emitter:
         linger_s: float = LINGER_S,
     ) -> None:
         self._absent, self._reads = absent, SharedReads(journal, held, background)
-        self._background, self._metrics, self._linger_s = background, metrics, linger_s
-        self._topics: dict[bytes, Topic] = {}
-        self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
-        self._subscription = Subscription(
+        self._background, self._metrics = background, metrics
+        self._topics = Topics(
             connection=connection,
             publish=journal.redis.publish,
-            on_message=self._heard,
-            on_subscribed=self._subscribed,
-            on_lost=self._lost,
+            on_frame=self._publish,
+            on_renewed=self._reread,
             probe_s=probe_s,
+            linger_s=linger_s,
         )
 
     @property
     def connected(self) -> bool:
-        """The subscription is there, and was heard of."""
-        return self._subscription.connected
+        """The subscription is established and was heard from lately."""
+        return self._topics.connected
+
+    async def run(self) -> None:
+        """Feed the topics until cancelled."""
+        await self._topics.run()
 
     # ---- following
 
     def open(self, upload_id: str) -> Topic:
         """The topic to read and follow; `release` it when done with opening."""
-        channel = journal_channel(upload_id).encode()
-        topic = self._topics.get(channel)
-        if topic is None:
-            topic = self._topics[channel] = Topic(upload_id)
-            if self._subscription.asked(channel):
-                # Dropped just now and not unsubscribed yet: it never stopped listening.
-                topic.renew()
-                topic.subscribed.set()
-            self._subscription.want(channel)
-        topic.opening += 1
-        return topic
+        return self._topics.open(upload_id)
 
     def release(self, topic: Topic) -> None:
-        topic.opening -= 1
-        self._maybe_idle(topic)
+        self._topics.release(topic)
 
     async def read(
         self,
@@ -112,7 +102,7 @@ class Emitter:
         Followers that ask for the same at once share one read. Raises `redis.RedisError`.
         """
         await topic.subscribed.wait()
-        if self._topics.get(topic.channel) is not topic:
+        if topic not in self._topics:
             raise RedisConnectionError("the topic was dropped")
         key = ReadKey(topic.generation, owner, after, claim, limit)
         return await self._reads.read(topic, key), key.generation
@@ -151,25 +141,16 @@ class Emitter:
         topic.followers.discard(following)
         topic.live.discard(following)
         following.live = False
-        self._maybe_idle(topic)
+        self._topics.drop_if_idle(topic)
 
     # ---- notices: plain messages on other channels
 
     def listen(self, channel: str, callback: Callable[[bytes], None]) -> None:
         """Call back with each message of `channel`, and with b"" after every (re)subscription."""
-        name = channel.encode()
-        self._notices.setdefault(name, set()).add(callback)
-        self._subscription.want(name)
-        if self._subscription.asked(name):
-            callback(b"")
+        self._topics.listen(channel, callback)
 
     def unlisten(self, channel: str, callback: Callable[[bytes], None]) -> None:
-        name = channel.encode()
-        callbacks = self._notices.get(name, set())
-        callbacks.discard(callback)
-        if not callbacks:
-            self._notices.pop(name, None)
-            self._subscription.drop(name)
+        self._topics.unlisten(channel, callback)
 
     # ---- catching up
 
@@ -321,50 +302,3 @@ class Emitter:
         """Only another read can tell the live followers what they lack."""
         for following in tuple(topic.live):
             self._behind(following, self._catch_up(following))
-
-    # ---- the subscription
-
-    async def run(self) -> None:
-        """Feed the topics until cancelled."""
-        await self._subscription.run()
-
-    def _heard(self, channel: bytes, data: bytes) -> None:
-        topic = self._topics.get(channel)
-        if topic is not None:
-            self._publish(topic, Frame.published(data))
-        else:
-            self._notify(channel, data)
-
-    def _subscribed(self, channel: bytes) -> None:
-        self._notify(channel, b"")
-        topic = self._topics.get(channel)
-        if topic is None:
-            return
-        topic.renew()
-        topic.subscribed.set()
-        self._reread(topic)
-
-    def _lost(self) -> None:
-        for topic in self._topics.values():
-            topic.subscribed.clear()
-
-    def _notify(self, channel: bytes, data: bytes) -> None:
-        for callback in tuple(self._notices.get(channel, ())):
-            callback(data)
-
-    # ---- housekeeping
-
-    def _maybe_idle(self, topic: Topic) -> None:
-        if topic.idle:
-            asyncio.get_running_loop().call_later(self._linger_s, self._drop_idle, topic)
-
-    def _drop_idle(self, topic: Topic) -> None:
-        # Unsubscribing before the acknowledgement would make the next one ambiguous.
-        if not topic.idle or self._topics.get(topic.channel) is not topic:
-            return
-        if self._subscription.asked(topic.channel) and not topic.subscribed.is_set():
-            self._maybe_idle(topic)
-            return
-        del self._topics[topic.channel]
-        topic.subscribed.set()  # who waited during an outage, and left, goes on to the end
-        self._subscription.drop(topic.channel)

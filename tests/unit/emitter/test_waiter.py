@@ -92,7 +92,7 @@ async def test_a_journal_is_watched_for_the_length_of_a_block(
             end = await asyncio.wait_for(waiter.end(), 60)
         assert end is not None
         assert end.position.seq == 2
-        (topic,) = core.emitter._topics.values()
+        (topic,) = core.emitter._topics
         assert topic.idle
 
 
