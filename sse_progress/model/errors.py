@@ -6,6 +6,8 @@ Codes are part of the wire and never change their meaning. How a problem becomes
 
 from __future__ import annotations
 
+import re
+
 from sse_progress.model.ids import UPLOAD_ID_PATTERN
 
 __all__ = ["PROBLEMS", "Problem", "Rejected", "problem_for"]
@@ -37,6 +39,15 @@ class Problem(Exception):
 
 class Internal(Problem):
     pass
+
+
+class HttpProblem(Problem):
+    """An HTTP status that no other problem here stands for; its code is made of the phrase."""
+
+    def __init__(self, status: int, phrase: str) -> None:
+        self.status = status
+        self.code = re.sub("[^a-z]+", "_", phrase.lower())
+        super().__init__(f"{phrase}.")
 
 
 # ---- 400: the request itself is broken

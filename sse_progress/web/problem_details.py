@@ -7,7 +7,6 @@ answers what was raised is in problem_middleware.
 from __future__ import annotations
 
 import http
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from sse_progress.access.tokens import InvalidToken, MissingScope
 from sse_progress.model import errors
-from sse_progress.model.errors import Problem
+from sse_progress.model.errors import HttpProblem, Problem
 from sse_progress.model.text import clean_text
 
 __all__ = ["CONTENT_TYPE", "answer", "body", "for_status"]
@@ -80,11 +79,7 @@ def for_status(status: int) -> Problem:
     """The problem that a bare HTTP status stands for; one without a code of ours is named by it."""
     if (known := _BY_STATUS.get(status)) is not None:
         return known()
-    phrase = _phrase(status)
-    unnamed = Problem(f"{phrase}.")
-    unnamed.status = status
-    unnamed.code = re.sub("[^a-z]+", "_", phrase.lower())
-    return unnamed
+    return HttpProblem(status, _phrase(status))
 
 
 def _challenge(problem: Problem) -> str | None:
