@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 import anyio
@@ -16,7 +15,6 @@ from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import Forbidden
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import GONE, Position
-from sse_progress.model.timestamps import rfc3339
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext
 from sse_progress.web.operations import (
@@ -40,7 +38,7 @@ from sse_progress.web.request_headers import (
     wants_json,
 )
 from sse_progress.web.streams.sse_response import Pace, busy_stream
-from sse_progress.web.streams.upload import UploadStream
+from sse_progress.web.streams.upload import Start, UploadStream
 
 __all__ = ["ROUTES", "pace_of", "state_response"]
 
@@ -85,16 +83,10 @@ async def _stream(
             return Response(status_code=204, headers=NO_CONTENT_HEADERS)
         lease = None if head else await context.limits.stream(principal.sub)
         stream = UploadStream(
-            upload_id,
-            owner=principal.sub,
-            cursor=presented,
-            claims=claims,
-            opening=opening,
-            topic=topic,
+            Start(topic, principal.sub, presented, claims, opening),
             emitter=emitter,
             keep_claim=context.components.journal.keep_claim,
             on_left=lease.release if lease else lambda: None,
-            timestamp=lambda: rfc3339(time.time()),
             pace=pace_of(request, context, principal),
             parts=context.streams,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Following
@@ -11,54 +12,71 @@ from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Frame, Page
 from sse_progress.model.ids import Position
 from sse_progress.model.sse import connected
+from sse_progress.model.timestamps import rfc3339
 from sse_progress.web.streams.frames import gone_frame, reset_frame, retry_ms
-from sse_progress.web.streams.sse_response import Stream
+from sse_progress.web.streams.sse_response import Pace, Stream, StreamParts
 
-__all__ = ["UploadStream"]
+__all__ = ["Start", "UploadStream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a stream starts: the upload's topic, whose reader it is, after which position.
+
+    `claims`: an unused id becomes the owner's. `opening` is a page that was read from just there,
+    with its generation.
+    """
+
+    topic: Topic
+    owner: str
+    cursor: Position | None
+    claims: bool
+    opening: tuple[Page, int] | None
 
 
 class UploadStream(Stream):
-    """One connection that follows one upload."""
+    """One connection that follows one upload.
+
+    `keep_claim` renews the claim on an id whose upload has not begun; `on_left` is called once the
+    connection has ended.
+    """
 
     def __init__(
         self,
-        upload_id: str,
+        start: Start,
         *,
-        owner: str,
-        cursor: Position | None,
-        claims: bool,
-        opening: tuple[Page, int] | None,
-        topic: Topic,
         emitter: Emitter,
         keep_claim: Callable[[str], Awaitable[None]],
         on_left: Callable[[], None],
-        timestamp: Callable[[], str],
-        **how: Any,
+        pace: Pace,
+        parts: StreamParts,
     ) -> None:
-        first = connected(upload_id, "Connected to upload progress stream", retry_ms=retry_ms())
-        super().__init__(first, **how)
-        self.upload_id, self._owner, self._presented = upload_id, owner, cursor
-        self._may_claim = claims
+        self.upload_id = start.topic.upload_id
+        first = connected(
+            self.upload_id, "Connected to upload progress stream", retry_ms=retry_ms()
+        )
+        super().__init__(first, pace=pace, parts=parts)
+        self._start, self._emitter = start, emitter
+        self._keep_claim, self._on_left = keep_claim, on_left
         self._following: Following | None = None
-        self._opening, self._topic, self._emitter = opening, topic, emitter
-        self._keep_claim, self._on_left, self._timestamp = keep_claim, on_left, timestamp
         self._claim_at = self._now() + self._pace.claim_s
 
     def began(self) -> None:
-        opening, self._opening = self._opening, None
+        start = self._start
+        self._start = replace(start, opening=None)  # a page is not kept while the stream lives
         self._following = self._emitter.follow(
-            self._topic,
+            start.topic,
             self,
-            owner=self._owner,
-            cursor=self._presented,
-            claims=self._may_claim,
-            opening=opening,
+            owner=start.owner,
+            cursor=start.cursor,
+            claims=start.claims,
+            opening=start.opening,
         )
 
     def left(self) -> None:
         if self._following is not None:
             self._emitter.leave(self._following)
-        self._emitter.release(self._topic)
+        self._emitter.release(self._start.topic)
         self._on_left()
 
     def on_tick(self, now: float) -> None:
@@ -71,8 +89,8 @@ class UploadStream(Stream):
 
     def _claims(self) -> bool:
         """Nothing has come of the upload yet: this stream is what keeps its id."""
-        cursor = self._following.cursor if self._following else self._presented
-        return self._may_claim and (cursor is None or cursor.seq == 0)
+        cursor = self._following.cursor if self._following else self._start.cursor
+        return self._start.claims and (cursor is None or cursor.seq == 0)
 
     # ---- Follower
 
@@ -87,7 +105,7 @@ class UploadStream(Stream):
         await self.deliver(body, final=frame.terminal)
 
     async def gone(self) -> None:
-        await self.deliver(gone_frame(self.upload_id, self._timestamp()), final=True)
+        await self.deliver(gone_frame(self.upload_id, rfc3339(time.time())), final=True)
 
     def close(self) -> None:
         self.finish()
