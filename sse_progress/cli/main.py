@@ -28,7 +28,7 @@ __all__ = ["main"]
 app = typer.Typer(
     name="sse-progress",
     help="The truth about an upload, live. Every setting is SSE_PROGRESS_… in the environment or "
-    "a line of .env; keys and passwords are given there alone.",
+    "a line of .env; keys and passwords are given only there.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -186,8 +186,9 @@ def _run(settings: Settings, part: Callable[[], object]) -> None:
 def _need_redis(settings: Settings, part: str) -> None:
     if settings.redis_url is None:
         refuse(
-            f"{part} alone needs a Redis that all parts share: set SSE_PROGRESS_REDIS_URL, such as "
-            "redis://127.0.0.1:6379/0. (`sse-progress serve` brings its own.)",
+            f"{part} needs a Redis that all parts share when it is run separately: set "
+            "SSE_PROGRESS_REDIS_URL, such as redis://127.0.0.1:6379/0. "
+            "(`sse-progress serve` brings its own.)",
             settings,
         )
 

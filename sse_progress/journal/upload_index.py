@@ -1,4 +1,4 @@
-"""Which uploads are open on this storage, and which are whose: lists beside the journals.
+"""Which uploads are open on this storage, and which are whose: lists kept with the journals.
 
 An upload stands in the open list from before its first event until after its last, so that nothing
 that began can be forgotten. The lists may name too much; what holds is in the journals.

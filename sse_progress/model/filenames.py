@@ -1,4 +1,4 @@
-"""A client's file name, made into a plain base name that is safe to show, offer and store beside.
+"""A client's file name, made into a plain base name that is safe to show, offer and store.
 
 A name decides nothing here: the kind of a file is detected, and the original lies under a name of
 ours. So a bad name is repaired, not refused.

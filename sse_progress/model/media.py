@@ -2,7 +2,7 @@
 
 Only types: nothing here opens a file. Stages fill these in, `facts()` turns one into the plain
 object that travels; the served OpenAPI schema is made from them. Stages of a plug-in may add
-members of their own beside these.
+members of their own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which uploads need work, and which worker is at it: the port that web and worker use.
 
-It owns handing out jobs, noticing dead workers, and hand-over. What a job does is the handler's
-business; that every open upload has a job is the reconciler's, which enqueues it again.
+It owns handing out jobs, noticing dead workers, and hand-over. What a job does is up to its
+handler; the reconciler makes sure that every open upload has a job.
 """
 
 from __future__ import annotations

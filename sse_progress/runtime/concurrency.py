@@ -1,4 +1,4 @@
-"""The one door through which blocking work leaves the event loop, and work beside a block."""
+"""How blocking work leaves the event loop, and tasks that run for the length of a block."""
 
 from __future__ import annotations
 

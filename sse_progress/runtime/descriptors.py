@@ -1,7 +1,7 @@
 """File descriptors of this process: how many are open, how many may be, and what to do near that.
 
-At the limit accept(2) fails: a server then turns in circles and hears nobody. So the limit is
-raised as far as it may be, and streams, then connections, are refused before it is reached.
+At the limit accept(2) fails: a server then retries without end and accepts no connection. So the
+limit is raised as far as it may be; short of it, first streams and then connections are refused.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ BIRTH = "sp:birth"
 """When this Redis was first seen with its present data: Unix time in seconds."""
 
 RATES_PREFIX = "sp:lim"
-"""Of the `limits` library's keys, beside those of `limit_key`."""
+"""Prefix of the `limits` library's keys; ours are those of `limit_key`."""
 
 
 def journal_channel(upload_id: str) -> str:
@@ -45,7 +45,7 @@ def journal_keys(upload_id: str) -> tuple[str, str]:
 
 
 def turn_channel(upload_id: str) -> str:
-    """The fence of whoever sends an upload's body now, as it is raised (append.lua: `resume`)."""
+    """The fence of the sender of an upload's body, as it is raised (append.lua: `resume`)."""
     return f"{journal_channel(upload_id)}:turn"
 
 

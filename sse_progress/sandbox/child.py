@@ -21,7 +21,7 @@ from sse_progress.runtime.linux import (
 __all__ = ["main"]
 
 NICENESS = 5
-"""A web process beside us answers first."""
+"""Web processes have priority for the CPU."""
 OOM_SCORE = 500
 """Out of memory, the kernel ends a stage before it ends Redis or a web process."""
 PARENT_ENDED = signal.SIGRTMAX

@@ -51,7 +51,7 @@ OUTPUT_LINES = 100
 """Lines that the log takes of what one task prints."""
 OUTPUT_LINE_LIMIT = 500
 MESSAGES_AT_ONCE, MESSAGES_PER_S = 100, 100
-"""A child may send so many messages at once, and then twice what its reports need."""
+"""Messages that a child may send at once; after that, twice the rate of its reports."""
 READ_BYTES = 65536
 READS = 64
 """Most reads from one descriptor in a row, so that a child that floods us cannot hold the loop."""

@@ -1,7 +1,7 @@
 """The built-in stages: what happens to an upload between the last byte and `complete`.
 
 Each is a plain function of `(upload, report)`; `pipeline` lists them in order. Heavy libraries
-are imported inside the functions that need them, and one that is missing is told in the result.
+are imported inside the functions that need them, and one that is missing is named in the result.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stage `processing`: derived files, written into the upload's scratch directory.
 
-Publishing them is the pipeline's business; it takes exactly the files named in the result.
+They are published by the worker, which takes exactly the files named in the result.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def _text(job: _Job) -> _Look:
     if media_type == "application/json" and not found.is_json:
         if media_type in types_of_extension(extension_of(job.upload.filename)):
             raise Rejected("corrupt_file", "The JSON does not parse or nests too deep.")
-        media_type = "text/plain"  # libmagic looks at the beginning alone
+        media_type = "text/plain"  # libmagic looks at the beginning only
     return _Look(media_type=media_type, checks=found.checks, not_checked=found.not_checked)
 
 

@@ -118,7 +118,7 @@ class DiskStorage:
     def remove(self, upload_id: str) -> None:
         """Take everything of this upload away, except a body that is still arriving.
 
-        Harmless if there is nothing, and at any time beside readers and other writers: what is
+        Harmless if there is nothing, and at any time while others read and write: what is
         open stays readable, what is being written or published finds its place gone.
         """
         self.bodies.discard(upload_id)

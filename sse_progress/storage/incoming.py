@@ -48,7 +48,7 @@ class Incoming:
     def write(self, data: bytes) -> None:
         """Append `data`. Best in pieces of about 1 MiB: writing and hashing release the GIL.
 
-        After a failure the only thing left to do is `discard`.
+        After a failure only `discard` may be called.
         """
         with storage_errors():
             self._ensure_room(len(data))

@@ -1,4 +1,4 @@
-"""What is stored beside a file, and a stored upload as it is found."""
+"""What is stored with a file, and a stored upload as it is found."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ID = "id"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was received, as it is kept beside the file.
+    """What was received, as it is kept with the file.
 
     `size` in bytes, `sha256` hex, both of the file as it came; `created_at` RFC 3339 with
     milliseconds, UTC; `epoch` is the journal's at that time.

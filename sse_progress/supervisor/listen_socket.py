@@ -16,7 +16,7 @@ KEEPALIVE_IDLE_S = 45
 KEEPALIVE_INTERVAL_S = 15
 KEEPALIVE_PROBES = 3
 USER_TIMEOUT_MS = 90_000
-"""A peer that acknowledges nothing for so long is gone (RFC 5482)."""
+"""Milliseconds without an acknowledgment until a peer is considered gone (RFC 5482)."""
 
 
 class ListenError(Exception):

@@ -52,7 +52,7 @@ def _redis_url(settings: Settings) -> str:
     if settings.redis_url is None:
         raise SettingsError(
             "SSE_PROGRESS_REDIS_URL: is not set. `sse-progress serve` starts a private Redis; "
-            "a part that runs alone needs to be told of one."
+            "a part that is run separately needs its URL."
         )
     url = settings.redis_url.get_secret_value()
     try:

@@ -41,7 +41,7 @@ class WebContext:
 
     @property
     def busy(self) -> bool:
-        """The descriptors that are left are needed for other things than streams."""
+        """The descriptors that are left are reserved for requests other than streams."""
         return self.descriptors.refuses_streams
 
     async def changed(self, upload_id: str, *, owner: str, since: Position, wait_s: float) -> None:

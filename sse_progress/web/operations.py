@@ -1,6 +1,6 @@
 """Operations of the service's description (OpenAPI 3.1): how a route describes what it does.
 
-Each route declares its operation beside its handler; openapi makes the document from all of them.
+Each route declares its operation with its handler; openapi makes the document from all of them.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class Attempt:
 
     @contextlib.contextmanager
     def _not_as_returned(self, stage: str) -> Iterator[None]:
-        """What a stage returned may be an attacker's words: a wrong one ends its upload alone."""
+        """A stage's result may be an attacker's: an invalid one ends only its own upload."""
         try:
             yield
         except ValueError as error:

@@ -1,6 +1,6 @@
 """Finds the pipeline: the built-in stages and installed plug-ins, or what the operator names.
 
-Everything is found, and wrong things are told, at start. A `def` stage is named rather than
+Everything is found, and errors are reported, at start. A `def` stage is named rather than
 imported where that is possible, so that a worker does not carry what its children use.
 """
 
@@ -45,13 +45,13 @@ def load_pipeline(
     With SSE_PROGRESS_PIPELINE=`package.module:name`, that list or tuple of pairs, or what that
     function returns, and nothing else. Without it the built-in pipeline; functions of installed
     entry points follow those of their stage, in the order of their names. A function may also be
-    given as text, `package.module:name`: then a `def` is imported in children alone.
+    given as text, `package.module:name`: then a `def` is imported in children only.
 
     Raises SettingsError, which names what is wrong and how to fix it.
     """
     if settings.pipeline:
-        return _load(settings.pipeline, told=f"{SETTING}={settings.pipeline}")
-    rows = _load(BUILT_IN, told=BUILT_IN)
+        return _load(settings.pipeline, source=f"{SETTING}={settings.pipeline}")
+    rows = _load(BUILT_IN, source=BUILT_IN)
     if settings.clamd is None:  # its share of the stage's percent would pass in no time
         rows = [row for row in rows if row[1] is not scan_with_clamd]
     for point in sorted(installed(), key=lambda point: point.name):
@@ -62,51 +62,51 @@ def load_pipeline(
     return rows
 
 
-def _load(name: str, *, told: str) -> list[Row]:
+def _load(name: str, *, source: str) -> list[Row]:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
-        raise SettingsError(f"{told}: must be of the form package.module:name")
+        raise SettingsError(f"{source}: must be of the form package.module:name")
     try:
         found = resolve(name)
         given = found() if callable(found) else found
     except Exception as error:
         raise SettingsError(
-            f"{told}: cannot be loaded, {type(error).__name__}: {error} "
+            f"{source}: cannot be loaded, {type(error).__name__}: {error} "
             "(is its directory on PYTHONPATH?)"
         ) from error
     if not isinstance(given, list | tuple):
         raise SettingsError(
-            f"{told}: must be a list of (stage name, function), or a function that returns one, "
+            f"{source}: must be a list of (stage name, function), or a function that returns one, "
             f"not {type(given).__name__}"
         )
     if not given:
-        raise SettingsError(f"{told}: is empty; it needs at least one (stage name, function)")
-    rows = [_row(entry, told=f"{told}: entry {at}") for at, entry in enumerate(given, 1)]
-    _check_order([name for name, _ in rows], told=told)
+        raise SettingsError(f"{source}: is empty; it needs at least one (stage name, function)")
+    rows = [_row(entry, source=f"{source}: entry {at}") for at, entry in enumerate(given, 1)]
+    _check_order([name for name, _ in rows], source=source)
     return rows
 
 
 def _plug_in(point: EntryPoint) -> Row:
     package = point.dist.name if point.dist else "an installed package"
-    told = f"plug-in {point.name!r} of {package}"
+    source = f"plug-in {point.name!r} of {package}"
     try:
-        return _row((point.name.partition(".")[0], point.value), told=told)
+        return _row((point.name.partition(".")[0], point.value), source=source)
     except SettingsError as error:
         raise SettingsError(
             f"{error}. Uninstall it, or name a pipeline without it in {SETTING}"
         ) from error
 
 
-def _row(entry: Any, *, told: str) -> Row:
+def _row(entry: Any, *, source: str) -> Row:
     if not (isinstance(entry, list | tuple) and len(entry) == 2):
-        raise SettingsError(f"{told}: {entry!r} is not (stage name, function)")
+        raise SettingsError(f"{source}: {entry!r} is not (stage name, function)")
     name, function = entry
     if name not in CHOICES:
-        raise SettingsError(f"{told}: {name!r} is not one of {', '.join(CHOICES)}")
+        raise SettingsError(f"{source}: {name!r} is not one of {', '.join(CHOICES)}")
     try:
         return name, _function(function)
     except NotAStage as error:
-        raise SettingsError(f"{told}: {error}") from error
+        raise SettingsError(f"{source}: {error}") from error
 
 
 def _function(given: Any) -> StageFunction:
@@ -122,9 +122,9 @@ def _function(given: Any) -> StageFunction:
     return given  # type: ignore[no-any-return]
 
 
-def _check_order(names: list[str], *, told: str) -> None:
+def _check_order(names: list[str], *, source: str) -> None:
     for earlier, later in pairwise(names):
         if STAGES[later].rank < STAGES[earlier].rank:
             raise SettingsError(
-                f"{told}: {later!r} stands after {earlier!r}; the order is {', '.join(CHOICES)}"
+                f"{source}: {later!r} stands after {earlier!r}; the order is {', '.join(CHOICES)}"
             )

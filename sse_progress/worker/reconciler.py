@@ -110,7 +110,7 @@ class Reconciler:
         return 0 < left_ms <= page.lease_ms + 10_000 * self._lease_s
 
     async def _end_lost(self, upload_id: str, page: Page) -> None:
-        """Its bytes are nowhere and nobody is receiving them."""
+        """Its bytes are not stored, and no process is receiving them."""
         draft = failure(ServerLost(), page.stage)
         answer = await self._journal.sweep(
             upload_id, fence=page.fence, draft=draft, lease_s=self._lease_s

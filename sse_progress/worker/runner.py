@@ -1,8 +1,8 @@
 """Runs one upload's job: takes its journal, makes an attempt, and says what becomes of the job.
 
-Whoever finds the journal ended, or its fence raised, stops at once and touches nothing: another
-worker is, or was, in charge. A job that could not be done now is tried again later, and parked
-after `job_attempts`; the bytes stay.
+An attempt that finds the journal ended, or its fence raised, stops at once and changes nothing:
+another worker is, or was, in charge. A job that could not be done now is tried again later, and
+parked after `job_attempts`; the bytes stay.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Runner:
                 async with beside(attempt.keep_marks()):
                     return await self._attempt(attempt, job)
             if waiter.latest and _failed(waiter.latest):
-                # Whoever ended it removed its bytes; a stage may have written since.
+                # Its bytes were removed when it was ended; a stage may have written since.
                 await blocking(parts.storage.remove, upload_id)
         finally:
             attempt.writer.close()

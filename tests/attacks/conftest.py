@@ -29,7 +29,7 @@ def running(env: dict[str, str]) -> Iterator[Service]:
     directory = Path(tempfile.mkdtemp(prefix="sp-attack-"))
     with Service(directory, env) as service:
         yield service
-        # Whatever was sent, nothing in the house broke.
+        # Whatever was sent, nothing in the rig broke.
         assert "Traceback" not in service.log, service.log[-4000:]
         assert "unexpected error" not in service.log, service.log[-4000:]
     shutil.rmtree(directory)

@@ -124,7 +124,7 @@ class Caller:
 
 
 def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
-    """A refusal in the one shape that all have, which tells nothing of the house."""
+    """A refusal in the one shape that all have, which tells nothing of the rig."""
     problem: dict[str, Any] = answer.json
     assert (answer.status, problem["code"]) == (status, code), problem
     assert answer.headers["content-type"] == "application/problem+json"

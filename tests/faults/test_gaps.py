@@ -19,7 +19,7 @@ from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
-from tests.unit.emitter.test_emitter import Reader, caught_up, contiguous, house_at
+from tests.unit.emitter.test_emitter import Reader, caught_up, contiguous, rig_at
 from tests.unit.journal.test_journal import ID, begin, draft, journal_at, say, whole
 
 
@@ -39,41 +39,41 @@ async def test_an_end_told_while_a_slow_reader_was_given_the_rest(redis_url: str
 
     Nothing follows an end, so a reader that took itself for up to date would wait for ever.
     """
-    async with house_at(redis_url) as house:
-        await house.begin()
-        await house.say(3)
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
+        await rig.say(3)
         reader, witness = Slow(), Reader()
         reader.free.clear()
-        house.follow(reader)
-        topic = house.follow(witness)
+        rig.follow(reader)
+        topic = rig.follow(witness)
         await eventually(lambda: reader.busy and topic.live, "a slow write is under way")
         before = topic.generation
-        await house.drop_subscriptions()
-        await eventually(lambda: not house.emitter.connected, "the subscription is lost")
-        await house.end()
+        await rig.drop_subscriptions()
+        await eventually(lambda: not rig.emitter.connected, "the subscription is lost")
+        await rig.end()
         await eventually(lambda: topic.generation > before, "the subscription is back")
-        await caught_up(house, witness)
+        await caught_up(rig, witness)
         reader.free.set()
-        await caught_up(house, reader)
+        await caught_up(rig, reader)
         assert contiguous(reader)
         assert reader.got[-1][1].terminal
 
 
 async def test_readers_that_leave_during_an_outage_leave_nothing(own_redis: RedisServer) -> None:
     """Whoever waits for a subscription that cannot be had, and leaves, does not wait for ever."""
-    async with house_at(own_redis.url) as house:
-        await eventually(lambda: house.emitter.connected, "the emitter is there")
+    async with rig_at(own_redis.url) as rig:
+        await eventually(lambda: rig.emitter.connected, "the emitter is there")
         before = len(asyncio.all_tasks())
         own_redis.kill()
-        await eventually(lambda: not house.emitter.connected, "Redis is away")
+        await eventually(lambda: not rig.emitter.connected, "Redis is away")
         readers = [Reader() for _ in range(50)]
-        topics = [house.follow(reader) for reader in readers]
+        topics = [rig.follow(reader) for reader in readers]
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) >= 50
         for reader, topic in zip(readers, topics, strict=True):
             assert reader.following is not None
-            house.emitter.leave(reader.following)
-            house.emitter.release(topic)
+            rig.emitter.leave(reader.following)
+            rig.emitter.release(topic)
         await eventually(lambda: len(asyncio.all_tasks()) <= before, "their tasks have ended")
         own_redis.start()
 
@@ -161,18 +161,18 @@ async def test_times_stand_still_while_the_clock_is_behind(redis_url: str) -> No
 
 async def test_a_forgotten_journal_is_told_again_by_a_silent_writer(redis_url: str) -> None:
     """A writer that has nothing new to tell says its last word again when its lease is renewed."""
-    async with house_at(redis_url) as house:
-        recorder = await house.begin()
-        await house.say(1)
+    async with rig_at(redis_url) as rig:
+        recorder = await rig.begin()
+        await rig.say(1)
         epoch = recorder.position.epoch
-        await house.journal.redis.flushall()
+        await rig.journal.redis.flushall()
         await recorder.renew()
-        page = await house.journal.head("u")
+        page = await rig.journal.head("u")
         assert page is not None
         assert (page.stage, page.end.seq) == ("receiving", 1)
         assert page.end.epoch != epoch
         await recorder.renew()
-        again = await house.journal.head("u")
+        again = await rig.journal.head("u")
         assert again is not None
         assert again.end == page.end
 

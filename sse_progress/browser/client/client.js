@@ -1,6 +1,6 @@
 /**
  * All uploads of one service and one caller: keeps their states, and gives every event to the one it
- * belongs to. What goes out is the Outbox's business, what comes in is that of Streams.
+ * belongs to. Files are sent by the Outbox, streams are kept by Streams.
  */
 
 /**
@@ -36,7 +36,7 @@ import { initial, next } from "./state.js";
 import { Streams } from "./streams.js";
 import { Upload } from "./upload.js";
 
-/** So long after a stream is live, uploads that it did not mention are asked about one by one. */
+/** Milliseconds after a stream is live until uploads that it did not mention are asked about one by one. */
 const SWEEP_MS = 3_000;
 const LIST_LIMIT = 100;
 const WAIT_S = 25;
@@ -426,7 +426,7 @@ export class Client {
 
   /**
    * The shared stream tells what is open or ended lately, and a single one is silent about an upload
-   * that never arrived: whoever was not mentioned is asked about.
+   * that never arrived, so each upload that was not mentioned is asked about.
    */
   #sweepSoon() {
     this.#heard.clear();

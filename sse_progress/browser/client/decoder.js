@@ -5,7 +5,7 @@
  * leading BOM, and chunks cut anywhere.
  */
 
-/** A line may be so many UTF-16 units long; the service's largest frame is 64 KiB. */
+/** The longest line, UTF-16 units; the service's largest frame is 64 KiB. */
 const LINE_LIMIT = 1024 * 1024;
 
 /** @typedef {{ event: string, data: string, id: string }} Frame */

@@ -73,7 +73,7 @@ export class Feed {
     clearTimeout(this.#backoff);
   }
 
-  /** The page came back, or the network did (`changed`: then no older connection is worth a thing). */
+  /** The page came back, or the network did (`changed`: older connections are not to be trusted). */
   wake({ changed = false } = {}) {
     if (this.state !== "live" || changed || isStale(Date.now() - this.#heardAt)) this.#input("wake");
   }

@@ -7,9 +7,9 @@
 
 import { HEARTBEAT_MS } from "./wire.js";
 
-/** Without a frame for so long, a live stream is taken for dead: two heartbeats and a bit. */
+/** Milliseconds without a frame until a live stream is considered dead: two heartbeats and a margin. */
 export const SILENCE_MS = 2 * HEARTBEAT_MS + 5_000;
-/** Without a first frame for so long, a stream is taken for held back by something in between. */
+/** Milliseconds without a first frame until a stream is considered held back by a proxy. */
 export const OPENING_MS = 8_000;
 /** After a sleep, a stream that missed a heartbeat is not trusted. */
 export const STALE_MS = HEARTBEAT_MS + 1_000;
@@ -31,7 +31,7 @@ export const IDLE = Object.freeze({ state: "idle", failures: 0 });
 /**
  * link state × input → [next state, effects…].
  *
- * Inputs: `want` somebody follows; `unwant` nobody does; `frame` the stream spoke; `lost` it broke
+ * Inputs: `want` the first reader follows; `unwant` the last one left; `frame` the stream spoke; `lost` it broke
  * or would not open; `silent` it said nothing for too long; `due` a back-off ran out; `wake` the
  * page came back; `reachable` JSON answers, so a stream should soon; `blocked` JSON answers and streams
  * do not; `unpolled` JSON does not answer either; `denied` the service wants other credentials.

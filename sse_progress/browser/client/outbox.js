@@ -1,4 +1,4 @@
-/** Files on their way out: so many at once, the rest in order, and patience where the service asks for it. */
+/** Files to send: a few at once, the rest in order, with the pauses that the service asks for. */
 
 /**
  * @import { Fields, Sent } from "./send.js"

@@ -13,7 +13,7 @@ import { ANSWER_WAIT_MS } from "./wire.js";
  * @typedef {{ status: number, body: any, retryAfterS: number | null }} Sent
  */
 
-/** After the last byte has left, an answer may take so long before we ask elsewhere. */
+/** Milliseconds from the last byte sent until the upload's state is asked for instead of its answer. */
 const ANSWER_MS = ANSWER_WAIT_MS + 40_000;
 
 /**

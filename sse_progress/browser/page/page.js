@@ -1,7 +1,7 @@
 /**
  * The page at `/`: takes files, shows every upload of this caller with its stages and outcome.
  *
- * Only puts things together: uploads live in the client module, a card draws one of them.
+ * Composes the parts: uploads are kept by the client module, a card draws one of them.
  */
 
 /** @import { Link, Upload } from "../client/index.js" */
@@ -13,7 +13,7 @@ import { Card } from "./card.js";
 import { one } from "./dom.js";
 
 const TOKEN_KEY = "sse-progress:token";
-/** Of the uploads that were over before this page was opened, so many are shown in full. */
+/** How many uploads that had ended before this page was opened are shown in full. */
 const OLD_SHOWN = 3;
 const LINKS = {
   connecting: "Connecting",

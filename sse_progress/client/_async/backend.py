@@ -21,7 +21,7 @@ OnEvent: TypeAlias = Callable[[Event], Awaitable[None] | None]
 _NEWS_LIMIT = 256
 
 within = asyncio.timeout
-"""`async with within(seconds)`: TimeoutError after so long."""
+"""`async with within(seconds)`: TimeoutError after `seconds`."""
 
 
 def read_limit_s(_ask: Ask) -> float | None:
@@ -46,7 +46,7 @@ class AsyncStop:
         return self._stopped
 
     async def wait(self, seconds: float) -> bool:
-        """Pause for so long; whether to stop."""
+        """Pause for `seconds`; whether to stop."""
         await asyncio.sleep(seconds)
         return self._stopped
 

@@ -266,7 +266,7 @@ _NOT_ASCII = re.compile(rb"[^\x20-\x7e]+|\?")
 def _take_other_spelling(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
     """Accept an entry whose two names differ by their encoding only.
 
-    Some writers set the UTF-8 flag (APPNOTE appendix D) in the directory alone; zipfile refuses
+    Some writers set the UTF-8 flag (APPNOTE appendix D) in the directory only; zipfile refuses
     the entry then. Names that differ in their ASCII characters stay refused.
     """
     file = archive.fp

@@ -44,7 +44,7 @@ _PACKETS_WITHOUT_DURATION = frozenset(
 """A picture lasts until the next one: a screen that stands still for a minute sends nothing."""
 _FIELD_SAMPLE = 64
 _FIRST_PICTURE_WITHIN = 2000
-"""So many packets are decoded one after the other in search of a first picture."""
+"""Packets decoded in a row in search of a first picture, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)

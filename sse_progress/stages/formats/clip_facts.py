@@ -62,7 +62,7 @@ class _Rhythm:
 def video_facts(
     path: Path, media_type: str, clip: Clip, *, max_pixels: int, report: Report
 ) -> VideoFacts:
-    """Decode every frame, or the key frames of a long video, and the sound beside them.
+    """Decode every frame, or the key frames of a long video, and the sound.
 
     Progress counts frames. Raises Rejected("corrupt_file") if a tenth of them fails or is missing.
     """

@@ -1,6 +1,6 @@
 """The streams of a clip by what they are, its packets, and frames out of one stream.
 
-Streams are told apart by type and disposition, packets by the stream that they carry. The empty
+Streams are distinguished by type and disposition, packets by the stream that they carry. The empty
 packets with which PyAV 18 ends name stream 0 whichever one they are for; they are not used.
 """
 

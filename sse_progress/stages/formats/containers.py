@@ -1,6 +1,6 @@
 """How long a media file says it is, in bytes: the sure sign of a truncated one.
 
-Reads box and chunk headers alone; decoding is PyAV's.
+Reads box and chunk headers only; PyAV decodes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def declared_bytes(path: Path) -> int | None:
 
 
 _SIGNS = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-"""What programs that write into a pipe put where a size belongs (espeak, sox, arecord, ffmpeg)."""
+"""What programs that write into a pipe put in place of a size (espeak, sox, arecord, ffmpeg)."""
 _AROUND = 0x1000
 """They round to a page, and add or leave out a header."""
 

@@ -33,7 +33,7 @@ __all__ = [
 MAX_FRAMES = 10_000
 """Frames of one animation, or pages of one TIFF."""
 ANIMATION_FACTOR = 10
-"""All frames together may have so many times the pixels that one picture may have."""
+"""Pixels of all frames together, at most, as a multiple of what one picture may have."""
 
 MAX_TEXT_BYTES = 32 * 1024**2
 """One text or color profile in a PNG, inflated; all together Pillow limits to 64 MiB."""

@@ -1,6 +1,6 @@
 """Media types: one spelling for each, what the allow-list admits, what a file name promises.
 
-Names alone; what the bytes are is `detection`'s business.
+Names only; what the bytes are is decided by `detection`.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def extension_of(filename: str) -> str:
 
 
 def extension_matches(filename: str, media_type: str) -> bool | None:
-    """Whether the extension is one that goes with `media_type`; None if that cannot be told."""
+    """Whether the extension is one that goes with `media_type`; None if that is unknown."""
     extension = extension_of(filename)
     if not extension or media_type not in _EXTENSIONS:
         return None

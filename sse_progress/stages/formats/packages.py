@@ -42,7 +42,7 @@ class Package:
     """What a document's directory says; names in lower case, as in the archive.
 
     `has_main`: the part that the standard calls the document is there. `reachable`: parts that
-    lead from it; None if that cannot be told. `properties`: parts that describe the document.
+    lead from it; None if that is unknown. `properties`: parts that describe the document.
     `chapters`: pages of an e-book. `sealed`: encrypted.
     """
 

@@ -19,7 +19,7 @@ _TYPE = re.compile(rb"/EmbeddedFile\b")
 
 
 def embedded_archive(path: Path) -> Literal["file", "stream"] | None:
-    """How the zip archive that an unpacker finds in this PDF belongs to it; None if it does not.
+    """How the zip archive that an unpacker finds in this PDF is part of it; None if it is not.
 
     "file": it fills the stream of an object of type EmbeddedFile (ISO 32000-1 §7.11.4).
     "stream": of an object that the trailer lists under AdditionalStreams, as LibreOffice keeps
@@ -28,7 +28,7 @@ def embedded_archive(path: Path) -> Literal["file", "stream"] | None:
     try:
         with zipfile.ZipFile(path) as archive:
             begin = min((info.header_offset for info in archive.infolist()), default=None)
-    except Exception:  # no archive, then; a disk that fails is met again by whoever reads the file
+    except Exception:  # not an archive; a failing disk is reported by the next reader
         return None
     if begin is None or begin < 0:
         return None

@@ -39,7 +39,7 @@ __all__ = [
 
 MAX_PAGES = 5_000
 TEXT_PAGES = 200
-"""Text is taken from so many pages at most."""
+"""Pages that text is taken from, at most."""
 _TAIL_BYTES = 4096
 _CHUNK_BYTES = 1024 * 1024
 _ERROR_PASSWORD = 4  # FPDF_ERR_PASSWORD

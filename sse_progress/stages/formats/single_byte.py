@@ -1,7 +1,7 @@
 """Encodings of one byte a character: which of them makes a plausible text of some lines.
 
-Scripts other than Latin are told by the frequencies of their letters, languages in Latin letters
-by their alphabets. Where two readings differ and both are plausible, there is no answer.
+Scripts other than Latin are recognized by the frequencies of their letters, languages in Latin
+letters by their alphabets. Where two readings differ and both are plausible, there is no answer.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ _WITHIN_A_WORD = re.compile(rf"[^\W\d_][{_LOOSE_SIGNS}][^\W\d_]")
 
 
 _UTF8_WITHIN = re.compile(rb"[\xc2\xc3][\x80-\xbf]")
-"""An accented letter in UTF-8: a text that holds one beside other bytes is in two encodings."""
+"""An accented letter in UTF-8: a text that holds one among other bytes is in two encodings."""
 
 
 def latin_encoding(sample: bytes) -> str | None:
@@ -156,7 +156,7 @@ def latin_encoding(sample: bytes) -> str | None:
             readings.setdefault(text, (codec, set()))[1].update(languages)
     chosen = _chosen(sample, list(readings.values()))
     if chosen == "cp1252" and not any(0x80 <= byte < 0xA0 for byte in counts):
-        return "latin-1"  # the two differ in these bytes alone
+        return "latin-1"  # the two differ in these bytes only
     return chosen
 
 

@@ -22,7 +22,7 @@ from sse_progress.stages.scans.picture_samples import picture_in, picture_type
 __all__ = ["Contents"]
 
 _PICTURES = 16
-"""So many pictures inside are looked at."""
+"""Pictures inside a file that are looked at, at most."""
 _HEAD_BYTES = 32 * 1024 * 1024
 _TEXT_BYTES = 100_000
 """So much of all texts inside is looked at."""

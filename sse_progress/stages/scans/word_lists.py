@@ -192,7 +192,7 @@ def _is_cut(word: str, text: str) -> bool:
 
 
 def _few_digits(text: str) -> str:
-    """`text` with its first 1,000 digits alone; letters are what words are made of.
+    """`text` with only its first 1,000 digits; letters are what words are made of.
 
     The filter's time grows with the square of a run of digits, whatever stands between them:
     100,000 would be minutes.
@@ -207,7 +207,7 @@ def _few_digits(text: str) -> str:
 
 
 def texts_of(filename: str, fields: Mapping[str, str | list[str]]) -> Iterator[tuple[str, str]]:
-    """(where, text) of everything the client wrote beside the file."""
+    """(where, text) of everything the client wrote about the file."""
     stem, _, extension = filename.rpartition(".")
     known = stem and types_of_extension(extension.lower())  # .ass is a kind of subtitles
     yield "filename", (stem if known else filename).replace("_", " ")

@@ -65,8 +65,8 @@ def test_version() -> None:
         (["serve"], {"SSE_PROGRESS_PORT": "x"}, "SSE_PROGRESS_PORT: "),
         (["serve"], {"SSE_PROGRESS_JWT_SECRET": "short"}, "is 5 bytes, needs at least 32"),
         (["serve"], {"SSE_PROGRESS_REDIS_URL": "http://x"}, "SSE_PROGRESS_REDIS_URL: "),
-        (["web"], {}, "web alone needs a Redis"),
-        (["worker"], {}, "worker alone needs a Redis"),
+        (["web"], {}, "web needs a Redis"),
+        (["worker"], {}, "worker needs a Redis"),
         (["web"], {**REDIS, "SSE_PROGRESS_JWT_PUBLIC_KEY": "x"}, "SSE_PROGRESS_JWT_PUBLIC_KEY: "),
         (
             ["worker"],

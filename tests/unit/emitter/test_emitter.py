@@ -74,7 +74,7 @@ class Reader:
         return [frame.position for _, frame in self.got]
 
 
-class House:
+class Rig:
     """A journal, an emitter and one upload's writer."""
 
     def __init__(self, journal: Journal, emitter: Emitter) -> None:
@@ -132,9 +132,9 @@ class House:
 
 
 @asynccontextmanager
-async def house_at(
+async def rig_at(
     url: str, *, absent: Absent = "gone", subscribe_at: str | None = None
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Rig]:
     async def what(_: str) -> Absent:
         return absent
 
@@ -151,13 +151,13 @@ async def house_at(
         linger_s=0.2,
     )
     async with background, beside(journal.appends.run()), beside(emitter.run()):
-        yield House(journal, emitter)
+        yield Rig(journal, emitter)
     await redis.aclose()
 
 
-async def caught_up(house: House, reader: Reader) -> None:
+async def caught_up(rig: Rig, reader: Reader) -> None:
     async def there() -> bool:
-        page = await house.journal.head("u")
+        page = await rig.journal.head("u")
         return page is not None and bool(reader.positions) and reader.positions[-1] == page.end
 
     await eventually(there, "the reader has everything")
@@ -175,35 +175,35 @@ def contiguous(reader: Reader) -> bool:
 
 async def test_before_during_and_after(redis_url: str) -> None:
     """Readers that come before, during and after an upload all see the whole journal."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         early = Reader()
-        house.follow(early)
-        await house.begin()
-        await house.say(10)
+        rig.follow(early)
+        await rig.begin()
+        await rig.say(10)
         middle = Reader()
-        house.follow(middle)
-        await house.say(10)
-        await house.end()
+        rig.follow(middle)
+        await rig.say(10)
+        await rig.end()
         late = Reader()
-        house.follow(late)
+        rig.follow(late)
         for reader in (early, middle, late):
-            await caught_up(house, reader)
+            await caught_up(rig, reader)
             assert [p.seq for p in reader.positions] == list(range(1, 23))
             assert reader.got[-1][1].terminal
 
 
 async def test_a_lost_subscription_loses_nothing(redis_url: str) -> None:
     """What is published while nobody listens is read from the journal, also the terminal event."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader()
-        house.follow(reader)
-        await house.begin()
-        await house.say(3)
-        await caught_up(house, reader)
-        await house.drop_subscriptions()
-        await house.say(2)
-        await house.end()
-        await caught_up(house, reader)
+        rig.follow(reader)
+        await rig.begin()
+        await rig.say(3)
+        await caught_up(rig, reader)
+        await rig.drop_subscriptions()
+        await rig.say(2)
+        await rig.end()
+        await caught_up(rig, reader)
         assert [p.seq for p in reader.positions] == list(range(1, 8))
         assert contiguous(reader)
 
@@ -248,17 +248,17 @@ async def test_a_silent_subscription_is_found(redis_url: str, short_dir: Path) -
     """A connection that is open and carries nothing is probed, given up and made again."""
     async with (
         Wire(redis_url, short_dir / "wire") as wire,
-        house_at(redis_url, subscribe_at=wire.url) as house,
+        rig_at(redis_url, subscribe_at=wire.url) as rig,
     ):
         reader = Reader()
-        topic = house.follow(reader)
-        await house.begin()
-        await caught_up(house, reader)
+        topic = rig.follow(reader)
+        await rig.begin()
+        await caught_up(rig, reader)
         generation = topic.generation
         wire.open.clear()
-        await house.say(1)
-        assert house.emitter.connected
-        await caught_up(house, reader)
+        await rig.say(1)
+        assert rig.emitter.connected
+        await caught_up(rig, reader)
         assert topic.generation > generation
         assert contiguous(reader)
 
@@ -282,66 +282,66 @@ async def test_a_lost_cancellation_does_not_keep_a_dead_subscription(
         await hear(self, connection)
 
     monkeypatch.setattr(Subscription, "_hear", deaf)
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader()
-        house.follow(reader)
-        await house.begin()
-        await house.end()
-        await caught_up(house, reader)
+        rig.follow(reader)
+        await rig.begin()
+        await rig.end()
+        await caught_up(rig, reader)
         assert lost
 
 
 async def test_many_followers_share_a_read(redis_url: str) -> None:
     """A hundred readers of one place cost a few reads, not a hundred."""
-    async with house_at(redis_url) as house:
-        await house.begin()
-        await house.say(20)
-        before = (await house.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
+        await rig.say(20)
+        before = (await rig.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
         readers = [Reader() for _ in range(100)]
         for reader in readers:
-            house.follow(reader)
+            rig.follow(reader)
         for reader in readers:
-            await caught_up(house, reader)
+            await caught_up(rig, reader)
             assert len(reader.got) == 21
-        after = (await house.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        after = (await rig.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
         looks = 100  # of caught_up itself
         assert after - before - looks < 20
 
 
 async def test_a_slow_follower_catches_up_in_one_piece(redis_url: str) -> None:
     """While it takes its time nobody queues for it; then it gets all it lacks joined."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader, quick = Reader(), Reader()
-        topic = house.follow(reader)
-        house.follow(quick)
-        await house.begin()
-        await caught_up(house, reader)
+        topic = rig.follow(reader)
+        rig.follow(quick)
+        await rig.begin()
+        await caught_up(rig, reader)
         reader.free.clear()
-        await house.say(200)
-        await caught_up(house, quick)
+        await rig.say(200)
+        await caught_up(rig, quick)
         assert len(reader.got) < 5
         assert len(topic.tail) <= 64
         writes = reader.writes
         reader.free.set()
-        await caught_up(house, reader)
+        await caught_up(rig, reader)
         assert contiguous(reader)
         assert reader.writes - writes <= 4
 
 
 async def test_a_rewound_log_is_a_reset(redis_url: str) -> None:
     """A failover that takes a log back under the same epoch is noticed by what it holds."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader()
-        house.follow(reader)
-        await house.begin()
-        saved = await house.saved()
-        await house.say(1)
-        await caught_up(house, reader)
-        await house.rewrite(saved)
-        await house.drop_subscriptions()
-        await house.say(1)
+        rig.follow(reader)
+        await rig.begin()
+        saved = await rig.saved()
+        await rig.say(1)
+        await caught_up(rig, reader)
+        await rig.rewrite(saved)
+        await rig.drop_subscriptions()
+        await rig.say(1)
         await eventually(lambda: reader.got[-1][0] == "reset", "the reader was told")
-        page = await house.journal.head("u")
+        page = await rig.journal.head("u")
         assert page is not None
         assert page.last is not None
         assert reader.got[-1][1].raw == page.last.raw
@@ -349,16 +349,16 @@ async def test_a_rewound_log_is_a_reset(redis_url: str) -> None:
 
 async def test_lost_data_is_a_reset_with_the_new_epoch(redis_url: str) -> None:
     """Redis back empty: the next event of the writer begins a new epoch, told as a reset."""
-    async with house_at(redis_url, absent="wait") as house:
+    async with rig_at(redis_url, absent="wait") as rig:
         reader = Reader()
-        house.follow(reader)
-        await house.begin()
-        await house.say(3)
-        await caught_up(house, reader)
-        await house.journal.redis.flushall()
-        await house.drop_subscriptions()
-        await house.say(2)
-        await caught_up(house, reader)
+        rig.follow(reader)
+        await rig.begin()
+        await rig.say(3)
+        await caught_up(rig, reader)
+        await rig.journal.redis.flushall()
+        await rig.drop_subscriptions()
+        await rig.say(2)
+        await caught_up(rig, reader)
         assert "reset" in [kind for kind, _ in reader.got]
         assert contiguous(reader)
         assert len({position.epoch for position in reader.positions}) == 2
@@ -366,17 +366,17 @@ async def test_lost_data_is_a_reset_with_the_new_epoch(redis_url: str) -> None:
 
 async def test_a_rewound_log_is_noticed_by_what_is_published(redis_url: str) -> None:
     """Without a lost subscription too: a frame comes at a place where another one was heard."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader()
-        house.follow(reader)
-        await house.begin()
-        saved = await house.saved()
-        await house.say(3)
-        await caught_up(house, reader)
-        await house.rewrite(saved)
-        await house.say(1)
-        await house.end()
-        await caught_up(house, reader)
+        rig.follow(reader)
+        await rig.begin()
+        saved = await rig.saved()
+        await rig.say(3)
+        await caught_up(rig, reader)
+        await rig.rewrite(saved)
+        await rig.say(1)
+        await rig.end()
+        await caught_up(rig, reader)
         (_, last) = reader.got[-1]
         assert last.terminal
         assert last.position.seq == 3
@@ -386,17 +386,17 @@ async def test_a_rewound_log_is_noticed_by_what_is_published(redis_url: str) -> 
 
 async def test_a_rewound_log_that_ends_early_ends_its_followers(redis_url: str) -> None:
     """The end comes before the position that a follower had, and nothing comes after it."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader()
-        topic = house.follow(reader)
-        await house.begin()
-        saved = await house.saved()
-        await house.say(3)
-        await caught_up(house, reader)
+        topic = rig.follow(reader)
+        await rig.begin()
+        saved = await rig.saved()
+        await rig.say(3)
+        await caught_up(rig, reader)
         topic.tail.clear()  # what it had was read, not heard
-        await house.rewrite(saved)
-        await house.end()
-        await caught_up(house, reader)
+        await rig.rewrite(saved)
+        await rig.end()
+        await caught_up(rig, reader)
         assert reader.got[-1][1].terminal
 
 
@@ -404,28 +404,28 @@ async def test_what_is_heard_during_a_read_is_not_forgotten(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis came back empty; between a follower's read and its answer one more frame is heard."""
-    async with house_at(redis_url, absent="wait") as house:
+    async with rig_at(redis_url, absent="wait") as rig:
         reader = Reader()
-        topic = house.follow(reader)
-        await house.begin()
-        await house.say(3)
-        await caught_up(house, reader)
+        topic = rig.follow(reader)
+        await rig.begin()
+        await rig.say(3)
+        await caught_up(rig, reader)
         epoch = reader.positions[-1].epoch
-        read = house.journal.read
+        read = rig.journal.read
         heard: list[Position] = []
 
         async def slow_read(*args: Any, **how: Any) -> Any:
             page = await read(*args, **how)
             if isinstance(page, Page) and page.end.epoch != epoch and not heard:
                 heard.append(page.end)
-                await house.end()
+                await rig.end()
                 await eventually(lambda: topic.tail and topic.tail[-1].terminal, "it is heard")
             return page
 
-        monkeypatch.setattr(house.journal, "read", slow_read)
-        await house.journal.redis.flushall()
-        await house.drop_subscriptions()
-        await house.say(1)
+        monkeypatch.setattr(rig.journal, "read", slow_read)
+        await rig.journal.redis.flushall()
+        await rig.drop_subscriptions()
+        await rig.say(1)
         await eventually(lambda: reader.got[-1][1].terminal, "the reader has the end")
         assert heard
         assert contiguous(reader)
@@ -435,83 +435,83 @@ async def test_a_rewind_during_a_read_is_not_missed(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log was rewound and has ended before its older state, on its way, is taken over."""
-    async with house_at(redis_url) as house:
-        await house.begin()
-        saved = await house.saved()
-        await house.say(3)
-        topic = house.emitter.open("u")
-        read = house.journal.read
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
+        saved = await rig.saved()
+        await rig.say(3)
+        topic = rig.emitter.open("u")
+        read = rig.journal.read
         rewound: list[Position] = []
 
         async def slow_read(*args: Any, **how: Any) -> Any:
             page = await read(*args, **how)
             if not rewound:
                 rewound.append(page.end)
-                await house.say(1)
+                await rig.say(1)
                 await eventually(lambda: topic.tail, "it is heard")
-                await house.rewrite(saved)
-                await house.end()
+                await rig.rewrite(saved)
+                await rig.end()
                 await eventually(lambda: topic.tail[-1].terminal, "it is heard")
             return page
 
-        monkeypatch.setattr(house.journal, "read", slow_read)
+        monkeypatch.setattr(rig.journal, "read", slow_read)
         reader = Reader()
-        house.follow(reader)
+        rig.follow(reader)
         await eventually(lambda: reader.got and reader.got[-1][1].terminal, "it has the end")
         assert contiguous(reader)
 
 
 async def test_a_foreigner_is_shut_out(redis_url: str) -> None:
     """A journal that is another's is closed to the follower before it saw anything."""
-    async with house_at(redis_url) as house:
-        await house.begin()
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
         bob = Reader(owner="bob")
-        house.follow(bob)
+        rig.follow(bob)
         await eventually(lambda: bob.closed, "bob was shut out")
         assert not bob.got
 
 
 async def test_a_forgotten_position_is_gone(redis_url: str) -> None:
     """A position in a journal that is not there is asked about, and then gone."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader(cursor=Position("abcd", 3))
-        house.follow(reader)
+        rig.follow(reader)
         await eventually(lambda: reader.is_gone, "the reader was told")
-        assert await house.journal.head("u") is None
+        assert await rig.journal.head("u") is None
 
 
 async def test_without_a_claim_a_follower_waits(redis_url: str) -> None:
     """Where no journal is and none may be claimed, it is not told that the upload is gone, and it
     gets everything once somebody begins."""
-    async with house_at(redis_url) as house:
+    async with rig_at(redis_url) as rig:
         reader = Reader()
-        house.follow(reader, claims=False)
+        rig.follow(reader, claims=False)
         asked = Reader(cursor=Position("abcd", 3))
-        house.follow(asked)
+        rig.follow(asked)
         await eventually(lambda: asked.is_gone, "the storage was asked meanwhile")
-        await eventually(lambda: house.emitter._metrics.rereads._value.get() >= 4, "it tried again")
+        await eventually(lambda: rig.emitter._metrics.rereads._value.get() >= 4, "it tried again")
         assert not reader.is_gone
-        assert await house.journal.head("u") is None
-        await house.begin()
-        await caught_up(house, reader)
+        assert await rig.journal.head("u") is None
+        await rig.begin()
+        await caught_up(rig, reader)
         assert [p.seq for p in reader.positions] == [1]
 
 
 async def test_topics_do_not_stay(redis_url: str) -> None:
     """After its last follower a topic lingers and is then unsubscribed; it can come back."""
-    async with house_at(redis_url) as house:
-        await house.begin()
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
         for _ in range(2):
             reader = Reader()
-            topic = house.follow(reader)
-            await caught_up(house, reader)
+            topic = rig.follow(reader)
+            await caught_up(rig, reader)
             assert reader.following is not None
-            house.emitter.leave(reader.following)
-            house.emitter.release(topic)
-            await eventually(lambda: not house.emitter._topics, "the topic is gone", timeout_s=10)
+            rig.emitter.leave(reader.following)
+            rig.emitter.release(topic)
+            await eventually(lambda: not rig.emitter._topics, "the topic is gone", timeout_s=10)
 
         async def unsubscribed() -> bool:
-            channels = await house.journal.redis.pubsub_channels("sp:{*")
+            channels = await rig.journal.redis.pubsub_channels("sp:{*")
             return not channels
 
         await eventually(unsubscribed, "the channel is unsubscribed")
@@ -519,13 +519,13 @@ async def test_topics_do_not_stay(redis_url: str) -> None:
 
 async def test_a_watch_waits_for_the_end(redis_url: str) -> None:
     """The follower inside the process: the terminal frame, whenever it comes."""
-    async with house_at(redis_url) as house:
-        await house.begin()
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
         waiter = Waiter()
-        with watching(house.emitter, "u", waiter, owner="ann"):
-            await house.say(2)
+        with watching(rig.emitter, "u", waiter, owner="ann"):
+            await rig.say(2)
             assert not waiter.ended
-            await house.end()
+            await rig.end()
             frame = await asyncio.wait_for(waiter.end(), 60)
         assert frame is not None
         assert frame.terminal
@@ -542,9 +542,9 @@ class EmitterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.context = house_at(self.url, absent="wait")
-        self.house = self.run(self.context.__aenter__())
-        self.run(self.house.journal.redis.flushall())
+        self.context = rig_at(self.url, absent="wait")
+        self.rig = self.run(self.context.__aenter__())
+        self.run(self.rig.journal.redis.flushall())
         self.readers: list[tuple[Topic, Reader]] = []
         self.saved: list[bytes] | None = None
 
@@ -554,19 +554,19 @@ class EmitterMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.follow()
-        self.run(self.house.begin())
+        self.run(self.rig.begin())
 
     @rule(count=st.integers(1, 4))
     def say(self, count: int) -> None:
-        self.run(self.house.say(count))
+        self.run(self.rig.say(count))
 
     @rule(count=st.integers(5, 90))
     def say_at_once(self, count: int) -> None:
         """Many in one batch, also more than a tail holds."""
 
         async def many() -> None:
-            writer = self.house.writer
-            futures = [writer._append(self.house.draft("receiving", 1)) for _ in range(count)]
+            writer = self.rig.writer
+            futures = [writer._append(self.rig.draft("receiving", 1)) for _ in range(count)]
             await asyncio.gather(*futures)
 
         self.run(many())
@@ -576,7 +576,7 @@ class EmitterMachine(RuleBasedStateMachine):
         self.run(self._follow(Reader()))
 
     async def _follow(self, reader: Reader) -> None:
-        self.readers.append((self.house.follow(reader), reader))
+        self.readers.append((self.rig.follow(reader), reader))
 
     @rule(which=st.integers(0, 9))
     def come_back(self, which: int) -> None:
@@ -595,26 +595,26 @@ class EmitterMachine(RuleBasedStateMachine):
 
     @rule()
     def drop(self) -> None:
-        self.run(self.house.drop_subscriptions())
+        self.run(self.rig.drop_subscriptions())
 
     @rule()
     def save(self) -> None:
-        self.saved = self.run(self.house.saved())
+        self.saved = self.run(self.rig.saved())
 
     @rule(drop=st.booleans())
     def rewind(self, drop: bool) -> None:
         """An older state comes back; after a real failover, subscriptions are gone as well."""
         if self.saved is None or None in self.saved:
             return
-        self.run(self.house.rewind(self.saved))
+        self.run(self.rig.rewind(self.saved))
         if drop:
-            self.run(self.house.drop_subscriptions())
+            self.run(self.rig.drop_subscriptions())
 
     @rule(drop=st.booleans())
     def lose(self, drop: bool) -> None:
-        self.run(self.house.journal.redis.flushall())
+        self.run(self.rig.journal.redis.flushall())
         if drop:
-            self.run(self.house.drop_subscriptions())
+            self.run(self.rig.drop_subscriptions())
 
     @rule(seconds=st.sampled_from([0, 0.001, 0.02]))
     def pause(self, seconds: float) -> None:
@@ -624,11 +624,11 @@ class EmitterMachine(RuleBasedStateMachine):
         try:
             for _, reader in self.readers:
                 reader.free.set()
-            self.run(self.house.say(1))
-            self.run(self.house.end())
+            self.run(self.rig.say(1))
+            self.run(self.rig.end())
             for _, reader in self.readers:
-                self.run(caught_up(self.house, reader))
-            page = self.run(self.house.journal.read("u", limit=10_000))
+                self.run(caught_up(self.rig, reader))
+            page = self.run(self.rig.journal.read("u", limit=10_000))
             final = {frame.position: frame.raw for frame in page.frames}
             for _, reader in self.readers:
                 assert not reader.closed

@@ -10,7 +10,7 @@ import pytest
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Frame
 from sse_progress.model.ids import Position
-from tests.helpers.house import begin, draft, house
+from tests.helpers.components import begin, components, draft
 from tests.helpers.waiting import eventually
 
 
@@ -83,7 +83,7 @@ async def test_a_journal_is_watched_for_the_length_of_a_block(
     redis_url: str, tmp_path: Path
 ) -> None:
     """From what is there already over what comes live to the end; afterwards nothing follows."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await begin(core)
         waiter = Waiter()
         with watching(core.emitter, "up", waiter, owner="ann"):
@@ -98,7 +98,7 @@ async def test_a_journal_is_watched_for_the_length_of_a_block(
 
 async def test_a_foreign_journal_is_not_watched(redis_url: str, tmp_path: Path) -> None:
     """Whoever does not own it sees its end as nothing."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await begin(core)
         waiter = Waiter()
         with watching(core.emitter, "up", waiter, owner="bob"):

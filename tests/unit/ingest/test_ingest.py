@@ -36,7 +36,15 @@ from sse_progress.model.events import Draft
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.storage.incoming import Incoming
 from sse_progress.uploads.components import Components
-from tests.helpers.house import draft, events_of, house, left_over, page_of, store, story_of
+from tests.helpers.components import (
+    components,
+    draft,
+    events_of,
+    left_over,
+    page_of,
+    store,
+    story_of,
+)
 from tests.helpers.multipart import body as multipart
 from tests.helpers.multipart import content_type, file_part
 from tests.helpers.redis_server import RedisServer
@@ -118,7 +126,7 @@ def after_storing(
 
 async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: Path) -> None:
     """In this order; the manifest has what was received, and the place in the journal is noted."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         began = await core.redis.time()
         await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert ends(await story_of(core)) == [
@@ -146,7 +154,7 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
 
 async def test_a_body_of_unknown_length_has_no_total(redis_url: str, tmp_path: Path) -> None:
     """A chunked body: bytes are told, a percentage is not made up."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await ingest_of(core).take_in("up", body(all_of(WHOLE), total=None), owner="ann")
         events = await events_of(core)
         assert all("total" not in event for event in events)
@@ -155,7 +163,7 @@ async def test_a_body_of_unknown_length_has_no_total(redis_url: str, tmp_path: P
 
 async def test_a_pending_id_is_taken_by_its_owner(redis_url: str, tmp_path: Path) -> None:
     """Whoever watched first may upload; the journal goes on in the epoch that was claimed."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         claimed = await core.journal.read("up", owner="ann", claim=True)
         with pytest.raises(Forbidden):
             await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="bob")
@@ -171,7 +179,7 @@ async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_pa
         async def enqueue(self, upload_id: str) -> None:
             raise RedisConnectionError("away")
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await ingest_of(core, queue=Away()).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert (await story_of(core))[-1] == ("file_received", 100)
         assert core.storage.objects.find("up") is not None
@@ -182,7 +190,7 @@ async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_pa
 
 async def test_an_id_is_one_upload(redis_url: str, tmp_path: Path) -> None:
     """Whatever became of it: received, ended with an error, or on the storage alone."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         ingest = ingest_of(core)
         await ingest.take_in("up", body(all_of(WHOLE)), owner="ann")
         too_large = body(all_of(), total=ReceiveLimits().max_body_bytes + 1)
@@ -200,7 +208,7 @@ async def test_an_id_is_one_upload(redis_url: str, tmp_path: Path) -> None:
 
 async def test_of_two_bodies_for_one_id_one_wins(redis_url: str, tmp_path: Path) -> None:
     """The loser is refused, and takes nothing of the winner along."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         results = await asyncio.gather(
             *(ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann") for _ in range(8)),
             return_exceptions=True,
@@ -218,7 +226,7 @@ async def test_without_redis_nothing_begins(
 ) -> None:
     """503, and the upload does not begin by itself when Redis is back."""
     monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
-    async with house(sure_redis.url, tmp_path) as core:
+    async with components(sure_redis.url, tmp_path) as core:
         sure_redis.kill()
         with pytest.raises(Unavailable) as caught:
             await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
@@ -231,7 +239,7 @@ async def test_without_redis_nothing_begins(
 
 async def test_a_user_over_the_quota_is_refused(redis_url: str, tmp_path: Path) -> None:
     """Before the body where its length says so, else when it is received; another user is not."""
-    async with house(redis_url, tmp_path, max_bytes_per_user=len(CONTENT)) as core:
+    async with components(redis_url, tmp_path, max_bytes_per_user=len(CONTENT)) as core:
         ingest = ingest_of(core)
         await ingest.take_in("up", body(all_of(WHOLE)), owner="ann")
         with pytest.raises(QuotaExceeded):
@@ -258,7 +266,7 @@ async def test_a_refusal_by_header_ends_the_journal_without_reading(
         yield WHOLE
 
     text = Body(content_type="text/plain", chunks=chunks(), total=len(WHOLE))
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         with pytest.raises(UnsupportedMediaType):
             await ingest_of(core).take_in("up", text, owner="ann")
         assert await story_of(core) == [("receiving", 0), ("error", 0)]
@@ -299,7 +307,7 @@ async def test_a_failed_body_ends_its_journal_with_its_code(
     tmp_path: Path,
 ) -> None:
     """Cut, broken, too large, left, stalled, or a bug of ours: the same code twice, no byte."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         limits = ReceiveLimits(max_upload_bytes=100, stall_s=0.2)
         with pytest.raises(problem) as caught:
             await ingest_of(core, limits=limits).take_in("up", body(chunks()), owner="ann")
@@ -310,7 +318,7 @@ async def test_a_failed_body_ends_its_journal_with_its_code(
 
 async def test_a_disk_that_runs_full_is_named(redis_url: str, tmp_path: Path) -> None:
     """Full before the body: no journal at all. Full in the middle of it: an end."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         core.storage._reserve_bytes = 2**60
         with pytest.raises(InsufficientStorage):
             await ingest_of(core).take_in("early", body(all_of(WHOLE)), owner="ann")
@@ -329,7 +337,7 @@ async def test_a_disk_that_runs_full_is_named(redis_url: str, tmp_path: Path) ->
 async def test_a_disk_that_fails_in_the_last_step_is_named(redis_url: str, tmp_path: Path) -> None:
     """The rename does not succeed: 503, and the bytes are gone all the same."""
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         stored_at = core.settings.data_dir / "open"
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -347,7 +355,7 @@ async def test_a_disk_that_fails_in_the_last_step_is_named(redis_url: str, tmp_p
 async def test_a_cancellation_elsewhere_stops_the_body(redis_url: str, tmp_path: Path) -> None:
     """Another process ends the journal: the body is not read on, and nothing of it stays."""
     slow = Slow()
-    async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
+    async with components(redis_url, tmp_path) as core, components(redis_url, tmp_path) as other:
         taking = asyncio.ensure_future(
             ingest_of(core).take_in("up", body(slow.chunks()), owner="ann")
         )
@@ -365,7 +373,7 @@ async def test_a_cancellation_in_the_last_moment_removes_the_file(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stored, but not yet told: the journal has ended, so the bytes go and no work is queued."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         after_storing(
             monkeypatch, lambda: core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         )
@@ -379,7 +387,7 @@ async def test_a_worker_that_was_faster_is_left_alone(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reconciler found the stored file first: all is well, and its journal is the worker's."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         after_storing(monkeypatch, lambda: core.journal.take("up", owner="ann"))
         await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert core.storage.objects.find("up") is not None
@@ -395,7 +403,7 @@ async def test_an_outage_that_lasts_too_long_removes_the_stored_file(
     async def lose_redis() -> None:
         sure_redis.kill()
 
-    async with house(sure_redis.url, tmp_path) as core:
+    async with components(sure_redis.url, tmp_path) as core:
         after_storing(monkeypatch, lose_redis)
         with pytest.raises(Unavailable):
             await ingest_of(core, redis_wait_s=0.3).take_in("up", body(all_of(WHOLE)), owner="ann")
@@ -418,7 +426,7 @@ async def test_a_short_outage_is_waited_for(
     async def restart() -> None:
         sure_redis.restart()
 
-    async with house(sure_redis.url, tmp_path) as core:
+    async with components(sure_redis.url, tmp_path) as core:
         after_storing(monkeypatch, restart)
         await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert ends(await story_of(core)) == [
@@ -438,7 +446,7 @@ async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
             await asyncio.Event().wait()
 
     monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         ingest = ingest_of(core, queue=Silent())
         await asyncio.wait_for(ingest.take_in("up", body(all_of(WHOLE)), owner="ann"), 20)
         assert (await story_of(core))[-1] == ("file_received", 100)
@@ -450,7 +458,7 @@ async def test_a_redis_that_forgot_everything_is_told_again(
 ) -> None:
     """In the middle of a body: a new epoch goes on from there, and the lists have it again."""
     slow = Slow()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         taking = asyncio.ensure_future(
             ingest_of(core).take_in("up", body(slow.chunks()), owner="ann")
         )
@@ -478,7 +486,7 @@ async def test_draining_waits_for_bodies_and_refuses_new_ones(
 ) -> None:
     """A body that ends within the grace is taken in; one that comes later is asked to come back."""
     slow = Slow()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         ingest = ingest_of(core)
         taking = asyncio.ensure_future(ingest.take_in("up", body(slow.chunks()), owner="ann"))
         await slow.reached.wait()
@@ -500,7 +508,7 @@ async def test_a_body_that_outlasts_the_grace_ends_with_unavailable(
 ) -> None:
     """Its POST is answered, its journal ended, its bytes removed; only then is draining over."""
     slow = Slow()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         ingest = ingest_of(core)
         taking = asyncio.ensure_future(ingest.take_in("up", body(slow.chunks()), owner="ann"))
         await slow.reached.wait()
@@ -513,7 +521,7 @@ async def test_a_body_that_outlasts_the_grace_ends_with_unavailable(
 async def test_a_request_that_is_cut_off_leaves_nothing(redis_url: str, tmp_path: Path) -> None:
     """The server drops the task itself: cleaned up and told before it is gone."""
     slow = Slow()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         taking = asyncio.ensure_future(
             ingest_of(core).take_in("up", body(slow.chunks()), owner="ann")
         )
@@ -527,7 +535,7 @@ async def test_a_request_that_is_cut_off_leaves_nothing(redis_url: str, tmp_path
 async def test_a_body_with_nothing_to_tell_keeps_its_lease(redis_url: str, tmp_path: Path) -> None:
     """A slow client is not taken for a dead server."""
     slow = Slow()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         taking = asyncio.ensure_future(
             ingest_of(core, lease_s=0.3).take_in("up", body(slow.chunks()), owner="ann")
         )

@@ -15,7 +15,7 @@ from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.settings import SettingsError, load_settings
 from sse_progress.uploads.components import opened
 from sse_progress.uploads.health import health
-from tests.helpers.house import begin, draft, events_of, house, page_of, store, stored
+from tests.helpers.components import begin, components, draft, events_of, page_of, store, stored
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 
@@ -34,20 +34,20 @@ async def test_a_part_needs_to_know_its_redis(tmp_path: Path) -> None:
 
 async def test_what_nobody_remembers_is_gone(redis_url: str, tmp_path: Path) -> None:
     """Neither a file nor a young Redis could make it come back."""
-    async with house(redis_url, tmp_path, lease_s=0.001) as core:
+    async with components(redis_url, tmp_path, lease_s=0.001) as core:
         await core.journal.age_s()
         await eventually(lambda: _answers(core, "gone"), "it is judged")
 
 
 async def test_a_young_redis_is_given_time(redis_url: str, tmp_path: Path) -> None:
     """It may have lost what others are about to tell it again."""
-    async with house(redis_url, tmp_path, lease_s=3600) as core:
+    async with components(redis_url, tmp_path, lease_s=3600) as core:
         assert await core.recovery.absent("up") == "wait"
 
 
 async def test_what_is_stored_or_arriving_is_waited_for(redis_url: str, tmp_path: Path) -> None:
     """Its worker or receiver begins a new epoch, however old Redis is."""
-    async with house(redis_url, tmp_path, lease_s=0.001) as core:
+    async with components(redis_url, tmp_path, lease_s=0.001) as core:
         await core.journal.age_s()
         await eventually(lambda: _answers(core, "gone"), "Redis is old enough")
         incoming = core.storage.bodies.incoming("up")
@@ -62,7 +62,7 @@ async def test_a_finished_upload_is_told_again_from_its_record(
     redis_url: str, tmp_path: Path
 ) -> None:
     """Its journal is long gone: one `complete` with the media of old, in a new epoch, once."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         core.storage.objects.publish("up", encode_json(MEDIA))
         old = (await page_of(core)).end
@@ -89,7 +89,7 @@ async def no_job(_: Job) -> None:
 
 async def test_health_is_ok_when_all_answer(redis_url: str, tmp_path: Path) -> None:
     """Each part that uploads need is asked."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         assert (await health(core))["queue"] == "no_worker"
         async with beside(core.queue.run(no_job, concurrency=1)):
             await eventually(lambda: core.emitter.connected, "the emitter listens")
@@ -112,7 +112,7 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
         return set((await health(core)).values()) == {"ok"}
 
     async with (
-        house(sure_redis.url, tmp_path) as core,
+        components(sure_redis.url, tmp_path) as core,
         beside(core.queue.run(no_job, concurrency=1)),
     ):
         await eventually(all_ok, "all is well")
@@ -134,12 +134,12 @@ async def test_a_lost_redis_is_told_and_so_is_its_return(
 
 async def test_a_full_or_lost_disk_is_told(redis_url: str, tmp_path: Path) -> None:
     """`full` or `out_of_inodes` within the reserve, `unusable` when it cannot be asked."""
-    async with house(redis_url, tmp_path, disk_reserve_bytes=2**60) as core:
+    async with components(redis_url, tmp_path, disk_reserve_bytes=2**60) as core:
         assert (await health(core))["storage"] == "full"
-    async with house(redis_url, tmp_path, disk_reserve_inodes=2**60) as core:
+    async with components(redis_url, tmp_path, disk_reserve_inodes=2**60) as core:
         counted = core.storage.free_inodes() is not None
         assert (await health(core))["storage"] == ("out_of_inodes" if counted else "ok")
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         core.settings.data_dir.rename(tmp_path / "elsewhere")
         assert (await health(core))["storage"] == "unusable"
 
@@ -147,7 +147,7 @@ async def test_a_full_or_lost_disk_is_told(redis_url: str, tmp_path: Path) -> No
 async def test_parts_end_with_the_block(redis_url: str, tmp_path: Path) -> None:
     """No task and no connection is left."""
     before = asyncio.all_tasks()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await begin(core)
     assert asyncio.all_tasks() == before
     async with connect(redis_url) as redis:

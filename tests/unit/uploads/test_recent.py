@@ -14,7 +14,7 @@ from sse_progress.journal.glances import glances
 from sse_progress.uploads import recent as module
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.recent import RecentUploads
-from tests.helpers.house import draft, house
+from tests.helpers.components import components, draft
 from tests.helpers.redis_server import RedisServer
 
 
@@ -37,7 +37,7 @@ async def calls(core: Components, command: str) -> int:
 async def looking(
     url: str, directory: Path, *, pause_s: float = 0
 ) -> AsyncIterator[tuple[Components, RecentUploads]]:
-    async with house(url, directory) as core:
+    async with components(url, directory) as core:
         yield core, RecentUploads(core.index, core.background, pause_s=pause_s)
 
 

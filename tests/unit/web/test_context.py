@@ -25,7 +25,16 @@ from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import queries as module
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext, ingest_config, serving
-from tests.helpers.house import begin, draft, events_of, left_over, page_of, store, stored, story_of
+from tests.helpers.components import (
+    begin,
+    draft,
+    events_of,
+    left_over,
+    page_of,
+    store,
+    stored,
+    story_of,
+)
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 

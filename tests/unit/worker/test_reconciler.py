@@ -14,11 +14,11 @@ from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.uploads.components import Components
 from sse_progress.worker.reconciler import Reconciler
-from tests.helpers.house import (
+from tests.helpers.components import (
     begin,
+    components,
     draft,
     events_of,
-    house,
     left_over,
     page_of,
     store,
@@ -66,7 +66,7 @@ async def test_an_upload_whose_receiver_died_ends_with_server_lost(
     redis_url: str, tmp_path: Path
 ) -> None:
     """Its lease ran out, nobody holds its file and nothing is stored: told, and struck out."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await begin(core, lease_s=0)
         await reconciler_of(core).round()
@@ -78,7 +78,7 @@ async def test_an_upload_whose_receiver_died_ends_with_server_lost(
 
 async def test_a_body_that_rests_is_not_judged(redis_url: str, tmp_path: Path) -> None:
     """Its lease is as long as it may rest, many times the lease of a receiver: it is no mistake."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await begin(core, lease_s=0)
         await core.journal.resume("up", owner="ann", lease_s=86_400)
@@ -89,7 +89,7 @@ async def test_a_body_that_rests_is_not_judged(redis_url: str, tmp_path: Path) -
 
 async def test_a_receiver_within_its_lease_is_not_judged(redis_url: str, tmp_path: Path) -> None:
     """It may have no file yet: between claim and first byte there is nothing on the disk."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await begin(core, lease_s=5)
         await reconciler_of(core).round()
@@ -100,7 +100,7 @@ async def test_a_receiver_within_its_lease_is_not_judged(redis_url: str, tmp_pat
 async def test_a_slow_body_whose_file_is_held_is_safe(redis_url: str, tmp_path: Path) -> None:
     """Its process could not renew the lease, but lives: the lock on the file says so, and neither
     journal nor bytes are touched. When the lock goes, both are."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await begin(core, lease_s=0)
         incoming = core.storage.bodies.incoming("up")
@@ -117,7 +117,7 @@ async def test_a_slow_body_whose_file_is_held_is_safe(redis_url: str, tmp_path: 
 
 async def test_what_dead_receivers_left_on_the_disk_goes(redis_url: str, tmp_path: Path) -> None:
     """Also of uploads that no list names; what is being received stays."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         dead, living = core.storage.bodies.incoming("dead"), core.storage.bodies.incoming("living")
         dead.write(b"x")
@@ -137,7 +137,7 @@ async def test_a_young_redis_is_no_base_for_judgement(
 ) -> None:
     """It may have forgotten leases and journals: nothing is ended and nothing removed, but what is
     stored is worked on."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await begin(core, lease_s=0)
         dead = core.storage.bodies.incoming("dead")
         dead.write(b"x")
@@ -156,7 +156,7 @@ async def test_a_young_redis_is_no_base_for_judgement(
 
 async def test_a_stored_upload_without_a_job_gets_one(redis_url: str, tmp_path: Path) -> None:
     """The web process died between the rename and the enqueue; however often one looks, one job."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await stored(core)
         reconciler = reconciler_of(core)
@@ -170,7 +170,7 @@ async def test_a_stored_upload_that_redis_forgot_is_listed_and_queued(
     redis_url: str, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     """From its manifest alone, with its owner."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         redis_server.flush()
         await reconciler_of(core).round()
@@ -183,7 +183,7 @@ async def test_a_stored_upload_that_redis_forgot_is_listed_and_queued(
 async def test_a_receiver_may_still_tell_that_it_has_stored(redis_url: str, tmp_path: Path) -> None:
     """Between the rename and `file_received` its lease runs: a worker would take its word away.
     Once the lease is over, the work is queued."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         answer = await begin(core, lease_s=60)
         store(core, epoch=answer.epoch)
@@ -201,7 +201,7 @@ async def test_an_upload_that_is_neither_here_nor_ended_is_a_workers_case(
     redis_url: str, tmp_path: Path
 ) -> None:
     """Refused by an attempt that could not say so: the job finds the verdict."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await stored(core)
         core.storage.remove("up")
@@ -216,7 +216,7 @@ async def test_an_upload_that_is_neither_here_nor_ended_is_a_workers_case(
 @pytest.mark.parametrize("term", ["cancelled", "error"])
 async def test_bytes_of_a_failed_upload_go(term: str, redis_url: str, tmp_path: Path) -> None:
     """Whoever ended it died before the bytes were removed."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await stored(core)
         end = draft(term)
@@ -229,7 +229,7 @@ async def test_bytes_of_a_failed_upload_go(term: str, redis_url: str, tmp_path: 
 
 async def test_the_object_of_a_complete_upload_stays(redis_url: str, tmp_path: Path) -> None:
     """It is struck from the open list, and that is all."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await stored(core)
         core.storage.objects.publish("up", encode_json({"id": "up"}))
@@ -249,7 +249,7 @@ async def test_names_without_an_upload_are_struck_out_in_time(
     redis_url: str, tmp_path: Path
 ) -> None:
     """Listed before a first event that never came: after a lease, not before."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         now = time.time()
         await core.index.opened("young", owner="ann", now_s=now)
@@ -263,7 +263,7 @@ async def test_names_without_an_upload_are_struck_out_in_time(
 
 async def test_keys_of_open_uploads_are_renewed(redis_url: str, tmp_path: Path) -> None:
     """An upload that takes weeks keeps its journal; that is seen to once an hour."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         await stored(core)
         now = [10_000.0]
@@ -287,7 +287,7 @@ async def test_keys_of_open_uploads_are_renewed(redis_url: str, tmp_path: Path) 
 
 async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> None:
     """Finished longer ago than the retention: removed. Without a retention nothing ever is."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         for name in ("old", "new"):
             store(core, name)
@@ -305,7 +305,7 @@ async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> 
 
 async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Path) -> None:
     """Rounds that fail are put off; the first one after Redis is back does the work."""
-    async with house(sure_redis.url, tmp_path) as core:
+    async with components(sure_redis.url, tmp_path) as core:
         await grow_old(core)
         await begin(core, lease_s=0)
         sure_redis.kill()

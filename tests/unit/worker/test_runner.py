@@ -21,10 +21,10 @@ from sse_progress.uploads.components import Components
 from sse_progress.worker.context import WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
-from tests.helpers.house import (
+from tests.helpers.components import (
+    components,
     draft,
     events_of,
-    house,
     left_over,
     page_of,
     store,
@@ -144,7 +144,7 @@ async def test_stages_run_in_order_and_the_object_is_published(
         (Path(upload.scratch) / "thumb.webp").write_bytes(b"x" * 33)
 
     files = {"files": [{"name": "thumb.webp", "contentType": "image/webp"}]}
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         await run(
             runner_of(
@@ -195,7 +195,7 @@ async def test_files_of_one_name_never_meet(redis_url: str, tmp_path: Path) -> N
 
         return stage
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)  # as some.txt
         functions = (make(b"clean", original=True), make(b"built in"), make(b"plugged in"))
         await run(runner_of(core, *(("processing", one) for one in functions)))
@@ -235,7 +235,7 @@ async def test_functions_of_a_stage_share_its_percent_equally(
         return tell
 
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         await run(
             runner_of(
@@ -270,7 +270,7 @@ async def test_a_redelivered_job_goes_on_after_the_last_finished_stage(
         seen.update(upload.results)
 
     first = ("validating", calls.stage("first", {"n": 1}))
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         lost = asyncio.ensure_future(
             runner_of(core, first, ("analyzing", calls.stage("second", then=for_ever))).run(
@@ -295,7 +295,7 @@ async def test_a_job_whose_journal_has_ended_does_nothing_at_all(
 ) -> None:
     """Delivered once more after the end: neither stage nor journal nor file is touched."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a")))
         await run(runner)
@@ -311,7 +311,7 @@ async def test_a_cancelled_upload_is_not_worked_on(redis_url: str, tmp_path: Pat
     """Whoever cancelled it died before its bytes went: no stage is begun, and they are left to the
     reconciler."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         before = left_over(core)
@@ -325,7 +325,7 @@ async def test_a_crash_between_publishing_and_the_end_is_made_up_for(
 ) -> None:
     """The record is on the disk, its event is not: told from the record, no stage runs again."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a", {"n": 1})))
         with monkeypatch.context() as patched:
@@ -359,7 +359,7 @@ async def test_results_that_redis_lost_are_put_back(
     async def look(upload: Upload, report: Report) -> None:
         found.update(await core.journal.results("up"))
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         old = (await page_of(core)).end
         await run(
@@ -382,7 +382,7 @@ async def test_results_that_redis_lost_are_put_back(
 async def test_a_rewound_redis_begins_a_new_epoch(redis_url: str, tmp_path: Path) -> None:
     """The storage knows a later place than the journal has: what was shown is not shown again."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         answer = await stored(core)
         core.storage.objects.mark("up", type((await page_of(core)).end)(answer.epoch, 40))
         await run(runner_of(core, ("analyzing", calls.stage("a"))))
@@ -393,7 +393,7 @@ async def test_a_rewound_redis_begins_a_new_epoch(redis_url: str, tmp_path: Path
 async def test_the_storage_knows_how_far_the_journal_is(redis_url: str, tmp_path: Path) -> None:
     """While a stage runs, the place that Redis acknowledged last is noted beside the file."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
 
         async def noted(upload: Upload, report: Report) -> None:
@@ -433,7 +433,7 @@ async def test_a_failed_stage_ends_the_upload_with_its_code(
 ) -> None:
     """Refused, broken, or too slow: the stages after it do not run and nothing stays."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         pool = Losing()
         rows = (("analyzing", stage), ("processing", calls.stage("later")))
@@ -451,7 +451,7 @@ async def test_a_result_that_cannot_be_told_is_an_error_of_ours(
     """`media` over its 64 KiB: ended with `internal` before it is published, nothing is left."""
     calls = Calls()
     published: list[Any] = []
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         monkeypatch.setattr(DiskObjects, "publish", lambda *call: published.append(call))
         await run(runner_of(core, ("analyzing", calls.stage("a", {"text": "x" * 100_000}))))
@@ -477,7 +477,7 @@ async def test_a_verdict_survives_a_crash(
         loop.call_soon_threadsafe(reached.set)
         raise SystemError("killed here")  # in a thread there is no other way to stop
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a", then=_reject)))
         with monkeypatch.context() as patched:
@@ -503,7 +503,7 @@ async def test_a_verdict_survives_a_crash(
 
 async def test_a_job_without_its_file_is_an_error(redis_url: str, tmp_path: Path) -> None:
     """The storage lost it: said once, as our fault. A job that nobody knows is nothing."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         runner = runner_of(core)
         await run(runner)
         assert await core.journal.head("up") is None
@@ -522,7 +522,7 @@ async def test_a_job_without_its_file_is_an_error(redis_url: str, tmp_path: Path
 async def test_a_lost_child_is_tried_again(redis_url: str, tmp_path: Path) -> None:
     """Ended by something outside twice: the third time it comes through, and nobody noticed."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         pool = Losing(2)
         await run(runner_of(core, ("analyzing", calls.stage("a")), pool=pool))
@@ -533,7 +533,7 @@ async def test_a_lost_child_is_tried_again(redis_url: str, tmp_path: Path) -> No
 async def test_children_that_are_always_lost_end_the_upload(redis_url: str, tmp_path: Path) -> None:
     """As often as there are attempts, then no more."""
     calls = Calls()
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         pool = Losing(99)
         await run(runner_of(core, ("analyzing", calls.stage("a")), pool=pool))
@@ -552,7 +552,7 @@ async def test_a_stage_whose_service_is_away_is_tried_again(redis_url: str, tmp_
         if away:
             raise RuntimeError("secret path /srv/private")
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         runner = runner_of(
             core, ("analyzing", calls.stage("a")), ("moderating", calls.stage("m", then=ask))
@@ -586,7 +586,7 @@ async def test_an_upload_is_parked_with_its_bytes(
         if away:
             raise ConnectionError
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a", then=ask)))
         await run(runner)
@@ -610,7 +610,7 @@ async def test_a_full_storage_ends_no_upload(
     def full(*_: Any) -> None:
         raise InsufficientStorage
 
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a")))
         with monkeypatch.context() as patched:
@@ -624,7 +624,7 @@ async def test_a_full_storage_ends_no_upload(
 
 async def test_the_log_answers_what_became_of_an_upload(redis_url: str, tmp_path: Path) -> None:
     """One line when a job begins and one when it ends: id, attempt, outcome and duration."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         with capture_logs() as lines:
             await run(runner_of(core, ("analyzing", _reject)), attempts=1)
@@ -649,7 +649,7 @@ async def test_a_cancellation_stops_the_stage_and_removes_the_bytes(
         (Path(upload.scratch) / "half").write_bytes(b"x")
         await asyncio.Event().wait()
 
-    async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
+    async with components(redis_url, tmp_path) as core, components(redis_url, tmp_path) as other:
         await stored(core)
         running = asyncio.ensure_future(
             run(runner_of(core, ("analyzing", calls.stage("a", then=write_for_ever))))
@@ -684,7 +684,7 @@ async def test_a_cancellation_in_the_last_moment_removes_the_object(
         monkeypatch.setattr(DiskObjects, "publish", publish_and_cancel)
     else:
         monkeypatch.setattr(JournalWriter, "end", cancel_and_end)
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         await run(runner_of(core, ("analyzing", Calls().stage("a"))))
         story = await story_of(core)
@@ -703,7 +703,7 @@ async def test_a_slower_twin_stops_and_touches_nothing(redis_url: str, tmp_path:
     async def wait(upload: Upload, report: Report) -> None:
         await go.wait()
 
-    async with house(redis_url, tmp_path) as core, house(redis_url, tmp_path) as other:
+    async with components(redis_url, tmp_path) as core, components(redis_url, tmp_path) as other:
         await stored(core)
         slow = asyncio.ensure_future(
             run(runner_of(core, ("analyzing", calls.stage("slow", {"by": "slow"}, then=wait))))
@@ -732,7 +732,7 @@ async def test_an_outage_ends_no_upload(sure_redis: RedisServer, tmp_path: Path)
         await eventually(lambda: not core.journal.appends.connected, "it is noticed")
         sure_redis.start()
 
-    async with house(sure_redis.url, tmp_path) as core:
+    async with components(sure_redis.url, tmp_path) as core:
         await stored(core)
         epoch = (await page_of(core)).end.epoch
         await run(runner_of(core, ("analyzing", calls.stage("a", {"n": 1}, then=outage))))
@@ -743,7 +743,7 @@ async def test_an_outage_ends_no_upload(sure_redis: RedisServer, tmp_path: Path)
 
 async def test_a_job_that_cannot_be_done_now_raises_nothing(redis_url: str, tmp_path: Path) -> None:
     """A manifest that cannot be read: logged, and left for the reconciler to enqueue again."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         await stored(core)
         (manifest,) = core.settings.data_dir.glob("open/*/manifest.json")
         whole = manifest.read_bytes()
@@ -758,7 +758,7 @@ async def test_a_job_that_cannot_be_done_now_raises_nothing(redis_url: str, tmp_
 
 async def test_a_stored_file_without_a_journal_is_worked_on(redis_url: str, tmp_path: Path) -> None:
     """Redis lost all that it knew of it: a new epoch tells the work and its end."""
-    async with house(redis_url, tmp_path) as core:
+    async with components(redis_url, tmp_path) as core:
         store(core)
         await run(runner_of(core, ("analyzing", Calls().stage("a"))))
         assert await story_of(core) == [

@@ -18,7 +18,7 @@ CREATED = "2026-01-15T10:30:00.000Z"
 
 
 @asynccontextmanager
-async def house(url: str, directory: Path, **settings: Any) -> AsyncIterator[Components]:
+async def components(url: str, directory: Path, **settings: Any) -> AsyncIterator[Components]:
     """All parts that web and worker share, running; `settings` by their names."""
     given = {"redis_url": url, "data_dir": directory / "data", **settings}
     async with opened(load_settings(**given)) as core:
