@@ -75,7 +75,8 @@ class Attempt:
         self._numbers = count(1)
         self._results: dict[str, bytes] = {}
         self._stage = "file_received"
-        self._redis_lost = False
+        self._redis_lost = taken.status == "new"
+        self._unlisted = self._redis_lost
         self.ending = False
         self._moved = asyncio.Event()
         self.writer = JournalWriter(
@@ -133,7 +134,17 @@ class Attempt:
 
     def _note_loss(self) -> None:
         """Redis lost something: the next checkpoint writes all results again."""
-        self._redis_lost = True
+        self._redis_lost = self._unlisted = True
+
+    async def _list(self) -> None:
+        """Redis lost its lists as well: list the upload again, so that the reconciler finds it.
+
+        Once published it stands in no other list that anything looks through.
+        """
+        if self._unlisted:
+            owner = self._found.manifest.owner
+            await self._parts.index.opened(self.upload_id, owner=owner, now_s=time.time())
+            self._unlisted = False
 
     async def _work(self) -> None:
         if verdict := self._results.get(VERDICT):
@@ -233,6 +244,7 @@ class Attempt:
         if self._redis_lost:
             self._redis_lost = False
             await self._parts.journal.restore(self.upload_id, self._results)
+        await self._list()
 
     def _report(
         self, name: str, at: int, slices: int, estimate: Estimate
@@ -276,6 +288,7 @@ class Attempt:
     async def _finalize(self) -> None:
         self._stage = "finalizing"
         self.writer.first(Draft(stage="finalizing", stage_progress=0, message=BEGIN["finalizing"]))
+        await self._list()
         if self._found.done:
             assert self._found.record is not None
             media = decode_json(self._found.record)
@@ -289,6 +302,7 @@ class Attempt:
         await self.writer.last(
             Draft(stage="finalizing", stage_progress=100, message=END["finalizing"])
         )
+        await self._list()
         self.ending = True
         try:
             await self.writer.end(_complete(media))

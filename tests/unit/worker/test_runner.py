@@ -320,14 +320,28 @@ async def test_a_cancelled_upload_is_not_worked_on(redis_url: str, tmp_path: Pat
         assert left_over(core) == before
 
 
+@pytest.mark.parametrize("forgets", [False, True])
 async def test_a_crash_between_publishing_and_the_end_is_made_up_for(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_url: str,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    forgets: bool,
 ) -> None:
-    """The record is on the disk, its event is not: told from the record, no stage runs again."""
+    """The record is on the disk, its event is not: told from the record, no stage runs again.
+
+    Also where Redis lost the lists in a stage before: the reconciler still finds the upload.
+    """
     calls = Calls()
+
+    async def forget(upload: Upload, report: Report) -> None:
+        if forgets:
+            redis_server.flush()
+
     async with components(redis_url, tmp_path) as core:
         await stored(core)
-        runner = runner_of(core, ("analyzing", calls.stage("a", {"n": 1})))
+        runner = runner_of(core, ("analyzing", calls.stage("a", {"n": 1}, then=forget)))
         with monkeypatch.context() as patched:
             patched.setattr(JournalWriter, "end", lambda *_: asyncio.Event().wait())
             crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
@@ -339,6 +353,7 @@ async def test_a_crash_between_publishing_and_the_end_is_made_up_for(
             crashing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await crashing
+        assert [upload_id for upload_id, _ in await core.index.open_uploads()] == ["up"]
         await run(runner)
         assert calls == ["a"]
         (*_, last) = await events_of(core)
