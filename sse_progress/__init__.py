@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sse_progress.model.errors import Problem, Rejected
     from sse_progress.model.events import Event
+    from sse_progress.model.kinds import Kind
     from sse_progress.model.stage_api import Pipeline, Report, Upload
 
-__all__ = ["Event", "Pipeline", "Problem", "Rejected", "Report", "Upload", "__version__"]
+__all__ = ["Event", "Kind", "Pipeline", "Problem", "Rejected", "Report", "Upload", "__version__"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Event": "model.events",
+    "Kind": "model.kinds",
     "Pipeline": "model.stage_api",
     "Problem": "model.errors",
     "Rejected": "model.errors",

@@ -178,6 +178,8 @@ class Settings(BaseSettings):
     """Days that finished uploads are kept; unset: forever."""
 
     # ---- stages
+    kinds: str | None = None
+    """`package.module:name` of a list of `Kind`; unset: the one kind `upload`."""
     pipeline: str | None = None
     """`package.module:name` of a pipeline; unset: the built-in one with installed plug-ins."""
     stage_timeout_s: float = Field(900, gt=0)

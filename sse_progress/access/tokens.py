@@ -62,11 +62,16 @@ class MissingScope(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. `expires_at` (Unix seconds) is when the token stops being accepted; None: never."""
+    """A caller.
+
+    `expires_at` (Unix seconds) is when the token stops being accepted; None: never. `kinds` of
+    uploads that it may make; None: all.
+    """
 
     sub: str
     scopes: frozenset[str] = ALL_SCOPES
     expires_at: float | None = None
+    kinds: frozenset[str] | None = None
 
     def require(self, scope: str) -> None:
         """Raises MissingScope unless the token allows `upload:read` or `upload:write`."""
@@ -170,6 +175,7 @@ class Tokens:
             _subject(claims["sub"]),
             _scopes(claims),
             _seconds(claims["exp"]) + self._leeway_s,
+            _names(claims, "kinds"),
         )
 
 
@@ -251,6 +257,16 @@ def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     if not isinstance(scope, str):
         raise TypeError("scope must be text")
     return ALL_SCOPES & frozenset(scope.split(" "))
+
+
+def _names(claims: dict[str, Any], claim: str) -> frozenset[str] | None:
+    """A claim that lists names; None if the token has none."""
+    if claim not in claims:
+        return None
+    names = claims[claim]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{claim} must be a list of names")
+    return frozenset(names)
 
 
 def _seconds(value: object) -> float:

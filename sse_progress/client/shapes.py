@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from sse_progress.model.events import Error, Event
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import TERMINAL
 
 __all__ = ["Media", "Page", "State", "StoredFile", "media_of"]
 
@@ -53,7 +53,8 @@ def media_of(event: Event) -> Media:
 class State(_Shape, frozen=True, kw_only=True):
     """How far an upload is: its `status`, and the fields of its latest event.
 
-    `status` is `pending`, `receiving`, `processing`, `complete`, `error` or `cancelled`.
+    `status` is `pending`, `receiving`, `processing`, `complete`, `error` or `cancelled`. `size`
+    (bytes), `content_type` and `fields` are there once the file is stored.
     """
 
     status: str
@@ -63,7 +64,13 @@ class State(_Shape, frozen=True, kw_only=True):
     message: str = ""
     timestamp: str | None = None
     stage_progress: int | None = None
+    kind: str | None = None
+    context: dict[str, str] | None = None
+    batch_id: str | None = None
     filename: str | None = None
+    size: int | None = None
+    content_type: str | None = None
+    fields: dict[str, str | list[str]] | None = None
     bytes: int | None = None
     total: int | None = None
     eta_seconds: int | None = None
@@ -72,13 +79,14 @@ class State(_Shape, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> bool:
-        return self.stage in STAGES and STAGES[self.stage].terminal
+        return self.stage in TERMINAL
 
     def event(self) -> Event | None:
         """The latest event itself; None while there is none."""
         if self.stage is None:
             return None
-        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "status"}
+        own = {"status", "size", "content_type", "fields"}
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in own}
         return Event(type="progress", **fields)
 
 

@@ -60,6 +60,8 @@ class Page:
     last: Frame | None
     frames: tuple[Frame, ...]
     now_ms: int
+    about: bytes = b""
+    """JSON that describes the file (`state_about`), where it was asked for and is known."""
     deleted: bool = False
     """The upload is complete, and its files have been deleted since."""
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
+from sse_progress.model.events import decode_json
 from sse_progress.model.stage_table import Status, status_of_stage
 from sse_progress.runtime.redis_keys import journal_keys
 
 __all__ = ["Glance", "glances"]
 
-FIELDS = ("owner", "stage", "term", "ts")
+FIELDS = ("owner", "stage", "term", "ts", "tags")
 BATCH = 100
 """Journals in one pipeline: other callers' commands come between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """`age_ms`: since its latest event, by Redis' clock."""
+    """`age_ms`: since its latest event, by Redis' clock. `tags`: what every event has."""
 
     owner: str
     status: Status
     terminal: bool
     age_ms: int
+    tags: dict[str, Any]
 
 
 async def glances(redis: Redis, upload_ids: Sequence[str]) -> list[Glance | None]:
@@ -37,10 +40,18 @@ async def glances(redis: Redis, upload_ids: Sequence[str]) -> list[Glance | None
                 pipe.hmget(journal_keys(upload_id)[0], FIELDS)
             (seconds, micros), *rows = await pipe.execute()
         now_ms = seconds * 1000 + micros // 1000
-        for owner, stage, term, ts in rows:
+        for owner, stage, term, ts, tags in rows:
             if owner is None:
                 found.append(None)
                 continue
             status = status_of_stage(stage.decode() or None)
-            found.append(Glance(owner.decode(), status, bool(term), now_ms - int(ts)))
+            found.append(
+                Glance(
+                    owner.decode(),
+                    status,
+                    terminal=bool(term),
+                    age_ms=now_ms - int(ts),
+                    tags=decode_json(b"{%b}" % (tags or b"")),
+                )
+            )
     return found

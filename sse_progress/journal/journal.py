@@ -19,7 +19,7 @@ from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.scripts import READ, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 from sse_progress.runtime.redis_keys import BIRTH, journal_channel, journal_keys
 
 __all__ = ["Journal", "new_epoch"]
@@ -40,8 +40,11 @@ _NO_EVENT: dict[str, Any] = {
 }
 
 
-def _event(upload_id: str, draft: Draft, *, first: bool) -> dict[str, Any]:
-    row = STAGES[draft.stage]
+def _event(
+    upload_id: str, draft: Draft, *, first: bool, table: StageTable, tags: bytes
+) -> dict[str, Any]:
+    row = table[draft.stage]
+    known = {"tags_bytes": len(tags)} if tags else {}
     return {
         "stage": row.name,
         "rank": row.rank,
@@ -50,7 +53,7 @@ def _event(upload_id: str, draft: Draft, *, first: bool) -> dict[str, Any]:
         "sp": draft.stage_progress,
         "terminal": int(row.terminal),
         "first": int(first),
-        **draft.fragments(upload_id)._asdict(),
+        **draft.fragments(upload_id, **known)._asdict(),
     }
 
 
@@ -81,11 +84,13 @@ class Journal:
         claim: bool = False,
         after: Position | None = None,
         limit: int = 0,
+        about: bool = False,
     ) -> Page | Foreign | None:
         """The head, and up to `limit` frames after a position (None: from the beginning).
 
         `claim` gives an unused id to `owner`, as a pending upload. An empty `owner`
-        reads without an ownership check. None: there is no such journal. Raises `redis.RedisError`.
+        reads without an ownership check. `about` also reads the description of the file. None:
+        there is no such journal. Raises `redis.RedisError`.
         """
         reply = await self._call(
             journal_keys(upload_id),
@@ -97,6 +102,7 @@ class Journal:
                 "after_epoch": after.epoch or "?" if after else "",
                 "after_seq": after.seq if after else 0,
                 "limit": limit,
+                "about": int(about),
             },
         )
         if reply[0] == 0:
@@ -104,7 +110,7 @@ class Journal:
         if len(reply) < 5:
             return Foreign()
         _, epoch, seq, of, term, fence, lease, span, created, changed, stage, unknown, *rest = reply
-        last, raw, now = rest
+        last, raw, now, described = rest
         done = bool(term)
         start = after.seq if after else 0
         return Page(
@@ -123,6 +129,7 @@ class Journal:
                 Frame(frame, terminal=done and start + at == seq) for at, frame in enumerate(raw, 1)
             ),
             now_ms=now,
+            about=described,
         )
 
     async def head(self, upload_id: str) -> Page | None:
@@ -140,11 +147,10 @@ class Journal:
             if key.startswith(b"r:")
         }
 
-    async def restore(self, upload_id: str, results: dict[str, bytes]) -> None:
-        """Put stage results back that Redis has lost."""
-        if results:
-            meta = journal_keys(upload_id)[0]
-            await self.redis.hset(meta, mapping={f"r:{k}": v for k, v in results.items()})
+    async def restore(self, upload_id: str, results: dict[str, bytes], *, about: bytes) -> None:
+        """Put stage results and the description of the file back that Redis has lost."""
+        fields = {"about": about, **{f"r:{k}": v for k, v in results.items()}}
+        await self.redis.hset(journal_keys(upload_id)[0], mapping=fields)  # type: ignore[arg-type]
 
     async def keep_claim(self, upload_id: str) -> None:
         """A stream still waits on a pending id; never shortens a longer life."""
@@ -191,11 +197,14 @@ class Journal:
         draft: Draft | None = None,
         first: bool = False,
         result: tuple[str, bytes] | None = None,
+        about: bytes = b"",
         tags: bytes = b"",
+        table: StageTable = DEFAULT_TABLE,
         nonce: str | None = None,
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has.
 
+        `draft` is of a stage of `table`. `about` describes the file, for states (`state_about`).
         `tags` are put into every event from this one on; empty: those of the journal stay. A second
         operation in a row with the same `nonce` is answered `dup`; None makes a new one.
         """
@@ -216,14 +225,35 @@ class Journal:
             "seen_seq": seen.seq if seen else 0,
             "result_field": f"r:{result[0]}" if result else "",
             "result": result[1] if result else b"",
-            **(_event(upload_id, draft, first=first) if draft else _NO_EVENT),
+            "about": about,
+            **(
+                _event(upload_id, draft, first=first, table=table, tags=tags)
+                if draft
+                else _NO_EVENT
+            ),
         }
         return self.appends.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
 
-    async def begin(self, upload_id: str, *, owner: str, draft: Draft, lease_s: float) -> Answer:
-        """pending → receiving, once: status `ok`, `forbidden` or `in_use`."""
+    async def begin(
+        self,
+        upload_id: str,
+        *,
+        owner: str,
+        draft: Draft,
+        lease_s: float,
+        tags: bytes = b"",
+        table: StageTable = DEFAULT_TABLE,
+    ) -> Answer:
+        """pending → its first stage, once: status `ok`, `forbidden` or `in_use`."""
         return await self.operation(
-            "begin", upload_id, owner=owner, draft=draft, first=True, lease_s=lease_s
+            "begin",
+            upload_id,
+            owner=owner,
+            draft=draft,
+            first=True,
+            lease_s=lease_s,
+            tags=tags,
+            table=table,
         )
 
     async def resume(

@@ -36,10 +36,11 @@ APPEND = (
     "stage_tail",
     "result_field",
     "result",
+    "about",
 )
 """Arguments of append.lua, explained there."""
 
-READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit")
+READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit", "about")
 """Arguments of read.lua, explained there."""
 
 

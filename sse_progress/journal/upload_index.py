@@ -1,16 +1,20 @@
-"""Which uploads are open on this storage, and which are whose: lists kept with the journals.
+"""Which uploads are open on this storage, have ended lately, and are whose: lists of ids.
 
 An upload stands in the open list from before its first event until after its last, so that nothing
-that began can be forgotten. The lists may name too much; what holds is in the journals.
+that began can be forgotten. From there it moves, in one step, to a list for each consumer of ends,
+and leaves it once the consumer is done with it: so each consumer learns of every end at least once.
+The lists may name too much; what holds is in the journals.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_keys import open_key, owned_key, owner_channel
+from sse_progress.runtime.redis_keys import ended_key, open_key, owned_key, owner_channel
 
 __all__ = ["Index"]
 
@@ -21,9 +25,12 @@ OWNED_LIMIT = 10_000
 
 
 class Index:
-    def __init__(self, redis: Redis, *, storage_id: str) -> None:
+    """`consumers`: names of what acts on every end (an archive, webhooks)."""
+
+    def __init__(self, redis: Redis, *, storage_id: str, consumers: Sequence[str] = ()) -> None:
         self.redis = redis
         self._open_key = open_key(storage_id)
+        self._ended_keys = {name: ended_key(storage_id, name) for name in consumers}
 
     async def opened(self, upload_id: str, *, owner: str, now_s: float) -> None:
         """Before an upload's first event. `now_s`: Unix time."""
@@ -42,7 +49,27 @@ class Index:
 
     async def closed(self, upload_id: str) -> None:
         """After an upload's end and the removal of what it left."""
-        await self.redis.zrem(self._open_key, upload_id)
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(self._open_key, upload_id)
+            for key in self._ended_keys.values():
+                pipe.zadd(key, {upload_id: int(time.time() * 1e3)}, nx=True)
+                pipe.expire(key, OPEN_TTL_S)
+            await pipe.execute()
+
+    async def ended(self, consumer: str, *, limit: int) -> list[tuple[str, int]]:
+        """(upload id, ms since 1970 when its end was noted) that `consumer` is not done with.
+
+        The first ones. An id may come that was there before, and one whose journal is gone.
+        """
+        rows: Any = await self.redis.zrange(
+            self._ended_keys[consumer], 0, limit - 1, withscores=True
+        )
+        return [(name.decode(), int(score)) for name, score in rows]
+
+    async def done(self, consumer: str, upload_ids: Iterable[str]) -> None:
+        """What followed from these ends is committed: `consumer` need not hear of them again."""
+        if names := list(upload_ids):
+            await self.redis.zrem(self._ended_keys[consumer], *names)
 
     async def open_uploads(self) -> list[tuple[str, int]]:
         """(upload id, ms since 1970 when it began) of every upload that may be open."""

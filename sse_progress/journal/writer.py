@@ -15,6 +15,7 @@ from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 
 __all__ = ["JournalWriter", "WriterLost", "interval_s"]
 
@@ -59,6 +60,7 @@ class JournalWriter:
         lease_s: float = 0,
         said: Draft | None = None,
         tags: bytes = b"",
+        table: StageTable = DEFAULT_TABLE,
         on_lost: Callable[[WriterLost], None] = _ignored,
         on_new_epoch: Callable[[], None] = _ignored,
         on_position: Callable[[Position], None] = _ignored,
@@ -67,6 +69,8 @@ class JournalWriter:
         self.position = Position(answer.epoch, answer.seq)
         self.tags = tags
         """What every event has from the next one on."""
+        self.table = table
+        """The stages that events are of."""
         self.lost: WriterLost | None = None
         self._on_lost, self._on_new_epoch, self._on_position = on_lost, on_new_epoch, on_position
         self._journal, self._lease_s = journal, lease_s
@@ -92,11 +96,15 @@ class JournalWriter:
         self._pending = draft
         self._pump()
 
-    async def last(self, draft: Draft, *, result: bytes | None = None) -> None:
-        """A stage ends; returns once Redis has event and result. Raises WriterLost."""
+    async def last(self, draft: Draft, *, result: bytes | None = None, about: bytes = b"") -> None:
+        """A stage ends; returns once Redis has event, result and description. Raises WriterLost."""
         self._drop_pending()
         await self._settled(
-            self._append(draft, result=(draft.stage, result) if result is not None else None)
+            self._append(
+                draft,
+                result=(draft.stage, result) if result is not None else None,
+                about=about,
+            )
         )
 
     async def end(self, draft: Draft) -> None:
@@ -136,6 +144,7 @@ class JournalWriter:
             fence=self.fence,
             lease_s=self._lease_s,
             tags=self.tags,
+            table=self.table,
             **how,
         )
 

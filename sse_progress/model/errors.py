@@ -77,6 +77,24 @@ class BadRequest(Problem):
     sentence = "The request could not be understood."
 
 
+class UnknownKind(Problem):
+    code = "unknown_kind"
+    status = 400
+    sentence = "There is no such kind of upload."
+
+
+class MissingContext(Problem):
+    code = "missing_context"
+    status = 400
+    sentence = "This kind of upload needs a context."
+
+
+class InvalidContext(Problem):
+    code = "invalid_context"
+    status = 400
+    sentence = "The context is not valid."
+
+
 class UriTooLong(Problem):
     code = "uri_too_long"
     status = 414
@@ -314,6 +332,9 @@ PROBLEMS: tuple[type[Problem], ...] = (
     MalformedMultipart,
     UnexpectedPart,
     BadRequest,
+    UnknownKind,
+    MissingContext,
+    InvalidContext,
     InconsistentLength,
     DigestMismatch,
     ChecksumMismatch,

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from sse_progress.model.stage_table import STAGES, status_of_stage
+from sse_progress.model.labels import NO_LABELS, Labels
+from sse_progress.model.stage_table import TERMINAL, status_of_stage
 from sse_progress.model.text import clean_text, cut_to_bytes, without_surrogates
 
 __all__ = [
@@ -48,7 +49,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     """One message of a progress stream, as a client reads it.
 
     `progress` and `stage_progress` are whole percents; `timestamp` is UTC, RFC 3339 with
-    milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds.
+    milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds. `kind`, `context`
+    and `batch_id` are there if the upload has them.
     """
 
     type: Literal["connected", "progress", "reset"]
@@ -58,6 +60,9 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     message: str = ""
     timestamp: str | None = None
     stage_progress: int | None = None
+    kind: str | None = None
+    context: dict[str, str] | None = None
+    batch_id: str | None = None
     filename: str | None = None
     bytes: int | None = None
     total: int | None = None
@@ -67,8 +72,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     @property
     def terminal(self) -> bool:
-        # A client may be older than the service and meet a stage that it does not know.
-        return self.stage in STAGES and STAGES[self.stage].terminal
+        return self.stage in TERMINAL
 
 
 _LINE_ENDS = tuple((c.encode(), b"\\u%04x" % ord(c)) for c in "\x85\u2028\u2029")
@@ -104,23 +108,22 @@ class Fragments(NamedTuple):
     stage_tail: bytes = b""
 
 
-_TAGS_BYTES = 400
-"""Room for the tags: a cleaned file name is 150 bytes at most, up to twice that in JSON."""
-_FIXED_BYTES = (
-    3 + 24 + len('","stageProgress":') + 3 + len("id: -\ndata: \n\n") + 34 + 16 + _TAGS_BYTES
-)
-"""Room for what the journal adds: percents, time, the stage of an error, tags, the frame's id."""
+TAGS_LIMIT_BYTES = 720
+"""Room for tags that a writer does not know: labels, and a cleaned file name of 150 bytes."""
+_FIXED_BYTES = 3 + 24 + len('","stageProgress":,') + 3 + len("id: -\ndata: \n\n") + 34 + 32
+"""Room for what the journal adds: percents, time, the stage of an error, the frame's id."""
 
 
 _STAGE_END = b'"}}'
 """The end of an event whose error has no stage: `error` is last, and `stage` last in it."""
 
 
-def tags_of(*, filename: str) -> bytes:
+def tags_of(*, filename: str, labels: Labels = NO_LABELS) -> bytes:
     """What every event of an upload has, as JSON members without braces; empty: nothing yet."""
-    if not filename:
-        return b""
-    return b'"filename":%b' % encode_json(filename)
+    members = labels.members()
+    if filename:
+        members["filename"] = filename
+    return encode_json(members)[1:-1]
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,12 +140,13 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def terminal(self) -> bool:
-        return STAGES[self.stage].terminal
+        return self.stage in TERMINAL
 
-    def fragments(self, upload_id: str) -> Fragments:
+    def fragments(self, upload_id: str, *, tags_bytes: int = TAGS_LIMIT_BYTES) -> Fragments:
         """JSON pieces with texts cut so that the whole frame keeps within the event's limit.
 
-        Raises ValueError if `media` by itself is over the limit (64 KiB): it cannot be cut.
+        `tags_bytes`: how long the tags are. Raises ValueError if `media` by itself is over the
+        limit (64 KiB): it cannot be cut.
         """
         message = clean_text(self.message)
         error = self.error
@@ -151,19 +155,20 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
                 error, code=clean_text(error.code, CODE_LIMIT), detail=clean_text(error.detail)
             )
         limit = COMPLETE_LIMIT_BYTES if self.media is not None else EVENT_LIMIT_BYTES
+        fixed = _FIXED_BYTES + tags_bytes
         parts = self._encode(upload_id, message, error)
-        over = sum(map(len, parts)) + _FIXED_BYTES - limit
+        over = sum(map(len, parts)) + fixed - limit
         if over > 0 and error is not None:
             error = msgspec.structs.replace(
                 error,
                 detail=cut_to_bytes(error.detail, max(len(error.detail.encode()) - over, 60)),
             )
             parts = self._encode(upload_id, message, error)
-            over = sum(map(len, parts)) + _FIXED_BYTES - limit
+            over = sum(map(len, parts)) + fixed - limit
         if over > 0:
             message = cut_to_bytes(message, max(len(message.encode()) - over, 3))
             parts = self._encode(upload_id, message, error)
-            over = sum(map(len, parts)) + _FIXED_BYTES - limit
+            over = sum(map(len, parts)) + fixed - limit
         if over > 0:
             raise ValueError(f"event is {limit + over} bytes, limit {limit}")
         return parts

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sse_progress.model.errors import Problem
 from sse_progress.model.events import Draft, Error
+from sse_progress.model.stage_table import Stage
 
-__all__ = ["BEGIN", "END", "PARKED", "failure", "retry_text", "size_text"]
+__all__ = ["BEGIN", "END", "PARKED", "begin_text", "end_text", "failure", "retry_text", "size_text"]
 
 BEGIN = {
     "receiving": "Receiving the file",
@@ -27,6 +28,15 @@ END = {
     "complete": "Upload complete",
     "cancelled": "The upload was cancelled",
 }
+
+
+def begin_text(stage: Stage) -> str:
+    """What is said as a stage begins; one of an operator's own is named by its title."""
+    return BEGIN.get(stage.name, stage.title)
+
+
+def end_text(stage: Stage) -> str:
+    return END.get(stage.name, f"{stage.title} is done")
 
 
 PARKED = "The work is paused until an operator resumes it; the file is kept"

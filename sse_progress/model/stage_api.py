@@ -41,7 +41,8 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is the original's file (read only); `scratch` an empty directory of this attempt for
     derived files; `size` bytes; `sha256` hex; `filename` a cleaned base name, never a path;
-    `claimed_type` what the client said; `results` what finished stages returned, by stage name.
+    `claimed_type` what the client said; `kind` and `context` its labels; `results` what finished
+    stages returned, by stage name.
     """
 
     id: str
@@ -52,6 +53,8 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     created_at: str
+    kind: str = "upload"
+    context: dict[str, str] = {}
     fields: dict[str, str | list[str]] = {}
     results: dict[str, dict[str, Any]] = {}
     options: Options = Options()

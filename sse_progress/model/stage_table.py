@@ -1,10 +1,32 @@
-"""The stages of an upload: their order, and their share of the whole percent."""
+"""The stages of an upload: their order, and their share of the whole percent.
+
+A table is a value, since a kind of upload may have stages of its own. The terminal stages are the
+same in every table, so that a client that knows none of the others still sees the end.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
-__all__ = ["STAGES", "Stage", "percent", "status_of_stage"]
+__all__ = [
+    "DEFAULT_TABLE",
+    "STAGES",
+    "TERMINAL",
+    "Stage",
+    "StageTable",
+    "Status",
+    "percent",
+    "status_of_stage",
+]
+
+TERMINAL = frozenset({"complete", "error", "cancelled"})
+_TERMINAL_RANK = 1000
+"""Of the terminal stages in every table: above all others, of which there are at most 50."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class Stage(NamedTuple):
@@ -15,23 +37,93 @@ class Stage(NamedTuple):
     lo: int
     hi: int
     terminal: bool = False
+    title: str = ""
 
 
-STAGES: dict[str, Stage] = {
-    stage.name: stage
-    for stage in (
-        Stage("receiving", 1, 0, 9),
-        Stage("file_received", 2, 10, 10),
-        Stage("validating", 3, 20, 29),
-        Stage("analyzing", 4, 30, 69),
-        Stage("moderating", 5, 70, 84),
-        Stage("processing", 6, 85, 94),
-        Stage("finalizing", 7, 95, 99),
-        Stage("complete", 8, 100, 100, terminal=True),
-        Stage("error", 9, 0, 0, terminal=True),
-        Stage("cancelled", 9, 0, 0, terminal=True),
+_ENDS = (
+    Stage("complete", _TERMINAL_RANK, 100, 100, terminal=True, title="Done"),
+    Stage("error", _TERMINAL_RANK + 1, 0, 0, terminal=True, title="Failed"),
+    Stage("cancelled", _TERMINAL_RANK + 1, 0, 0, terminal=True, title="Cancelled"),
+)
+
+
+class StageTable(Mapping[str, Stage]):
+    """Stages by name, in their order, the terminal ones last."""
+
+    def __init__(self, stages: Iterable[tuple[str, int, int, str]]) -> None:
+        """`stages` are (name, lo, hi, title), their ranges rising within 0-99.
+
+        Raises ValueError, which says what is wrong with them.
+        """
+        rows = [
+            Stage(name, at, lo, hi, title=title or _title(name))
+            for at, (name, lo, hi, title) in enumerate(stages, 1)
+        ]
+        _check(rows)
+        self._rows = {row.name: row for row in (*rows, *_ENDS)}
+
+    @classmethod
+    def for_files(cls, work: Sequence[tuple[str, int, int, str]]) -> StageTable:
+        """A table of stages of one's own, with the rows that every file passes where `work` does
+        not name them."""
+        named = {name for name, *_ in work}
+        before = [row for row in _BEFORE_WORK if row[0] not in named]
+        after = [row for row in _AFTER_WORK if row[0] not in named]
+        return cls([*before, *work, *after])
+
+    def __getitem__(self, name: str) -> Stage:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def work(self) -> tuple[str, ...]:
+        """The rows that stage functions may fill; the others are the service's own."""
+        own = {name for name, *_ in (*_BEFORE_WORK, *_AFTER_WORK)} | TERMINAL
+        return tuple(name for name in self._rows if name not in own)
+
+
+_BEFORE_WORK = (("receiving", 0, 9, "Upload"), ("file_received", 10, 10, "Stored"))
+_AFTER_WORK = (("finalizing", 95, 99, "Record"),)
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _check(rows: Sequence[Stage]) -> None:
+    if not 0 < len(rows) <= 50:
+        raise ValueError(f"there are {len(rows)} stages; 1 to 50 are possible")
+    for row in rows:
+        if _NAME.fullmatch(row.name) is None or row.name in TERMINAL:
+            raise ValueError(f"{row.name!r} cannot be the name of a stage ({_NAME.pattern})")
+        if not 0 <= row.lo <= row.hi <= 99:
+            raise ValueError(
+                f"{row.name} has the range {row.lo}-{row.hi}, which is not within 0-99"
+            )
+    for earlier, later in pairwise(rows):
+        if later.lo <= earlier.hi:
+            raise ValueError(
+                f"{later.name} begins at {later.lo}, but {earlier.name} before it ends at "
+                f"{earlier.hi}"
+            )
+    if len({row.name for row in rows}) < len(rows):
+        raise ValueError("two stages have the same name")
+
+
+DEFAULT_TABLE = StageTable.for_files(
+    (
+        ("validating", 20, 29, "Check"),
+        ("analyzing", 30, 69, "Analysis"),
+        ("moderating", 70, 84, "Moderation"),
+        ("processing", 85, 94, "Processing"),
     )
-}
+)
+STAGES = DEFAULT_TABLE
 
 Status = Literal["pending", "receiving", "processing", "complete", "error", "cancelled"]
 
@@ -45,10 +137,10 @@ def status_of_stage(stage: str | None) -> Status:
     return "processing"
 
 
-def percent(stage: str, stage_progress: int) -> int:
+def percent(stage: str, stage_progress: int, table: StageTable = DEFAULT_TABLE) -> int:
     """Percent of the whole upload, 0-100, for `stage_progress` (0-100) within `stage`.
 
     The journal's script does the same for each event; tests hold the two against each other.
     """
-    row = STAGES[stage]
+    row = table[stage]
     return min(row.hi, row.lo + stage_progress * (row.hi - row.lo + 1) // 100)

@@ -15,6 +15,7 @@ __all__ = [
     "QueueKeys",
     "digest",
     "durations_key",
+    "ended_key",
     "health_key",
     "journal_channel",
     "journal_keys",
@@ -51,7 +52,12 @@ def turn_channel(upload_id: str) -> str:
 
 def open_key(storage_id: str) -> str:
     """Sorted set: uploads of a storage that may be open, by ms since 1970 when they began."""
-    return f"sp:open:{storage_id}"
+    return f"sp:s:{{{storage_id}}}:open"
+
+
+def ended_key(storage_id: str, consumer: str) -> str:
+    """Sorted set: uploads whose end a consumer has not dealt with, by ms since 1970 when noted."""
+    return f"sp:s:{{{storage_id}}}:ended:{consumer}"
 
 
 def owner_channel(owner: str) -> str:
@@ -89,9 +95,9 @@ def limit_key(kind: str, owner: str) -> str:
     return f"{RATES_PREFIX}:{kind}:{{{digest(owner)}}}"
 
 
-def durations_key(kind: str, size_class: int) -> str:
-    """Hash: seconds that each stage took for files of a kind and size class."""
-    return f"sp:eta:{kind}:{size_class}"
+def durations_key(kind: str, family: str, size_class: int) -> str:
+    """Hash: seconds that each stage took for uploads of a kind, of a type and size class."""
+    return f"sp:eta:{kind}:{family}:{size_class}"
 
 
 def health_key(storage_id: str) -> str:

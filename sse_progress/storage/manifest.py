@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from sse_progress.model.errors import Unavailable
+from sse_progress.model.events import encode_json, tags_of
+from sse_progress.model.labels import NO_LABELS, Labels
 
 __all__ = [
     "FILES",
@@ -46,6 +48,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sha256: str
     epoch: str
     created_at: str
+    labels: Labels = NO_LABELS
+
+    @property
+    def tags(self) -> bytes:
+        """What every event of the upload has (`tags_of`)."""
+        return tags_of(filename=self.filename, labels=self.labels)
+
+    @property
+    def about(self) -> bytes:
+        """What a state says of the file besides: its size, claimed type and fields, as JSON."""
+        return encode_json(
+            {"size": self.size, "contentType": self.claimed_type, "fields": self.fields}
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from redis.exceptions import RedisError
@@ -20,8 +20,9 @@ from sse_progress.model.errors import (
     Unavailable,
     UnknownUpload,
 )
-from sse_progress.model.events import Draft, Error, with_status
+from sse_progress.model.events import Draft, Error, decode_json, with_status
 from sse_progress.model.ids import Position
+from sse_progress.model.labels import NO_LABELS, Labels
 from sse_progress.model.messages import END
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import blocking
@@ -29,13 +30,17 @@ from sse_progress.uploads.components import Components
 
 __all__ = ["Uploads", "state_of"]
 
+ABOUT = ("size", "contentType", "fields")
 REDIS_WAIT_S = 5.0
 SCAN_ROWS = 2000
 SCAN_STEP = 200
 
 
 def state_of(upload_id: str, page: Page) -> dict[str, Any]:
-    """An upload's state: `status`, and the fields of its latest event."""
+    """An upload's state: `status`, the fields of its latest event, and what the file is.
+
+    That is `size`, `contentType` (as claimed, until it is complete) and `fields`, once stored.
+    """
     if page.last is None:
         return {
             "status": "pending",
@@ -45,7 +50,26 @@ def state_of(upload_id: str, page: Page) -> dict[str, Any]:
             "timestamp": rfc3339(page.created_ms / 1000),
         }
     state = with_status(page.last.data)
+    if media := state.get("media"):
+        state |= {name: media[name] for name in ABOUT if name in media}
+    elif page.about:
+        state |= decode_json(page.about)
     return {**state, "deleted": True} if page.deleted else state
+
+
+class _Wanted(NamedTuple):
+    """What a list is narrowed to."""
+
+    status: str | None
+    labels: Labels
+    after_us: int | None
+
+    @property
+    def all(self) -> bool:
+        return self.status is None and not self.labels
+
+    def seen(self, glance: Glance) -> bool:
+        return self.status in (None, glance.status) and self.labels.match(glance.tags)
 
 
 class Uploads:
@@ -58,7 +82,7 @@ class Uploads:
         """The head of the owner's journal. Raises UnknownUpload or Forbidden."""
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                page = await self._components.journal.read(upload_id, owner=owner)
+                page = await self._components.journal.read(upload_id, owner=owner, about=True)
                 if page is None:
                     page = await self._recovered(upload_id, owner=owner)
         except (TimeoutError, RedisError, OSError) as exc:
@@ -86,7 +110,7 @@ class Uploads:
         if not found.done:
             raise Unavailable("The state of this upload is being restored.", retry_after_s=2)
         await self._components.recovery.revive(found)
-        return await self._components.journal.read(upload_id, owner=owner)
+        return await self._components.journal.read(upload_id, owner=owner, about=True)
 
     async def cancel(self, upload_id: str, *, owner: str) -> None:
         """End it and remove its bytes. Raises AlreadyFinished, UnknownUpload or Forbidden."""
@@ -119,35 +143,45 @@ class Uploads:
         await blocking(self._components.storage.remove, upload_id)
 
     async def states(
-        self, owner: str, *, status: str | None, limit: int, before_us: int | None
+        self,
+        owner: str,
+        *,
+        status: str | None,
+        labels: Labels = NO_LABELS,
+        began_after_us: int | None = None,
+        limit: int,
+        before_us: int | None,
     ) -> tuple[list[dict[str, Any]], int | None]:
         """The owner's uploads, newest first, and the time to continue before (None: no more).
 
-        At most `SCAN_ROWS` uploads are looked at, so with a status there may be fewer than `limit`
-        although there are more to come.
+        Only those of a status, with all of `labels`, that began after a time. At most `SCAN_ROWS`
+        uploads are looked at, so there may be fewer than `limit` although there are more to come.
         """
+        wanted = _Wanted(status, labels, began_after_us)
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                return await self._states(owner, status, limit, before_us)
+                return await self._states(owner, wanted, limit, before_us)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable from exc
 
     async def _states(
-        self, owner: str, status: str | None, limit: int, before_us: int | None
+        self, owner: str, wanted: _Wanted, limit: int, before_us: int | None
     ) -> tuple[list[dict[str, Any]], int | None]:
         states: list[dict[str, Any]] = []
-        step = limit if status is None else SCAN_STEP
+        step = limit if wanted.all else SCAN_STEP
         for _ in range(SCAN_ROWS // step):
             rows = await self._components.index.owned(owner, before_us=before_us, limit=step)
             async for upload_id, began_us, seen in self._seen(rows, owner):
                 before_us = began_us
-                if seen.owner != owner or status not in (None, seen.status):
+                if wanted.after_us is not None and began_us <= wanted.after_us:
+                    return states, None
+                if seen.owner != owner or not wanted.seen(seen):
                     continue
-                page = await self._components.journal.read(upload_id, owner=owner)
+                page = await self._components.journal.read(upload_id, owner=owner, about=True)
                 if page is None or isinstance(page, Foreign):
                     continue
                 state = state_of(upload_id, await self._deleted_or_not(upload_id, page))
-                if status in (None, state["status"]):
+                if wanted.status in (None, state["status"]):
                     states.append(state)
                 if len(states) == limit:
                     return states, before_us

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sse_progress.emitter.follower import Absent
 from sse_progress.journal.journal import Journal
-from sse_progress.model.events import Draft, decode_json, tags_of
+from sse_progress.model.events import Draft, decode_json
 from sse_progress.model.messages import END
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import Storage, StoredObject
@@ -33,7 +33,7 @@ class Recovery:
                 message=END["complete"],
                 media=decode_json(found.record),
             ),
-            tags=tags_of(filename=found.manifest.filename),
+            tags=found.manifest.tags,
         )
 
     async def held(self, upload_id: str) -> Absent | None:

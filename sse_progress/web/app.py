@@ -23,6 +23,7 @@ from sse_progress.web.origins import Origins
 from sse_progress.web.problem_middleware import pass_on
 from sse_progress.web.routes import (
     all_progress,
+    config,
     description,
     health,
     metrics,
@@ -39,6 +40,7 @@ ROUTES: list[Route] = [
     *progress.ROUTES,
     *uploads.ROUTES,
     *all_progress.ROUTES,
+    *config.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *description.ROUTES,

@@ -12,10 +12,12 @@ from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.model.ids import Position
+from sse_progress.model.kinds import Kinds
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
+from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import Uploads
 from sse_progress.uploads.recent import RecentUploads
 from sse_progress.web.streams.sse_response import StreamParts
@@ -33,6 +35,7 @@ class WebContext:
     uploads: Uploads
     recent: RecentUploads
     ingest: Ingest
+    kinds: Kinds
     limits: Limits
     authenticator: Authenticator
     streams: StreamParts
@@ -78,7 +81,7 @@ async def serving(
     settings: Settings, descriptors: Descriptors = UNLIMITED
 ) -> AsyncIterator[WebContext]:
     """A web process's context, with its background work running for the length of the block."""
-    authenticator = from_settings(settings)
+    authenticator, kinds = from_settings(settings), load_kinds(settings)
     async with AsyncExitStack() as stack:
         components = await stack.enter_async_context(opened(settings))
         limits = Limits(components.redis, settings)
@@ -98,6 +101,7 @@ async def serving(
             uploads=Uploads(components),
             recent=RecentUploads(components.index, components.background),
             ingest=Ingest(components, ingest_config(settings)),
+            kinds=kinds,
             limits=limits,
             authenticator=authenticator,
             streams=StreamParts(wheel, components.background.spawn, components.metrics),

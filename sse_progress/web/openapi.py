@@ -48,7 +48,10 @@ def _schemas() -> Object:
     )
     event = schemas["Event"]
     event["properties"]["media"] = ref("Media")
-    event["properties"]["stage"] = {"type": "string", "enum": list(STAGES)}
+    event["properties"]["stage"] = {
+        "type": "string",
+        "description": f"{', '.join(STAGES)}; a kind of upload may have others before its end.",
+    }
     for name in ("progress", "stageProgress"):
         event["properties"][name] = {"type": "integer", "minimum": 0, "maximum": 100}
     event["properties"]["message"]["maxLength"] = 200
@@ -69,6 +72,15 @@ def _schemas() -> Object:
         },
         "required": ["status", "uploadId", "progress"],
     }
+    schemas["State"]["properties"] |= {
+        "size": {"type": "integer", "minimum": 0, "description": "Bytes, once it is stored."},
+        "contentType": {
+            "type": "string",
+            "description": "As claimed; once it is complete, as detected.",
+        },
+        "fields": schemas["Media"]["properties"]["fields"],
+    }
+    schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(
         success={"const": True},
@@ -87,6 +99,31 @@ def _schemas() -> Object:
         "required": ["uploads"],
     }
     return schemas
+
+
+def _config_schema() -> Object:
+    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    texts = {"type": "array", "items": text}
+    percent = {"type": "integer", "minimum": 0, "maximum": 100}
+    kind = _object(
+        title=text,
+        maxUploadBytes=count,
+        acceptedTypes=texts,
+        requiredContext=texts,
+        files={"type": "boolean", "description": "Whether it takes files."},
+        stages={
+            "type": "array",
+            "items": _object(name=text, title=text, lo=percent, hi=percent),
+        },
+    )
+    nullable = {"type": ["integer", "null"], "description": "null: no limit."}
+    return _object(
+        limits=_object(
+            maxUploadBytes=count, maxFieldsBytes=count, maxUploads=nullable, maxStreams=nullable
+        ),
+        acceptedTypes=texts,
+        kinds={"type": "object", "additionalProperties": kind},
+    )
 
 
 def _problem_schema() -> Object:

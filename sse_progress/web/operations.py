@@ -19,6 +19,7 @@ __all__ = [
     "FRAMES",
     "ID",
     "IF_NONE_MATCH",
+    "LABELS",
     "DescribedRoute",
     "Object",
     "binary_answer",
@@ -136,6 +137,13 @@ def query(name: str, text: str) -> Object:
 
 def header(name: str, text: str) -> Object:
     return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+
+
+LABELS = [
+    query("kind", "Its kind; `GET /config` lists them."),
+    query("context.{key}", "A value of its context, for any key (`context.courseId=c1`)."),
+    query("batch", "The batch that it belongs to."),
+]
 
 
 def ref(name: str) -> Object:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from sse_progress.model.errors import BadRequest, InvalidUploadId
 from sse_progress.model.ids import Position, valid_upload_id
+from sse_progress.model.labels import Labels
 from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext
 
@@ -18,6 +19,7 @@ __all__ = [
     "context_of",
     "etag_matches",
     "etag_of",
+    "labels_of",
     "path_upload_id",
     "position_of",
     "preference",
@@ -46,6 +48,11 @@ def path_upload_id(request: Request) -> str:
         raise InvalidUploadId
     request.state.upload_id = upload_id
     return upload_id
+
+
+def labels_of(request: Request) -> Labels:
+    """Kind, context and batch in the query. Raises what `Labels.of` does."""
+    return Labels.of(request.query_params.multi_items())
 
 
 def content_length(request: Request) -> int | None:

@@ -25,16 +25,25 @@ from sse_progress.model.errors import (
     Unavailable,
     problem_for,
 )
-from sse_progress.model.events import Draft, decode_json, encode_json, tags_of
+from sse_progress.model.events import Draft, decode_json, encode_json
+from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.media import merged
-from sse_progress.model.messages import BEGIN, END, PARKED, failure, retry_text
+from sse_progress.model.messages import (
+    BEGIN,
+    END,
+    PARKED,
+    begin_text,
+    end_text,
+    failure,
+    retry_text,
+)
 from sse_progress.model.stage_api import StageFunction, Upload
 from sse_progress.model.text import clean_text
 from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.sandbox.pool import ChildLost, StageUnavailable
 from sse_progress.storage.port import StoredObject
-from sse_progress.worker.context import WorkerContext
+from sse_progress.worker.context import KindOfWork, WorkerContext
 from sse_progress.worker.eta import Estimate
 from sse_progress.worker.result import check_result, media_of, named_apart
 
@@ -56,6 +65,7 @@ class NotNow(Exception):
 class Attempt:
     """One attempt at one upload. `taken`: the answer to `Journal.take`, with this attempt's fence.
 
+    `work`: what is done to uploads of its kind.
     `on_lost` is called once, when the journal refuses this attempt's events.
     """
 
@@ -65,12 +75,13 @@ class Attempt:
         found: StoredObject,
         taken: Answer,
         *,
+        work: KindOfWork,
         on_lost: Callable[[WriterLost], None],
     ) -> None:
         self.upload_id = found.manifest.upload_id
         self._parts, self._config = context.components, context.config
         self._pool, self._history = context.pool, context.history
-        self._found = found
+        self._found, self._kind = found, work
         self._original = ""
         self._numbers = count(1)
         self._results: dict[str, bytes] = {}
@@ -85,7 +96,8 @@ class Attempt:
             owner=found.manifest.owner,
             answer=taken,
             written=0,
-            tags=tags_of(filename=found.manifest.filename),
+            tags=found.manifest.tags,
+            table=work.table,
             on_lost=on_lost,
             on_new_epoch=self._note_loss,
             on_position=lambda _: self._moved.set(),
@@ -151,12 +163,16 @@ class Attempt:
             raise problem_for(*decode_json(verdict))
         if not self._found.done:
             manifest = self._found.manifest
+            stages = self._kind.stages
             estimate = await self._history.estimate(
-                content_type=manifest.claimed_type, size=manifest.size
+                kind=manifest.labels.kind or DEFAULT_KIND,
+                stages=[name for name, _ in stages],
+                content_type=manifest.claimed_type,
+                size=manifest.size,
             )
             scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
             self._original = str(await blocking(self._found.local))
-            for name, functions in self._config.stages:
+            for name, functions in stages:
                 if name not in self._results:
                     await self._run_stage(name, functions, scratch=scratch, estimate=estimate)
         await self._finalize()
@@ -168,7 +184,9 @@ class Attempt:
     ) -> None:
         self._stage = name
         began = time.monotonic()
-        self.writer.first(Draft(stage=name, stage_progress=0, message=BEGIN[name]))
+        self.writer.first(
+            Draft(stage=name, stage_progress=0, message=begin_text(self._kind.table[name]))
+        )
         estimate.begin(name)
         result: dict[str, Any] = {}
         replacement: tuple[Path, str] | None = None
@@ -239,18 +257,20 @@ class Attempt:
 
     async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
         self._results[name] = encode_json(result)
-        end = Draft(stage=name, stage_progress=100, message=END[name])
+        end = Draft(stage=name, stage_progress=100, message=end_text(self._kind.table[name]))
         await self.writer.last(end, result=self._results[name])
         if self._redis_lost:
             self._redis_lost = False
-            await self._parts.journal.restore(self.upload_id, self._results)
+            await self._parts.journal.restore(
+                self.upload_id, self._results, about=self._found.manifest.about
+            )
         await self._list()
 
     def _report(
         self, name: str, at: int, slices: int, estimate: Estimate
     ) -> Callable[[float, str | None], None]:
         """Each of a stage's functions has an equal slice of it."""
-        message = BEGIN[name]
+        message = begin_text(self._kind.table[name])
 
         def report(fraction: float, text: str | None) -> None:
             nonlocal message
@@ -278,9 +298,11 @@ class Attempt:
             size=manifest.size,
             sha256=manifest.sha256,
             created_at=manifest.created_at,
+            kind=manifest.labels.kind or DEFAULT_KIND,
+            context=manifest.labels.context,
             fields=manifest.fields,
             results={k: decode_json(v) for k, v in self._results.items() if k != VERDICT},
-            options=self._config.options,
+            options=self._kind.options,
         )
 
     # ---- ends

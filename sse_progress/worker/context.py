@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from sse_progress.model.stage_api import Options, Pipeline, StageFunction
+from sse_progress.model.stage_table import StageTable
 from sse_progress.sandbox.pool import Pool
 from sse_progress.uploads.components import Components
 from sse_progress.worker.eta import History
 
-__all__ = ["WorkerConfig", "WorkerContext"]
+__all__ = ["KindOfWork", "WorkerConfig", "WorkerContext"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerConfig:
-    """`stage_timeout_s`: wall-clock limit of one stage function, seconds.
-
-    `child_attempts`: lost children of one stage function after which the file is refused.
-    `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
-    because something was away, after which the upload is parked.
-    """
+class KindOfWork:
+    """What is done to uploads of one kind."""
 
     pipeline: Pipeline
     options: Options
-    prefix: str = ""
-    stage_timeout_s: float
-    child_attempts: int
-    job_attempts: int
+    table: StageTable
     stages: Sequence[tuple[str, Sequence[StageFunction]]] = field(init=False)
     """The functions of each stage, in order."""
 
@@ -38,6 +31,23 @@ class WorkerConfig:
             for name, group in groupby(self.pipeline, key=lambda row: row[0])
         ]
         object.__setattr__(self, "stages", stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """`kinds`: the work of each kind of upload, by its name.
+
+    `stage_timeout_s`: wall-clock limit of one stage function, seconds.
+    `child_attempts`: lost children of one stage function after which the file is refused.
+    `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
+    because something was away, after which the upload is parked.
+    """
+
+    kinds: Mapping[str, KindOfWork]
+    prefix: str = ""
+    stage_timeout_s: float
+    child_attempts: int
+    job_attempts: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from sse_progress.runtime.redis_keys import durations_key
 __all__ = ["Estimate", "History"]
 
 TTL_S = 90 * 24 * 3600
-KINDS = frozenset({"image", "video", "audio", "text", "application"})
+FAMILIES = frozenset({"image", "video", "audio", "text", "application"})
 WEIGHT = 0.3
 """Of the newest measurement in the running average."""
 PACE_FROM = 0.1
@@ -74,17 +74,22 @@ class Estimate:
 
 
 class History:
-    def __init__(self, redis: Redis, *, stages: Sequence[str], clock: Callable[[], float]) -> None:
-        self._redis, self._stages, self._clock = redis, tuple(stages), clock
+    def __init__(self, redis: Redis, *, clock: Callable[[], float]) -> None:
+        self._redis, self._clock = redis, clock
 
-    async def estimate(self, *, content_type: str, size: int) -> Estimate:
-        """What is known of uploads of this kind (`image/…`) and size class (powers of four)."""
-        kind = content_type.partition("/")[0]
-        kind = kind if kind in KINDS else "other"  # a client's word; keys are ours to bound
-        key = durations_key(kind, size.bit_length() // 2)
+    async def estimate(
+        self, *, kind: str, stages: Sequence[str], content_type: str, size: int
+    ) -> Estimate:
+        """What is known of uploads of this kind, type (`image/…`) and size class (powers of four).
+
+        `stages` are those that it passes, in order.
+        """
+        family = content_type.partition("/")[0]
+        family = family if family in FAMILIES else "other"  # a client's word; keys are bounded
+        key = durations_key(kind, family, size.bit_length() // 2)
         try:
             rows: Any = await self._redis.hgetall(key)
         except (RedisError, OSError):
             rows = {}
         seconds = {stage.decode(): float(value) for stage, value in rows.items()}
-        return Estimate(self._redis, key, seconds=seconds, stages=self._stages, clock=self._clock)
+        return Estimate(self._redis, key, seconds=seconds, stages=stages, clock=self._clock)

@@ -11,8 +11,9 @@ from importlib.metadata import EntryPoint, entry_points
 from itertools import pairwise
 from typing import Any
 
+from sse_progress.model.kinds import Kind
 from sse_progress.model.stage_api import StageFunction
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 from sse_progress.sandbox.function_ref import (
     NotAStage,
     Reference,
@@ -23,15 +24,12 @@ from sse_progress.sandbox.function_ref import (
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.stages.scans.clamd import scan_with_clamd
 
-__all__ = ["BUILT_IN", "GROUP", "load_pipeline"]
+__all__ = ["BUILT_IN", "GROUP", "load_pipeline", "pipeline_of"]
 
 SETTING = "SSE_PROGRESS_PIPELINE"
 BUILT_IN = "sse_progress.stages:pipeline"
 GROUP = "sse_progress.stages"
 """Entry points of this group, named `<stage>` or `<stage>.<anything>`, name a stage function."""
-CHOICES = ("validating", "analyzing", "moderating", "processing")
-"""The rows of the stage table that functions may fill; the others are the service's own."""
-
 Row = tuple[str, StageFunction]
 
 
@@ -56,13 +54,26 @@ def load_pipeline(
         rows = [row for row in rows if row[1] is not scan_with_clamd]
     for point in sorted(installed(), key=lambda point: point.name):
         row = _plug_in(point)
-        ranks = [STAGES[name].rank for name, _ in rows]
-        after = sum(rank <= STAGES[row[0]].rank for rank in ranks)
+        ranks = [DEFAULT_TABLE[name].rank for name, _ in rows]
+        after = sum(rank <= DEFAULT_TABLE[row[0]].rank for rank in ranks)
         rows.insert(after, row)
     return rows
 
 
-def _load(name: str, *, source: str) -> list[Row]:
+def pipeline_of(kind: Kind, default: list[Row]) -> list[Row]:
+    """The functions of a kind's stages, `default` where it has no stages or pipeline of its own.
+
+    Raises SettingsError.
+    """
+    source = f"kind {kind.name}: pipeline"
+    if kind.pipeline is None:
+        return [] if kind.external else default
+    if isinstance(kind.pipeline, str):
+        return _load(kind.pipeline, source=source, table=kind.table)
+    return _rows(kind.pipeline, source=source, table=kind.table)
+
+
+def _load(name: str, *, source: str, table: StageTable = DEFAULT_TABLE) -> list[Row]:
     module, colon, path = name.partition(":")
     if not (module and colon and path):
         raise SettingsError(f"{source}: must be of the form package.module:name")
@@ -74,6 +85,10 @@ def _load(name: str, *, source: str) -> list[Row]:
             f"{source}: cannot be loaded, {type(error).__name__}: {error} "
             "(is its directory on PYTHONPATH?)"
         ) from error
+    return _rows(given, source=source, table=table)
+
+
+def _rows(given: Any, *, source: str, table: StageTable) -> list[Row]:
     if not isinstance(given, list | tuple):
         raise SettingsError(
             f"{source}: must be a list of (stage name, function), or a function that returns one, "
@@ -81,8 +96,11 @@ def _load(name: str, *, source: str) -> list[Row]:
         )
     if not given:
         raise SettingsError(f"{source}: is empty; it needs at least one (stage name, function)")
-    rows = [_row(entry, source=f"{source}: entry {at}") for at, entry in enumerate(given, 1)]
-    _check_order([name for name, _ in rows], source=source)
+    rows = [
+        _row(entry, source=f"{source}: entry {at}", table=table)
+        for at, entry in enumerate(given, 1)
+    ]
+    _check_order([name for name, _ in rows], source=source, table=table)
     return rows
 
 
@@ -97,12 +115,12 @@ def _plug_in(point: EntryPoint) -> Row:
         ) from error
 
 
-def _row(entry: Any, *, source: str) -> Row:
+def _row(entry: Any, *, source: str, table: StageTable = DEFAULT_TABLE) -> Row:
     if not (isinstance(entry, list | tuple) and len(entry) == 2):
         raise SettingsError(f"{source}: {entry!r} is not (stage name, function)")
     name, function = entry
-    if name not in CHOICES:
-        raise SettingsError(f"{source}: {name!r} is not one of {', '.join(CHOICES)}")
+    if name not in table.work:
+        raise SettingsError(f"{source}: {name!r} is not one of {', '.join(table.work)}")
     try:
         return name, _function(function)
     except NotAStage as error:
@@ -122,9 +140,10 @@ def _function(given: Any) -> StageFunction:
     return given  # type: ignore[no-any-return]
 
 
-def _check_order(names: list[str], *, source: str) -> None:
+def _check_order(names: list[str], *, source: str, table: StageTable) -> None:
     for earlier, later in pairwise(names):
-        if STAGES[later].rank < STAGES[earlier].rank:
+        if table[later].rank < table[earlier].rank:
             raise SettingsError(
-                f"{source}: {later!r} stands after {earlier!r}; the order is {', '.join(CHOICES)}"
+                f"{source}: {later!r} stands after {earlier!r}; the order is "
+                f"{', '.join(table.work)}"
             )

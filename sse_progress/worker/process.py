@@ -9,10 +9,12 @@ import signal
 import sys
 import time
 
+import msgspec
 import structlog
 import uvloop
 
 from sse_progress import __version__
+from sse_progress.model.kinds import Kinds
 from sse_progress.model.stage_api import Options
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import raise_limit
@@ -22,9 +24,10 @@ from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.pool import CannotStart, Pool
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.uploads.components import opened
-from sse_progress.worker.context import WorkerConfig, WorkerContext
+from sse_progress.uploads.kinds import load_kinds
+from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
-from sse_progress.worker.pipeline_loader import load_pipeline
+from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
 from sse_progress.worker.reconciler import Reconciler
 from sse_progress.worker.runner import Runner
 
@@ -51,6 +54,25 @@ def options_of(settings: Settings) -> Options:
         clamd=settings.clamd,
         clamd_fail=settings.clamd_fail,
     )
+
+
+def work_of(kinds: Kinds, settings: Settings) -> dict[str, KindOfWork]:
+    """What this worker does to uploads of each kind. Raises SettingsError."""
+    default, options = load_pipeline(settings), options_of(settings)
+    return {
+        kind.name: KindOfWork(
+            pipeline=pipeline_of(kind, default),
+            options=msgspec.structs.replace(options, allowed_types=tuple(kind.allowed_types or ())),
+            table=kind.table,
+        )
+        for kind in kinds.values()
+    }
+
+
+def retention_of(kinds: Kinds, settings: Settings) -> dict[str, float]:
+    """Seconds that finished uploads are kept, by kind; a kind that is kept forever is not there."""
+    days = {kind.name: kind.retention_days or settings.retention_days for kind in kinds.values()}
+    return {name: kept * 86400 for name, kept in days.items() if kept}
 
 
 def run(settings: Settings) -> None:
@@ -92,7 +114,8 @@ def _ready() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    pipeline = load_pipeline(settings)
+    kinds = load_kinds(settings)
+    work = work_of(kinds, settings)
     async with opened(settings) as components:
         if settings.metrics_port is not None and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             components.metrics.serve(settings.host, settings.metrics_port)
@@ -104,14 +127,9 @@ async def _work(settings: Settings) -> None:
         context = WorkerContext(
             components=components,
             pool=pool,
-            history=History(
-                components.redis,
-                stages=list(dict.fromkeys(name for name, _ in pipeline)),
-                clock=time.monotonic,
-            ),
+            history=History(components.redis, clock=time.monotonic),
             config=WorkerConfig(
-                pipeline=pipeline,
-                options=options_of(settings),
+                kinds=work,
                 prefix=settings.prefix,
                 stage_timeout_s=settings.stage_timeout_s,
                 child_attempts=settings.stage_attempts,
@@ -124,7 +142,7 @@ async def _work(settings: Settings) -> None:
             index=components.index,
             queue=components.queue,
             lease_s=settings.lease_s,
-            retention_s=settings.retention_days * 86400 if settings.retention_days else None,
+            retention_s=retention_of(kinds, settings),
         )
         await pool.start()
         try:

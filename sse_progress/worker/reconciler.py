@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 from redis.exceptions import RedisError
@@ -17,6 +17,7 @@ from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem, ServerLost
+from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
@@ -31,7 +32,11 @@ EXPIRE_EVERY_S = 3600
 
 
 class Reconciler:
-    """`lease_s` is how long a receiver or a young Redis is given before it is judged."""
+    """`lease_s` is how long a receiver or a young Redis is given before it is judged.
+
+    `retention_s`: how long finished uploads are kept, by their kind; a kind that is not there is
+    kept forever.
+    """
 
     def __init__(
         self,
@@ -41,7 +46,7 @@ class Reconciler:
         index: Index,
         queue: Queue,
         lease_s: float,
-        retention_s: float | None,
+        retention_s: Mapping[str, float],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
@@ -120,10 +125,20 @@ class Reconciler:
             await self._index.closed(upload_id)
 
     async def _expire(self) -> None:
-        if self._retention_s is None or self._now() - self._expired_at < EXPIRE_EVERY_S:
+        if not self._retention_s or self._now() - self._expired_at < EXPIRE_EVERY_S:
             return
         self._expired_at = self._now()
-        retention_s = self._retention_s
-        for upload_id in await blocking(lambda: list(self._storage.objects.expired(retention_s))):
-            await blocking(self._storage.remove, upload_id)
-            log.info("upload expired", upload_id=upload_id)
+        for older_than_s in sorted(set(self._retention_s.values())):
+            for upload_id in await blocking(self._expired, older_than_s):
+                await blocking(self._storage.remove, upload_id)
+                log.info("upload expired", upload_id=upload_id)
+
+    def _expired(self, older_than_s: float) -> list[str]:
+        """Finished uploads of the kinds that are kept for so many seconds, and no longer."""
+        objects, found = self._storage.objects, []
+        for upload_id in objects.expired(older_than_s):
+            stored = objects.find(upload_id)
+            kind = stored.manifest.labels.kind if stored else None
+            if self._retention_s.get(kind or DEFAULT_KIND) == older_than_s:
+                found.append(upload_id)
+        return found

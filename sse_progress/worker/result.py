@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from sse_progress.model.filenames import clean_filename, distinct_filename
 from sse_progress.model.stage_api import Upload
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.model.urls import url_of
 
 __all__ = ["check_result", "media_of", "named_apart"]
@@ -78,8 +79,10 @@ def named_apart(
 def media_of(upload: Upload, *, prefix: str) -> dict[str, Any]:
     """The `media` member of the `complete` event."""
     results = upload.results
-    processed = results.get("processing", {})
-    kept = processed.get("original", {})  # rewritten without metadata: what is served, then
+    kept: dict[str, Any] = {}
+    for result in results.values():
+        kept = result.get("original", kept)  # rewritten without metadata: what is served, then
+    own = {name: result for name, result in results.items() if name not in DEFAULT_TABLE}
     return {
         "id": upload.id,
         "filename": upload.filename,
@@ -90,9 +93,11 @@ def media_of(upload: Upload, *, prefix: str) -> dict[str, Any]:
         "url": url_of(upload.id, prefix=prefix, name=upload.filename),
         "files": [
             {**file, "url": url_of(upload.id, prefix=prefix, name=file["name"])}
-            for file in processed.get("files", [])
+            for result in results.values()
+            for file in result.get("files", [])
         ],
         "analysis": results.get("analyzing", {}),
         "moderation": results.get("moderating", {}),
         "createdAt": upload.created_at,
+        **({"results": own} if own else {}),
     }

@@ -18,6 +18,7 @@ from sse_progress.journal.frames import Frame
 from sse_progress.journal.writer import WriterLost
 from sse_progress.model.errors import Internal, Problem, problem_for
 from sse_progress.model.events import decode_json
+from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
 from sse_progress.runtime.concurrency import beside, blocking
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 600.0
+UNKNOWN_KIND_DELAY_S = 10.0
 
 
 class Runner:
@@ -73,13 +75,17 @@ class Runner:
         if found is None:
             await self._missing(upload_id)
             return "no file", None
-        owner = found.manifest.owner
+        owner, kind = found.manifest.owner, found.manifest.labels.kind or DEFAULT_KIND
+        if (work := self._context.config.kinds.get(kind)) is None:
+            # A worker of another release, or whose settings differ; another one may know it.
+            log.warning("unknown kind of upload", upload_id=upload_id, kind=kind)
+            return "unknown kind", RetryLater(UNKNOWN_KIND_DELAY_S)
         seen = await blocking(parts.storage.objects.marked, upload_id)
         answer = await parts.journal.take(upload_id, owner=owner, seen=seen)
         if answer.status == "ended":
             return answer.term or "ended", None
         scope = anyio.CancelScope()
-        attempt = Attempt(self._context, found, answer, on_lost=lambda _: scope.cancel())
+        attempt = Attempt(self._context, found, answer, work=work, on_lost=lambda _: scope.cancel())
         waiter = Waiter(on_end=lambda _: None if attempt.ending else scope.cancel())
         try:
             with watching(parts.emitter, upload_id, waiter, owner=owner), scope:

@@ -220,7 +220,7 @@ class Chaos:
     def _listed(self) -> int:
         """Uploads that may be open: after a rewind also such as had ended already."""
         storage = (self.service.data_dir / "storage-id").read_text()
-        return int(self.redis.command("ZCARD", f"sp:open:{storage}").strip()[1:] or -1)
+        return int(self.redis.command("ZCARD", f"sp:s:{{{storage}}}:open").strip()[1:] or -1)
 
     async def check(self) -> None:
         """The promises, from outside."""

@@ -123,7 +123,7 @@ async def come_to_rest(scene: Scene) -> None:
     storage = (scene.service.data_dir / "storage-id").read_text()
 
     async def resting() -> bool:
-        open_uploads = scene.redis.command("ZCARD", f"sp:open:{storage}")
+        open_uploads = scene.redis.command("ZCARD", f"sp:s:{{{storage}}}:open")
         channels = scene.redis.command("PUBSUB", "CHANNELS", "sp:{*")
         return open_uploads == b":0\r\n" and channels == b"*0\r\n"
 

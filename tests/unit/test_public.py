@@ -27,6 +27,7 @@ def test_the_public_names_are_these() -> None:
     """Adding or removing a public name is a decision, taken here."""
     assert sse_progress.__all__ == [
         "Event",
+        "Kind",
         "Pipeline",
         "Problem",
         "Rejected",
@@ -38,11 +39,12 @@ def test_the_public_names_are_these() -> None:
 
 def test_every_public_name_is_the_thing_itself() -> None:
     """Names that are imported late are those of the modules in which they are declared."""
-    from sse_progress.model import errors, events
+    from sse_progress.model import errors, events, kinds
     from sse_progress.model import stage_api as stage
 
     homes = {
         "Event": events.Event,
+        "Kind": kinds.Kind,
         "Pipeline": stage.Pipeline,
         "Problem": errors.Problem,
         "Rejected": errors.Rejected,

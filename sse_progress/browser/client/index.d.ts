@@ -62,6 +62,10 @@ export interface ProgressEvent {
   message?: string;
   /** UTC, RFC 3339 with milliseconds. */
   timestamp?: string;
+  /** Its kind, context and batch, if it was labelled with them. */
+  kind?: string;
+  context?: Record<string, string>;
+  batchId?: string;
   /** Once it is known. */
   filename?: string;
   bytes?: number;

@@ -8,6 +8,7 @@
 --   head middle tail      the event's JSON, open where the journal decides
 --   stage_tail  where it is given, `tail` is open too: the stage the journal was in goes between them
 --   result_field result   a stage's result, kept in the meta hash
+--   about       JSON that describes the file, kept there for states; '' leaves it as it is
 -- op:   next   an event by the present writer (fence, n)
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
@@ -161,6 +162,7 @@ if A.tags ~= '' then meta.tags = A.tags end
 if op ~= 'tell' then meta.n = meta.n + 1 end
 hold()
 if A.result_field ~= '' then redis.call('HSET', META, A.result_field, A.result) end
+if A.about ~= '' then redis.call('HSET', META, 'about', A.about) end
 
 local shown = meta.rank == rank and meta.stage == stage
 local again = not terminal and (rank < meta.rank or (shown and (first or meta.sp == 100)))

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from sse_progress.model.errors import InvalidUploadId
 from sse_progress.model.ids import valid_upload_id
-from sse_progress.web.operations import FRAMES, ID, DescribedRoute, operation, query, ref
-from sse_progress.web.request_headers import access_of, context_of
+from sse_progress.web.operations import FRAMES, ID, LABELS, DescribedRoute, operation, query, ref
+from sse_progress.web.request_headers import access_of, context_of, labels_of
 from sse_progress.web.routes.progress import pace_of
 from sse_progress.web.streams.all_uploads import UserStream
 from sse_progress.web.streams.sse_response import busy_stream
@@ -31,6 +31,7 @@ async def get_all_progress(request: Request) -> Response:
         context.recent,
         owner=principal.sub,
         only=only,
+        labels=labels_of(request),
         on_left=lease.release if lease else lambda: None,
         pace=pace_of(request, context, principal),
         parts=context.streams,
@@ -59,6 +60,7 @@ ROUTES = [
                     "schema": {"type": "array", "items": ID["schema"]},
                     "explode": True,
                 },
+                *LABELS,
                 query("heartbeat", "`event`: heartbeats that scripts can see."),
                 query("token", "A token, where headers cannot be set."),
             ],

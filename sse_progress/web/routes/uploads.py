@@ -7,9 +7,11 @@ from starlette.responses import Response
 
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
+from sse_progress.model.timestamps import parse_rfc3339
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.web.operations import (
     IF_NONE_MATCH,
+    LABELS,
     DescribedRoute,
     binary_answer,
     json_answer,
@@ -18,7 +20,13 @@ from sse_progress.web.operations import (
     query,
     ref,
 )
-from sse_progress.web.request_headers import access_of, context_of, integer, path_upload_id
+from sse_progress.web.request_headers import (
+    access_of,
+    context_of,
+    integer,
+    labels_of,
+    path_upload_id,
+)
 from sse_progress.web.routes.progress import state_response
 from sse_progress.web.stored_file import StoredFile
 
@@ -63,13 +71,29 @@ async def get_uploads(request: Request) -> Response:
     limit = integer(request, "limit", default=50, check=lambda n: 1 <= n <= 200)
     after = integer(request, "after", default=0, check=lambda n: n > 0)
     states, more = await context.uploads.states(
-        principal.sub, status=status, limit=limit, before_us=after or None
+        principal.sub,
+        status=status,
+        labels=labels_of(request),
+        began_after_us=_began_after_us(request),
+        limit=limit,
+        before_us=after or None,
     )
     body: dict[str, object] = {"uploads": states}
     if more is not None:
         body["next"] = str(more)
     headers = {"Cache-Control": "no-cache"}
     return Response(encode_json(body), headers=headers, media_type="application/json")
+
+
+def _began_after_us(request: Request) -> int | None:
+    """`?began_after=`, an RFC 3339 time."""
+    value = request.query_params.get("began_after")
+    if value is None:
+        return None
+    try:
+        return int(parse_rfc3339(value) * 1e6)
+    except ValueError:
+        raise BadRequest("The query parameter began_after is not an RFC 3339 time.") from None
 
 
 async def get_file(request: Request) -> Response:
@@ -169,6 +193,8 @@ ROUTES = [
                     "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
                 },
                 query("after", "The `next` of the page before."),
+                query("began_after", "Only uploads that began later than this time (RFC 3339)."),
+                *LABELS,
             ],
             problems=(400, 401, 403, 429, 503),
         ),

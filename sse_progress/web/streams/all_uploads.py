@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.frames import Frame
-from sse_progress.model.events import encode_json
+from sse_progress.model.events import decode_json, encode_json
+from sse_progress.model.labels import Labels
 from sse_progress.model.sse import retry
 from sse_progress.runtime.redis_keys import owner_channel
 from sse_progress.uploads.components import Components
@@ -56,18 +57,20 @@ class _Member:
     def push(self, frame: Frame) -> Awaitable[None] | None:
         if frame.terminal:
             self.stream.drop(self)
-        return self.stream.emit(_data(frame))
+        return self.stream.emit(_data(frame)) if self.stream.shows(frame) else None
 
     async def write(self, frames: Sequence[Frame]) -> None:
         if frames[-1].terminal:
             self.stream.drop(self)
-        await self.stream.deliver(b"".join(_data(frame) for frame in frames))
+        if shown := [_data(frame) for frame in frames if self.stream.shows(frame)]:
+            await self.stream.deliver(b"".join(shown))
 
     async def reset(self, frame: Frame) -> None:
         self.begun.set()
         if frame.terminal:
             self.stream.drop(self)
-        await self.stream.deliver(reset_frame(frame.data))
+        if self.stream.shows(frame):
+            await self.stream.deliver(reset_frame(frame.data))
 
     async def gone(self) -> None:
         self.stream.drop(self)
@@ -77,7 +80,10 @@ class _Member:
 
 
 class UserStream(Stream):
-    """Follows every open upload of `owner`, and each new one (`only`: of these ids)."""
+    """Follows every open upload of `owner`, and each new one.
+
+    Only those of the ids in `only`, if there are any, and with all of `labels`.
+    """
 
     def __init__(
         self,
@@ -86,13 +92,14 @@ class UserStream(Stream):
         *,
         owner: str,
         only: frozenset[str],
+        labels: Labels,
         on_left: Any,
         **how: Any,
     ) -> None:
         hello = encode_json({"type": "connected", "message": "Connected to all upload progress"})
         super().__init__(retry(retry_ms())[:-1] + b"data: %b\n\n" % hello, **how)
         self.owner, self._components, self._only, self._on_left = owner, components, only, on_left
-        self._recent = recent
+        self._recent, self._labels = recent, labels
         self._members: dict[str, _Member] = {}
         self._told: set[str] = set()
         self._look: asyncio.Task[None] | None = None
@@ -108,6 +115,10 @@ class UserStream(Stream):
         for member in tuple(self._members.values()):
             self.drop(member)
         self._on_left()
+
+    def shows(self, frame: Frame) -> bool:
+        """Whether the stream is for the upload of this frame, by its labels."""
+        return not self._labels or self._labels.match(decode_json(frame.data))
 
     def drop(self, member: _Member) -> None:
         if self._members.pop(member.upload_id, None) is not None:

@@ -128,3 +128,31 @@ async def test_a_beginning_is_announced_to_its_owner_alone(redis: Redis) -> None
         message: Any = await heard.get_message(timeout=60)
         assert (message["channel"], message["data"]) == (owner_channel("ann").encode(), b"up")
         assert await heard.get_message(timeout=0.05) is None
+
+
+async def test_every_consumer_learns_of_every_end(redis: Redis) -> None:
+    """An end is in each consumer's list from the step in which the upload is no longer open, and
+    stays there until that consumer is done with it, also if it is noted again."""
+    index = Index(redis, storage_id="here", consumers=("archive", "webhooks"))
+    for name in ("a", "b"):
+        await index.opened(name, owner="ann", now_s=NOW_S)
+        await index.closed(name)
+    assert await index.open_uploads() == []
+    assert [name for name, _ in await index.ended("archive", limit=9)] == ["a", "b"]
+    assert [name for name, _ in await index.ended("archive", limit=1)] == ["a"]
+    await index.done("archive", ["a"])
+    await index.done("archive", [])
+    assert [name for name, _ in await index.ended("archive", limit=9)] == ["b"]
+    first = await index.ended("webhooks", limit=9)
+    await index.closed("a")
+    assert await index.ended("webhooks", limit=9) == first
+    assert [name for name, _ in await index.ended("archive", limit=9)] == ["b", "a"]
+
+
+async def test_without_consumers_ends_leave_nothing(redis: Redis) -> None:
+    """No list grows that nothing reads."""
+    index = Index(redis, storage_id="here")
+    await index.opened("a", owner="ann", now_s=NOW_S)
+    before = set(await redis.keys("*ended*"))
+    await index.closed("a")
+    assert set(await redis.keys("*ended*")) == before == set()

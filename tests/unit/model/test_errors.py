@@ -23,6 +23,16 @@ CONTRACT = {
     "invalid_upload_id": 400,
     "malformed_multipart": 400,
     "unexpected_part": 400,
+    "unknown_kind": 400,
+    "missing_context": 400,
+    "invalid_context": 400,
+    "inconsistent_length": 400,
+    "digest_mismatch": 400,
+    "checksum_mismatch": 460,
+    "unsupported_version": 412,
+    "mismatching_offset": 409,
+    "replaced": 409,
+    "upload_gone": 410,
     "unauthenticated": 401,
     "forbidden": 403,
     "unknown_upload": 404,
@@ -48,7 +58,7 @@ CONTRACT = {
     "quota_exceeded": 507,
 }
 """The table of the contract, but for the codes that no answer ever carries."""
-JOURNAL_ONLY = {"client_disconnected", "server_lost"}
+JOURNAL_ONLY = {"client_disconnected", "server_lost", "upload_expired"}
 OF_STAGES = {code for code, status in CONTRACT.items() if status == 422}
 FURTHER = {
     "bad_request": 400,

@@ -11,6 +11,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from sse_progress.journal.glances import glances
+from sse_progress.model.events import tags_of
+from sse_progress.model.labels import NO_LABELS, Labels
 from sse_progress.uploads import recent as module
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.recent import RecentUploads
@@ -18,10 +20,15 @@ from tests.helpers.components import components, draft
 from tests.helpers.redis_server import RedisServer
 
 
-async def begin_many(core: Components, *upload_ids: str, owner: str = "ann") -> None:
+async def begin_many(
+    core: Components, *upload_ids: str, owner: str = "ann", labels: Labels = NO_LABELS
+) -> None:
+    tags = tags_of(filename="", labels=labels)
     for n, upload_id in enumerate(upload_ids):
         await core.index.opened(upload_id, owner=owner, now_s=1_800_000_000 + n)
-        await core.journal.begin(upload_id, owner=owner, draft=draft("receiving"), lease_s=60)
+        await core.journal.begin(
+            upload_id, owner=owner, draft=draft("receiving"), lease_s=60, tags=tags
+        )
 
 
 async def cancel(core: Components, upload_id: str) -> None:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from sse_progress.model.events import Draft
+from sse_progress.model.labels import NO_LABELS, Labels
 from sse_progress.settings import load_settings
 from sse_progress.web.context import WebContext, serving
 from sse_progress.web.streams.all_uploads import UserStream
@@ -24,13 +26,14 @@ def events(server: Server) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def streaming(
-    context: WebContext, *, only: frozenset[str] = frozenset()
+    context: WebContext, *, only: frozenset[str] = frozenset(), labels: Labels = NO_LABELS
 ) -> AsyncIterator[tuple[UserStream, Server]]:
     stream = UserStream(
         context.components,
         context.recent,
         owner="ann",
         only=only,
+        labels=labels,
         on_left=lambda: None,
         pace=PACE,
         parts=context.streams,
@@ -92,3 +95,51 @@ async def test_new_uploads_need_no_look(redis_url: str, tmp_path: Path) -> None:
             await core.index.announce("new", owner="ann")
             await eventually(lambda: len(events(server)) == 2, "the new one is told")
             assert events(server)[1]["uploadId"] == "new"
+
+
+async def test_labels_narrow_it(redis_url: str, tmp_path: Path) -> None:
+    """States and events of uploads with all of the labels, also of those that begin later."""
+    mine = Labels(kind="lesson", context={"course": "c1", "week": "2"})
+    other = Labels(kind="lesson", context={"course": "c2"})
+    async with web_at(redis_url, tmp_path) as context:
+        core = context.components
+        await begin_many(core, "mine-1", labels=mine)
+        await begin_many(core, "other-1", labels=other)
+        await begin_many(core, "plain")
+        wanted = Labels(context={"course": "c1"})
+        async with streaming(context, labels=wanted) as (_, server):
+            await eventually(lambda: len(events(server)) == 2, "the state is sent")
+            for name, labels in (("other-2", other), ("mine-2", mine)):
+                await begin_many(core, name, labels=labels)
+                await core.index.announce(name, owner="ann")
+            await eventually(lambda: len(events(server)) == 3, "the new one's state is sent")
+            for name in ("plain", "other-1", "mine-1"):
+                draft = Draft(stage="cancelled", stage_progress=0, message="Over")
+                await core.journal.cancel(name, owner="ann", draft=draft)
+            await eventually(lambda: len(events(server)) == 4, "the end is sent")
+            assert [event.get("uploadId") for event in events(server)[1:]] == [
+                "mine-1",
+                "mine-2",
+                "mine-1",
+            ]
+            assert events(server)[-1]["context"] == {"course": "c1", "week": "2"}
+
+
+async def test_lists_are_narrowed_by_labels_and_time(redis_url: str, tmp_path: Path) -> None:
+    """By kind, context, batch, and when uploads began; `upload` is the kind of the rest."""
+    async with web_at(redis_url, tmp_path) as context:
+        core = context.components
+        await begin_many(core, "a", "b", "c", labels=Labels(kind="lesson", batch_id="b1"))
+        await begin_many(core, "d", labels=Labels(context={"course": "c1"}))
+
+        async def listed(**how: Any) -> list[str]:
+            given = {"status": None, "limit": 50, "before_us": None, **how}
+            states, _ = await context.uploads.states("ann", **given)
+            return sorted(state["uploadId"] for state in states)
+
+        assert await listed(labels=Labels(kind="lesson")) == ["a", "b", "c"]
+        assert await listed(labels=Labels(batch_id="b1"), status="receiving") == ["a", "b", "c"]
+        assert await listed(labels=Labels(batch_id="b2")) == []
+        assert await listed(labels=Labels(kind="upload")) == ["d"]
+        assert await listed(labels=Labels(context={"course": "c1"})) == ["d"]
+        assert await listed(began_after_us=1_800_000_000_000_000) == ["b", "c"]

@@ -38,7 +38,7 @@ def reconciler_of(core: Components, **changes: Any) -> Reconciler:
         "index": core.index,
         "queue": core.queue,
         "lease_s": LEASE_S,
-        "retention_s": None,
+        "retention_s": {},
         **changes,
     }
     return Reconciler(**given)
@@ -298,7 +298,7 @@ async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> 
         os.utime(found.directory / "record.json", (past, past))
         await reconciler_of(core).round()
         assert core.storage.objects.find("old") is not None
-        await reconciler_of(core, retention_s=2 * 24 * 3600).round()
+        await reconciler_of(core, retention_s={"upload": 2 * 24 * 3600}).round()
         assert core.storage.objects.find("old") is None
         assert core.storage.objects.find("new") is not None
 

@@ -10,18 +10,24 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from sse_progress.journal.frames import Page
 from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.errors import InsufficientStorage, Rejected
+from sse_progress.model.kinds import Kind
+from sse_progress.model.labels import Labels
 from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
 from sse_progress.sandbox.pool import ChildLost, Pool
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.uploads.components import Components
-from sse_progress.worker.context import WorkerConfig, WorkerContext
+from sse_progress.uploads.queries import state_of
+from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
 from tests.helpers.components import (
+    begin,
     components,
     draft,
     events_of,
@@ -59,19 +65,18 @@ def runner_of(
     **changes: Any,
 ) -> Runner:
     config: dict[str, Any] = {
-        "pipeline": stages,
-        "options": Options(max_pixels=77),
+        "kinds": {
+            "upload": KindOfWork(
+                pipeline=stages, options=Options(max_pixels=77), table=DEFAULT_TABLE
+            )
+        },
         "prefix": "/api",
         "stage_timeout_s": 20,
         "child_attempts": 3,
         "job_attempts": 5,
         **changes,
     }
-    history = History(
-        core.redis,
-        stages=list(dict.fromkeys(name for name, _ in stages)),
-        clock=asyncio.get_running_loop().time,
-    )
+    history = History(core.redis, clock=asyncio.get_running_loop().time)
     return Runner(
         WorkerContext(
             components=core,
@@ -784,3 +789,75 @@ async def test_a_stored_file_without_a_journal_is_worked_on(redis_url: str, tmp_
             ("complete", 100),
         ]
         assert (await page_of(core)).owner == "ann"
+
+
+async def test_a_kind_has_stages_and_options_of_its_own(redis_url: str, tmp_path: Path) -> None:
+    """Names and ranges of its table; its functions see labels and options; the result says so."""
+    seen: list[Upload] = []
+
+    async def look(upload: Upload, report: Report) -> dict[str, Any]:
+        report(0.5, "Half")
+        seen.append(upload)
+        return {"n": 1}
+
+    kind = Kind(name="lesson", stages=[("transcoding", 20, 59), ("subtitling", 60, 94)])
+    work = KindOfWork(
+        pipeline=[("transcoding", look), ("subtitling", look)],
+        options=Options(allowed_types=("video/*",)),
+        table=kind.table,
+    )
+    labels = Labels(kind="lesson", context={"course": "c1"})
+    async with components(redis_url, tmp_path) as core:
+        answer = await begin(core)
+        store(core, epoch=answer.epoch, labels=labels)
+        await run(runner_of(core, kinds={"lesson": work}))
+        story = [(e["stage"], e["progress"]) for e in await events_of(core)]
+        assert ("transcoding", 20) in story
+        assert ("subtitling", 94) in story
+        assert stages_in([(name, 0) for name, _ in story])[-4:] == [
+            "transcoding",
+            "subtitling",
+            "finalizing",
+            "complete",
+        ]
+        (*_, last) = await events_of(core)
+        assert (last["kind"], last["context"]) == ("lesson", {"course": "c1"})
+        assert last["media"]["results"] == {"transcoding": {"n": 1}, "subtitling": {"n": 1}}
+        assert (seen[0].kind, seen[0].context) == ("lesson", {"course": "c1"})
+        assert seen[0].options.allowed_types == ("video/*",)
+
+
+async def test_a_job_of_an_unknown_kind_is_given_back(redis_url: str, tmp_path: Path) -> None:
+    """A worker of another release may know it: nothing is ended, the bytes stay."""
+    async with components(redis_url, tmp_path) as core:
+        answer = await begin(core)
+        store(core, epoch=answer.epoch, labels=Labels(kind="hologram"))
+        assert isinstance(await run(runner_of(core)), RetryLater)
+        assert not (await page_of(core)).terminal
+        assert left_over(core) != []
+
+
+async def test_a_state_says_what_the_file_is(redis_url: str, tmp_path: Path) -> None:
+    """Size, type and fields, also once Redis has lost them; in the end those of the result."""
+    calls = Calls()
+    seen = []
+
+    async def look(upload: Upload, report: Report) -> None:
+        page = await core.journal.read("up", about=True)
+        assert isinstance(page, Page)
+        seen.append(state_of("up", page))
+
+    async with components(redis_url, tmp_path) as core:
+        answer = await begin(core)
+        store(core, epoch="lost", fields={"album": "x"})
+        del answer
+        stages = (("analyzing", calls.stage("a")), ("moderating", calls.stage("b", then=look)))
+        await core.redis.flushdb()
+        await run(runner_of(core, *stages))
+        about = {"size": 10, "contentType": "text/plain", "fields": {"album": "x"}}
+        assert {name: seen[0][name] for name in about} == about
+        page = await core.journal.read("up")
+        assert isinstance(page, Page)
+        last = state_of("up", page)
+        assert last["contentType"] == "application/octet-stream"  # no stage looked at it
+        assert (last["size"], last["fields"]) == (10, {"album": "x"})

@@ -1,0 +1,151 @@
+"""Kinds of upload: what is accepted of each, which stages it passes, and what it must say.
+
+Declared by the operator in a module of theirs (SSE_PROGRESS_KINDS) and only read here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from sse_progress.model.errors import Forbidden, MissingContext, UnknownKind
+from sse_progress.model.labels import Labels
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
+
+__all__ = ["DEFAULT_KIND", "Kind", "Kinds"]
+
+DEFAULT_KIND = "upload"
+"""The kind of an upload that names none."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+StageRow = tuple[str, int, int] | tuple[str, int, int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of upload.
+
+    `pipeline` is a list of (stage name, function) as SSE_PROGRESS_PIPELINE has it, or names one;
+    None: the service's. `stages` are (name, lo, hi) or (name, lo, hi, title): percent ranges that
+    rise within 0-99; None: the usual ones. `receiving`, `file_received` and `finalizing` are added
+    where they are not named, and take 0-9, 10 and 95-99. `allowed_types` are detected media types
+    (`image/*` works), `max_bytes` the largest file; None: as the settings have them. `required`
+    are the context keys that an upload must have. With `stages` and no `pipeline` it is work that
+    another service does, and takes no files. `retention_days`: how long finished uploads are
+    kept. `priority` is that of its work, `storage_prefix` where an object storage keeps it.
+    """
+
+    name: str
+    title: str = ""
+    pipeline: Sequence[tuple[str, Any]] | str | None = None
+    stages: Sequence[StageRow] | None = None
+    allowed_types: Sequence[str] | None = None
+    max_bytes: int | None = None
+    required: Sequence[str] = ()
+    retention_days: float | None = None
+    priority: Literal["high", "normal", "low"] = "normal"
+    storage_prefix: str = ""
+    table: StageTable = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.name) is None:
+            raise ValueError(f"{self.name!r} cannot be the name of a kind ({_NAME.pattern})")
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise ValueError(f"kind {self.name}: max_bytes is {self.max_bytes}")
+        if self.retention_days is not None and self.retention_days <= 0:
+            raise ValueError(f"kind {self.name}: retention_days is {self.retention_days}")
+        if self.priority not in ("high", "normal", "low"):
+            raise ValueError(f"kind {self.name}: {self.priority!r} is no priority")
+        for option in ("required", "allowed_types"):
+            if isinstance(getattr(self, option), str):
+                raise TypeError(f"kind {self.name}: {option} must be a list")
+        try:
+            Labels(context=dict.fromkeys(self.required, "x")).check()
+            table = _table(self.stages) if self.stages is not None else DEFAULT_TABLE
+        except Exception as error:
+            raise ValueError(f"kind {self.name}: {error}") from error
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "title", self.title or self.name.replace("-", " ").capitalize())
+
+    @property
+    def external(self) -> bool:
+        """Its stages are done by another service: it takes no files."""
+        return self.stages is not None and self.pipeline is None
+
+
+class Kinds(Mapping[str, Kind]):
+    """The kinds of a service, by name."""
+
+    def __init__(
+        self, kinds: Iterable[Kind] = (), *, max_bytes: int, allowed_types: Sequence[str]
+    ) -> None:
+        """`upload` is added where it is not among `kinds`; options that a kind leaves open are
+        filled in. Raises ValueError if two have the same name."""
+        given = tuple(kinds)
+        self.configured = bool(given)
+        self._kinds = {
+            kind.name: replace(
+                kind,
+                max_bytes=kind.max_bytes or max_bytes,
+                allowed_types=tuple(kind.allowed_types or allowed_types),
+            )
+            for kind in (*given, *_missing_default(given))
+        }
+        if len({kind.name for kind in given}) < len(given):
+            raise ValueError("two kinds have the same name")
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    @property
+    def max_bytes(self) -> int:
+        """Of the kind that allows the largest files."""
+        return max(kind.max_bytes or 0 for kind in self._kinds.values())
+
+    def of(self, labels: Labels) -> Kind:
+        """The kind of an upload with these labels. Raises UnknownKind."""
+        try:
+            return self._kinds[labels.kind or DEFAULT_KIND]
+        except KeyError:
+            raise UnknownKind(
+                f"There is no such kind of upload; there are {', '.join(self._kinds)}."
+            ) from None
+
+    def check(self, labels: Labels, *, allowed: frozenset[str] | None, file: bool = True) -> Kind:
+        """The kind of a new upload, of a file or (`file` false) of another service's work.
+
+        `allowed`: the kinds that its owner may upload; None: all.
+
+        Raises UnknownKind, MissingContext or Forbidden.
+        """
+        kind = self.of(labels)
+        if allowed is not None and kind.name not in allowed:
+            raise Forbidden("The token does not allow this kind of upload.")
+        if file and kind.external:
+            raise UnknownKind(f"The kind {kind.name} takes no files.")
+        missing = [key for key in kind.required if key not in labels.context]
+        if missing:
+            raise MissingContext(
+                f"Uploads of the kind {kind.name} need the context {', '.join(missing)}."
+            )
+        return kind
+
+
+def _missing_default(given: Sequence[Kind]) -> tuple[Kind, ...]:
+    if any(kind.name == DEFAULT_KIND for kind in given):
+        return ()
+    return (Kind(name=DEFAULT_KIND, title="Upload"),)
+
+
+def _table(stages: Sequence[StageRow]) -> StageTable:
+    rows = [(row[0], row[1], row[2], row[3] if len(row) > 3 else "") for row in stages]
+    return StageTable.for_files(rows)
