@@ -133,6 +133,10 @@ class Settings(BaseSettings):
     """Live streams per user across all processes (20 with a key, none in open mode)."""
     max_uploads_per_user: int | None = Field(None, ge=1)
     """Bodies received at once per user, across all processes (5 with a key, none in open mode)."""
+    max_paused_per_user: int | None = Field(None, ge=1)
+    """Resumable uploads of one user that are not whole yet (20 with a key, none in open mode)."""
+    resume_s: int = Field(24 * 3600, ge=1)
+    """How long a resumable upload may be paused before it ends with `upload_expired`, seconds."""
     max_claims_per_user: int | None = Field(None, ge=1)
     """Ids that one user's streams may claim before an upload begins, per `claim_ttl_s` (100 with a
     key, none in open mode). Streams above it wait without a claim."""
@@ -296,6 +300,10 @@ class Settings(BaseSettings):
     @property
     def uploads_per_user(self) -> int | None:
         return self._unless_open(self.max_uploads_per_user, 5)
+
+    @property
+    def paused_per_user(self) -> int | None:
+        return self._unless_open(self.max_paused_per_user, 20)
 
     @property
     def claims_per_user(self) -> int | None:

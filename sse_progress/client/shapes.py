@@ -74,6 +74,7 @@ class State(_Shape, frozen=True, kw_only=True):
     bytes: int | None = None
     total: int | None = None
     eta_seconds: int | None = None
+    paused: bool | None = None
     media: dict[str, Any] | None = None
     error: Error | None = None
 

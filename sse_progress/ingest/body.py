@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -11,9 +13,10 @@ from sse_progress.ingest.limits import ReceiveLimits, declared_too_large, least_
 from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.part_headers import claimed_type_of, content_type_boundary
 from sse_progress.ingest.plain import Form, PlainFile
-from sse_progress.model.errors import Problem, TooLarge, UnsupportedMediaType
+from sse_progress.model.errors import Problem, TooLarge, Unavailable, UnsupportedMediaType
+from sse_progress.runtime.metrics import Metrics
 
-__all__ = ["Body", "OpenBody", "PlainBody", "coding_refused"]
+__all__ = ["Body", "OpenBody", "PlainBody", "Receivers", "coding_refused"]
 
 
 def coding_refused(coding: str) -> Problem | None:
@@ -92,3 +95,40 @@ class OpenBody:
             return
         self.why = why
         self.scope.cancel()
+
+
+class Receivers:
+    """The bodies that this process receives now."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._open: set[OpenBody] = set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+        self._draining = False
+
+    @contextmanager
+    def one(self) -> Iterator[OpenBody]:
+        """Count one for the length of the block. Raises Unavailable once the process is to end."""
+        if self._draining:
+            raise Unavailable("The server is restarting.", retry_after_s=1)
+        under_way = OpenBody()
+        self._open.add(under_way)
+        self._metrics.bodies.inc()
+        self._none_open.clear()
+        try:
+            yield under_way
+        finally:
+            self._metrics.bodies.dec()
+            self._open.discard(under_way)
+            if not self._open:
+                self._none_open.set()
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new one; those under way may go on for `grace_s`, then they are stopped."""
+        self._draining = True
+        with anyio.move_on_after(grace_s):
+            await self._none_open.wait()
+        for under_way in tuple(self._open):
+            under_way.stop(Unavailable("The server is restarting. Please send the file again."))
+        await self._none_open.wait()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sse_progress.model.errors import TooLarge
+from sse_progress.model.events import encode_json
 
-__all__ = ["ReceiveLimits", "declared_too_large", "least_file_bytes"]
+__all__ = ["ReceiveLimits", "declared_too_large", "ensure_fields", "least_file_bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +55,16 @@ def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge |
     return TooLarge(
         f"The body is {content_length} bytes, the limit for a file {limits.max_upload_bytes}."
     )
+
+
+def ensure_fields(fields: Mapping[str, str], limits: ReceiveLimits) -> None:
+    """Raise TooLarge for text fields that are more than a form's may be."""
+    count = sum(len(name.encode()) + len(value.encode()) for name, value in fields.items())
+    if count > limits.max_fields_bytes:
+        raise TooLarge(f"The text fields have {count} bytes, limit {limits.max_fields_bytes}.")
+    if (count := len(encode_json(dict(fields)))) > limits.max_fields_json_bytes:
+        raise TooLarge(
+            f"The text fields have {count} bytes as JSON, limit {limits.max_fields_json_bytes}."
+        )
+    if len(fields) >= limits.max_parts:
+        raise TooLarge(f"There are {len(fields)} text fields, limit {limits.max_parts - 1}.")

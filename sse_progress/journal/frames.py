@@ -64,6 +64,15 @@ class Page:
     """JSON that describes the file (`state_about`), where it was asked for and is known."""
     deleted: bool = False
     """The upload is complete, and its files have been deleted since."""
+    offset: int | None = None
+    """Bytes of the body that are on the storage, if it can be resumed, or is complete."""
+    length: int | None = None
+    """How many there are to be in all, if that is known."""
+
+    @property
+    def resumable(self) -> bool:
+        """Its body may rest."""
+        return self.offset is not None and self.stage == "receiving"
 
     @property
     def status(self) -> Status:

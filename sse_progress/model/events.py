@@ -49,8 +49,9 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     """One message of a progress stream, as a client reads it.
 
     `progress` and `stage_progress` are whole percents; `timestamp` is UTC, RFC 3339 with
-    milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds. `kind`, `context`
-    and `batch_id` are there if the upload has them.
+    milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds; `paused` is true
+    while a body that can be resumed rests. `kind`, `context` and `batch_id` are there if the upload
+    has them.
     """
 
     type: Literal["connected", "progress", "reset"]
@@ -67,6 +68,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     bytes: int | None = None
     total: int | None = None
     eta_seconds: int | None = None
+    paused: bool | None = None
     media: dict[str, Any] | None = None
     error: Error | None = None
 
@@ -135,6 +137,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     total: int | None = None
     eta_seconds: int | None = None
+    paused: bool = False
     media: dict[str, Any] | None = None
     error: Error | None = None
 
@@ -178,6 +181,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             "bytes": self.bytes,
             "total": self.total,
             "etaSeconds": self.eta_seconds,
+            "paused": self.paused or None,
             "media": self.media,
             "error": error,
         }

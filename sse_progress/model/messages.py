@@ -6,7 +6,19 @@ from sse_progress.model.errors import Problem
 from sse_progress.model.events import Draft, Error
 from sse_progress.model.stage_table import Stage
 
-__all__ = ["BEGIN", "END", "PARKED", "begin_text", "end_text", "failure", "retry_text", "size_text"]
+__all__ = [
+    "BEGIN",
+    "CHECKING",
+    "END",
+    "PARKED",
+    "PAUSED",
+    "RESUMED",
+    "begin_text",
+    "end_text",
+    "failure",
+    "retry_text",
+    "size_text",
+]
 
 BEGIN = {
     "receiving": "Receiving the file",
@@ -38,6 +50,10 @@ def begin_text(stage: Stage) -> str:
 def end_text(stage: Stage) -> str:
     return END.get(stage.name, f"{stage.title} is done")
 
+
+PAUSED = "Connection lost, waiting for the rest"
+RESUMED = "Upload resumed"
+CHECKING = "Computing the checksum of what arrived"
 
 PARKED = "The work is paused until an operator resumes it; the file is kept"
 

@@ -88,8 +88,15 @@ class DiskStorage:
         return max(found.f_favail - self._reserve_inodes, 0) if found.f_files else None
 
     def ensure_room(self, size_bytes: int) -> None:
-        """Raise InsufficientStorage if one more upload of `size_bytes` would not fit now."""
-        self._ensure_bytes(size_bytes)
+        """Raise InsufficientStorage if one more upload of `size_bytes` would not fit now.
+
+        What is announced and has not arrived yet counts as if it were there.
+        """
+        promised = sum(
+            max((announced.length or 0) - offset, 0)
+            for announced, offset, _ in self.bodies.partials()
+        )
+        self._ensure_bytes(size_bytes + promised)
         inodes = self.free_inodes()
         if inodes is not None and inodes < INODES_PER_UPLOAD:
             raise InsufficientStorage("The storage has no room for more files.")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 
-from sse_progress.model.errors import Unavailable
+import msgspec
+
+from sse_progress.model.errors import Unavailable, UnknownUpload, UploadIdInUse
+from sse_progress.storage.announced import ANNOUNCED, Announced, Partial
 from sse_progress.storage.durable import (
     create_file,
     is_locked,
@@ -25,12 +27,11 @@ from sse_progress.storage.durable import (
 )
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.layout import Layout
-from sse_progress.storage.manifest import ID, ORIGINAL
-from sse_progress.storage.partial import PartialBody
+from sse_progress.storage.manifest import ORIGINAL
+from sse_progress.storage.partial import Hashes, PartialBody, verified_bytes
+from sse_progress.storage.port import BodyHeld
 
 __all__ = ["DiskBodies"]
-
-_LOCK_WAIT_S = 10.0
 
 
 class DiskBodies:
@@ -38,6 +39,7 @@ class DiskBodies:
 
     def __init__(self, layout: Layout, ensure_room: Callable[[int], None]) -> None:
         self._layout, self._ensure_room = layout, ensure_room
+        self._hashes = Hashes()
 
     def incoming(self, upload_id: str) -> Incoming:
         """A new place for a body that begins to arrive, locked by this process until it ends."""
@@ -64,39 +66,59 @@ class DiskBodies:
 
     # ---- bodies that may rest
 
-    def resumable(self, upload_id: str) -> PartialBody:
-        """The body that may rest, begun if there is none, locked by this caller until closed."""
-        directory = self._layout.partial_of(upload_id)
-        deadline = time.monotonic() + _LOCK_WAIT_S
+    def begin(self, announced: Announced) -> PartialBody:
+        """A new body that may rest, held by this caller until closed. Raises UploadIdInUse."""
+        directory = self._layout.partial_of(announced.upload_id)
         with storage_errors():
-            while (file := self._try_partial(directory, upload_id)) is None:
-                if time.monotonic() > deadline:
-                    raise Unavailable("Another request is sending this upload.")
-                time.sleep(0.01)
-            return PartialBody(self._layout, self._ensure_room, directory, file)
+            file = self._begin_partial(directory, announced)
+            return self._partial(directory, file, announced)
 
-    def _try_partial(self, directory: Path, upload_id: str) -> FileIO | None:
-        """Its open file, at its end; None if another request holds it or removes it now."""
-        path = directory / ORIGINAL
+    def resumable(self, upload_id: str) -> PartialBody:
+        """One that was begun, held by this caller until closed.
+
+        Raises UnknownUpload, and BodyHeld while another has it.
+        """
+        directory = self._layout.partial_of(upload_id)
+        with storage_errors():
+            file = self._open_partial(directory / ORIGINAL)
+            try:
+                return self._partial(directory, file, _announced(directory))
+            except BaseException:
+                file.close()
+                raise
+
+    def _partial(self, directory: Path, file: FileIO, announced: Announced) -> PartialBody:
+        return PartialBody(
+            self._layout,
+            self._ensure_room,
+            directory,
+            file,
+            announced=announced,
+            hashes=self._hashes,
+        )
+
+    def _open_partial(self, path: Path) -> FileIO:
+        """The file, at its end and locked."""
         try:
             descriptor = open_private(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
-            return self._begin_partial(directory, upload_id)
+            raise UnknownUpload from None
         file = os.fdopen(descriptor, "rb+", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if still_there(file.fileno(), path):
-                return file
         except BlockingIOError:
-            pass
-        file.close()
-        return None
+            file.close()
+            raise BodyHeld from None
+        if not still_there(file.fileno(), path):  # stored or removed in this moment
+            file.close()
+            raise UnknownUpload
+        return file
 
-    def _begin_partial(self, directory: Path, upload_id: str) -> FileIO | None:
-        """A new one appears whole and locked, by a rename; None if another one is there first."""
-        begun, file = self._begin(upload_id, os.O_RDWR | os.O_APPEND)
+    def _begin_partial(self, directory: Path, announced: Announced) -> FileIO:
+        """It appears whole and locked, by a rename. Raises UploadIdInUse."""
+        begun, file = self._begin(announced.upload_id, os.O_RDWR | os.O_APPEND)
         try:
-            write_synced(begun / ID, upload_id.encode())
+            write_synced(begun / ANNOUNCED, msgspec.json.encode(announced))
             os.fsync(file)
             sync_directory(begun)
             begun.rename(directory)
@@ -105,18 +127,34 @@ class DiskBodies:
             self._layout.discard(begun)
             file.close()
             if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return None
+                raise UploadIdInUse from None
             raise
         return file
 
-    def resting(self) -> Iterator[str]:
-        """Ids of uploads whose resumable body no living process holds."""
+    def partial(self, upload_id: str) -> Partial | None:
+        """The body of this upload that may rest, its offset durable; None if there is none."""
+        directory = self._layout.partial_of(upload_id)
+        with storage_errors():
+            try:
+                descriptor = open_private(directory / ORIGINAL, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            try:
+                size = verified_bytes(directory, os.fstat(descriptor).st_size)
+                os.fdatasync(descriptor)
+                return Partial(_announced(directory), size, is_locked(directory / ORIGINAL))
+            except FileNotFoundError:
+                return None  # stored or removed in this moment
+            finally:
+                os.close(descriptor)
+
+    def partials(self) -> Iterator[Partial]:
+        """All bodies that may rest, in no order; their offsets as they are in memory."""
         with storage_errors():
             for directory in self._layout.partial.iterdir():
-                if is_locked(directory / ORIGINAL):
-                    continue
                 try:
-                    yield (directory / ID).read_text()
+                    size = (directory / ORIGINAL).stat().st_size
+                    yield Partial(_announced(directory), size, is_locked(directory / ORIGINAL))
                 except FileNotFoundError:
                     continue  # stored or removed since it was listed
 
@@ -183,3 +221,11 @@ class DiskBodies:
             for path in self._layout.incoming_of(upload_id):
                 self.discard_incoming(path)
             self.discard_incoming(self._layout.partial_of(upload_id))
+
+
+def _announced(directory: Path) -> Announced:
+    """Raises FileNotFoundError where it is stored or removed in this moment."""
+    try:
+        return msgspec.json.decode((directory / ANNOUNCED).read_bytes(), type=Announced)
+    except msgspec.DecodeError as exc:
+        raise Unavailable("The storage cannot be used right now.") from exc

@@ -1,7 +1,7 @@
 """Directories below the data directory: their names, and the moves between them.
 
     incoming/<digest>.<random>/   a body is arriving: `original`, its flock held by the receiver
-    partial/<digest>/             a body that may rest: `original` and `id`; flock as above
+    partial/<digest>/             a body that may rest: `original`, `announced.json`; flock as above
     open/<digest>/                stored, work not finished: `original`, `manifest.json`
     objects/<dd>/<digest>/        published: the same, `record.json` and `files/<name>`
     owners/                       what each user keeps: `kept`

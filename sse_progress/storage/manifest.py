@@ -15,7 +15,6 @@ from sse_progress.model.labels import NO_LABELS, Labels
 
 __all__ = [
     "FILES",
-    "ID",
     "MANIFEST",
     "ORIGINAL",
     "RECORD",
@@ -29,7 +28,6 @@ ORIGINAL = "original"
 MANIFEST = "manifest.json"
 RECORD = "record.json"
 FILES = "files"
-ID = "id"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -12,9 +12,19 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from sse_progress.model.ids import Position
+from sse_progress.storage.announced import Announced, Partial
 from sse_progress.storage.manifest import Manifest
 
-__all__ = ["Bodies", "Body", "Objects", "ResumableBody", "Storage", "StoredObject", "WrongOffset"]
+__all__ = [
+    "Bodies",
+    "Body",
+    "BodyHeld",
+    "Objects",
+    "ResumableBody",
+    "Storage",
+    "StoredObject",
+    "WrongOffset",
+]
 
 
 class Body(Protocol):
@@ -53,6 +63,10 @@ class WrongOffset(ValueError):
         self.given, self.expected = given, expected
 
 
+class BodyHeld(Exception):
+    """Another request has this body open."""
+
+
 class ResumableBody(Protocol):
     """A body that may come in several requests, on any process, one at a time.
 
@@ -73,8 +87,30 @@ class ResumableBody(Protocol):
         """Make all that is there durable; returns the offset."""
 
     @property
+    def announced(self) -> Announced:
+        """What its sender said of it."""
+
+    def announce(self, length: int) -> None:
+        """The sender has said now how long the whole will be."""
+
+    def hold(self) -> None:
+        """What follows may be taken back until `accept`, also by a crash or by `close`."""
+
+    def accept(self) -> None:
+        """It holds, and is durable."""
+
+    def drop(self) -> None:
+        """Take it back."""
+
+    def read_again(self, most_bytes: int) -> int:
+        """Go on with the digest over bytes that came to another process.
+
+        Returns of how many bytes it is now; it is of all when that is the offset.
+        """
+
+    @property
     def sha256(self) -> str:
-        """Hex digest of what is there; reads again what came to another process."""
+        """Hex digest of what is there; reads again what is left to be read."""
 
     def store(self, manifest: Manifest) -> None:
         """Make the upload *stored*, as `Body.store` does; where the manifest has no room, it stays.
@@ -95,15 +131,20 @@ class Bodies(Protocol):
     def incoming(self, upload_id: str) -> Body:
         """A new place for a body, this process' until it is stored or discarded."""
 
-    def resumable(self, upload_id: str) -> ResumableBody:
-        """The body of this upload that may rest, begun if there is none.
+    def begin(self, announced: Announced) -> ResumableBody:
+        """A new body that may rest. Raises UploadIdInUse if there is one."""
 
-        It is this caller's until it is closed. Waits up to 10 s for another holder, then raises
-        Unavailable.
+    def resumable(self, upload_id: str) -> ResumableBody:
+        """One that was begun; it is this caller's until it is closed.
+
+        Raises UnknownUpload if there is none, and BodyHeld while it is another's.
         """
 
-    def resting(self) -> Iterator[str]:
-        """Ids of uploads whose resumable body is there, and held by no living process."""
+    def partial(self, upload_id: str) -> Partial | None:
+        """What there is of a body that may rest; its offset is durable. None: nothing."""
+
+    def partials(self) -> Iterator[Partial]:
+        """All of them; offsets need not be durable."""
 
     def receiving(self, upload_id: str) -> bool:
         """Whether a living process is receiving a body of this upload."""

@@ -54,6 +54,8 @@ def state_of(upload_id: str, page: Page) -> dict[str, Any]:
         state |= {name: media[name] for name in ABOUT if name in media}
     elif page.about:
         state |= decode_json(page.about)
+    if page.resumable:
+        state |= {"offset": page.offset, "expiresAt": rfc3339(page.lease_until_ms / 1000)}
     return {**state, "deleted": True} if page.deleted else state
 
 
@@ -91,23 +93,33 @@ class Uploads:
             raise Forbidden("This upload belongs to another user.")
         if page is None:
             raise UnknownUpload
-        return await self._deleted_or_not(upload_id, page)
+        return await self._on_storage(upload_id, page)
 
-    async def _deleted_or_not(self, upload_id: str, page: Page) -> Page:
-        """The same, with `deleted`: a journal outlives the files of its upload."""
-        if page.status != "complete":
-            return page
+    async def _on_storage(self, upload_id: str, page: Page) -> Page:
+        """The same, with what only the storage knows: how far a body is that may rest, and whether
+        the files of a finished upload are there. A disk that cannot be asked hides no state."""
+        storage = self._components.storage
         try:
-            found = await blocking(self._components.storage.objects.find, upload_id)
+            if page.status == "receiving":
+                partial = await blocking(storage.bodies.partial, upload_id)
+                if partial is None:
+                    return page
+                return replace(page, offset=partial.offset, length=partial.announced.length)
+            if page.status == "complete":
+                found = await blocking(storage.objects.find, upload_id)
+                if found is None:
+                    return replace(page, deleted=True)
+                return replace(page, offset=found.manifest.size, length=found.manifest.size)
         except Unavailable:
-            return page  # a disk that cannot be asked hides no state
-        return page if found is not None else replace(page, deleted=True)
+            pass
+        return page
 
     async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
-        found = await blocking(self._components.storage.objects.find, upload_id)
-        if found is None:
+        storage = self._components.storage
+        found = await blocking(storage.objects.find, upload_id)
+        if found is None and await blocking(storage.bodies.partial, upload_id) is None:
             return None
-        if not found.done:
+        if found is None or not found.done:
             raise Unavailable("The state of this upload is being restored.", retry_after_s=2)
         await self._components.recovery.revive(found)
         return await self._components.journal.read(upload_id, owner=owner, about=True)
@@ -180,7 +192,7 @@ class Uploads:
                 page = await self._components.journal.read(upload_id, owner=owner, about=True)
                 if page is None or isinstance(page, Foreign):
                     continue
-                state = state_of(upload_id, await self._deleted_or_not(upload_id, page))
+                state = state_of(upload_id, await self._on_storage(upload_id, page))
                 if wanted.status in (None, state["status"]):
                     states.append(state)
                 if len(states) == limit:

@@ -39,16 +39,17 @@ class Recovery:
     async def held(self, upload_id: str) -> Absent | None:
         """What the storage has of it; None: nothing, so the id may be claimed.
 
-        Finished long ago: its end is written again. Stored or arriving: wait, its writer begins a
-        new epoch.
+        Finished long ago: its end is written again. Stored, arriving or paused: wait, its writer or
+        the reconciler begins a new epoch.
         """
         found = await blocking(self._storage.objects.find, upload_id)
         if found is not None and found.done:
             await self.revive(found)
             return "revived"
-        if found is not None or await blocking(self._storage.bodies.receiving, upload_id):
+        bodies = self._storage.bodies
+        if found is not None or await blocking(bodies.receiving, upload_id):
             return "wait"
-        return None
+        return None if await blocking(bodies.partial, upload_id) is None else "wait"
 
     async def absent(self, upload_id: str) -> Absent:
         """The same; where the storage has nothing, a young Redis may have lost it: wait."""

@@ -29,6 +29,7 @@ from sse_progress.web.routes import (
     metrics,
     pages,
     progress,
+    resumable,
     upload,
     uploads,
 )
@@ -37,6 +38,7 @@ __all__ = ["create_app"]
 
 ROUTES: list[Route] = [
     *upload.ROUTES,
+    *resumable.ROUTES,
     *progress.ROUTES,
     *uploads.ROUTES,
     *all_progress.ROUTES,

@@ -11,6 +11,7 @@ from sse_progress.access.limits import Limits
 from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.resumable import Resumable
 from sse_progress.model.ids import Position
 from sse_progress.model.kinds import Kinds
 from sse_progress.runtime.concurrency import first_of
@@ -35,6 +36,7 @@ class WebContext:
     uploads: Uploads
     recent: RecentUploads
     ingest: Ingest
+    resumable: Resumable
     kinds: Kinds
     limits: Limits
     authenticator: Authenticator
@@ -73,6 +75,8 @@ def ingest_config(settings: Settings) -> IngestConfig:
         ),
         lease_s=settings.lease_s,
         redis_wait_s=settings.redis_wait_s,
+        resume_s=settings.resume_s,
+        max_paused=settings.paused_per_user,
     )
 
 
@@ -95,12 +99,17 @@ async def serving(
         )
         await stack.enter_async_context(running("limits", limits.run()))
         await stack.enter_async_context(running("timer_wheel", wheel.run()))
+        config = ingest_config(settings)
+        ingest = Ingest(components, config)
         yield WebContext(
             components=components,
             settings=settings,
             uploads=Uploads(components),
             recent=RecentUploads(components.index, components.background),
-            ingest=Ingest(components, ingest_config(settings)),
+            ingest=ingest,
+            resumable=Resumable(
+                components, config, receivers=ingest.receivers, journaling=ingest.journaling
+            ),
             kinds=kinds,
             limits=limits,
             authenticator=authenticator,

@@ -18,14 +18,20 @@ from sse_progress.settings import Settings
 from sse_progress.web.origins import Origins, parse_site, single_header
 from sse_progress.web.problem_middleware import Problems
 from sse_progress.web.request_log import RequestLog
+from sse_progress.web.tus_middleware import Tus
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
 _ALLOW_HEADERS = (
     "Authorization, X-Upload-ID, Last-Event-ID, Prefer, If-None-Match, Content-Type, "
-    "Content-Disposition"
+    "Content-Disposition, Tus-Resumable, Upload-Length, Upload-Defer-Length, Upload-Offset, "
+    "Upload-Metadata, Upload-Checksum, X-HTTP-Method-Override"
 )
-_EXPOSE_HEADERS = "X-Upload-ID, Location, ETag, Retry-After"
+_EXPOSE_HEADERS = (
+    "X-Upload-ID, Location, ETag, Retry-After, Upload-Offset, Upload-Length, Upload-Defer-Length, "
+    "Upload-Expires, Upload-Metadata, Upload-Limit, Tus-Resumable, Tus-Version, Tus-Extension, "
+    "Tus-Max-Size, Tus-Checksum-Algorithm"
+)
 _PREFLIGHT_S = 600
 
 
@@ -38,7 +44,7 @@ def middleware(settings: Settings) -> list[Middleware]:
     ]
     if settings.cors_origins:
         chain.append(Middleware(Cors, origins=origins))
-    chain.append(Middleware(Problems))
+    chain += [Middleware(Tus), Middleware(Problems)]
     if settings.open_mode:
         hosts = (settings.host, *settings.allowed_hosts)
         chain.append(Middleware(Gate, hosts=hosts, origins=origins))
@@ -138,7 +144,7 @@ class Cors:
 
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
     "Access-Control-Allow-Headers": _ALLOW_HEADERS,
     "Access-Control-Max-Age": str(_PREFLIGHT_S),
 }

@@ -68,6 +68,16 @@ def _schemas() -> Object:
                 "enum": ["pending", "receiving", "processing", "complete", "error", "cancelled"],
             },
             **fields,
+            "offset": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Of a resumable upload: bytes that need not be sent again.",
+            },
+            "expiresAt": {
+                "type": "string",
+                "format": "date-time",
+                "description": "Until then a resumable upload has to be resumed.",
+            },
             "deleted": {"const": True, "description": "Complete, and its files are deleted."},
         },
         "required": ["status", "uploadId", "progress"],

@@ -105,9 +105,11 @@ def position_of(request: Request) -> Position | None:
     return Position.parse(given) if given else None
 
 
-def etag_of(position: Position, *, deleted: bool = False) -> str:
-    """Of a state: the journal's end, and whether the upload's files are gone since."""
-    return f'"{position}-deleted"' if deleted else f'"{position}"'
+def etag_of(position: Position, *, deleted: bool = False, offset: int | None = None) -> str:
+    """Of a state: the journal's end, whether the upload's files are gone since, and how far a body
+    is that may rest."""
+    more = "-deleted" if deleted else "" if offset is None else f"+{offset}"
+    return f'"{position}{more}"'
 
 
 def etag_matches(request: Request, etag: str) -> bool:

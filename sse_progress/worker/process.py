@@ -143,6 +143,7 @@ async def _work(settings: Settings) -> None:
             queue=components.queue,
             lease_s=settings.lease_s,
             retention_s=retention_of(kinds, settings),
+            resume_s=settings.resume_s,
         )
         await pool.start()
         try:

@@ -22,6 +22,7 @@ from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import Storage
+from sse_progress.worker.resting import RestingBodies
 
 __all__ = ["Reconciler"]
 
@@ -47,11 +48,15 @@ class Reconciler:
         queue: Queue,
         lease_s: float,
         retention_s: Mapping[str, float],
+        resume_s: float = 24 * 3600,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
         self._lease_s, self._retention_s, self._now = lease_s, retention_s, now
         self._renewed_at = self._expired_at = 0.0
+        self._resting = RestingBodies(
+            journal=journal, storage=storage, index=index, lease_s=lease_s, resume_s=resume_s
+        )
 
     async def run(self, *, every_s: float) -> None:
         """A round now and one every `every_s`, until cancelled."""
@@ -68,6 +73,8 @@ class Reconciler:
         await self._stored()
         if await self._journal.age_s() < self._lease_s:
             return
+        known = {upload_id for upload_id, _ in await self._index.open_uploads()}
+        await self._resting.list_again(known, now_s=self._now())
         open_uploads = await self._index.open_uploads()
         for upload_id, began_ms in open_uploads:
             await self._judge(upload_id, began_ms)
@@ -91,8 +98,9 @@ class Reconciler:
     async def _judge(self, upload_id: str, began_ms: int) -> None:
         page = await self._journal.head(upload_id)
         found = await blocking(self._storage.objects.find, upload_id)
+        partial = await blocking(self._storage.bodies.partial, upload_id)
         if page is not None and page.terminal:
-            if page.term != "complete" and found is not None:
+            if page.term != "complete" and (found is not None or partial is not None):
                 await blocking(self._storage.remove, upload_id)
             await self._index.closed(upload_id)
         elif found is not None:
@@ -101,6 +109,8 @@ class Reconciler:
             await self._queue.enqueue(upload_id)
         elif await blocking(self._storage.bodies.receiving, upload_id):
             return
+        elif partial is not None:
+            await self._resting.judge(upload_id, page, partial)
         elif page is None or not page.stage:
             if self._now() * 1000 - began_ms > self._lease_s * 1000:
                 await self._index.closed(upload_id)
@@ -110,9 +120,16 @@ class Reconciler:
             await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
 
     def _held(self, page: Page) -> bool:
-        """Its lease runs, and not longer than a clock that was set back would have it."""
-        left_ms = page.lease_until_ms - page.now_ms
-        return 0 < left_ms <= page.lease_ms + 10_000 * self._lease_s
+        """Its lease runs, and not longer than a clock that was set back would have it.
+
+        The lease of a body that may rest says nothing of a receiver, so it counts from the latest
+        event.
+        """
+        lease_ms = self._lease_s * 1000
+        left_ms: float = page.lease_until_ms - page.now_ms
+        if page.lease_ms > 10 * lease_ms:
+            left_ms = page.changed_ms + lease_ms - page.now_ms
+        return 0 < left_ms <= page.lease_ms + 10 * lease_ms
 
     async def _end_lost(self, upload_id: str, page: Page) -> None:
         """Its bytes are not stored, and no process is receiving them."""

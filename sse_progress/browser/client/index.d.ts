@@ -71,6 +71,8 @@ export interface ProgressEvent {
   bytes?: number;
   total?: number;
   etaSeconds?: number;
+  /** True while a resumable upload waits for its sender to come back. */
+  paused?: boolean;
   media?: Media;
   error?: UploadFailure;
 }

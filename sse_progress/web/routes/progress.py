@@ -39,6 +39,7 @@ from sse_progress.web.request_headers import (
 )
 from sse_progress.web.streams.sse_response import Pace, busy_stream
 from sse_progress.web.streams.upload import Start, UploadStream
+from sse_progress.web.upload_resource import extent_headers
 
 __all__ = ["ROUTES", "pace_of", "state_response"]
 
@@ -139,7 +140,7 @@ async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
     page = await context.uploads.page(upload_id, owner=principal.sub)
     seconds = wait_s(request)
     applied: dict[str, str] = {}
-    if seconds and not page.terminal and etag_matches(request, etag_of(page.end)):
+    if seconds and not page.terminal and etag_matches(request, _etag(page)):
         applied = {"Preference-Applied": f"wait={seconds}"}
         await context.changed(upload_id, owner=principal.sub, since=page.end, wait_s=seconds)
         page = await context.uploads.page(upload_id, owner=principal.sub)
@@ -149,18 +150,24 @@ async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
 def state_response(
     request: Request, upload_id: str, page: Page, more: dict[str, str] | None = None
 ) -> Response:
-    etag = etag_of(page.end, deleted=page.deleted)
+    etag = _etag(page)
     headers = {
-        "Cache-Control": "no-cache",
+        "Cache-Control": "no-store" if page.resumable else "no-cache",
         "ETag": etag,
         "Vary": "Accept",
         "X-Upload-ID": upload_id,
+        **extent_headers(page, context_of(request).settings),
         **(more or {}),
     }
     if etag_matches(request, etag):
         return Response(status_code=304, headers=headers)
     body = encode_json(state_of(upload_id, page))
     return Response(body, headers=headers, media_type="application/json")
+
+
+def _etag(page: Page) -> str:
+    offset = page.offset if page.resumable else None
+    return etag_of(page.end, deleted=page.deleted, offset=offset)
 
 
 ROUTES = [

@@ -16,6 +16,8 @@ from sse_progress.web.request_headers import (
     context_of,
     path_upload_id,
 )
+from sse_progress.web.resumable import tus
+from sse_progress.web.tus_middleware import speaks_tus
 from sse_progress.web.upload_answers import body_chunks, id_in_use, stored_answer
 
 __all__ = ["ROUTES"]
@@ -26,6 +28,8 @@ async def post_upload(request: Request) -> Response:
     if not valid_upload_id(upload_id):
         raise InvalidUploadId
     request.state.upload_id = upload_id
+    if speaks_tus(request):
+        return await tus.create(request, upload_id)
     body = Body(
         content_type=request.headers.get("content-type", ""),
         chunks=body_chunks(request),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sse_progress.access.tokens import WRITE
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.timestamps import parse_rfc3339
@@ -29,6 +30,7 @@ from sse_progress.web.request_headers import (
 )
 from sse_progress.web.routes.progress import state_response
 from sse_progress.web.stored_file import StoredFile
+from sse_progress.web.upload_resource import taken_over
 
 __all__ = ["ROUTES"]
 
@@ -41,6 +43,11 @@ async def get_upload(request: Request) -> Response:
     upload_id = path_upload_id(request)
     context = context_of(request)
     principal = await access_of(request).reader(request)
+    if request.method == "HEAD" and WRITE in principal.scopes:
+        # A reader looks, and stops nobody.
+        extent = await taken_over(request, upload_id, owner=principal.sub)
+        if extent is not None:
+            return extent
     page = await context.uploads.page(upload_id, owner=principal.sub)
     return state_response(request, upload_id, page)
 

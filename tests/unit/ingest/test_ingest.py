@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sse_progress.ingest import ingest as module
+from sse_progress.ingest import journaling as module
 from sse_progress.ingest import progress
 from sse_progress.ingest.body import Body
 from sse_progress.ingest.ingest import Ingest, IngestConfig

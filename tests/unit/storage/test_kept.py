@@ -14,6 +14,7 @@ from sse_progress.model.errors import QuotaExceeded, UploadIdInUse
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.manifest import Manifest
+from tests.unit.storage.test_resumable import opened, resting
 
 
 @pytest.fixture
@@ -117,12 +118,12 @@ def test_what_was_not_stored_does_not_count(storage: DiskStorage) -> None:
 
 def test_resumable_bodies_count_as_well(storage: DiskStorage) -> None:
     """One that does not fit is refused in the end, and nothing of it is left."""
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     body.append(b"x" * 101, offset=0)
     with pytest.raises(QuotaExceeded):
         body.store(manifest("u1", 101, "ann"))
-    assert list(storage.bodies.resting()) == []
-    body = storage.bodies.resumable("u1")
+    assert resting(storage) == []
+    body = opened(storage)
     body.append(b"x" * 100, offset=0)
     body.store(manifest("u1", 100, "ann"))
     assert storage.kept_bytes("ann") == 100

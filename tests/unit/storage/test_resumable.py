@@ -8,15 +8,22 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sse_progress.model.errors import InsufficientStorage, Unavailable, UploadIdInUse
+from sse_progress.model.errors import (
+    InsufficientStorage,
+    UnknownUpload,
+    UploadIdInUse,
+)
+from sse_progress.storage.announced import Announced
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.durable import write_all
 from sse_progress.storage.manifest import Manifest
-from sse_progress.storage.port import ResumableBody, WrongOffset
+from sse_progress.storage.port import BodyHeld, ResumableBody, WrongOffset
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import wait_until
 
@@ -26,6 +33,42 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def storage(tmp_path: Path) -> DiskStorage:
     return DiskStorage.open(tmp_path / "data")
+
+
+def announced(upload_id: str = "u1", **more: Any) -> Announced:
+    given: dict[str, Any] = {
+        "owner": "somebody",
+        "token": f"token of {upload_id}",
+        "filename": "photo.jpg",
+        "claimed_type": "image/jpeg",
+        "fields": {},
+        "length": None,
+        "created_at": "2026-01-15T10:30:00.000Z",
+    }
+    return Announced(upload_id=upload_id, **(given | more))
+
+
+def opened(storage: DiskStorage, upload_id: str = "u1") -> ResumableBody:
+    """The body, begun if it is not there."""
+    try:
+        return waited(storage, upload_id)
+    except UnknownUpload:
+        pass
+    try:
+        return storage.bodies.begin(announced(upload_id))
+    except UploadIdInUse:
+        return waited(storage, upload_id)
+
+
+def waited(storage: DiskStorage, upload_id: str) -> ResumableBody:
+    """The body, once nobody else has it."""
+    while True:
+        with suppress(BodyHeld):
+            return storage.bodies.resumable(upload_id)
+
+
+def resting(storage: DiskStorage) -> list[str]:
+    return [found.announced.upload_id for found in storage.bodies.partials() if not found.held]
 
 
 def manifest(body: ResumableBody, upload_id: str = "u1") -> Manifest:
@@ -50,12 +93,12 @@ def left(storage: DiskStorage) -> list[Path]:
 def test_a_body_comes_in_several_requests(storage: DiskStorage) -> None:
     """Each goes on where the one before ended; digest and stored file are those of the whole."""
     for piece in (b"one", b" two", b" three"):
-        body = storage.bodies.resumable("u1")
+        body = opened(storage)
         body.append(piece[:2], offset=body.offset)
         body.append(piece[2:], offset=body.offset)
         assert body.sync() == body.offset
         body.close()
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     assert body.offset == 13
     assert body.sha256 == hashlib.sha256(b"one two three").hexdigest()
     body.store(told := manifest(body))
@@ -69,7 +112,7 @@ def test_a_body_comes_in_several_requests(storage: DiskStorage) -> None:
 
 def test_bytes_go_only_to_the_end(storage: DiskStorage) -> None:
     """Another offset is refused with both numbers, and nothing has changed."""
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     body.append(b"12345", offset=0)
     for offset in (0, 4, 6, -1, 2**53):
         with pytest.raises(WrongOffset) as caught:
@@ -81,27 +124,20 @@ def test_bytes_go_only_to_the_end(storage: DiskStorage) -> None:
     assert left(storage) == []
 
 
-def test_one_request_has_it_at_a_time(
-    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The next one waits until it is closed; where it never is, the wait ends with a problem."""
-    first = storage.bodies.resumable("u1")
+def test_one_request_has_it_at_a_time(storage: DiskStorage) -> None:
+    """Nobody else gets it until it is closed."""
+    first = opened(storage)
     first.append(b"first", offset=0)
     assert storage.bodies.receiving("u1")
-    assert list(storage.bodies.resting()) == []
-    with ThreadPoolExecutor(1) as threads:
-        second = threads.submit(storage.bodies.resumable, "u1")
-        with pytest.raises(TimeoutError):
-            second.result(0.1)
-        first.close()
-        body = second.result(20)
-    assert body.offset == 5
-    monkeypatch.setattr("sse_progress.storage.disk_bodies._LOCK_WAIT_S", 0.05)
-    with pytest.raises(Unavailable):
+    assert resting(storage) == []
+    with pytest.raises(BodyHeld):
         storage.bodies.resumable("u1")
-    body.close()
+    first.close()
     assert not storage.bodies.receiving("u1")
-    assert list(storage.bodies.resting()) == ["u1"]
+    assert resting(storage) == ["u1"]
+    body = storage.bodies.resumable("u1")
+    assert body.offset == 5
+    body.close()
 
 
 def test_many_that_begin_at_once_share_one_body(storage: DiskStorage) -> None:
@@ -110,13 +146,13 @@ def test_many_that_begin_at_once_share_one_body(storage: DiskStorage) -> None:
 
     def send(number: int) -> None:
         together.wait()
-        body = storage.bodies.resumable("u1")
+        body = opened(storage)
         body.append(bytes([number]) * 1000, offset=body.offset)
         body.close()
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(send, range(8)))
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     assert body.offset == 8000
     body.close()
     assert len(left(storage)) == 1
@@ -126,7 +162,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from sse_progress.storage.disk import DiskStorage
-body = DiskStorage.open(Path(sys.argv[1])).bodies.resumable("u1")
+from tests.unit.storage.test_resumable import opened
+body = opened(DiskStorage.open(Path(sys.argv[1])))
 while True:
     body.append(bytes([body.offset // 1000 % 251]) * 1000, offset=body.offset)
     print(body.sync(), flush=True)
@@ -148,9 +185,9 @@ def test_what_was_synced_survives_the_process(storage: DiskStorage) -> None:
     child.stdout.close()
     child.wait()
     wait_until(lambda: not storage.bodies.receiving("u1"), "its lock is free")
-    assert list(storage.bodies.resting()) == ["u1"]
+    assert resting(storage) == ["u1"]
     storage.sweep()  # it is no dead receiver's: it waits for its sender
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     assert body.offset >= told[-1]
     content = b"".join(bytes([n % 251]) * 1000 for n in range(body.offset // 1000 + 1))
     assert body.sha256 == hashlib.sha256(content[: body.offset]).hexdigest()
@@ -166,7 +203,7 @@ def test_an_id_that_is_stored_stays_as_it_is(storage: DiskStorage, published: bo
     """A resumable body under a stored id is refused in the end, and nothing of it is left."""
     first = storage.bodies.incoming("u1")
     first.write(b"first")
-    late = storage.bodies.resumable("u1")
+    late = opened(storage)
     late.append(b"late", offset=0)
     first.store(
         Manifest(
@@ -197,7 +234,7 @@ def test_a_failure_keeps_the_offset(
     storage: DiskStorage, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     """A disk that fills up in a piece leaves what was there before it; then it goes on."""
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     body.append(b"12345", offset=0)
 
     def half(file: object, data: bytes) -> None:
@@ -227,7 +264,7 @@ def test_a_manifest_without_room_keeps_the_body(
     storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where storing fails before the rename, the body rests and can be stored later."""
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     body.append(b"12345", offset=0)
 
     def full(path: Path, data: bytes) -> None:
@@ -239,15 +276,15 @@ def test_a_manifest_without_room_keeps_the_body(
         with pytest.raises(InsufficientStorage):
             body.store(manifest(body))
     body.close()
-    assert list(storage.bodies.resting()) == ["u1"]
-    again = storage.bodies.resumable("u1")
+    assert resting(storage) == ["u1"]
+    again = opened(storage)
     again.store(manifest(again))
     assert storage.objects.find("u1") is not None
 
 
 def test_removing_takes_a_resting_body(storage: DiskStorage) -> None:
     """One that is held stays its holder's; once closed it goes, with everything else."""
-    body = storage.bodies.resumable("u1")
+    body = opened(storage)
     storage.remove("u1")
     body.append(b"1", offset=0)
     body.close()
@@ -255,7 +292,7 @@ def test_removing_takes_a_resting_body(storage: DiskStorage) -> None:
     storage.remove("u1")
     assert left(storage) == []
     body.discard()
-    fresh = storage.bodies.resumable("u1")
+    fresh = opened(storage)
     assert fresh.offset == 0
     fresh.discard()
 
@@ -266,7 +303,8 @@ from pathlib import Path
 from sse_progress.storage.disk import DiskStorage
 storage = DiskStorage.open(Path(sys.argv[1]))
 os.rename = lambda *_: os._exit(9)
-storage.bodies.resumable("u1")
+from tests.unit.storage.test_resumable import opened
+opened(storage)
 """
 
 
@@ -276,7 +314,108 @@ def test_a_body_appears_whole(storage: DiskStorage) -> None:
         [sys.executable, "-c", ENDED_BEFORE_RENAME, storage.root], cwd=ROOT, check=False
     )
     assert ended.returncode == 9
-    assert list(storage.bodies.resting()) == []
+    assert resting(storage) == []
     assert len(left(storage)) == 1
     storage.sweep()
     assert left(storage) == []
+
+
+# ---- what was announced, and bytes that may be taken back
+
+
+def test_what_was_announced_is_kept(storage: DiskStorage) -> None:
+    """Also a length that follows; it is found with the durable offset, without taking the body."""
+    body = storage.bodies.begin(announced(fields={"a": ["1", "2"]}, digests={"sha-256": b"\0\1"}))
+    body.append(b"12345", offset=0)
+    body.announce(9)
+    found = storage.bodies.partial("u1")
+    assert found is not None
+    assert (found.offset, found.held) == (5, True)
+    assert found.announced == announced(
+        fields={"a": ["1", "2"]}, digests={"sha-256": b"\0\1"}, length=9
+    )
+    body.close()
+    again = storage.bodies.resumable("u1")
+    assert again.announced == found.announced
+    again.discard()
+    assert storage.bodies.partial("u1") is None
+    with pytest.raises(UnknownUpload):
+        storage.bodies.resumable("u1")
+
+
+def test_a_body_is_begun_once(storage: DiskStorage) -> None:
+    """A second beginning under the id is refused and leaves nothing."""
+    storage.bodies.begin(announced()).close()
+    with pytest.raises(UploadIdInUse):
+        storage.bodies.begin(announced(token="another"))
+    assert len(left(storage)) == 1
+
+
+@pytest.mark.parametrize("end", ["drop", "close", "crash"])
+def test_bytes_that_are_not_accepted_are_taken_back(storage: DiskStorage, end: str) -> None:
+    """By whoever has them, by closing, or by the next process after a crash; never told before."""
+    body = storage.bodies.begin(announced())
+    body.append(b"good", offset=0)
+    body.hold()
+    body.append(b" bad", offset=4)
+    assert storage.bodies.partial("u1").offset == 4  # type: ignore[union-attr]
+    if end == "drop":
+        body.drop()
+        assert body.offset == 4
+    elif end == "close":
+        body.close()
+    else:
+        body._file.close()  # type: ignore[attr-defined]
+    body.close()
+    again = DiskStorage.open(storage.root).bodies.resumable("u1")
+    again.append(b" and", offset=4)
+    again.hold()
+    again.append(b" more", offset=8)
+    again.accept()
+    again.close()
+    body = storage.bodies.resumable("u1")
+    assert body.offset == 13
+    assert body.sha256 == hashlib.sha256(b"good and more").hexdigest()
+    body.store(manifest(body))
+    found = storage.objects.find("u1")
+    assert found is not None
+    assert sorted(path.name for path in found.directory.iterdir()) == [  # type: ignore[attr-defined]
+        "manifest.json",
+        "original",
+    ]
+
+
+def test_only_what_another_process_received_is_read_again(storage: DiskStorage) -> None:
+    """The digest goes on from where this process was."""
+    body = storage.bodies.begin(announced())
+    body.append(b"a" * 1000, offset=0)
+    body.close()
+    body = storage.bodies.resumable("u1")
+    assert body.read_again(0) == 1000
+    body.close()
+    other = DiskStorage.open(storage.root).bodies.resumable("u1")
+    assert other.read_again(0) == 0
+    other.append(b"b" * 1000, offset=1000)
+    assert [other.read_again(700) for _ in range(3)] == [700, 1400, 2000]
+    assert other.sha256 == hashlib.sha256(b"a" * 1000 + b"b" * 1000).hexdigest()
+    other.close()
+    body = storage.bodies.resumable("u1")
+    assert body.read_again(0) == 1000
+    body.discard()
+    fresh = storage.bodies.begin(announced(token="another"))
+    assert fresh.read_again(0) == 0
+    fresh.discard()
+
+
+def test_what_is_announced_counts_as_if_it_were_there(tmp_path: Path) -> None:
+    """A second upload that does not fit beside it is refused before its first byte."""
+    free = DiskStorage.open(tmp_path / "data").free_bytes()
+    storage = DiskStorage.open(tmp_path / "data", reserve_bytes=free - 50 * 1024**2)
+    half = 30 * 1024**2
+    storage.ensure_room(half)
+    body = storage.bodies.begin(announced(length=half))
+    with pytest.raises(InsufficientStorage):
+        storage.ensure_room(half)
+    body.append(b"it may be written", offset=0)
+    body.discard()
+    storage.ensure_room(half)

@@ -96,6 +96,8 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
         "size",
         "contentType",
         "fields",
+        "offset",
+        "expiresAt",
     }
 
 

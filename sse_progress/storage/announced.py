@@ -1,0 +1,41 @@
+"""What is known of a body before its first byte, as it is kept beside one that may rest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+__all__ = ["ANNOUNCED", "UNVERIFIED", "Announced", "Partial"]
+
+ANNOUNCED = "announced.json"
+UNVERIFIED = "unverified"
+"""Where bytes begin that their sender may still take back: a checksum of theirs is not compared."""
+
+
+class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who sends what. It lasts for as long as the body is not stored.
+
+    `token` is random, so that two bodies under one id are never taken for each other. `length` in
+    bytes, None while it is not said; `digests` of the whole file by algorithm, where the sender
+    gave some; `metadata` as tus' header had it; `created_at` RFC 3339 with milliseconds, UTC.
+    """
+
+    upload_id: str
+    owner: str
+    token: str
+    filename: str
+    claimed_type: str
+    fields: dict[str, str | list[str]]
+    length: int | None
+    created_at: str
+    digests: dict[str, bytes] = {}
+    metadata: str = ""
+
+
+class Partial(NamedTuple):
+    """A body that may rest, as it was found. `held`: a living process has it open."""
+
+    announced: Announced
+    offset: int
+    held: bool

@@ -1,0 +1,141 @@
+"""tus 1.0: creation and append (tus.io/protocols/resumable-upload)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sse_progress.ingest.checksums import TUS_ALGORITHMS
+from sse_progress.ingest.limits import ReceiveLimits, ensure_fields
+from sse_progress.ingest.part_headers import claimed_type_of
+from sse_progress.ingest.parts import Extent, Part
+from sse_progress.model.errors import (
+    Problem,
+    UnsupportedMediaType,
+    UnsupportedTusVersion,
+    UploadIdInUse,
+)
+from sse_progress.model.filenames import clean_filename
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.model.urls import url_of
+from sse_progress.settings import Settings
+from sse_progress.storage.announced import Announced
+from sse_progress.web.dialects import tus
+from sse_progress.web.request_headers import access_of, content_length, context_of
+from sse_progress.web.upload_answers import body_chunks, id_in_use
+from sse_progress.web.upload_resource import expires, fields_of, limits_of, refusal
+
+__all__ = ["append", "create", "options"]
+
+
+async def create(request: Request, upload_id: str) -> Response:
+    """`POST /upload`: 201, and the upload's address."""
+    _check_version(request)
+    context, fields = context_of(request), fields_of(request)
+    creation = tus.read_creation(fields)
+    principal = await access_of(request).writer(request)
+    limits = context.ingest.limits
+    part = Part(
+        chunks=_creation_chunks(request),
+        size=content_length(request) or 0,
+        completes_at_length=True,
+        checksum=tus.read_checksum(fields),
+    )
+    try:
+        announced = _announced(creation, upload_id, principal.sub, limits)
+        async with context.limits.uploads(principal.sub):
+            extent = await context.resumable.create(announced, part)
+    except UploadIdInUse as problem:
+        return await id_in_use(context, upload_id, principal.sub, problem)
+    except Problem as problem:
+        return refusal(problem, upload_id, context.settings)
+    location = url_of(upload_id, prefix=context.settings.prefix)
+    return Response(status_code=201, headers={"Location": location, **_told(upload_id, extent)})
+
+
+async def append(request: Request, upload_id: str) -> Response:
+    """`PATCH /upload/<id>`: 204, and the new offset."""
+    _check_version(request)
+    if _media_type(request) != tus.APPEND_TYPE:
+        raise UnsupportedMediaType(f"Send the bytes as {tus.APPEND_TYPE}.")
+    context = context_of(request)
+    given = tus.read_append(fields_of(request))
+    principal = await access_of(request).writer(request)
+    part = Part(
+        chunks=body_chunks(request),
+        offset=given.offset,
+        size=content_length(request),
+        length=given.length,
+        completes_at_length=True,
+        checksum=given.checksum,
+    )
+    try:
+        async with context.limits.uploads(principal.sub):
+            extent = await context.resumable.append(upload_id, part, owner=principal.sub)
+    except Problem as problem:
+        return refusal(problem, upload_id, context.settings)
+    return Response(status_code=204, headers=_told(upload_id, extent))
+
+
+def options(settings: Settings) -> Response:
+    """What is spoken here, for a client that asks before it sends."""
+    return Response(
+        status_code=204,
+        headers={
+            "Tus-Resumable": tus.VERSION,
+            "Tus-Version": tus.VERSION,
+            "Tus-Extension": tus.EXTENSIONS,
+            "Tus-Max-Size": str(settings.max_upload_bytes),
+            "Tus-Checksum-Algorithm": ",".join(TUS_ALGORITHMS),
+            "Upload-Limit": limits_of(settings),
+        },
+    )
+
+
+def _check_version(request: Request) -> None:
+    if request.headers.get("tus-resumable") != tus.VERSION:
+        raise UnsupportedTusVersion
+
+
+def _media_type(request: Request) -> str:
+    return claimed_type_of(request.headers.get("content-type", "").encode("latin-1"))
+
+
+def _creation_chunks(request: Request) -> AsyncIterator[bytes]:
+    """The first bytes, of a creation-with-upload."""
+    brings = content_length(request) != 0 and (
+        "content-length" in request.headers or "transfer-encoding" in request.headers
+    )
+    if brings and _media_type(request) != tus.APPEND_TYPE:
+        raise UnsupportedMediaType(f"Send the first bytes as {tus.APPEND_TYPE}.")
+    return body_chunks(request)
+
+
+def _announced(
+    creation: tus.TusCreation, upload_id: str, owner: str, limits: ReceiveLimits
+) -> Announced:
+    named = dict(creation.metadata)
+    filename, filetype = named.pop("filename", ""), named.pop("filetype", "")
+    ensure_fields(named, limits)
+    return Announced(
+        upload_id=upload_id,
+        owner=owner,
+        token=secrets.token_hex(8),
+        filename=clean_filename(filename),
+        claimed_type=claimed_type_of(filetype.encode("ascii", "replace")),
+        fields={**named},
+        length=creation.length,
+        created_at=rfc3339(time.time()),
+        metadata=creation.metadata_header,
+    )
+
+
+def _told(upload_id: str, extent: Extent) -> dict[str, str]:
+    headers = {"X-Upload-ID": upload_id, "Upload-Offset": str(extent.offset)}
+    if extent.expires_s is not None:
+        headers["Upload-Expires"] = expires(extent.expires_s)
+    return headers

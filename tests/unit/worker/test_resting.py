@@ -1,0 +1,120 @@
+"""Bodies that nobody sends now: told that they are paused, ended in time, never lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sse_progress.storage.port import ResumableBody
+from sse_progress.uploads.components import Components
+from tests.helpers.components import begin, components, draft, events_of, left_over, page_of
+from tests.helpers.waiting import eventually
+from tests.unit.storage.test_resumable import announced
+from tests.unit.worker.test_reconciler import LEASE_S, grow_old, open_ids, reconciler_of
+
+
+def resting(core: Components, content: bytes = b"some bytes", **more: Any) -> ResumableBody:
+    """A body of `ann`'s upload `up`, held until it is closed."""
+    body = core.storage.bodies.begin(announced("up", owner="ann", filename="a.txt", **more))
+    body.append(content, offset=0)
+    return body
+
+
+async def quiet(core: Components) -> None:
+    """The latest event is older than a lease."""
+
+    async def old() -> bool:
+        page = await page_of(core)
+        return page.now_ms - page.changed_ms > LEASE_S * 1000
+
+    await eventually(old, "the upload has been quiet for a lease")
+
+
+async def test_a_body_that_was_left_is_paused(redis_url: str, tmp_path: Path) -> None:
+    """Its receiver was killed and said nothing: one event says it, once, and the time runs on."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=60)
+        resting(core, length=20).close()
+        reconciler = reconciler_of(core)
+        await reconciler.round()
+        assert len(await events_of(core)) == 1
+        await quiet(core)
+        before = await page_of(core)
+        await reconciler.round()
+        await quiet(core)
+        await reconciler.round()
+        (_, last) = await events_of(core)
+        assert (last["paused"], last["bytes"], last["total"]) == (True, 10, 20)
+        assert abs((await page_of(core)).lease_until_ms - before.lease_until_ms) < 1000
+
+
+async def test_a_body_that_is_held_is_left_alone(redis_url: str, tmp_path: Path) -> None:
+    """However long nothing was told, and although its time is over."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+        body = resting(core)
+        await quiet(core)
+        await reconciler_of(core).round()
+        assert len(await events_of(core)) == 1
+        body.discard()
+
+
+async def test_a_body_whose_time_is_over_ends(redis_url: str, tmp_path: Path) -> None:
+    """With `upload_expired`; nothing of it is left."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+        resting(core).close()
+        await reconciler_of(core).round()
+        (*_, last) = await events_of(core)
+        assert (last["stage"], last["error"]["code"]) == ("error", "upload_expired")
+        assert left_over(core) == []
+        assert await open_ids(core) == []
+
+
+async def test_a_body_whose_journal_is_lost_begins_a_new_one(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Redis was emptied: the upload is listed, paused at its offset, and its sender's."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        resting(core, length=20).close()
+        await reconciler_of(core, resume_s=50).round()
+        (event,) = await events_of(core)
+        assert (event["paused"], event["bytes"], event["filename"]) == (True, 10, "a.txt")
+        page = await page_of(core)
+        assert page.owner == "ann"
+        assert 40_000 < page.lease_until_ms - page.now_ms <= 50_000
+        assert await open_ids(core) == ["up"]
+        assert await core.recovery.held("up") == "wait"
+
+
+async def test_a_body_whose_upload_has_ended_is_removed(redis_url: str, tmp_path: Path) -> None:
+    """Cancelled while its receiver died."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core)
+        resting(core).close()
+        cancelled = draft("cancelled")
+        await core.journal.cancel("up", owner="ann", draft=cancelled)
+        await reconciler_of(core).round()
+        assert left_over(core) == []
+        assert await open_ids(core) == []
+
+
+async def test_a_stored_body_of_a_dead_receiver_is_queued(redis_url: str, tmp_path: Path) -> None:
+    """It died between storing and telling: the lease of a day does not hold the upload up."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=86400)
+        body = resting(core)
+        from tests.unit.storage.test_resumable import manifest
+
+        body.store(manifest(body, "up"))
+        await reconciler_of(core).round()
+        assert await core.queue.depth() == (0, 0)
+        await quiet(core)
+        await reconciler_of(core).round()
+        assert (await core.queue.depth())[0] == 1
