@@ -7,7 +7,7 @@ keys.py; cookies, origins and HTTP answers belong to the top floor.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import jwt
@@ -15,10 +15,11 @@ import structlog
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
 from sse_progress.access.jwks import Jwks, Key, Keys, OneKey, read_public_key
-from sse_progress.model.errors import Forbidden, Unauthenticated
+from sse_progress.model.errors import BadRequest, Forbidden, Unauthenticated
 from sse_progress.settings import Settings, SettingsError
 
 __all__ = [
+    "OWNER_ANY",
     "READ",
     "WRITE",
     "Authenticator",
@@ -36,6 +37,12 @@ log = structlog.get_logger(__name__)
 READ = "upload:read"
 WRITE = "upload:write"
 ALL_SCOPES = frozenset({READ, WRITE})
+"""Those of a token that names no scopes."""
+
+OWNER_ANY = "owner:any"
+"""Acts for the owner that a request names."""
+NAMED_SCOPES = frozenset({OWNER_ANY})
+"""Scopes that no token has unless it names them."""
 
 TOKEN_LIMIT = 8192
 SUBJECT_LIMIT = 255
@@ -65,18 +72,34 @@ class Principal:
     """A caller.
 
     `expires_at` (Unix seconds) is when the token stops being accepted; None: never. `kinds` of
-    uploads that it may make; None: all.
+    uploads that it may make; None: all. `limited_as`: whose limits count, where not the user's.
     """
 
     sub: str
     scopes: frozenset[str] = ALL_SCOPES
     expires_at: float | None = None
     kinds: frozenset[str] | None = None
+    limited_as: str = ""
 
     def require(self, scope: str) -> None:
-        """Raises MissingScope unless the token allows `upload:read` or `upload:write`."""
+        """Raises MissingScope unless the token allows it."""
         if scope not in self.scopes:
             raise MissingScope(scope)
+
+    @property
+    def account(self) -> str:
+        """Whose limits this caller's streams and requests count against."""
+        return self.limited_as or self.sub
+
+    def acting_for(self, owner: str) -> Principal:
+        """The same caller, for the uploads of another. Raises MissingScope or BadRequest."""
+        self.require(OWNER_ANY)
+        try:
+            if "\ufffd" in owner:
+                raise ValueError("not UTF-8")
+            return replace(self, sub=_subject(owner))
+        except ValueError:
+            raise BadRequest("X-Upload-Owner is not the name of a user.") from None
 
 
 class Authenticator(Protocol):
@@ -256,7 +279,7 @@ def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     scope = claims["scope"]
     if not isinstance(scope, str):
         raise TypeError("scope must be text")
-    return ALL_SCOPES & frozenset(scope.split(" "))
+    return (ALL_SCOPES | NAMED_SCOPES) & frozenset(scope.split(" "))
 
 
 def _names(claims: dict[str, Any], claim: str) -> frozenset[str] | None:

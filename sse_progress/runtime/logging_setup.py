@@ -23,7 +23,7 @@ HIDDEN = "[redacted]"
 TEXT_LIMIT = 4096
 """Characters of one value or one line of a traceback; the rest is cut off."""
 
-_NAMES = r"authorization|cookie|token|secret|password|api[_-]?key"
+_NAMES = r"authorization|cookie|token|ticket|secret|password|api[_-]?key"
 _SECRET_KEYS = re.compile(_NAMES, re.IGNORECASE)
 
 _SUSPECT = re.compile(rf"[=@]|eyJ|bearer|basic|{_NAMES}", re.IGNORECASE)
@@ -38,7 +38,7 @@ _QUOTED = re.compile(  # a name and its value in the repr of headers or of a map
     rf"""({_NAMES})(['"]?\s*[:=,]\s*)(b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*')""", re.IGNORECASE
 )
 _HEADER = re.compile(r"(authorization|cookie)(\s*[:=]\s*)[^\r\n]*", re.IGNORECASE)
-_PAIR = re.compile(r"(token|secret|password)(=|%3d)[^\s&;,\"']+", re.IGNORECASE)
+_PAIR = re.compile(r"(token|ticket|secret|password)(=|%3d)[^\s&;,\"']+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")

@@ -24,6 +24,7 @@ __all__ = [
     "owned_key",
     "owner_channel",
     "probe_channel",
+    "ticket_key",
     "turn_channel",
 ]
 
@@ -98,6 +99,11 @@ def limit_key(kind: str, owner: str) -> str:
 def durations_key(kind: str, family: str, size_class: int) -> str:
     """Hash: seconds that each stage took for uploads of a kind, of a type and size class."""
     return f"sp:eta:{kind}:{family}:{size_class}"
+
+
+def ticket_key(ticket_digest: str) -> str:
+    """What a ticket is good for."""
+    return f"sp:ticket:{ticket_digest}"
 
 
 def health_key(storage_id: str) -> str:

@@ -95,6 +95,24 @@ class Uploads:
             raise UnknownUpload
         return await self._on_storage(upload_id, page)
 
+    async def claimed(self, upload_id: str, *, owner: str) -> bool:
+        """Whether the owner has an upload of this id, begun or not. Raises Forbidden."""
+        try:
+            await self.page(upload_id, owner=owner)
+        except UnknownUpload:
+            return False
+        return True
+
+    async def claim(self, upload_id: str, *, owner: str) -> None:
+        """Take an unused id for the owner, for as long as a claim lives. Raises Forbidden."""
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                page = await self._components.journal.read(upload_id, owner=owner, claim=True)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable from exc
+        if isinstance(page, Foreign):
+            raise Forbidden("This upload belongs to another user.")
+
     async def _on_storage(self, upload_id: str, page: Page) -> Page:
         """The same, with what only the storage knows: how far a body is that may rest, and whether
         the files of a finished upload are there. A disk that cannot be asked hides no state."""

@@ -30,6 +30,7 @@ from sse_progress.web.routes import (
     pages,
     progress,
     resumable,
+    tickets,
     upload,
     uploads,
 )
@@ -42,6 +43,7 @@ ROUTES: list[Route] = [
     *progress.ROUTES,
     *uploads.ROUTES,
     *all_progress.ROUTES,
+    *tickets.ROUTES,
     *config.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
@@ -64,7 +66,10 @@ def create_app(
         async with serving(settings, descriptors) as context:
             app.state.context = context
             app.state.access = Access(
-                context.authenticator, context.limits, Origins(settings.cors_origins)
+                context.authenticator,
+                context.limits,
+                Origins(settings.cors_origins),
+                context.tickets,
             )
             on_context(context)
             yield

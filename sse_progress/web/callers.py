@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from sse_progress.access.limits import Limits
+from sse_progress.access.tickets import InvalidTicket, Tickets
 from sse_progress.access.tokens import (
     READ,
     WRITE,
@@ -31,16 +32,28 @@ class Access:
     Every method raises Unauthenticated, Forbidden, RateLimited, BadRequest or Unavailable.
     """
 
-    def __init__(self, authenticator: Authenticator, limits: Limits, origins: Origins) -> None:
+    def __init__(
+        self, authenticator: Authenticator, limits: Limits, origins: Origins, tickets: Tickets
+    ) -> None:
         self._authenticator = authenticator
         self._limits = limits
         self._origins = origins
+        self._tickets = tickets
 
     async def reader(self, request: HTTPConnection) -> Principal:
         """Reads uploads: `upload:read`."""
         await self._count_address(request)
         principal = await self._authenticate(request, _credentials(request))
         principal.require(READ)
+        await self._count_user(principal)
+        return principal
+
+    async def viewer(self, request: HTTPConnection, upload_id: str) -> Principal:
+        """Reads one upload: a `reader`, or whoever has a ticket for it."""
+        if (ticket := _ticket(request)) is None:
+            return await self.reader(request)
+        await self._count_address(request)
+        principal = await self._holder(request, ticket, upload_id)
         await self._count_user(principal)
         return principal
 
@@ -64,9 +77,17 @@ class Access:
         principal.require(READ)
         return principal
 
-    async def claimer(self, request: HTTPConnection) -> Principal:
-        """Opens a stream that may claim an unused id: vouched for like a `writer`."""
-        self._check_page(request, _stream_credentials(request))
+    async def watcher(
+        self, request: HTTPConnection, upload_id: str, *, may_claim: bool
+    ) -> Principal:
+        """Opens the stream of one upload: a `follower`, or whoever has a ticket for it.
+
+        Where the stream may claim an unused id, it is vouched for like a `writer`.
+        """
+        if (ticket := _ticket(request)) is not None:
+            return await self._holder(request, ticket, upload_id)
+        if may_claim:
+            self._check_page(request, _stream_credentials(request))
         return await self.follower(request)
 
     # ---- steps
@@ -75,7 +96,7 @@ class Access:
         await self._limits.rate(None, request.client.host if request.client else "")
 
     async def _count_user(self, principal: Principal) -> None:
-        await self._limits.rate(principal.sub, None)
+        await self._limits.rate(principal.account, None)
 
     def _check_page(self, request: HTTPConnection, credentials: Credentials) -> None:
         """A browser sends the cookie with what any page asks; a known one has to have asked."""
@@ -84,6 +105,13 @@ class Access:
 
     async def _authenticate(self, request: HTTPConnection, credentials: Credentials) -> Principal:
         principal = await self._authenticator.authenticate(**credentials._asdict())
+        if (owner := single_header(request.scope, b"x-upload-owner")) is not None:
+            principal = principal.acting_for(_utf8(owner))
+        note_user(request.scope, principal.sub)
+        return principal
+
+    async def _holder(self, request: HTTPConnection, ticket: str, upload_id: str) -> Principal:
+        principal = await self._tickets.find(ticket, upload_id=upload_id)
         note_user(request.scope, principal.sub)
         return principal
 
@@ -116,6 +144,18 @@ def _query_token(request: HTTPConnection) -> str | None:
     if len(tokens) > 1:
         raise InvalidToken
     return tokens[0] if tokens else None
+
+
+def _utf8(header: str) -> str:
+    """A header's value as UTF-8; what is not becomes U+FFFD, which no name of a user has."""
+    return header.encode("latin-1").decode("utf-8", "replace")
+
+
+def _ticket(request: HTTPConnection) -> str | None:
+    tickets = request.query_params.getlist("ticket")
+    if len(tickets) > 1:
+        raise InvalidTicket
+    return tickets[0] if tickets else None
 
 
 def _cookie_token(scope: Scope) -> str | None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from sse_progress.access.limits import Limits
+from sse_progress.access.tickets import Tickets
 from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
@@ -39,6 +40,7 @@ class WebContext:
     resumable: Resumable
     kinds: Kinds
     limits: Limits
+    tickets: Tickets
     authenticator: Authenticator
     streams: StreamParts
     descriptors: Descriptors
@@ -112,6 +114,7 @@ async def serving(
             ),
             kinds=kinds,
             limits=limits,
+            tickets=Tickets(components.redis),
             authenticator=authenticator,
             streams=StreamParts(wheel, components.background.spawn, components.metrics),
             descriptors=descriptors,

@@ -90,6 +90,9 @@ def _schemas() -> Object:
         },
         "fields": schemas["Media"]["properties"]["fields"],
     }
+    schemas["Ticket"] = _object(
+        ticket={"type": "string"}, expiresAt={"type": "string", "format": "date-time"}
+    )
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from sse_progress.access.tokens import WRITE, Principal
 from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Foreign, Page
-from sse_progress.model.errors import Forbidden
+from sse_progress.model.errors import Forbidden, Unavailable
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import GONE, Position
 from sse_progress.uploads.queries import state_of
@@ -54,8 +54,12 @@ async def get_progress(request: Request) -> Response:
     if wants_json(request):
         return await _state_now_or_changed(request, upload_id)
     head = request.method == "HEAD"
-    access = access_of(request)
-    principal = await (access.follower(request) if head else access.claimer(request))
+    try:
+        principal = await access_of(request).watcher(request, upload_id, may_claim=not head)
+    except Unavailable:
+        if "ticket" in request.query_params and not head:
+            return busy_stream()  # an EventSource gives up for good on a 503
+        raise
     return await _stream(request, upload_id, principal, head=head)
 
 
@@ -82,7 +86,7 @@ async def _stream(
         if page is not None and page.terminal and presented == page.end:
             emitter.release(topic)
             return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-        lease = None if head else await context.limits.stream(principal.sub)
+        lease = None if head else await context.limits.stream(principal.account)
         stream = UploadStream(
             Start(topic, principal.sub, presented, claims, opening),
             emitter=emitter,
@@ -136,7 +140,7 @@ def pace_of(request: Request, context: WebContext, principal: Principal) -> Pace
 async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
     """The state once; with `Prefer: wait=…` a matching request is held until something changes."""
     context = context_of(request)
-    principal = await access_of(request).reader(request)
+    principal = await access_of(request).viewer(request, upload_id)
     page = await context.uploads.page(upload_id, owner=principal.sub)
     seconds = wait_s(request)
     applied: dict[str, str] = {}
@@ -193,6 +197,7 @@ ROUTES = [
                 query("lastEventId", "The same, where headers cannot be set."),
                 query("heartbeat", "`event`: heartbeats that scripts can see."),
                 query("token", "A token, where headers cannot be set."),
+                query("ticket", "A ticket for this upload, instead of a token."),
                 IF_NONE_MATCH,
                 header("Prefer", "For JSON: `wait=25` holds a matching request until a change."),
             ],

@@ -42,7 +42,7 @@ INLINE = ("image/webp", "image/png", "image/jpeg", "image/avif", "image/gif")
 async def get_upload(request: Request) -> Response:
     upload_id = path_upload_id(request)
     context = context_of(request)
-    principal = await access_of(request).reader(request)
+    principal = await access_of(request).viewer(request, upload_id)
     if request.method == "HEAD" and WRITE in principal.scopes:
         # A reader looks, and stops nobody.
         extent = await taken_over(request, upload_id, owner=principal.sub)
@@ -107,7 +107,7 @@ async def get_file(request: Request) -> Response:
     """The original, or a derived file, once the upload is complete. Ranges and ETags as usual."""
     upload_id = path_upload_id(request)
     context = context_of(request)
-    principal = await access_of(request).reader(request)
+    principal = await access_of(request).viewer(request, upload_id)
     page = await context.uploads.page(upload_id, owner=principal.sub)
     found = await blocking(context.components.storage.objects.find, upload_id)
     if page.status != "complete" or found is None or found.record is None:
