@@ -12,9 +12,9 @@ export const STAGE_TABLE = /** @type {const} */ ([
   { name: "moderating", rank: 5, lo: 70, hi: 84, terminal: false },
   { name: "processing", rank: 6, lo: 85, hi: 94, terminal: false },
   { name: "finalizing", rank: 7, lo: 95, hi: 99, terminal: false },
-  { name: "complete", rank: 8, lo: 100, hi: 100, terminal: true },
-  { name: "error", rank: 9, lo: 0, hi: 0, terminal: true },
-  { name: "cancelled", rank: 9, lo: 0, hi: 0, terminal: true },
+  { name: "complete", rank: 1000, lo: 100, hi: 100, terminal: true },
+  { name: "error", rank: 1001, lo: 0, hi: 0, terminal: true },
+  { name: "cancelled", rank: 1001, lo: 0, hi: 0, terminal: true },
 ]);
 
 /** An upload id matches this as a whole. */
@@ -27,6 +27,9 @@ export const FAILURE_CODES = [
   "malformed_multipart",
   "unexpected_part",
   "bad_request",
+  "unknown_kind",
+  "missing_context",
+  "invalid_context",
   "inconsistent_length",
   "digest_mismatch",
   "checksum_mismatch",
