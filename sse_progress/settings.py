@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     """Resumable uploads of one user that are not whole yet (20 with a key, none in open mode)."""
     resume_s: int = Field(24 * 3600, ge=1)
     """How long a resumable upload may be paused before it ends with `upload_expired`, seconds."""
+    interim: Literal["auto", "off"] = "auto"
+    """Interim responses (104) to clients of the IETF draft that know them and come through no
+    proxy: `auto`, or `off`. A proxy that names itself in no header can hang on one."""
     max_claims_per_user: int | None = Field(None, ge=1)
     """Ids that one user's streams may claim before an upload begins, per `claim_ttl_s` (100 with a
     key, none in open mode). Streams above it wait without a claim."""

@@ -17,8 +17,8 @@ class Part:
 
     `length` of the whole, if this request tells it. `last`: the body is whole with it.
     `completes_at_length`: so it is as well where it reaches the whole's length. `checksum`: of
-    these bytes, by algorithm; they count all or not at all. `on_offset` is called with offsets
-    that are on disk, about every MiB, which costs a sync each.
+    these bytes, by algorithm; they count all or not at all. `digests`: of the whole. `on_offset` is
+    called with offsets that are on disk, about every MiB, which costs a sync each.
     """
 
     chunks: AsyncIterator[bytes]
@@ -28,6 +28,7 @@ class Part:
     last: bool = False
     completes_at_length: bool = False
     checksum: Mapping[str, bytes] = field(default_factory=dict)
+    digests: Mapping[str, bytes] = field(default_factory=dict)
     on_offset: Callable[[int], None] | None = None
 
     def completes(self, *, offset: int, length: int | None) -> bool:

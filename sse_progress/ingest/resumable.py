@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 import structlog
@@ -24,6 +24,7 @@ from sse_progress.ingest.turns import Turns
 from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import (
     Cancelled,
+    DigestMismatch,
     InconsistentLength,
     Internal,
     Problem,
@@ -53,6 +54,10 @@ READ_AGAIN_BYTES = 64 * 1024**2
 """Between two looks at whether to go on."""
 
 
+def _nothing() -> None:
+    return None
+
+
 class Resumable:
     """All that a web process does with bodies that may rest."""
 
@@ -65,8 +70,11 @@ class Resumable:
 
     # ---- requests
 
-    async def create(self, announced: Announced, part: Part) -> Extent:
-        """Begin a body, with the first of its bytes if there are any.
+    async def create(
+        self, announced: Announced, part: Part, *, begun: Callable[[], None] = _nothing
+    ) -> Extent:
+        """Begin a body, with the first of its bytes if there are any. `begun` is called once it can
+        be resumed, before a byte is taken.
 
         Raises what `append` raises, Forbidden and UploadIdInUse for an id that has an owner or an
         upload, TooManyUploads, and TooLarge, InsufficientStorage or QuotaExceeded by its length.
@@ -79,6 +87,7 @@ class Resumable:
             except BaseException:
                 await _shielded(body.discard)
                 raise
+            begun()
             return await self._receive(body, writer, part, under_way)
 
     async def append(self, upload_id: str, part: Part, *, owner: str) -> Extent:
@@ -93,6 +102,8 @@ class Resumable:
             opened = await self._opened(upload_id, owner, under_way)
             if isinstance(opened, Extent):
                 whole_length(part, offset=opened.offset, length=opened.length)
+                if part.size:
+                    raise InconsistentLength(f"The upload is whole with {opened.offset} bytes.")
                 return opened
             return await self._receive(*opened, part, under_way)
 
@@ -238,6 +249,7 @@ class Resumable:
         if length not in (None, offset):
             raise InconsistentLength(f"The body ends at {offset} bytes, its length is {length}.")
         await self._read_again(body, writer)
+        await self._check_digests(body, {**body.announced.digests, **part.digests})
         await self._store(body, writer, under_way)
         return Extent(offset=offset, length=offset, complete=True)
 
@@ -245,6 +257,11 @@ class Resumable:
         """The digest of bytes that other processes received; the last part of `receiving`."""
         while (done := await blocking(body.read_again, READ_AGAIN_BYTES)) < body.offset:
             writer.progress(arriving(body.offset, body.offset, message=CHECKING, checked=done))
+
+    async def _check_digests(self, body: ResumableBody, digests: Mapping[str, bytes]) -> None:
+        for algorithm, announced in digests.items():
+            if await blocking(body.digest, algorithm) != announced:
+                raise BodyEnds(DigestMismatch(f"The file does not have the {algorithm} announced."))
 
     async def _store(self, body: ResumableBody, writer: JournalWriter, under_way: OpenBody) -> None:
         """From its rename on the upload survives any crash, and is a worker's."""

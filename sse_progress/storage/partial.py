@@ -169,6 +169,13 @@ class PartialBody:
         self.read_again(self.offset)
         return str(self._sha256.hexdigest())
 
+    def digest(self, algorithm: str) -> bytes:
+        if algorithm == "sha-256":
+            return bytes.fromhex(self.sha256)
+        with storage_errors():
+            os.lseek(self._file.fileno(), 0, os.SEEK_SET)  # it is written to at its end anyway
+            return hashlib.file_digest(self._file, algorithm.replace("-", "")).digest()
+
     def store(self, manifest: Manifest) -> None:
         if (manifest.size, manifest.sha256) != (self.offset, self.sha256):
             raise ValueError(f"manifest says {manifest.size} bytes, received {self.offset}")

@@ -112,6 +112,9 @@ class ResumableBody(Protocol):
     def sha256(self) -> str:
         """Hex digest of what is there; reads again what is left to be read."""
 
+    def digest(self, algorithm: str) -> bytes:
+        """Digest of what is there, `sha-256` or `sha-512` (RFC 9530); the latter reads it all."""
+
     def store(self, manifest: Manifest) -> None:
         """Make the upload *stored*, as `Body.store` does; where the manifest has no room, it stays.
 

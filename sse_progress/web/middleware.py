@@ -25,12 +25,14 @@ __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 _ALLOW_HEADERS = (
     "Authorization, X-Upload-ID, Last-Event-ID, Prefer, If-None-Match, Content-Type, "
     "Content-Disposition, Tus-Resumable, Upload-Length, Upload-Defer-Length, Upload-Offset, "
-    "Upload-Metadata, Upload-Checksum, X-HTTP-Method-Override"
+    "Upload-Metadata, Upload-Checksum, X-HTTP-Method-Override, Upload-Complete, "
+    "Upload-Incomplete, Upload-Draft-Interop-Version, Content-Digest, Repr-Digest"
 )
 _EXPOSE_HEADERS = (
     "X-Upload-ID, Location, ETag, Retry-After, Upload-Offset, Upload-Length, Upload-Defer-Length, "
     "Upload-Expires, Upload-Metadata, Upload-Limit, Tus-Resumable, Tus-Version, Tus-Extension, "
-    "Tus-Max-Size, Tus-Checksum-Algorithm"
+    "Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Complete, Upload-Incomplete, "
+    "Upload-Draft-Interop-Version"
 )
 _PREFLIGHT_S = 600
 

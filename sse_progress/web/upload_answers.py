@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from sse_progress.emitter.waiter import Waiter, watching
+from sse_progress.ingest.part_headers import filename_of
 from sse_progress.journal.frames import Frame
-from sse_progress.model.errors import ClientDisconnected, UploadIdInUse, problem_for
+from sse_progress.model.errors import BadRequest, ClientDisconnected, UploadIdInUse, problem_for
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.urls import url_of
 from sse_progress.runtime.concurrency import first_of
@@ -19,7 +20,22 @@ from sse_progress.web.context import WebContext
 from sse_progress.web.problem_details import answer
 from sse_progress.web.request_headers import context_of, preference
 
-__all__ = ["body_chunks", "id_in_use", "stored_answer"]
+__all__ = ["body_chunks", "content_coding", "id_in_use", "named_file", "stored_answer"]
+
+
+def content_coding(request: Request) -> str:
+    return ",".join(request.headers.getlist("content-encoding"))
+
+
+def named_file(request: Request) -> str:
+    """Of a body that is the file: `?filename=`, or the name in Content-Disposition."""
+    if (named := request.query_params.get("filename")) is not None:
+        return named
+    try:
+        header = request.headers.get("content-disposition", "")
+        return (filename_of(header.encode("latin-1")) if header else None) or ""
+    except ValueError:
+        raise BadRequest("Content-Disposition cannot be understood.") from None
 
 
 async def body_chunks(request: Request) -> AsyncIterator[bytes]:

@@ -19,18 +19,27 @@ from sse_progress.model.errors import (
     InconsistentLength,
     MismatchingOffset,
     Problem,
-    TooLarge,
 )
 from sse_progress.settings import Settings
+from sse_progress.web.dialects import draft
+from sse_progress.web.dialects.fields import HeaderFields
 from sse_progress.web.problem_details import answer
 from sse_progress.web.request_headers import context_of
 
-__all__ = ["expires", "extent_headers", "fields_of", "limits_of", "refusal", "taken_over"]
+__all__ = [
+    "begins_draft",
+    "expires",
+    "extent_headers",
+    "fields_of",
+    "limits_of",
+    "refusal",
+    "taken_over",
+]
 
 _TYPES = "https://iana.org/assignments/http-problem-types#"
 
 
-def fields_of(request: Request) -> Any:
+def fields_of(request: Request) -> HeaderFields:
     """The request's headers as the dialects read them."""
 
     def value(name: str) -> str | None:
@@ -38,6 +47,13 @@ def fields_of(request: Request) -> Any:
         return ", ".join(lines) if lines else None
 
     return value
+
+
+def begins_draft(request: Request) -> bool:
+    """Whether it begins an upload of the IETF draft; a form is an upload of its own kind, which the
+    draft lets a server take as ever."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind != "multipart/form-data" and draft.is_part(fields_of(request))
 
 
 def limits_of(settings: Settings) -> str:
@@ -74,11 +90,13 @@ async def taken_over(request: Request, upload_id: str, *, owner: str) -> Respons
     extent = await context.resumable.extent(upload_id, owner=owner)
     if extent is None:
         return None
+    interop = draft.interop_version(fields_of(request))
+    flag, value = draft.flag(complete=extent.complete, interop=interop)
     headers = {
         "X-Upload-ID": upload_id,
         "Cache-Control": "no-store",
         "Upload-Offset": str(extent.offset),
-        "Upload-Complete": "?1" if extent.complete else "?0",
+        flag.title(): value,
         "Upload-Limit": limits_of(context.settings),
     }
     if extent.length is None:
@@ -89,14 +107,14 @@ async def taken_over(request: Request, upload_id: str, *, owner: str) -> Respons
         headers["Upload-Metadata"] = extent.metadata
     if extent.expires_s is not None:
         headers["Upload-Expires"] = expires(extent.expires_s)
-    return Response(headers=headers)
+    return Response(status_code=200 if interop is None else 204, headers=headers)
 
 
 def refusal(
     problem: Problem, upload_id: str, settings: Settings, more: Mapping[str, str] | None = None
 ) -> Response:
     """A refused request for a body that may rest, with what its sender needs to go on."""
-    headers = {"X-Upload-ID": upload_id, **(more or {})}
+    headers = {"X-Upload-ID": upload_id, "Upload-Limit": limits_of(settings), **(more or {})}
     members: dict[str, Any] = {}
     match problem:
         case MismatchingOffset():
@@ -108,6 +126,4 @@ def refusal(
             }
         case InconsistentLength():
             members = {"type": f"{_TYPES}inconsistent-upload-length"}
-        case TooLarge():
-            headers["Upload-Limit"] = limits_of(settings)
     return answer(problem, headers=headers, **members)

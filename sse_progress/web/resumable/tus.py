@@ -29,7 +29,9 @@ from sse_progress.web.request_headers import access_of, content_length, context_
 from sse_progress.web.upload_answers import body_chunks, id_in_use
 from sse_progress.web.upload_resource import expires, fields_of, limits_of, refusal
 
-__all__ = ["append", "create", "options"]
+__all__ = ["APPEND_TYPE", "append", "create", "options"]
+
+APPEND_TYPE = tus.APPEND_TYPE
 
 
 async def create(request: Request, upload_id: str) -> Response:

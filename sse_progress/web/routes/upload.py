@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.ingest.body import Body, PlainBody
-from sse_progress.ingest.part_headers import filename_of
 from sse_progress.model.errors import BadRequest, InvalidUploadId, UploadIdInUse
 from sse_progress.model.ids import new_upload_id, valid_upload_id
 from sse_progress.web.operations import ID, DescribedRoute, json_answer, operation, query
@@ -16,9 +15,16 @@ from sse_progress.web.request_headers import (
     context_of,
     path_upload_id,
 )
-from sse_progress.web.resumable import tus
+from sse_progress.web.resumable import draft, tus
 from sse_progress.web.tus_middleware import speaks_tus
-from sse_progress.web.upload_answers import body_chunks, id_in_use, stored_answer
+from sse_progress.web.upload_answers import (
+    body_chunks,
+    content_coding,
+    id_in_use,
+    named_file,
+    stored_answer,
+)
+from sse_progress.web.upload_resource import begins_draft
 
 __all__ = ["ROUTES"]
 
@@ -30,26 +36,30 @@ async def post_upload(request: Request) -> Response:
     request.state.upload_id = upload_id
     if speaks_tus(request):
         return await tus.create(request, upload_id)
+    if begins_draft(request):
+        return await draft.create(request, upload_id)
     body = Body(
         content_type=request.headers.get("content-type", ""),
         chunks=body_chunks(request),
         total=content_length(request),
-        coding=_coding(request),
+        coding=content_coding(request),
     )
     return await _take_in(request, upload_id, body)
 
 
 async def put_upload(request: Request) -> Response:
     upload_id = path_upload_id(request)
+    if begins_draft(request):
+        return await draft.create(request, upload_id)
     if "content-range" in request.headers:
         # RFC 9110 §14.5: it would be stored as if it were the whole.
         raise BadRequest("A PUT brings the whole file; send parts with PATCH.")
     body = PlainBody(
-        filename=_filename(request),
+        filename=named_file(request),
         content_type=request.headers.get("content-type", ""),
         chunks=body_chunks(request),
         total=content_length(request),
-        coding=_coding(request),
+        coding=content_coding(request),
     )
     return await _take_in(request, upload_id, body)
 
@@ -63,21 +73,6 @@ async def _take_in(request: Request, upload_id: str, body: Body) -> Response:
     except UploadIdInUse as problem:
         return await id_in_use(context, upload_id, principal.sub, problem)
     return await stored_answer(request, upload_id, owner=principal.sub)
-
-
-def _coding(request: Request) -> str:
-    return ",".join(request.headers.getlist("content-encoding"))
-
-
-def _filename(request: Request) -> str:
-    """`?filename=`, or the name in Content-Disposition."""
-    if (named := request.query_params.get("filename")) is not None:
-        return named
-    try:
-        header = request.headers.get("content-disposition", "")
-        return (filename_of(header.encode("latin-1")) if header else None) or ""
-    except ValueError:
-        raise BadRequest("Content-Disposition cannot be understood.") from None
 
 
 ROUTES = [
