@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits, declared_too_large, least_file_bytes
 from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.part_headers import claimed_type_of, content_type_boundary
@@ -36,11 +37,16 @@ class Body:
     content_type: str
     chunks: AsyncIterator[bytes]
     total: int | None
+    labelling: Labelling
     coding: str = ""
 
     def form(self, limits: ReceiveLimits) -> Form:
         """What takes its chunks apart. Raises UnsupportedMediaType."""
-        return MultipartForm(content_type_boundary(self.content_type), limits)
+        return MultipartForm(
+            content_type_boundary(self.content_type),
+            limits,
+            on_file=self.labelling.settle_by_form,
+        )
 
     def least_file_bytes(self, limits: ReceiveLimits) -> int:
         """How large its file is at the least, bytes."""
@@ -54,7 +60,10 @@ class Body:
             content_type_boundary(self.content_type)
         except Problem as problem:
             return problem
-        return declared_too_large(self.total or 0, limits)
+        return declared_too_large(self.total or 0, self._widest(limits))
+
+    def _widest(self, limits: ReceiveLimits) -> ReceiveLimits:
+        return replace(limits, max_upload_bytes=self.labelling.most_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +76,7 @@ class PlainBody(Body):
         return PlainFile(
             filename=self.filename,
             claimed_type=claimed_type_of(self.content_type.encode("latin-1")),
-            limits=limits,
+            limits=self._widest(limits),
         )
 
     def least_file_bytes(self, limits: ReceiveLimits) -> int:  # noqa: ARG002
@@ -76,8 +85,9 @@ class PlainBody(Body):
     def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
         if (refusal := coding_refused(self.coding)) is not None:
             return refusal
-        if self.total is not None and self.total > limits.max_upload_bytes:
-            return TooLarge(f"The file is {self.total} bytes, limit {limits.max_upload_bytes}.")
+        limit = self._widest(limits).max_upload_bytes
+        if self.total is not None and self.total > limit:
+            return TooLarge(f"The file is {self.total} bytes, limit {limit}.")
         return None
 
 

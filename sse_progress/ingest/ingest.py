@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import structlog
@@ -23,6 +23,8 @@ from sse_progress.ingest.to_disk import Received, receive
 from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import Internal, Problem, Unavailable, UploadIdInUse
 from sse_progress.model.events import tags_of
+from sse_progress.model.kinds import Kinds
+from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import beside, blocking
 from sse_progress.storage.manifest import Manifest
@@ -41,10 +43,16 @@ class IngestConfig:
     """
 
     limits: ReceiveLimits
+    kinds: Kinds
     lease_s: float
     redis_wait_s: float
     resume_s: float = 24 * 3600
     max_paused: int | None = None
+
+    def limits_of(self, labels: Labels) -> ReceiveLimits:
+        """The limits of an upload with these labels. Raises UnknownKind."""
+        most = self.kinds.of(labels).max_bytes or self.limits.max_upload_bytes
+        return replace(self.limits, max_upload_bytes=most)
 
 
 class Ingest:
@@ -115,6 +123,8 @@ class Ingest:
             total=body.total,
             lease_s=self._config.lease_s,
             under_way=under_way,
+            tags=tags_of(filename="", labels=body.labelling.labels),
+            table=body.labelling.kind.table,
         )
 
     async def _to_disk(
@@ -126,18 +136,17 @@ class Ingest:
             form=body.form(self._config.limits),
             incoming=lambda: self._storage.bodies.incoming(upload_id),
             limits=self._config.limits,
-            progress=receiving_progress(writer, body.total),
+            progress=receiving_progress(writer, body.total, body.labelling),
         )
         # From the rename on the upload survives any crash: it is not to be torn in the middle,
         # and what ends it from now on finds it on the storage.
         under_way.stored = True
         with anyio.CancelScope(shield=True):
-            await blocking(
-                received.incoming.store, _manifest(upload_id, received, writer, created_at)
-            )
-            writer.tags = tags_of(filename=received.filename)
+            labels = body.labelling.labels
+            manifest = _manifest(upload_id, received, writer, created_at, labels)
+            await blocking(received.incoming.store, manifest)
             await self.journaling.tell_stored(
-                upload_id, writer, size=received.size, total=body.total
+                upload_id, writer, manifest=manifest, total=body.total
             )
 
     async def _renew(self, writer: JournalWriter) -> None:
@@ -149,7 +158,7 @@ class Ingest:
 
 
 def _manifest(
-    upload_id: str, received: Received, writer: JournalWriter, created_at: float
+    upload_id: str, received: Received, writer: JournalWriter, created_at: float, labels: Labels
 ) -> Manifest:
     return Manifest(
         upload_id=upload_id,
@@ -161,4 +170,5 @@ def _manifest(
         sha256=received.sha256,
         epoch=writer.position.epoch,
         created_at=rfc3339(created_at),
+        labels=labels,
     )

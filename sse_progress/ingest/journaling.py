@@ -29,8 +29,10 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import Draft
 from sse_progress.model.messages import BEGIN, END, failure, size_text
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 from sse_progress.runtime.concurrency import BackgroundTasks, blocking
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.storage.manifest import Manifest
 from sse_progress.storage.port import Storage
 
 __all__ = ["RETRY_AFTER_S", "Journaling", "Parts", "ended_by", "lost_to"]
@@ -82,6 +84,7 @@ class Journaling:
         lease_s: float,
         under_way: OpenBody,
         tags: bytes = b"",
+        table: StageTable = DEFAULT_TABLE,
     ) -> JournalWriter:
         """The first event. Raises Forbidden, UploadIdInUse or Unavailable."""
         draft = Draft(
@@ -91,7 +94,7 @@ class Journaling:
             with anyio.fail_after(REDIS_WAIT_S):
                 await self._index.opened(upload_id, owner=owner, now_s=time.time())
                 answer = await self._journal.begin(
-                    upload_id, owner=owner, draft=draft, lease_s=lease_s, tags=tags
+                    upload_id, owner=owner, draft=draft, lease_s=lease_s, tags=tags, table=table
                 )
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
@@ -109,6 +112,7 @@ class Journaling:
             lease_s=lease_s,
             said=draft,
             tags=tags,
+            table=table,
             on_lost=lambda lost: under_way.stop(lost_to(lost)),
             on_new_epoch=lambda: self._background.spawn(self.list_again(upload_id, owner=owner)),
         )
@@ -128,7 +132,7 @@ class Journaling:
         upload_id: str,
         writer: JournalWriter,
         *,
-        size: int,
+        manifest: Manifest,
         total: int | None,
         keep: bool = False,
     ) -> None:
@@ -137,6 +141,8 @@ class Journaling:
         Where Redis does not come back in time, it is removed and Unavailable is raised. With `keep`
         it stays, and the reconciler goes on with it.
         """
+        size = manifest.size
+        writer.tags = manifest.tags
         self._metrics.received_bytes.inc(size)
         arrived = Draft(
             stage="receiving",
@@ -153,7 +159,7 @@ class Journaling:
         try:
             with anyio.fail_after(self._redis_wait_s):
                 await writer.last(arrived)
-                await writer.last(stored)
+                await writer.last(stored, about=manifest.about)
                 await blocking(self._storage.objects.mark, upload_id, writer.position)
         except TimeoutError:
             if not keep:

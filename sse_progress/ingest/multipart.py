@@ -8,6 +8,7 @@ padding, raw names) is judged here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, MultipartState
@@ -31,6 +32,9 @@ _SLICE_BYTES = 256 * 1024
 class MultipartForm:
     """One body: feed it chunks, take the file's bytes, and finish.
 
+    `on_file` is called with the text fields so far when the file begins, and returns the largest
+    file that is allowed then, bytes.
+
     After `finish()`: `filename` (cleaned), `claimed_type`, `fields` (a repeated name has a list)
     and `file_bytes`. A part with a `filename` or `filename*` is the file; if both are there the
     latter holds, which is harmless since a name decides nothing (RFC 7578 §4.2 discourages it,
@@ -39,13 +43,20 @@ class MultipartForm:
     Values of fields are valid UTF-8 and otherwise kept as they came, NUL included.
     """
 
-    def __init__(self, boundary: bytes, limits: ReceiveLimits) -> None:
+    def __init__(
+        self,
+        boundary: bytes,
+        limits: ReceiveLimits,
+        *,
+        on_file: Callable[[Mapping[str, str | list[str]]], int] | None = None,
+    ) -> None:
         self.filename = ""
         self.claimed_type = ""
         self.fields: dict[str, str | list[str]] = {}
         self.body_bytes = 0
         self.file_bytes = 0
         self._limits = limits
+        self._max_file_bytes, self._on_file = limits.max_upload_bytes, on_file
         self._delimiter = b"\r\n--" + boundary
         self._preamble: bytes | None = b""
         self._delimiters = 0
@@ -224,6 +235,8 @@ class MultipartForm:
             raise UnexpectedPart("More than one file part. Send exactly one.")
         self._has_file = True
         self._nameless = False
+        if self._on_file is not None:
+            self._max_file_bytes = self._on_file(self.fields)
         self.filename = clean_filename(filename)
         self.claimed_type = claimed_type_of(self._headers.get(b"content-type", b""))
 
@@ -258,7 +271,7 @@ class MultipartForm:
         if self._nameless:
             self._claim_file("")
         self.file_bytes += end - start
-        if self.file_bytes > (limit := self._limits.max_upload_bytes):
+        if self.file_bytes > (limit := self._max_file_bytes):
             raise TooLarge(f"The file has {self.file_bytes} bytes or more, limit {limit}.")
         self._out.append(data[start:end])
 

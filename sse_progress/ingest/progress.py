@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.events import Draft, tags_of
 from sse_progress.model.messages import BEGIN
@@ -15,12 +16,15 @@ ETA_BASIS_S = 1.0
 """No estimate is given before this many seconds of a body."""
 
 
-def receiving_progress(writer: JournalWriter, total: int | None) -> Callable[[int, str], None]:
+def receiving_progress(
+    writer: JournalWriter, total: int | None, labelling: Labelling
+) -> Callable[[int, str], None]:
     """A callback that turns bytes received into merged progress, with the time still needed."""
     started = time.monotonic()
 
     def progress(count: int, filename: str) -> None:
-        writer.tags = tags_of(filename=filename)
+        writer.tags = tags_of(filename=filename, labels=labelling.labels)
+        writer.table = labelling.kind.table
         elapsed = time.monotonic() - started
         eta = None
         if total and elapsed >= ETA_BASIS_S and count:

@@ -66,7 +66,7 @@ class Resumable:
     ) -> None:
         self._parts, self._storage, self._config = parts, parts.storage, config
         self._receivers, self._journaling = receivers, journaling
-        self._turns = Turns(parts, journaling, resume_s=config.resume_s)
+        self._turns = Turns(parts, journaling, resume_s=config.resume_s, kinds=config.kinds)
 
     # ---- requests
 
@@ -129,7 +129,8 @@ class Resumable:
     # ---- steps before the first byte
 
     async def _admit(self, announced: Announced) -> None:
-        limits, owner, size = self._config.limits, announced.owner, announced.length or 0
+        limits = self._config.limits_of(announced.labels)
+        owner, size = announced.owner, announced.length or 0
         if size > limits.max_upload_bytes:
             raise TooLarge(f"The file is {size} bytes, limit {limits.max_upload_bytes}.")
         if await blocking(self._storage.objects.find, announced.upload_id) is not None:
@@ -187,7 +188,9 @@ class Resumable:
         if found is None:
             raise UploadGone
         size = found.manifest.size
-        await self._journaling.tell_stored(upload_id, writer, size=size, total=size, keep=True)
+        await self._journaling.tell_stored(
+            upload_id, writer, manifest=found.manifest, total=size, keep=True
+        )
         return Extent(offset=size, length=size, complete=True)
 
     # ---- the body
@@ -237,7 +240,11 @@ class Resumable:
         told.begin(body.offset)
         try:
             offset = await receive_part(
-                part, body, length=length, limits=self._config.limits, progress=told
+                part,
+                body,
+                length=length,
+                limits=self._config.limits_of(body.announced.labels),
+                progress=told,
             )
             if not part.completes(offset=offset, length=length):
                 await told.last(offset)
@@ -276,6 +283,7 @@ class Resumable:
             sha256=await blocking(lambda: body.sha256),
             epoch=writer.position.epoch,
             created_at=announced.created_at,
+            labels=announced.labels,
         )
         under_way.stored = True
         with anyio.CancelScope(shield=True):
@@ -286,7 +294,7 @@ class Resumable:
             await self._journaling.tell_stored(
                 announced.upload_id,
                 writer,
-                size=manifest.size,
+                manifest=manifest,
                 total=manifest.size,
                 keep=True,
             )

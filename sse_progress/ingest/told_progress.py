@@ -104,6 +104,7 @@ class ToldProgress:
             nonce=secrets.token_hex(8),
             draft=draft,
             lease_s=self._lease_s,
+            table=self._writer.table,
         )
         self._asked = self._asked + 100 if answer.status == "merged" else self._asked + 1
         self._next_at = time.monotonic() + interval_s(self._asked)

@@ -30,7 +30,8 @@ from sse_progress.model.errors import (
     UploadGone,
     UploadIdInUse,
 )
-from sse_progress.model.events import decode_json, tags_of
+from sse_progress.model.events import decode_json
+from sse_progress.model.kinds import Kinds
 from sse_progress.model.messages import RESUMED
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_keys import turn_channel
@@ -45,10 +46,12 @@ REDIS_WAIT_S = 5.0
 class Turns:
     """`resume_s`: how long a body may rest."""
 
-    def __init__(self, parts: Parts, journaling: Journaling, *, resume_s: float) -> None:
+    def __init__(
+        self, parts: Parts, journaling: Journaling, *, resume_s: float, kinds: Kinds
+    ) -> None:
         self._journal, self._storage, self._emitter = parts.journal, parts.storage, parts.emitter
         self._background = parts.background
-        self._journaling, self._resume_s = journaling, resume_s
+        self._journaling, self._resume_s, self._kinds = journaling, resume_s, kinds
 
     async def begin(self, announced: Announced, under_way: OpenBody) -> JournalWriter:
         """Claim the id for a new body. Raises Forbidden, UploadIdInUse or Unavailable."""
@@ -58,7 +61,8 @@ class Turns:
             total=announced.length,
             lease_s=self._resume_s,
             under_way=under_way,
-            tags=tags_of(filename=announced.filename),
+            tags=announced.tags,
+            table=self._kinds.of(announced.labels).table,
         )
 
     async def page(self, upload_id: str, *, owner: str) -> Page:
@@ -135,7 +139,8 @@ class Turns:
 
         Raises Replaced, UploadGone, Cancelled or Unavailable.
         """
-        writer.tags = tags_of(filename=body.announced.filename)
+        writer.tags = body.announced.tags
+        writer.table = self._kinds.of(body.announced.labels).table
         resumed = arriving(body.offset, body.announced.length, message=RESUMED)
         try:
             with anyio.fail_after(REDIS_WAIT_S):

@@ -269,7 +269,14 @@ class Journal:
         return await self.operation("resume", upload_id, owner=owner, draft=draft, lease_s=lease_s)
 
     async def tell(
-        self, upload_id: str, *, fence: int, nonce: str, draft: Draft, lease_s: float
+        self,
+        upload_id: str,
+        *,
+        fence: int,
+        nonce: str,
+        draft: Draft,
+        lease_s: float,
+        table: StageTable = DEFAULT_TABLE,
     ) -> Answer:
         """One event by a writer that keeps nothing between two of them.
 
@@ -278,7 +285,14 @@ class Journal:
         `ok`, `skip` (a stage that was passed), `ended`, `unknown`.
         """
         return await self.operation(
-            "tell", upload_id, owner="", fence=fence, nonce=nonce, draft=draft, lease_s=lease_s
+            "tell",
+            upload_id,
+            owner="",
+            fence=fence,
+            nonce=nonce,
+            draft=draft,
+            lease_s=lease_s,
+            table=table,
         )
 
     async def take(

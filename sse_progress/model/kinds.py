@@ -30,12 +30,13 @@ class Kind:
 
     `pipeline` is a list of (stage name, function) as SSE_PROGRESS_PIPELINE has it, or names one;
     None: the service's. `stages` are (name, lo, hi) or (name, lo, hi, title): percent ranges that
-    rise within 0-99; None: the usual ones. `receiving`, `file_received` and `finalizing` are added
-    where they are not named, and take 0-9, 10 and 95-99. `allowed_types` are detected media types
-    (`image/*` works), `max_bytes` the largest file; None: as the settings have them. `required`
-    are the context keys that an upload must have. With `stages` and no `pipeline` it is work that
-    another service does, and takes no files. `retention_days`: how long finished uploads are
-    kept. `priority` is that of its work, `storage_prefix` where an object storage keeps it.
+    rise within 0-99; None: the usual ones. For files `receiving`, `file_received` and `finalizing`
+    are added where they are not named, and take what is left of 0-9, 10 and 95-99. With `stages`
+    and no `pipeline` it is work that another service does, and takes no files. `allowed_types` are
+    detected media types (`image/*` works), `max_bytes` the largest file; None: as the settings have
+    them. `required` are the context keys that an upload must have. `retention_days`: how long
+    finished uploads are kept. `priority` is that of its work, `storage_prefix` where an object
+    storage keeps it.
     """
 
     name: str
@@ -64,11 +65,17 @@ class Kind:
                 raise TypeError(f"kind {self.name}: {option} must be a list")
         try:
             Labels(context=dict.fromkeys(self.required, "x")).check()
-            table = _table(self.stages) if self.stages is not None else DEFAULT_TABLE
+            table = self._own_table() if self.stages is not None else DEFAULT_TABLE
         except Exception as error:
             raise ValueError(f"kind {self.name}: {error}") from error
         object.__setattr__(self, "table", table)
         object.__setattr__(self, "title", self.title or self.name.replace("-", " ").capitalize())
+
+    def _own_table(self) -> StageTable:
+        rows = [
+            (row[0], row[1], row[2], row[3] if len(row) > 3 else "") for row in self.stages or ()
+        ]
+        return StageTable(rows) if self.external else StageTable.for_files(rows)
 
     @property
     def external(self) -> bool:
@@ -127,11 +134,7 @@ class Kinds(Mapping[str, Kind]):
 
         Raises UnknownKind, MissingContext or Forbidden.
         """
-        kind = self.of(labels)
-        if allowed is not None and kind.name not in allowed:
-            raise Forbidden("The token does not allow this kind of upload.")
-        if file and kind.external:
-            raise UnknownKind(f"The kind {kind.name} takes no files.")
+        kind = self.permitted(labels, allowed=allowed, file=file)
         missing = [key for key in kind.required if key not in labels.context]
         if missing:
             raise MissingContext(
@@ -139,13 +142,17 @@ class Kinds(Mapping[str, Kind]):
             )
         return kind
 
+    def permitted(self, labels: Labels, *, allowed: frozenset[str] | None, file: bool) -> Kind:
+        """The same, for labels that may lack a context yet. Raises UnknownKind or Forbidden."""
+        kind = self.of(labels)
+        if allowed is not None and kind.name not in allowed:
+            raise Forbidden("The token does not allow this kind of upload.")
+        if file and kind.external:
+            raise UnknownKind(f"The kind {kind.name} takes no files.")
+        return kind
+
 
 def _missing_default(given: Sequence[Kind]) -> tuple[Kind, ...]:
     if any(kind.name == DEFAULT_KIND for kind in given):
         return ()
     return (Kind(name=DEFAULT_KIND, title="Upload"),)
-
-
-def _table(stages: Sequence[StageRow]) -> StageTable:
-    rows = [(row[0], row[1], row[2], row[3] if len(row) > 3 else "") for row in stages]
-    return StageTable.for_files(rows)

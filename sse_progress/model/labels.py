@@ -15,7 +15,7 @@ import msgspec
 from sse_progress.model.errors import InvalidContext, InvalidUploadId, UnknownKind
 from sse_progress.model.ids import valid_upload_id
 
-__all__ = ["NO_LABELS", "Labels"]
+__all__ = ["NO_LABELS", "PREFIX", "Labels"]
 
 CONTEXT_KEYS = 8
 CONTEXT_BYTES = 512

@@ -51,7 +51,7 @@ class StageTable(Mapping[str, Stage]):
     """Stages by name, in their order, the terminal ones last."""
 
     def __init__(self, stages: Iterable[tuple[str, int, int, str]]) -> None:
-        """`stages` are (name, lo, hi, title), their ranges rising within 0-99.
+        """`stages` are (name, lo, hi, title), their ranges rising within 0-99, which may touch.
 
         Raises ValueError, which says what is wrong with them.
         """
@@ -65,10 +65,20 @@ class StageTable(Mapping[str, Stage]):
     @classmethod
     def for_files(cls, work: Sequence[tuple[str, int, int, str]]) -> StageTable:
         """A table of stages of one's own, with the rows that every file passes where `work` does
-        not name them."""
+        not name them; they take what room it leaves of their usual ranges."""
         named = {name for name, *_ in work}
-        before = [row for row in _BEFORE_WORK if row[0] not in named]
-        after = [row for row in _AFTER_WORK if row[0] not in named]
+        least = min((lo for _, lo, _, _ in work), default=99)
+        most = max((hi for _, _, hi, _ in work), default=0)
+        before = [
+            (name, min(lo, least), min(hi, least), title)
+            for name, lo, hi, title in _BEFORE_WORK
+            if name not in named
+        ]
+        after = [
+            (name, max(lo, most), hi, title)
+            for name, lo, hi, title in _AFTER_WORK
+            if name not in named
+        ]
         return cls([*before, *work, *after])
 
     def __getitem__(self, name: str) -> Stage:
@@ -106,7 +116,7 @@ def _check(rows: Sequence[Stage]) -> None:
                 f"{row.name} has the range {row.lo}-{row.hi}, which is not within 0-99"
             )
     for earlier, later in pairwise(rows):
-        if later.lo <= earlier.hi:
+        if later.lo < earlier.hi:
             raise ValueError(
                 f"{later.name} begins at {later.lo}, but {earlier.name} before it ends at "
                 f"{earlier.hi}"

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from sse_progress.model.events import tags_of
+from sse_progress.model.labels import NO_LABELS, Labels
+
 __all__ = ["ANNOUNCED", "UNVERIFIED", "Announced", "Partial"]
 
 ANNOUNCED = "announced.json"
@@ -31,6 +34,12 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     digests: dict[str, bytes] = {}
     metadata: str = ""
+    labels: Labels = NO_LABELS
+
+    @property
+    def tags(self) -> bytes:
+        """What every event of the upload has (`tags_of`)."""
+        return tags_of(filename=self.filename, labels=self.labels)
 
 
 class Partial(NamedTuple):

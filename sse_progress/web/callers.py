@@ -80,14 +80,14 @@ class Access:
     async def watcher(
         self, request: HTTPConnection, upload_id: str, *, may_claim: bool
     ) -> Principal:
-        """Opens the stream of one upload: a `follower`, or whoever has a ticket for it.
-
-        Where the stream may claim an unused id, it is vouched for like a `writer`.
-        """
+        """Opens the stream of one upload: a `follower` or `claimer`, or whoever has a ticket."""
         if (ticket := _ticket(request)) is not None:
             return await self._holder(request, ticket, upload_id)
-        if may_claim:
-            self._check_page(request, _stream_credentials(request))
+        return await (self.claimer(request) if may_claim else self.follower(request))
+
+    async def claimer(self, request: HTTPConnection) -> Principal:
+        """Opens a stream that may claim an unused id: vouched for like a `writer`."""
+        self._check_page(request, _stream_credentials(request))
         return await self.follower(request)
 
     # ---- steps

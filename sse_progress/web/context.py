@@ -67,7 +67,7 @@ class WebContext:
         await self.ingest.drain(self.settings.shutdown_grace_s)
 
 
-def ingest_config(settings: Settings) -> IngestConfig:
+def ingest_config(settings: Settings, kinds: Kinds) -> IngestConfig:
     return IngestConfig(
         limits=ReceiveLimits(
             max_upload_bytes=settings.max_upload_bytes,
@@ -75,6 +75,7 @@ def ingest_config(settings: Settings) -> IngestConfig:
             stall_s=settings.receive_stall_s,
             min_rate_bytes_s=settings.receive_min_rate,
         ),
+        kinds=kinds,
         lease_s=settings.lease_s,
         redis_wait_s=settings.redis_wait_s,
         resume_s=settings.resume_s,
@@ -101,7 +102,7 @@ async def serving(
         )
         await stack.enter_async_context(running("limits", limits.run()))
         await stack.enter_async_context(running("timer_wheel", wheel.run()))
-        config = ingest_config(settings)
+        config = ingest_config(settings, kinds)
         ingest = Ingest(components, config)
         yield WebContext(
             components=components,

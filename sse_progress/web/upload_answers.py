@@ -8,7 +8,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from sse_progress.access.tokens import Principal
 from sse_progress.emitter.waiter import Waiter, watching
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.part_headers import filename_of
 from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import BadRequest, ClientDisconnected, UploadIdInUse, problem_for
@@ -18,9 +20,16 @@ from sse_progress.runtime.concurrency import first_of
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext
 from sse_progress.web.problem_details import answer
-from sse_progress.web.request_headers import context_of, preference
+from sse_progress.web.request_headers import context_of, labels_of, preference
 
-__all__ = ["body_chunks", "content_coding", "id_in_use", "named_file", "stored_answer"]
+__all__ = [
+    "body_chunks",
+    "content_coding",
+    "id_in_use",
+    "labelling_of",
+    "named_file",
+    "stored_answer",
+]
 
 
 def content_coding(request: Request) -> str:
@@ -45,6 +54,14 @@ async def body_chunks(request: Request) -> AsyncIterator[bytes]:
             yield chunk
     except ClientDisconnect:
         raise ClientDisconnected from None
+
+
+def labelling_of(request: Request, principal: Principal) -> Labelling:
+    """The labels in the query of a request that begins an upload.
+
+    Raises UnknownKind, InvalidContext, InvalidUploadId or Forbidden.
+    """
+    return Labelling(labels_of(request), context_of(request).kinds, allowed=principal.kinds)
 
 
 async def stored_answer(

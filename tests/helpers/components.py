@@ -10,9 +10,13 @@ from typing import Any
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Page
 from sse_progress.model.events import Draft, decode_json
+from sse_progress.model.kinds import Kinds
 from sse_progress.settings import load_settings
 from sse_progress.storage.manifest import Manifest
 from sse_progress.uploads.components import Components, opened
+
+KINDS = Kinds(max_bytes=1024**3, allowed_types=("*/*",))
+"""The one kind of a service without settings."""
 
 CREATED = "2026-01-15T10:30:00.000Z"
 

@@ -15,6 +15,7 @@ from sse_progress.ingest.part_headers import claimed_type_of
 from sse_progress.ingest.parts import Extent, Part
 from sse_progress.model.errors import BadRequest, Problem, UnsupportedMediaType, UploadIdInUse
 from sse_progress.model.filenames import clean_filename
+from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.urls import url_of
 from sse_progress.storage.announced import Announced
@@ -25,6 +26,7 @@ from sse_progress.web.upload_answers import (
     body_chunks,
     content_coding,
     id_in_use,
+    labelling_of,
     named_file,
     stored_answer,
 )
@@ -44,7 +46,9 @@ async def create(request: Request, upload_id: str) -> Response:
         if problem := coding_refused(content_coding(request)):
             raise problem
         principal = await access_of(request).writer(request)
-        announced = _announced(request, upload_id, principal.sub, given)
+        labelling = labelling_of(request, principal)
+        labelling.settle()
+        announced = _announced(request, upload_id, principal.sub, given, labelling.labels)
         inform = _Informs(request, given, {"Location": location})
         part = _part(request, given, offset=0, on_offset=inform.offset)
         async with context.limits.uploads(principal.sub):
@@ -102,7 +106,9 @@ def _part(
     )
 
 
-def _announced(request: Request, upload_id: str, owner: str, given: DraftPart) -> Announced:
+def _announced(
+    request: Request, upload_id: str, owner: str, given: DraftPart, labels: Labels
+) -> Announced:
     return Announced(
         upload_id=upload_id,
         owner=owner,
@@ -113,6 +119,7 @@ def _announced(request: Request, upload_id: str, owner: str, given: DraftPart) -
         length=given.length,
         created_at=rfc3339(time.time()),
         digests=given.representation_digests,
+        labels=labels,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,13 +21,14 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.model.filenames import clean_filename
+from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.urls import url_of
 from sse_progress.settings import Settings
 from sse_progress.storage.announced import Announced
 from sse_progress.web.dialects import tus
 from sse_progress.web.request_headers import access_of, content_length, context_of
-from sse_progress.web.upload_answers import body_chunks, id_in_use
+from sse_progress.web.upload_answers import body_chunks, id_in_use, labelling_of
 from sse_progress.web.upload_resource import expires, fields_of, limits_of, refusal
 
 __all__ = ["APPEND_TYPE", "append", "create", "options"]
@@ -40,7 +42,9 @@ async def create(request: Request, upload_id: str) -> Response:
     context, fields = context_of(request), fields_of(request)
     creation = tus.read_creation(fields)
     principal = await access_of(request).writer(request)
-    limits = context.ingest.limits
+    labelling = labelling_of(request, principal)
+    kind = labelling.settle(creation.metadata.items())
+    limits = replace(context.ingest.limits, max_upload_bytes=kind.max_bytes or 0)
     part = Part(
         chunks=_creation_chunks(request),
         size=content_length(request) or 0,
@@ -48,7 +52,7 @@ async def create(request: Request, upload_id: str) -> Response:
         checksum=tus.read_checksum(fields),
     )
     try:
-        announced = _announced(creation, upload_id, principal.sub, limits)
+        announced = _announced(creation, upload_id, principal.sub, limits, labelling.labels)
         async with context.limits.uploads(principal.sub):
             extent = await context.resumable.create(announced, part)
     except UploadIdInUse as problem:
@@ -118,7 +122,7 @@ def _creation_chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _announced(
-    creation: tus.TusCreation, upload_id: str, owner: str, limits: ReceiveLimits
+    creation: tus.TusCreation, upload_id: str, owner: str, limits: ReceiveLimits, labels: Labels
 ) -> Announced:
     named = dict(creation.metadata)
     filename, filetype = named.pop("filename", ""), named.pop("filetype", "")
@@ -133,6 +137,7 @@ def _announced(
         length=creation.length,
         created_at=rfc3339(time.time()),
         metadata=creation.metadata_header,
+        labels=labels,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sse_progress.access.tokens import Principal
 from sse_progress.ingest.body import Body, PlainBody
 from sse_progress.model.errors import BadRequest, InvalidUploadId, UploadIdInUse
 from sse_progress.model.ids import new_upload_id, valid_upload_id
-from sse_progress.web.operations import ID, DescribedRoute, json_answer, operation, query
+from sse_progress.web.operations import ID, LABELS, DescribedRoute, json_answer, operation, query
 from sse_progress.web.request_headers import (
     access_of,
     content_length,
@@ -21,6 +22,7 @@ from sse_progress.web.upload_answers import (
     body_chunks,
     content_coding,
     id_in_use,
+    labelling_of,
     named_file,
     stored_answer,
 )
@@ -38,13 +40,15 @@ async def post_upload(request: Request) -> Response:
         return await tus.create(request, upload_id)
     if begins_draft(request):
         return await draft.create(request, upload_id)
+    principal = await access_of(request).writer(request)
     body = Body(
         content_type=request.headers.get("content-type", ""),
         chunks=body_chunks(request),
         total=content_length(request),
+        labelling=labelling_of(request, principal),
         coding=content_coding(request),
     )
-    return await _take_in(request, upload_id, body)
+    return await _take_in(request, upload_id, body, principal)
 
 
 async def put_upload(request: Request) -> Response:
@@ -54,19 +58,22 @@ async def put_upload(request: Request) -> Response:
     if "content-range" in request.headers:
         # RFC 9110 §14.5: it would be stored as if it were the whole.
         raise BadRequest("A PUT brings the whole file; send parts with PATCH.")
+    principal = await access_of(request).writer(request)
+    labelling = labelling_of(request, principal)
+    labelling.settle()
     body = PlainBody(
         filename=named_file(request),
         content_type=request.headers.get("content-type", ""),
         chunks=body_chunks(request),
         total=content_length(request),
+        labelling=labelling,
         coding=content_coding(request),
     )
-    return await _take_in(request, upload_id, body)
+    return await _take_in(request, upload_id, body, principal)
 
 
-async def _take_in(request: Request, upload_id: str, body: Body) -> Response:
+async def _take_in(request: Request, upload_id: str, body: Body, principal: Principal) -> Response:
     context = context_of(request)
-    principal = await access_of(request).writer(request)
     try:
         async with context.limits.uploads(principal.sub):
             await context.ingest.take_in(upload_id, body, owner=principal.sub)
@@ -89,6 +96,7 @@ ROUTES = [
                     "202": json_answer("Accepted", "Stored; the work goes on", id_header=True),
                 },
                 parameters=[
+                    *LABELS,
                     {
                         "name": "X-Upload-ID",
                         "in": "header",
@@ -139,6 +147,7 @@ ROUTES = [
                     "202": json_answer("Accepted", "Stored; the work goes on", id_header=True),
                 },
                 parameters=[
+                    *LABELS,
                     query("filename", "The file's name; else Content-Disposition has it."),
                     {
                         "name": "Prefer",

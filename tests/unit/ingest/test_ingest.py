@@ -15,6 +15,7 @@ from sse_progress.ingest import journaling as module
 from sse_progress.ingest import progress
 from sse_progress.ingest.body import Body
 from sse_progress.ingest.ingest import Ingest, IngestConfig
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.progress import receiving_progress
 from sse_progress.model.errors import (
@@ -33,10 +34,13 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.model.events import Draft
+from sse_progress.model.kinds import Kinds
+from sse_progress.model.labels import NO_LABELS
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.storage.incoming import Incoming
 from sse_progress.uploads.components import Components
 from tests.helpers.components import (
+    KINDS,
     components,
     draft,
     events_of,
@@ -54,9 +58,16 @@ CONTENT = b"some bytes of a file"
 WHOLE = multipart([file_part(CONTENT)])
 
 
+def plainly(largest: int = 1024**3) -> Labelling:
+    """Of an upload without labels."""
+    kinds = Kinds(max_bytes=largest, allowed_types=("*/*",))
+    return Labelling(NO_LABELS, kinds, allowed=None)
+
+
 def ingest_of(core: Components, *, queue: Any = None, **changes: Any) -> Ingest:
     given: dict[str, Any] = {
         "limits": ReceiveLimits(),
+        "kinds": KINDS,
         "lease_s": 10,
         "redis_wait_s": 10,
         **changes,
@@ -65,8 +76,10 @@ def ingest_of(core: Components, *, queue: Any = None, **changes: Any) -> Ingest:
     return Ingest(parts, IngestConfig(**given))
 
 
-def body(chunks: AsyncIterator[bytes], *, total: int | None = len(WHOLE)) -> Body:
-    return Body(content_type=content_type(), chunks=chunks, total=total)
+def body(
+    chunks: AsyncIterator[bytes], *, total: int | None = len(WHOLE), largest: int = 1024**3
+) -> Body:
+    return Body(content_type=content_type(), chunks=chunks, total=total, labelling=plainly(largest))
 
 
 async def all_of(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -265,7 +278,7 @@ async def test_a_refusal_by_header_ends_the_journal_without_reading(
         asked.append(1)
         yield WHOLE
 
-    text = Body(content_type="text/plain", chunks=chunks(), total=len(WHOLE))
+    text = Body(content_type="text/plain", chunks=chunks(), total=len(WHOLE), labelling=plainly())
     async with components(redis_url, tmp_path) as core:
         with pytest.raises(UnsupportedMediaType):
             await ingest_of(core).take_in("up", text, owner="ann")
@@ -310,7 +323,9 @@ async def test_a_failed_body_ends_its_journal_with_its_code(
     async with components(redis_url, tmp_path) as core:
         limits = ReceiveLimits(max_upload_bytes=100, stall_s=0.2)
         with pytest.raises(problem) as caught:
-            await ingest_of(core, limits=limits).take_in("up", body(chunks()), owner="ann")
+            await ingest_of(core, limits=limits).take_in(
+                "up", body(chunks(), largest=limits.max_upload_bytes), owner="ann"
+            )
         await ended_with(core, problem.code)
         assert "private" not in caught.value.detail
         assert "private" not in str(await events_of(core))
@@ -564,7 +579,7 @@ class Heard(list[Draft]):
 def test_percent_comes_from_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never 100 before all is on the disk, never more bytes than were announced."""
     heard = Heard()
-    tell = receiving_progress(heard, 1000)  # type: ignore[arg-type]
+    tell = receiving_progress(heard, 1000, plainly())  # type: ignore[arg-type]
     for count in (0, 10, 500, 999, 1000, 1200):
         tell(count, "a.txt" if count else "")
     assert heard.tags == b'"filename":"a.txt"'
@@ -583,9 +598,9 @@ def test_the_remaining_time_needs_a_second_of_bytes(monkeypatch: pytest.MonkeyPa
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     heard = Heard()
-    tell = receiving_progress(heard, 1000)  # type: ignore[arg-type]
+    tell = receiving_progress(heard, 1000, plainly())  # type: ignore[arg-type]
     unknown = Heard()
-    tell_unknown = receiving_progress(unknown, None)  # type: ignore[arg-type]
+    tell_unknown = receiving_progress(unknown, None, plainly())  # type: ignore[arg-type]
     for seconds, count in ((0.5, 100), (1, 0), (2, 200), (4, 500), (5, 1200)):
         now[0] = 100 + seconds
         tell(count, "")

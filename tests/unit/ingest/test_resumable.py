@@ -28,7 +28,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.storage.partial import PartialBody
 from sse_progress.uploads.components import Components
-from tests.helpers.components import begin, components, events_of, left_over
+from tests.helpers.components import KINDS, begin, components, events_of, left_over
 from tests.helpers.waiting import eventually
 from tests.unit.storage.test_resumable import announced
 
@@ -36,6 +36,7 @@ from tests.unit.storage.test_resumable import announced
 def resumable_of(core: Components, **changes: Any) -> Resumable:
     given: dict[str, Any] = {
         "limits": ReceiveLimits(),
+        "kinds": KINDS,
         "lease_s": 10,
         "redis_wait_s": 10,
         "resume_s": 600,
@@ -182,7 +183,7 @@ async def test_an_offset_that_is_told_is_on_the_disk(
 async def test_a_process_that_drains_lets_bodies_rest(redis_url: str, tmp_path: Path) -> None:
     """The request ends with `unavailable`; another process goes on."""
     async with components(redis_url, tmp_path) as core:
-        config = IngestConfig(limits=ReceiveLimits(), lease_s=10, redis_wait_s=10)
+        config = IngestConfig(limits=ReceiveLimits(), kinds=KINDS, lease_s=10, redis_wait_s=10)
         ingest = Ingest(core, config)
         resumable = Resumable(
             core, config, receivers=ingest.receivers, journaling=ingest.journaling

@@ -21,7 +21,9 @@ def kinds(*given: Kind) -> Kinds:
 def test_a_kind_may_have_stages_of_its_own() -> None:
     """The rows of every file are added; the ends are those of every table."""
     kind = Kind(
-        name="course-video", stages=[("transcoding", 20, 60), ("subtitling", 61, 94, "Text")]
+        name="course-video",
+        stages=[("transcoding", 20, 60), ("subtitling", 61, 94, "Text")],
+        pipeline="some.module:stages",
     )
     rows = [(row.name, row.lo, row.hi, row.title) for row in kind.table.values()]
     assert rows == [
@@ -47,12 +49,11 @@ def test_a_kind_may_have_stages_of_its_own() -> None:
         [("trans coding", 20, 60)],
         [("complete", 20, 60)],
         [("a", 20, 60), ("a", 61, 70)],
-        [("a", 20, 60), ("b", 60, 70)],
+        [("a", 20, 60), ("b", 59, 70)],
+        [("b", 61, 70), ("a", 20, 60)],
         [("a", 60, 20)],
         [("a", 20, 100)],
         [("a", -1, 20)],
-        [("a", 5, 20)],
-        [("a", 20, 97)],
         ["a"],
         [("a",)],
     ],
@@ -67,12 +68,19 @@ def test_stages_that_make_no_sense_are_refused(stages: Any) -> None:
         Kind(name="k", stages=stages)
 
 
-@given(st.lists(st.tuples(st.integers(11, 94), st.integers(11, 94)), min_size=1, max_size=9))
+def test_another_services_stages_have_no_files() -> None:
+    """All of 0-99 is theirs."""
+    kind = Kind(name="render", stages=[("queueing", 0, 9), ("rendering", 9, 99)])
+    assert list(kind.table)[:2] == ["queueing", "rendering"]
+    assert kind.external
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=9))
 def test_percents_of_any_table_only_rise(ranges: list[tuple[int, int]]) -> None:
     """Within a stage, and from one to the next."""
     stages = [(f"s{at}", min(pair), max(pair)) for at, pair in enumerate(sorted(ranges))]
     try:
-        table = Kind(name="k", stages=stages).table
+        table = Kind(name="k", stages=stages, pipeline="some.module:stages").table
     except ValueError:
         return
     shown = [

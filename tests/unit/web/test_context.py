@@ -23,6 +23,7 @@ from sse_progress.model.stage_table import STAGES
 from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import queries as module
+from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext, ingest_config, serving
 from tests.helpers.components import (
@@ -309,6 +310,6 @@ def test_limits_come_from_the_settings() -> None:
         receive_stall_s=9,
         receive_min_rate=10,
     )
-    limits = ingest_config(chosen).limits
+    limits = ingest_config(chosen, load_kinds(chosen)).limits
     assert (limits.max_upload_bytes, limits.max_fields_bytes) == (7, 8)
     assert (limits.stall_s, limits.min_rate_bytes_s) == (9, 10)

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from sse_progress.access.limits import Limits
+from sse_progress.access.tickets import Tickets
 from sse_progress.access.tokens import from_settings
 from sse_progress.model.errors import Forbidden
 from sse_progress.runtime.redis_client import connect
@@ -45,7 +46,10 @@ def serve(redis_url: str = "unix:///nowhere", **changes: Any) -> AbstractContext
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         redis = connect(redis_url)
         app.state.access = Access(
-            from_settings(settings), Limits(redis, settings), Origins(settings.cors_origins)
+            from_settings(settings),
+            Limits(redis, settings),
+            Origins(settings.cors_origins),
+            Tickets(redis),
         )
         yield
         await redis.aclose()

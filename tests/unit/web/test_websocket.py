@@ -21,6 +21,7 @@ from websockets.sync.client import connect as connect_websocket
 from websockets.typing import Origin
 
 from sse_progress.access.limits import Limits
+from sse_progress.access.tickets import Tickets
 from sse_progress.access.tokens import from_settings
 from sse_progress.model.errors import Forbidden, TooManyStreams
 from sse_progress.runtime.redis_client import connect
@@ -63,7 +64,10 @@ def serve(redis_url: str = "unix:///nowhere", **changes: Any) -> AbstractContext
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         redis = connect(redis_url)
         app.state.access = Access(
-            from_settings(settings), Limits(redis, settings), Origins(settings.cors_origins)
+            from_settings(settings),
+            Limits(redis, settings),
+            Origins(settings.cors_origins),
+            Tickets(redis),
         )
         yield
         await redis.aclose()

@@ -800,7 +800,11 @@ async def test_a_kind_has_stages_and_options_of_its_own(redis_url: str, tmp_path
         seen.append(upload)
         return {"n": 1}
 
-    kind = Kind(name="lesson", stages=[("transcoding", 20, 59), ("subtitling", 60, 94)])
+    kind = Kind(
+        name="lesson",
+        stages=[("transcoding", 20, 59), ("subtitling", 60, 94)],
+        pipeline="some.module:stages",
+    )
     work = KindOfWork(
         pipeline=[("transcoding", look), ("subtitling", look)],
         options=Options(allowed_types=("video/*",)),
