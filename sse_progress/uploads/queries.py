@@ -135,8 +135,10 @@ class Uploads:
     async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
         storage = self._components.storage
         found = await blocking(storage.objects.find, upload_id)
-        if found is None and await blocking(storage.bodies.partial, upload_id) is None:
-            return None
+        if found is None:
+            partial = await blocking(storage.bodies.partial, upload_id)
+            if partial is None or partial.held:  # who holds it is about to begin its journal
+                return None
         if found is None or not found.done:
             raise Unavailable("The state of this upload is being restored.", retry_after_s=2)
         await self._components.recovery.revive(found)

@@ -18,7 +18,7 @@ from tests.wire.words import check_journal, journal_of, new_id
 
 pytestmark = pytest.mark.faults
 
-CONTENT = (b"Some words, and more of them.\n" * 150_000)[: 3 * MIB]
+CONTENT = (b"Some words, and more of them.\n" * 150_000)[: 5 * MIB // 2]
 
 
 def at_rest(client: httpx.Client, upload_id: str) -> int:

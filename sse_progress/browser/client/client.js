@@ -8,29 +8,33 @@
  * @import { ReadOptions, ReadResult } from "./feed.js"
  * @import { Link, ProgressEvent, UploadState } from "./index.js"
  * @import { Fields } from "./send.js"
+ * @import { Parcel } from "./outbox.js"
  * @import { RequestOptions, ServiceOptions, Token } from "./service.js"
  * @import { Input, Snapshot } from "./state.js"
  *
  * @typedef {(upload: Upload, event: ProgressEvent | null) => void} Listener
  * @typedef {{ signal?: AbortSignal }} ObserveOptions
  * @typedef {ObserveOptions & { onEvent?: Listener }} FollowOptions
- * @typedef {FollowOptions & { id?: string, filename?: string, fields?: Fields }} UploadOptions
+ * @typedef {FollowOptions & { id?: string, filename?: string, fields?: Fields, resumable?: boolean }} UploadOptions
  * @typedef {Extract<Input, { kind: "event" | "snapshot" }>} News What the service says of an upload.
  *
  * @typedef {object} Row What only the client needs to know of an upload.
  * @property {boolean} own sent or asked for here
  * @property {UploadOptions} options
  * @property {AbortController} abort of its body
+ * @property {Turn | null} turn whether it may be sent now, if it goes in parts
  * @property {string | null} etag
  * @property {boolean} unanswered its POST has no answer yet
  * @property {{ input: News, event: ProgressEvent | null } | null} held
  */
 
+import { forgetBegun, recallBegun, rememberBegun } from "./begun.js";
 import { UploadError } from "./errors.js";
 import { newUploadId } from "./ids.js";
 import { recallName, rememberName } from "./names.js";
 import { Observers } from "./observers.js";
 import { Outbox } from "./outbox.js";
+import { LARGE_BYTES, Turn, fitForParts } from "./resumable.js";
 import { Service, uploadPath } from "./service.js";
 import { initial, next } from "./state.js";
 import { Streams } from "./streams.js";
@@ -121,24 +125,58 @@ export class Client {
    *
    * `id` names it (a new one is made without); `fields` are text fields kept as metadata; `filename`
    * overrides the file's; `onEvent(upload, event)` is its first listener; `signal` cancels it.
+   * A large file goes in parts (`resumable`), over cuts and restarts; one that this browser has begun
+   * and not ended, also before a reload, goes on where it was, under the id that it has.
    * @param {Blob} file
    * @param {UploadOptions} [options]
    */
-  upload(file, { id = newUploadId(), fields = {}, filename = nameOf(file), onEvent, signal } = {}) {
-    if (this.uploads.has(id)) {
+  upload(file, options = {}) {
+    const { fields = {}, filename = nameOf(file), onEvent, signal, resumable } = options;
+    const inParts = resumable ?? (file.size >= LARGE_BYTES && fitForParts(fields));
+    const begun = inParts && !options.id && this.#remember ? this.#begun(file) : null;
+    const id = options.id ?? begun ?? newUploadId();
+    if (this.uploads.has(id) && !begun) {
       throw new UploadError({ code: "upload_id_in_use", detail: "This id is already being followed." });
     }
-    const options = { fields, filename, onEvent, signal };
-    const upload = this.#enter(initial({ id, filename, size: file.size }), { file, options, own: true });
+    if (begun) this.#letGo(begun);
+    const upload = this.#enter(initial({ id, filename, size: file.size }), {
+      file,
+      options: { fields, filename, onEvent, signal, resumable },
+      own: true,
+    });
     if (onEvent) upload.observe(onEvent);
+    if (inParts && this.#remember) rememberBegun(this.url, file, id);
     if (this.#remember) rememberName(id, { filename, size: file.size });
     if (signal?.aborted) {
       this.#apply(upload, { kind: "cancelled" });
       return upload;
     }
     signal?.addEventListener("abort", () => void upload.cancel().catch(() => {}), { once: true });
-    this.#outbox.add(upload, file, { filename, fields, signal: this.#row(upload).abort.signal });
+    const row = this.#row(upload);
+    row.turn = inParts ? new Turn() : null;
+    /** @type {Parcel} */
+    const parcel = { filename, fields, signal: row.abort.signal, turn: row.turn, known: begun !== null };
+    this.#outbox.add(upload, file, parcel);
     return upload;
+  }
+
+  /**
+   * The id under which this file was begun, unless it is being sent from here or is over.
+   * @param {Blob} file
+   */
+  #begun(file) {
+    const id = recallBegun(this.url, file);
+    const upload = id === null ? undefined : this.uploads.get(id);
+    return upload && (upload.ended || upload.file) ? null : id;
+  }
+
+  /**
+   * Forget the upload that was only followed until now: the one that sends takes its place.
+   * @param {string} id
+   */
+  #letGo(id) {
+    const followed = this.uploads.get(id);
+    if (followed) this.#forget(followed);
   }
 
   /**
@@ -206,6 +244,8 @@ export class Client {
       cancel: (upload) => this.#cancel(upload),
       retry: (upload) => this.#retry(upload),
       forget: (upload) => this.#forget(upload),
+      canPause: (upload) => Boolean(this.#rows.get(upload.id)?.turn) && upload.state.phase !== "working",
+      pause: (upload, on) => this.#pause(upload, on),
     };
     const upload = new Upload(state, { file, actions });
     this.uploads.set(state.id, upload);
@@ -213,6 +253,7 @@ export class Client {
       own,
       options,
       abort: new AbortController(),
+      turn: null,
       etag: null,
       unanswered: file !== null,
       held: null,
@@ -241,6 +282,7 @@ export class Client {
     upload.become(after, event);
     this.#observers.notify(upload, event);
     if (!upload.ended) return;
+    forgetBegun(upload.id);
     if (after.phase !== "done") this.#rows.get(upload.id)?.abort.abort();
     upload.relink("idle");
     this.#streams.planSoon();
@@ -265,6 +307,17 @@ export class Client {
     const { signal, ...options } = this.#row(upload).options;
     if (!upload.file) throw new UploadError({ code: "no_file" });
     return this.upload(upload.file, { ...options, signal: signal?.aborted ? undefined : signal });
+  }
+
+  /**
+   * @param {Upload} upload
+   * @param {boolean} on
+   */
+  #pause(upload, on) {
+    const { turn } = this.#row(upload);
+    this.#apply(upload, { kind: "paused", on });
+    if (on) turn?.pause();
+    else turn?.resume();
   }
 
   /** @param {Upload} upload */

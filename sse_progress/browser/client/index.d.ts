@@ -139,6 +139,10 @@ export interface UploadState {
   /** Whether the service itself has spoken of this upload yet. */
   readonly fromServer: boolean;
   readonly cancelling: boolean;
+  /** It waits to be resumed: by its sender here, or wherever it was begun. */
+  readonly paused: boolean;
+  /** It is sent from here, and the network is away: it goes on by itself. */
+  readonly away: boolean;
   readonly passed: readonly PassedStage[];
 }
 
@@ -157,6 +161,8 @@ export interface UploadOptions extends FollowOptions {
   /** Name of the upload, `[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}`; one is made without it. */
   id?: string;
   filename?: string;
+  /** Send it in parts that can be resumed: by default from 8 MiB on, if no field is a list. */
+  resumable?: boolean;
   /** Text fields kept as metadata; a list repeats the field. */
   fields?: Record<string, string | number | boolean | (string | number | boolean)[]>;
 }
@@ -174,6 +180,12 @@ export declare class Upload {
   readonly done: Promise<Media>;
   observe(listener: Listener, options?: ObserveOptions): () => void;
   cancel(): Promise<void>;
+  /** Whether it can be paused, or is, by this page: it is being sent from here in parts. */
+  readonly canPause: boolean;
+  /** Stop sending, and keep what has arrived. */
+  pause(): void;
+  /** Go on where it was. */
+  resume(): void;
   retry(): Upload;
   forget(): void;
 }

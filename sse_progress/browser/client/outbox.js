@@ -1,15 +1,18 @@
 /** Files to send: a few at once, the rest in order, with the pauses that the service asks for. */
 
 /**
+ * @import { Turn } from "./resumable.js"
  * @import { Fields, Sent } from "./send.js"
  * @import { Service } from "./service.js"
  * @import { Input } from "./state.js"
  * @import { Upload } from "./upload.js"
  *
- * @typedef {{ filename: string, fields: Fields, signal: AbortSignal }} Parcel
+ * @typedef {{ filename: string, fields: Fields, signal: AbortSignal, turn: Turn | null, known?: boolean }} Parcel
+ *   With a `turn` it goes in parts.
  * @typedef {{ upload: Upload, file: Blob, parcel: Parcel, refusals: number }} Entry
  */
 
+import { sendInParts } from "./resumable.js";
 import { send } from "./send.js";
 
 /** Refusals of too much at once that are waited out before they count as a failure. */
@@ -82,7 +85,12 @@ export class Outbox {
     this.#apply(upload, { kind: "send" });
     /** @type {(loaded: number, total: number) => void} */
     const onBytes = (loaded, total) => this.#apply(upload, { kind: "bytes", loaded, total });
-    const answer = await send(this.#service, { ...parcel, id: upload.id, file, onBytes });
+    const { turn, ...rest } = parcel;
+    /** @type {(on: boolean) => void} */
+    const onWaiting = (on) => this.#apply(upload, { kind: "away", on });
+    const answer = await (turn
+      ? sendInParts(this.#service, { ...rest, turn, id: upload.id, file, onBytes, onWaiting })
+      : send(this.#service, { ...rest, id: upload.id, file, onBytes }));
     this.#sending -= 1;
     if (!upload.ended && !parcel.signal.aborted) this.#answered(entry, answer);
     this.pump();

@@ -1,9 +1,6 @@
-/**
- * One file's way out of the browser: a POST by XMLHttpRequest, the only API that counts the bytes of
- * a body as they leave.
- */
+/** One file's way out of the browser in one POST. Large ones go in parts, see resumable.js. */
 
-import { parseJson } from "./service.js";
+import { transfer } from "./transfer.js";
 import { ANSWER_WAIT_MS } from "./wire.js";
 
 /**
@@ -27,35 +24,15 @@ const ANSWER_MS = ANSWER_WAIT_MS + 40_000;
  *   onBytes: (loaded: number, total: number) => void }} options
  * @returns {Promise<Sent | null>}
  */
-export async function send(service, { id, file, filename, fields = {}, onBytes, signal }) {
-  const headers = await service
-    .headers({ "X-Upload-ID": id, Prefer: "respond-async", Accept: "application/json" })
-    .catch(() => null);
-  if (!headers || signal.aborted) return null;
-  return new Promise((resolve) => {
-    const request = new XMLHttpRequest();
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
-    /** @param {Sent | null} answer */
-    const end = (answer) => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
-      resolve(answer);
-    };
-    const stop = () => request.abort();
-    signal.addEventListener("abort", stop, { once: true });
-
-    request.open("POST", service.address("upload"));
-    request.withCredentials = service.credentials === "include";
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => onBytes(loaded, total);
-    request.upload.onload = ({ loaded, total }) => {
-      onBytes(loaded, total);
-      timer = setTimeout(stop, ANSWER_MS);
-    };
-    request.onload = () => end(answerOf(request));
-    request.onerror = request.onabort = request.ontimeout = () => end(null);
-    request.send(multipart(file, filename, fields));
+export function send(service, { id, file, filename, fields = {}, onBytes, signal }) {
+  return transfer(service, {
+    method: "POST",
+    path: "upload",
+    headers: { "X-Upload-ID": id, Prefer: "respond-async" },
+    body: multipart(file, filename, fields),
+    answerMs: ANSWER_MS,
+    signal,
+    onBytes,
   });
 }
 
@@ -71,17 +48,4 @@ function multipart(file, filename, fields) {
   }
   form.append("file", file, filename);
   return form;
-}
-
-/**
- * @param {XMLHttpRequest} request
- * @returns {Sent}
- */
-function answerOf(request) {
-  const seconds = Number.parseInt(request.getResponseHeader("Retry-After") ?? "", 10);
-  return {
-    status: request.status,
-    body: parseJson(request.getResponseHeader("Content-Type"), request.responseText),
-    retryAfterS: Number.isFinite(seconds) ? seconds : null,
-  };
 }

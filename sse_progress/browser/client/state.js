@@ -20,6 +20,8 @@
  *   snapshot: { state: Snapshot },
  *   unknown: {},
  *   cancelling: { on: boolean },
+ *   paused: { on: boolean },
+ *   away: { on: boolean },
  *   cancelled: {},
  *   named: { filename: string | null, size: number | null },
  *   failed: { error: Failure },
@@ -93,6 +95,8 @@ export function initial({ id, filename = null, size = null }) {
     endedIn: null,
     fromServer: false,
     cancelling: false,
+    paused: false,
+    away: false,
     passed: Object.freeze([]),
   });
 }
@@ -105,6 +109,7 @@ export function initial({ id, filename = null, size = null }) {
  * without an answer; `{kind: "answer", status, body}` the POST's answer; `{kind: "event", event}`
  * from a stream; `{kind: "snapshot", state}` an upload's state as JSON; `{kind: "unknown"}` the
  * service has never heard of it; `{kind: "cancelling", on}`; `{kind: "cancelled"}`;
+ * `{kind: "paused", on}` by its sender here; `{kind: "away", on}` the network is;
  * `{kind: "named", filename, size}`; `{kind: "failed", error}`.
  *
  * @param {UploadState} state
@@ -133,6 +138,8 @@ const HANDLERS = {
   snapshot: (state, input) => snapshot(state, input.state),
   unknown: neverArrived,
   cancelling: (state, { on }) => change(state, { cancelling: on }),
+  paused: (state, { on }) => change(state, { paused: on }),
+  away: (state, { on }) => change(state, { away: on }),
   cancelled: (state) => end(state, "cancelled", { stage: "cancelled" }),
   failed: (state, { error }) => failed(state, error),
 };
@@ -177,7 +184,13 @@ function answered(state, { status, body }) {
  */
 function codeOfStatus(status) {
   /** @type {Record<number, string>} */
-  const known = { 401: "unauthenticated", 403: "forbidden", 408: "receive_timeout", 413: "too_large" };
+  const known = {
+    401: "unauthenticated",
+    403: "forbidden",
+    408: "receive_timeout",
+    410: "upload_gone",
+    413: "too_large",
+  };
   if (status in known) return known[status];
   return status >= 400 && status < 500 ? "bad_request" : null;
 }
@@ -223,6 +236,8 @@ function heard(state, event) {
     phase,
     progress: Math.max(fields.progress, floor),
     bytes: event.bytes ?? state.bytes,
+    paused: event.paused === true,
+    away: phase === "working" ? false : state.away,
     fromServer: true,
     passed: pass(state.passed, event),
   });
@@ -291,6 +306,8 @@ function end(state, phase, fields) {
     phase,
     etaSeconds: null,
     cancelling: false,
+    paused: false,
+    away: false,
     passed: pass(state.passed, fields),
   });
 }

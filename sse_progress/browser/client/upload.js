@@ -10,6 +10,8 @@ import { hasEnded } from "./state.js";
  * @typedef {object} Actions What the Client does for its uploads.
  * @property {(upload: Upload) => Promise<void>} cancel
  * @property {(upload: Upload) => Upload} retry
+ * @property {(upload: Upload, on: boolean) => void} pause
+ * @property {(upload: Upload) => boolean} canPause
  * @property {(upload: Upload) => void} forget
  */
 
@@ -65,6 +67,21 @@ export class Upload {
    */
   cancel() {
     return this.#actions.cancel(this);
+  }
+
+  /** Whether it is sent from here, in parts: then it can be paused, and resumed. */
+  get canPause() {
+    return !this.ended && this.#actions.canPause(this);
+  }
+
+  /** Stop sending, and keep what has arrived; without effect unless `canPause`. */
+  pause() {
+    if (this.canPause) this.#actions.pause(this, true);
+  }
+
+  /** Go on where it was. */
+  resume() {
+    if (this.canPause) this.#actions.pause(this, false);
   }
 
   /** Send the same file again, under a new id, and return that new Upload. Throws without a file. */
