@@ -142,6 +142,19 @@ def watch(
     raise typer.Exit(watch_command(upload_id, url=url, token=token, as_json=as_json))
 
 
+@app.command()
+def history(
+    upload_id: Annotated[str, typer.Argument(metavar="ID", help="Name of the upload.")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print every event of one upload. Exit code: 0, or 1 if it is not known."""
+    from sse_progress.cli.history_command import history_command
+
+    raise typer.Exit(history_command(upload_id, url=url, token=token, as_json=as_json))
+
+
 # ---- what commands share
 
 

@@ -27,7 +27,7 @@ from sse_progress.client.failures import (
 )
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
-from sse_progress.client.shapes import Media, Page, State, StoredFile
+from sse_progress.client.shapes import History, Media, Page, State, StoredFile
 from sse_progress.model.events import Error, Event
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Event",
     "FileChanged",
     "Follow",
+    "History",
     "Media",
     "NotAllowed",
     "NotFound",

@@ -9,7 +9,7 @@ import msgspec
 from sse_progress.model.events import Error, Event
 from sse_progress.model.stage_table import TERMINAL
 
-__all__ = ["Media", "Page", "State", "StoredFile", "media_of"]
+__all__ = ["History", "Media", "Page", "State", "StoredFile", "media_of"]
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -89,6 +89,21 @@ class State(_Shape, frozen=True, kw_only=True):
         own = {"status", "size", "content_type", "fields"}
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in own}
         return Event(type="progress", **fields)
+
+
+class History(_Shape, frozen=True, kw_only=True):
+    """Events of one upload in the order that was asked for.
+
+    `live`: from the journal itself. `reset`: the position that was asked for is not in this
+    journal, so the events begin with it. `next` goes on: as `since`, or descending as `before`.
+    """
+
+    upload_id: str
+    live: bool = True
+    epoch: str = ""
+    events: tuple[dict[str, Any], ...] = ()
+    next: str | None = None
+    reset: bool = False
 
 
 class Page(_Shape, frozen=True, kw_only=True):

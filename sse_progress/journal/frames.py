@@ -32,6 +32,11 @@ class Frame:
         return self.raw.partition(b"\ndata: ")[2].removesuffix(b"\n\n")
 
     @property
+    def message(self) -> bytes:
+        """The event's JSON with its position as first member, `id`."""
+        return b'{"id":"%b",%b' % (str(self.position).encode(), self.data[1:])
+
+    @property
     def stage(self) -> str:
         """The event's stage."""
         return str(decode_json(self.data)["stage"])

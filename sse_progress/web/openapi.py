@@ -90,6 +90,19 @@ def _schemas() -> Object:
         },
         "fields": schemas["Media"]["properties"]["fields"],
     }
+    schemas["History"] = {
+        **_object(
+            uploadId={"type": "string"},
+            live={"type": "boolean", "description": "Whether it is the journal itself."},
+            epoch={"type": "string"},
+            events={"type": "array", "items": ref("Event")},
+            next={
+                "type": ["string", "null"],
+                "description": "Goes on after it (`since`), or if descending before it (`before`).",
+            },
+        )
+    }
+    schemas["History"]["properties"]["reset"] = {"const": True}
     schemas["Ticket"] = _object(
         ticket={"type": "string"}, expiresAt={"type": "string", "format": "date-time"}
     )

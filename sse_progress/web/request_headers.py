@@ -14,6 +14,7 @@ from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext
 
 __all__ = [
+    "accepts",
     "access_of",
     "content_length",
     "context_of",
@@ -66,11 +67,23 @@ def content_length(request: Request) -> int | None:
 
 def wants_json(request: Request) -> bool:
     """Whether JSON was asked for by name and not for less than the stream (RFC 9110 §12.5.1)."""
+    weights = _weights(request)
+    return weights.get("application/json", 0) > weights.get("text/event-stream", 0)
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether a media type was asked for by name, and not for less than JSON."""
+    weights = _weights(request)
+    asked = weights.get(media_type, 0)
+    return asked > 0 and asked >= weights.get("application/json", 0)
+
+
+def _weights(request: Request) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in ",".join(request.headers.getlist("accept")).split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weights[kind] = _weight(parameters)
-    return weights.get("application/json", 0) > weights.get("text/event-stream", 0)
+    return weights
 
 
 def _weight(parameters: list[str]) -> float:

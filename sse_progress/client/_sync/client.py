@@ -24,7 +24,7 @@ from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unrea
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.sending import Followed
-from sse_progress.client.shapes import Media, Page, State
+from sse_progress.client.shapes import History, Media, Page, State
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
 
@@ -128,6 +128,28 @@ class Client(BaseClient):
     def state(self, id: str) -> State:
         """How far an upload is. Raises NotFound."""
         return self._get(State, upload_path(id))
+
+    def history(
+        self,
+        id: str,
+        *,
+        since: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
+    ) -> History:
+        """Events of an upload as a list: after `since`, an event's id or an RFC 3339 time.
+
+        At most `limit` of them (the service's default: 500). Raises NotFound.
+        """
+        params = {
+            "since": since,
+            "before": before,
+            "limit": None if limit is None else str(limit),
+            "order": "desc" if descending else None,
+        }
+        given = [(name, value) for name, value in params.items() if value is not None]
+        return self._get(History, upload_path(id, "/history"), given)
 
     def cancel(self, id: str) -> None:
         """End an upload, also one that has not begun. Raises NotFound, Conflict once it ended."""

@@ -420,6 +420,19 @@ def test_the_commands(running: Service, ann: Client, photo: Path, tmp_path: Path
     assert events[-1]["stage"] == "complete"
     again = run(running, "watch", "--json", f"cli-{os.getpid()}")
     assert (again.returncode, again.stdout) == (0, up.stdout)
+    past = run(running, "history", "--json", f"cli-{os.getpid()}")
+    told = [json.loads(line) for line in past.stdout.splitlines()]
+    assert (past.returncode, [event["stage"] for event in told]) == (
+        0,
+        [e["stage"] for e in events],
+    )
+    assert told[0]["id"].endswith("-1")
+    lines = run(running, "history", f"cli-{os.getpid()}").stdout.splitlines()
+    assert len(lines) == len(events)
+    assert "100 %  complete" in lines[-1]
+    unknown = run(running, "history", "never-begun")
+    assert unknown.returncode == 1
+    assert unknown.stderr.strip() != ""
     other = run(running, "upload", photo, tmp_path / "big.bin")
     assert other.returncode == 2
     (tmp_path / "big.bin").write_bytes(bytes(4_000_000))

@@ -1,0 +1,53 @@
+"""The command `sse-progress history`: the events of one upload, a line each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from sse_progress.cli.client_session import (
+    COMPLETED,
+    FAILED,
+    WRONG_USE,
+    advice,
+    complain,
+    invalid_id,
+    run_session,
+)
+from sse_progress.client import AsyncClient, ClientError
+from sse_progress.model.text import clean_text
+
+__all__ = ["history_command"]
+
+
+def history_command(
+    upload_id: str, *, url: str, token: str | None = None, as_json: bool = False
+) -> int:
+    """Print every event, oldest first: time, percent, stage, message. With JSON as they came."""
+    if wrong := invalid_id(upload_id):
+        return complain(wrong, WRONG_USE)
+
+    async def run(client: AsyncClient) -> int:
+        since: str | None = None
+        while True:
+            try:
+                part = await client.history(upload_id, since=since)
+            except ClientError as error:
+                return complain(advice(error), FAILED)
+            for event in part.events:
+                print(json.dumps(event) if as_json else _line(event))
+            since = part.next
+            if since is None:
+                sys.stdout.flush()
+                return COMPLETED
+
+    return run_session(run, url=url, token=token, pace=None)
+
+
+def _line(event: dict[str, Any]) -> str:
+    moment = datetime.fromisoformat(event["timestamp"]).astimezone()
+    time = moment.isoformat(sep=" ", timespec="milliseconds")
+    message = clean_text(str(event.get("message", "")))
+    return f"{time}  {event['progress']:>3} %  {event['stage']:<13}  {message}".rstrip()

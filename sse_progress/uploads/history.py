@@ -1,0 +1,125 @@
+"""The events of an upload as a list: which part of its journal is asked for, and its pages.
+
+No HTTP. Journals number their events 1, 2, 3…, so that any part of one is found by numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import anyio
+from redis.exceptions import RedisError
+
+from sse_progress.journal.frames import Foreign, Frame, Page
+from sse_progress.journal.journal import Journal
+from sse_progress.model.errors import Unavailable
+from sse_progress.model.events import decode_json
+from sse_progress.model.ids import Position
+from sse_progress.model.timestamps import parse_rfc3339
+
+__all__ = ["Part", "pages", "part_of"]
+
+PAGE_EVENTS = 500
+REDIS_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Events `first` to `last` of a journal, by number; none where `first` is above `last`.
+
+    `reset`: the position that was asked for is not in this journal, so the part begins with it.
+    `more`: there are events beyond, in the order that was asked for.
+    """
+
+    epoch: str
+    first: int
+    last: int
+    descending: bool = False
+    more: bool = False
+    reset: bool = False
+
+    @property
+    def next(self) -> str | None:
+        """Where the next part goes on: after this position, or before it if descending."""
+        if not self.more:
+            return None
+        return f"{self.epoch}-{self.first if self.descending else self.last}"
+
+
+async def part_of(
+    journal: Journal,
+    upload_id: str,
+    page: Page,
+    *,
+    since: Position | float | None,
+    before: Position | None,
+    limit: int | None,
+    descending: bool,
+) -> Part:
+    """The part after `since` (a position, or from a Unix time on) and before `before`.
+
+    At most `limit` events, the latest ones if `descending`. Raises Unavailable.
+    """
+    first, last, reset = 1, page.end.seq, False
+    if isinstance(since, Position):
+        reset = since.epoch != page.end.epoch or since.seq > last
+        first = 1 if reset else since.seq + 1
+    elif since is not None:
+        first = await _first_from(journal, upload_id, page.end, since)
+    if before is not None:
+        if before.epoch == page.end.epoch:
+            last = min(last, before.seq - 1)
+        else:
+            reset = True
+    more = limit is not None and last - first + 1 > limit
+    if more and limit is not None:
+        if descending:
+            first = last - limit + 1
+        else:
+            last = first + limit - 1
+    return Part(page.end.epoch, first, last, descending, more, reset)
+
+
+async def pages(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[Sequence[Frame]]:
+    """The part's events in its order, some at a time; ends early if Redis lost the journal."""
+    first, last = part.first, part.last
+    while first <= last:
+        if part.descending:
+            low = max(first, last - PAGE_EVENTS + 1)
+            frames = await _read(journal, upload_id, Position(part.epoch, low - 1), last - low + 1)
+            last = low - 1
+        else:
+            frames = await _read(
+                journal,
+                upload_id,
+                Position(part.epoch, first - 1),
+                min(PAGE_EVENTS, last - first + 1),
+            )
+            first += len(frames)
+        if not frames:
+            return
+        yield frames[::-1] if part.descending else frames
+
+
+async def _first_from(journal: Journal, upload_id: str, end: Position, moment: float) -> int:
+    """The number of the first event that is not earlier than a time, by halving."""
+    low, high = 1, end.seq + 1
+    while low < high:
+        middle = (low + high) // 2
+        frames = await _read(journal, upload_id, Position(end.epoch, middle - 1), 1)
+        if frames and parse_rfc3339(decode_json(frames[0].data)["timestamp"]) < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+async def _read(journal: Journal, upload_id: str, after: Position, limit: int) -> tuple[Frame, ...]:
+    try:
+        with anyio.fail_after(REDIS_WAIT_S):
+            page = await journal.read(upload_id, after=after, limit=limit)
+    except (TimeoutError, RedisError, OSError) as exc:
+        raise Unavailable from exc
+    assert not isinstance(page, Foreign), "read without an owner"
+    return page.frames if page is not None and not page.unknown else ()

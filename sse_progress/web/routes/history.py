@@ -1,0 +1,174 @@
+"""`GET /upload/<id>/history`: the events of an upload as a list, as JSON or as lines of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from sse_progress.journal.journal import Journal
+from sse_progress.model.errors import BadRequest
+from sse_progress.model.events import encode_json
+from sse_progress.model.ids import Position
+from sse_progress.model.timestamps import parse_rfc3339
+from sse_progress.uploads.history import Part, pages, part_of
+from sse_progress.web.operations import (
+    IF_NONE_MATCH,
+    DescribedRoute,
+    not_modified,
+    operation,
+    query,
+    ref,
+)
+from sse_progress.web.request_headers import (
+    accepts,
+    access_of,
+    context_of,
+    etag_matches,
+    etag_of,
+    integer,
+    path_upload_id,
+)
+
+__all__ = ["ROUTES"]
+
+LINES = "application/x-ndjson"
+MOST = 10_000
+"""Events in one answer, unless all are asked for."""
+
+
+async def get_history(request: Request) -> Response:
+    upload_id = path_upload_id(request)
+    context = context_of(request)
+    principal = await access_of(request).viewer(request, upload_id)
+    since, before = _since(request), _before(request)
+    descending = _choice(request, "order", ("asc", "desc")) == "desc"
+    limit = None
+    if _choice(request, "all", ("false", "true")) == "false":
+        limit = integer(request, "limit", default=500, check=lambda n: 1 <= n <= MOST)
+    page = await context.uploads.page(upload_id, owner=principal.sub)
+    etag = etag_of(page.end)
+    headers = {
+        "Cache-Control": "no-cache",
+        "ETag": etag,
+        "Vary": "Accept",
+        "X-Upload-ID": upload_id,
+    }
+    if etag_matches(request, etag):
+        return Response(status_code=304, headers=headers)
+    journal = context.components.journal
+    part = await part_of(
+        journal,
+        upload_id,
+        page,
+        since=since,
+        before=before,
+        limit=limit,
+        descending=descending,
+    )
+    if accepts(request, LINES):
+        if part.next:
+            again = request.url.include_query_params(
+                **{"before" if descending else "since": part.next}
+            )
+            headers["Link"] = f'<?{again.query}>; rel="next"'
+        return StreamingResponse(
+            _lines(journal, upload_id, part), headers=headers, media_type=LINES
+        )
+    return StreamingResponse(
+        _whole(journal, upload_id, part), headers=headers, media_type="application/json"
+    )
+
+
+async def _lines(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[bytes]:
+    async for frames in pages(journal, upload_id, part):
+        yield b"".join(frame.message + b"\n" for frame in frames)
+
+
+async def _whole(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[bytes]:
+    head = {"uploadId": upload_id, "live": True, "epoch": part.epoch}
+    if part.reset:
+        head["reset"] = True
+    yield encode_json(head)[:-1] + b',"events":['
+    between = b""
+    async for frames in pages(journal, upload_id, part):
+        yield between + b",".join(frame.message for frame in frames)
+        between = b","
+    yield b'],"next":%b}' % encode_json(part.next)
+
+
+def _since(request: Request) -> Position | float | None:
+    """A position of this upload, or an RFC 3339 time."""
+    value = request.query_params.get("since")
+    if value is None:
+        return None
+    try:
+        return parse_rfc3339(value)
+    except ValueError:
+        return _position(value, "since")
+
+
+def _before(request: Request) -> Position | None:
+    value = request.query_params.get("before")
+    return _position(value, "before") if value is not None else None
+
+
+def _position(value: str, name: str) -> Position:
+    position = Position.parse(value)
+    if not position.epoch.isalnum():  # a date is no position
+        raise BadRequest(f"The query parameter {name} is not an event's id or an RFC 3339 time.")
+    return position
+
+
+def _choice(request: Request, name: str, choices: tuple[str, ...]) -> str:
+    value = request.query_params.get(name, choices[0])
+    if value not in choices:
+        raise BadRequest(f"The query parameter {name} is one of {', '.join(choices)}.")
+    return value
+
+
+ROUTES = [
+    DescribedRoute(
+        "/upload/{upload_id}/history",
+        get_history,
+        operation=operation(
+            "The events of an upload as a list",
+            "Uploads",
+            {
+                "200": {
+                    "description": "The events asked for; `reset`: `since` is not in this "
+                    "journal, so they begin with it.",
+                    "content": {
+                        "application/json": {"schema": ref("History")},
+                        LINES: {"schema": ref("Event")},
+                    },
+                },
+                **not_modified(),
+            },
+            parameters=[
+                query("since", "Events after this id, or from this RFC 3339 time on."),
+                query("before", "Events before this id: the `next` of a descending part."),
+                {
+                    "name": "limit",
+                    "in": "query",
+                    "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 500},
+                },
+                {
+                    "name": "order",
+                    "in": "query",
+                    "schema": {"type": "string", "enum": ["asc", "desc"], "default": "asc"},
+                },
+                {
+                    "name": "all",
+                    "in": "query",
+                    "description": "`true`: without a limit.",
+                    "schema": {"type": "string", "enum": ["false", "true"], "default": "false"},
+                },
+                query("ticket", "A ticket for this upload, instead of a token."),
+                IF_NONE_MATCH,
+            ],
+            problems=(400, 401, 403, 404, 429, 503),
+        ),
+    )
+]
