@@ -66,7 +66,7 @@ def test_what_is_public() -> None:
     """The names that others may rely on, and nothing else."""
     assert sdk.__all__ == [
         "AsyncClient", "AsyncDownload", "AsyncFollow", "BadAnswer", "Busy", "Client", "ClientError",
-        "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "Media", "NotAllowed",
+        "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History", "Media", "NotAllowed",
         "NotFound", "Pace", "Page", "Phase", "Refused", "State", "StoredFile", "Unreachable",
         "UploadCancelled", "UploadFailed",
     ]  # fmt: skip
