@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import children, die_with_parent
 from tests.helpers.service import ROOT
 from tests.helpers.waiting import wait_until
 
@@ -24,34 +26,43 @@ def free_port() -> int:
 
 
 class Nginx:
-    """`nginx.conf` as it stands, with a directory, a certificate and ports of its own put in.
+    """`nginx.conf` as it stands, to the byte, with `nginx.d` of a directory of its own.
 
-    `upstream` is the service's `http://` address. Open it as a context manager; `url` is
-    `https://localhost:…`, `tls` trusts its certificate, `logs` has what it wrote.
+    `upstreams` are `http://` addresses of the service; all but the first are used only while the
+    first is away. Open it as a context manager; `url` is `https://localhost:…`, `plain_url` the
+    address that redirects there, `tls` trusts its certificate, `logs` has what it wrote.
     """
 
-    def __init__(self, directory: Path, upstream: str) -> None:
+    def __init__(self, directory: Path, *upstreams: str) -> None:
         self.directory = directory
-        self._upstream = upstream.removeprefix("http://")
+        self._upstreams = [address.removeprefix("http://") for address in upstreams]
         self._port = free_port()
+        self._plain_port = free_port()
         self.url = f"https://localhost:{self._port}"
+        self.plain_url = f"http://localhost:{self._plain_port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def certificate(self) -> Path:
+        return self.directory / "tls" / "fullchain.pem"
+
+    @property
     def tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.directory / "fullchain.pem"))
+        return ssl.create_default_context(cafile=str(self.certificate))
 
     @property
     def logs(self) -> str:
         return "".join(path.read_text() for path in self.directory.glob("*.log"))
 
     def __enter__(self) -> Nginx:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "nginx.d").mkdir(parents=True, exist_ok=True)
         self._certify()
-        config = self.directory / "nginx.conf"
-        config.write_text(self._config())
+        shutil.copy(ROOT / "nginx.conf", self.directory)
+        for name, lines in self._places().items():
+            (self.directory / "nginx.d" / name).write_text("\n".join([*lines, ""]))
         self._process = subprocess.Popen(
-            [NGINX, "-c", str(config), "-p", str(self.directory)], preexec_fn=die_with_parent
+            [NGINX, "-p", str(self.directory), "-c", "nginx.conf", "-g", "daemon off;"],
+            preexec_fn=die_with_parent,
         )
         wait_until(self._listens, "nginx listens")
         return self
@@ -66,34 +77,55 @@ class Nginx:
             self._process.terminate()
             self._process.wait(timeout=20)
 
+    def workers(self) -> set[int]:
+        assert self._process is not None
+        return set(children(self._process.pid))
+
+    def reload(self) -> None:
+        """Read the configuration again, as `nginx -s reload` does; returns with new workers there.
+
+        Old workers stay while they have something to finish.
+        """
+        assert self._process is not None
+        before = self.workers()
+        self._process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.workers() - before, "nginx has new workers")
+
     def _certify(self) -> None:
+        self.certificate.parent.mkdir(exist_ok=True)
         subprocess.run(
             [
                 "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
                 "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                "-keyout", str(self.directory / "privkey.pem"),
-                "-out", str(self.directory / "fullchain.pem"),
+                "-keyout", str(self.certificate.with_name("privkey.pem")),
+                "-out", str(self.certificate),
             ],
             check=True,
             capture_output=True,
         )  # fmt: skip
 
-    def _config(self) -> str:
-        text = (ROOT / "nginx.conf").read_text()
-        for old, new in {
-            "/etc/nginx/tls/": f"{self.directory}/",
-            "/var/log/nginx/": f"{self.directory}/",
-            "/run/nginx.pid": f"{self.directory}/nginx.pid",
-            "listen 80;": f"listen 127.0.0.1:{free_port()};",
-            "listen 443 ssl": f"listen 127.0.0.1:{self._port} ssl",
-            "127.0.0.1:8000": self._upstream,
-            "worker_processes auto;": (
-                f"daemon off;\nworker_processes 1;\nuser {getpass.getuser()};"
-            ),
-        }.items():
-            assert old in text, old
-            text = text.replace(old, new)
-        return text
+    def _places(self) -> dict[str, Sequence[str]]:
+        first, *others = self._upstreams
+        return {
+            "main.conf": [
+                f"user {getpass.getuser()};",
+                f"pid {self.directory}/nginx.pid;",
+                f"error_log {self.directory}/error.log crit;",
+            ],
+            "upstream.conf": [
+                f"server {first} max_fails=3 fail_timeout=5s;",
+                *[f"server {other} backup;" for other in others],
+            ],
+            "plain.conf": [f"listen 127.0.0.1:{self._plain_port};"],
+            "site.conf": [
+                f"listen 127.0.0.1:{self._port} ssl http2;",
+                "server_name localhost;",
+                "ssl_certificate tls/fullchain.pem;",
+                "ssl_certificate_key tls/privkey.pem;",
+                "client_max_body_size 1025m;",
+                f"access_log {self.directory}/access.log sse_progress if=$worth_a_line;",
+            ],
+        }
 
     def _listens(self) -> bool:
         assert self._process is not None
