@@ -112,20 +112,29 @@ def worker(overrides: dict[str, Any]) -> None:
 
 
 @app.command()
-def upload(
+def upload(  # noqa: PLR0917  # the command line's own
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to upload.")],
     url: Url = DEFAULT_URL,
     token: Token = None,
     upload_id: Annotated[
         str | None, typer.Option("--id", help="Name of the upload (one file only).")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the upload that --id names; Ctrl-C pauses, and does not cancel.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Upload files and show every stage of each. Exit code: 0 all completed, 1 one did not."""
     from sse_progress.cli.upload_command import upload_command
 
     raise typer.Exit(
-        upload_command(files, url=url, token=token, upload_id=upload_id, as_json=as_json)
+        upload_command(
+            files, url=url, token=token, upload_id=upload_id, resume=resume, as_json=as_json
+        )
     )
 
 

@@ -59,13 +59,16 @@ def upload_command(
     url: str,
     token: str | None = None,
     upload_id: str | None = None,
+    resume: bool = False,
     as_json: bool = False,
     pace: Pace | None = None,
 ) -> int:
     """Send files, four at a time, and show each until its end.
 
-    Ctrl-C cancels them on the service, a second one leaves at once. Exit code: 0 all completed,
-    1 one was refused, failed or cancelled, 2 wrong use (then nothing was sent), 130 left.
+    Ctrl-C cancels them on the service, a second one leaves at once. With `resume` an upload that
+    was begun before goes on, and the first Ctrl-C leaves: what has arrived is kept. Exit code: 0
+    all completed, 1 one was refused, failed or cancelled, 2 wrong use (then nothing was sent), 130
+    left.
     """
     wrong = _invalid_files(files, upload_id) or invalid_id(upload_id)
     if wrong:
@@ -74,7 +77,7 @@ def upload_command(
     async def run(client: AsyncClient) -> int:
         screen = screen_for(as_json=as_json)
         with screen.on():
-            code = await Uploads(client, screen).run(files, upload_id)
+            code = await Uploads(client, screen, resume=resume).run(files, upload_id)
         if code == INTERRUPTED:
             # At once: not after a thread that still waits for the next byte of a pipe.
             sys.stdout.flush()
@@ -87,8 +90,8 @@ def upload_command(
 class Uploads:
     """Some files on their way, and what Ctrl-C does to them."""
 
-    def __init__(self, client: AsyncClient, screen: Screen) -> None:
-        self._client, self._screen = client, screen
+    def __init__(self, client: AsyncClient, screen: Screen, *, resume: bool) -> None:
+        self._client, self._screen, self._resume = client, screen, resume
         self._slots = asyncio.Semaphore(PARALLEL)
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         self._stopping = self._left = False
@@ -150,6 +153,7 @@ class Uploads:
                 return await self._client.upload(
                     file,
                     id=key,
+                    resume=self._resume or None,
                     on_event=lambda event: self._screen.event(key, event),
                     on_phase=lambda phase: self._screen.phase(key, phase),
                 )
@@ -160,9 +164,15 @@ class Uploads:
         raise AssertionError("the last try returns or raises")
 
     async def _guard(self, pressed: asyncio.Queue[None], group: asyncio.TaskGroup) -> None:
-        """The first Ctrl-C cancels on the service, the second (or no confirmation) leaves."""
+        """The first Ctrl-C cancels on the service, the second (or no confirmation) leaves; what can
+        be resumed is left by the first."""
         await pressed.get()
         self._stopping = True
+        if self._resume:
+            for key in self._under_way:
+                self._screen.remark(f"Paused. Go on with the same file and --resume --id {key}")
+            self._leave()
+            return
         self._screen.remark("Cancelling on the service. Ctrl-C again leaves at once.")
         asking = [group.create_task(self._cancel(key)) for key in self._under_way]
         try:
@@ -170,6 +180,9 @@ class Uploads:
                 await pressed.get()
         except TimeoutError:
             pass
+        self._leave(*asking)
+
+    def _leave(self, *asking: asyncio.Task[None]) -> None:
         self._left = True
         for task in (*asking, *self._under_way.values()):
             task.cancel()

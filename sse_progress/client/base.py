@@ -11,9 +11,11 @@ from typing import TypeAlias
 import httpx
 
 from sse_progress.client.answers import base_url, refusal, upload_path
+from sse_progress.client.body import Body, Fields
 from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
 from sse_progress.client.following import Following, Phase
 from sse_progress.client.pace import Pace
+from sse_progress.client.resuming import LARGE_BYTES, Parts
 from sse_progress.client.sending import Accepted, Lost, News, Sending
 from sse_progress.client.shapes import State
 
@@ -116,6 +118,34 @@ class BaseClient:
 
     def _sending(self, upload_id: str) -> Sending:
         return Sending(upload_id, url=self.url, pace=self._pace, now=time.monotonic)
+
+    def _parts(
+        self,
+        upload_id: str,
+        body: Body,
+        fields: Fields | None,
+        resume: bool | None,
+        *,
+        known: bool,
+    ) -> Parts | None:
+        """What sends the file in parts; None: it goes in one request."""
+        lists = [name for name, value in (fields or {}).items() if not isinstance(value, str)]
+        fit = body.size is not None and not lists
+        if resume and not fit:
+            raise ValueError("resume needs a file that knows its size, and fields without lists")
+        if not fit or resume is False or (resume is None and (body.size or 0) < LARGE_BYTES):
+            return None
+        about = {"filename": body.filename, "filetype": body.content_type}
+        return Parts(
+            upload_id,
+            url=self.url,
+            size=body.size or 0,
+            metadata={**about, **{name: str(value) for name, value in (fields or {}).items()}},
+            known=known and bool(resume),
+            pace=self._pace,
+            now=time.monotonic,
+            chance=random.random,
+        )
 
     @staticmethod
     def _page_params(

@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeAlias
 
 from sse_progress.client.failures import FileChanged
 
-__all__ = ["Body", "Fields", "Source", "Stopped"]
+__all__ = ["Body", "Fields", "Source", "SourceFile", "Stopped"]
 
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 Fields: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -29,62 +29,50 @@ class Stopped(Exception):
     """The body is no longer wanted."""
 
 
-class Body:
-    """Text fields, then one file. Memory holds one chunk, whatever the file's size.
+class SourceFile:
+    """The file of an upload. A path is opened here and closed by `close()`, a file object is not.
 
-    `length_bytes` is None where the file cannot tell its size (a pipe): then the body goes out
-    chunked. A file that grows meanwhile is sent as long as it was; one that shrinks raises
-    FileChanged. A path is opened here and closed by `close()`; a file object is left open.
+    `size` is None where the file cannot tell it (a pipe). Of one that grows meanwhile so many bytes
+    are read; one that shrinks raises FileChanged.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        *,
-        fields: Fields | None = None,
-        filename: str | None = None,
-        content_type: str | None = None,
-    ) -> None:
+    def __init__(self, source: Source, *, filename: str | None, content_type: str | None) -> None:
         self._file, self._ours = _open(source)
-        self._size = _remaining(self._file)
+        self.size = _remaining(self._file)
         told = getattr(self._file, "name", None)
         name = filename or (Path(told).name if isinstance(told, str) else "") or "file"
         self.filename = name.encode("utf-8", "replace").decode()
         kind = content_type or mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
         if not kind.isprintable():
             raise ValueError(f"{kind!r} is no media type")
-        boundary = f"----{secrets.token_hex(16)}"
-        self._head = _head(boundary, fields or {}, self.filename, kind)
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self._stopped = False
+        self.content_type = kind
+        self._start = None if self.size is None else self._file.tell()
+        self._stopped = threading.Event()
         self._reading = threading.Lock()
-        self.length_bytes = (
-            None if self._size is None else len(self._head) + self._size + len(self._tail)
-        )
-        self.headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        if self.length_bytes is not None:
-            self.headers["Content-Length"] = str(self.length_bytes)
 
-    def iter_chunks(self) -> Iterator[bytes]:
-        yield self._head
-        sent = 0
-        while chunk := self._read(sent):
-            sent += len(chunk)
+    def iter_bytes(self, start: int, end: int) -> Iterator[bytes]:
+        """The file's bytes from `start` to `end`; only of one that knows its size."""
+        while start < end:
+            chunk = self._read(start, min(CHUNK_BYTES, end - start), seek=True)
+            start += len(chunk)
             yield chunk
-        yield self._tail
 
-    async def aiter_chunks(self) -> AsyncIterator[bytes]:
-        yield self._head
-        sent = 0
-        while chunk := await asyncio.to_thread(self._read, sent):
-            sent += len(chunk)
+    async def aiter_bytes(self, start: int, end: int) -> AsyncIterator[bytes]:
+        while start < end:
+            size = min(CHUNK_BYTES, end - start)
+            chunk = await asyncio.to_thread(self._read, start, size, seek=True)
+            start += len(chunk)
             yield chunk
-        yield self._tail
+
+    def pause(self, seconds: float) -> None:
+        """Wait, in a thread. Raises Stopped once it is closed."""
+        if self._stopped.wait(seconds):
+            raise Stopped
 
     def close(self) -> None:
         """Stop, and close the file: now, or by the thread that reads it when its read returns."""
         # Closing under a reader would wait for it, and a pipe may never give another byte.
-        self._stopped = True
+        self._stopped.set()
         if self._reading.acquire(blocking=False):
             self._close()
 
@@ -95,23 +83,67 @@ class Body:
         finally:
             self._reading.release()
 
-    def _read(self, sent: int) -> bytes:
+    def _read(self, sent: int, most: int, *, seek: bool = False) -> bytes:
         try:
             with self._reading:
-                return self._read_on(sent)
+                return self._read_on(sent, most, seek=seek)
         finally:
-            if self._stopped:
+            if self._stopped.is_set():
                 self.close()
 
-    def _read_on(self, sent: int) -> bytes:
-        if self._stopped:
+    def _read_on(self, sent: int, most: int, *, seek: bool) -> bytes:
+        if self._stopped.is_set():
             raise Stopped
-        if self._size is None:
-            return self._file.read(CHUNK_BYTES)
-        chunk = self._file.read(min(CHUNK_BYTES, self._size - sent))
-        if not chunk and sent < self._size:
-            raise FileChanged(self.filename, self._size, sent)
+        if self.size is None or self._start is None:
+            return self._file.read(most)
+        if seek:
+            self._file.seek(self._start + sent)
+        chunk = self._file.read(min(most, self.size - sent))
+        if not chunk and sent < self.size:
+            raise FileChanged(self.filename, self.size, sent)
         return chunk
+
+
+class Body(SourceFile):
+    """Text fields, then one file, as one form. Memory holds one chunk, whatever the file's size.
+
+    `length_bytes` is None where the file cannot tell its size: then the body goes out chunked.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        fields: Fields | None = None,
+        filename: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        super().__init__(source, filename=filename, content_type=content_type)
+        boundary = f"----{secrets.token_hex(16)}"
+        self._head = _head(boundary, fields or {}, self.filename, self.content_type)
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self.length_bytes = (
+            None if self.size is None else len(self._head) + self.size + len(self._tail)
+        )
+        self.headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        if self.length_bytes is not None:
+            self.headers["Content-Length"] = str(self.length_bytes)
+
+    def iter_chunks(self) -> Iterator[bytes]:
+        yield self._head
+        sent = 0
+        while chunk := self._read(sent, CHUNK_BYTES):
+            sent += len(chunk)
+            yield chunk
+        yield self._tail
+
+    async def aiter_chunks(self) -> AsyncIterator[bytes]:
+        yield self._head
+        sent = 0
+        while chunk := await asyncio.to_thread(self._read, sent, CHUNK_BYTES):
+            sent += len(chunk)
+            yield chunk
+        yield self._tail
 
 
 def _open(source: Source) -> tuple[BinaryIO, bool]:

@@ -10,11 +10,21 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from sse_progress.client.body import SourceFile
 from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
 from sse_progress.model.events import Event
 
-__all__ = ["AsyncSides", "AsyncStop", "OnEvent", "call", "read_limit_s", "two_sides", "within"]
+__all__ = [
+    "AsyncSides",
+    "AsyncStop",
+    "OnEvent",
+    "call",
+    "pause",
+    "read_limit_s",
+    "two_sides",
+    "within",
+]
 
 OnEvent: TypeAlias = Callable[[Event], Awaitable[None] | None]
 
@@ -34,6 +44,11 @@ async def call(on_event: OnEvent, event: Event) -> None:
     result = on_event(event)
     if inspect.isawaitable(result):
         await result
+
+
+async def pause(_file: SourceFile, seconds: float) -> None:
+    """Between two requests of an upload; its end cancels this."""
+    await asyncio.sleep(seconds)
 
 
 class AsyncStop:

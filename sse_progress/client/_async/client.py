@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 import httpx
 
-from sse_progress.client._async.backend import AsyncSides, OnEvent, call, two_sides
+from sse_progress.client._async.backend import AsyncSides, OnEvent, call, pause, two_sides
 from sse_progress.client._async.streams import AsyncDownload, AsyncFollow
 from sse_progress.client.answers import (
     BODY_LIMIT_BYTES,
@@ -22,7 +22,8 @@ from sse_progress.client.body import Body, Fields, Source, Stopped
 from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unreachable
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
-from sse_progress.client.sending import Followed
+from sse_progress.client.resuming import PartAsk, Parts
+from sse_progress.client.sending import Followed, News
 from sse_progress.client.shapes import History, Media, Page, State
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
@@ -71,6 +72,7 @@ class AsyncClient(BaseClient):
         fields: Fields | None = None,
         filename: str | None = None,
         content_type: str | None = None,
+        resume: bool | None = None,
         on_event: OnEvent | None = None,
         on_phase: Callable[[Phase], None] | None = None,
     ) -> Media:
@@ -82,18 +84,27 @@ class AsyncClient(BaseClient):
         (UploadCancelled) with the code that ended it, Conflict if `id` names an upload already,
         NotAllowed, Busy, Unreachable, FileChanged, or OSError from reading the file. A retry takes
         a new id.
+
+        A file of 8 MiB or more goes in parts: a connection that breaks costs one of them, and the
+        service may be away for `pace.give_up_s`. With `resume` every file does, and an upload under
+        `id` that was begun before goes on where it is (`fields` are those of its beginning); with
+        `resume=False` none does. Parts need a file that knows its size and fields without lists.
         """
         upload_id = new_upload_id() if id is None else id
         upload_path(upload_id)
-        if id is not None:
+        if id is not None and not resume:
             await self._check_free(id)
         body = Body(file, fields=fields, filename=filename, content_type=content_type)
+        parts = self._parts(upload_id, body, fields, resume, known=id is not None)
         sending = self._sending(upload_id)
         follow = self.follow(upload_id, on_phase=on_phase)
         try:
             async with two_sides() as sides:
                 sides.start(self._follow_into, follow)
-                sides.start(self._post_into, upload_id, body)
+                if parts is None:
+                    sides.start(self._post_into, upload_id, body)
+                else:
+                    sides.start(self._parts_into, parts, body)
                 while not sending.over:
                     try:
                         latest = await sides.next(sending.wait_s())
@@ -229,6 +240,39 @@ class AsyncClient(BaseClient):
         finally:
             body.close()
         await sides.put(told)
+
+    async def _parts_into(self, sides: AsyncSides, parts: Parts, body: Body) -> None:
+        try:
+            while parts.told is None:
+                ask = parts.next()
+                if ask.pause_s:
+                    await pause(body, ask.pause_s)
+                try:
+                    status, headers, text = await self._part(ask, body)
+                except httpx.RequestError as error:
+                    parts.broke(in_words(error))
+                else:
+                    parts.answered(ask, status, headers, text)
+            told: News = parts.told
+        except BadAnswer as error:
+            told = error
+        except Stopped:
+            return
+        finally:
+            body.close()
+        await sides.put(told)
+
+    async def _part(self, ask: PartAsk, body: Body) -> tuple[int, httpx.Headers, bytes]:
+        request = self._http.build_request(
+            ask.method,
+            self.url + ask.path,
+            content=body.aiter_bytes(ask.start, ask.end) if ask.end > ask.start else None,
+            headers=self._headers(ask.headers),
+            timeout=self._post_timeout,
+        )
+        response = await self._http.send(request, stream=True)
+        async with aclosing(response):
+            return response.status_code, response.headers, await self._read(response)
 
     async def _get(self, kind: type[T], path: str, params: Iterable[tuple[str, str]] = ()) -> T:
         status, body = await self._call("GET", path, params)

@@ -12,11 +12,21 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from sse_progress.client.body import SourceFile
 from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
 from sse_progress.model.events import Event
 
-__all__ = ["OnEvent", "Sides", "Stop", "call", "read_limit_s", "two_sides", "within"]
+__all__ = [
+    "OnEvent",
+    "Sides",
+    "Stop",
+    "call",
+    "pause",
+    "read_limit_s",
+    "two_sides",
+    "within",
+]
 
 OnEvent: TypeAlias = Callable[[Event], object]
 
@@ -34,6 +44,11 @@ def read_limit_s(ask: Ask) -> float | None:
 def call(on_event: OnEvent, event: Event) -> None:
     """Tell the caller of an event."""
     on_event(event)
+
+
+def pause(file: SourceFile, seconds: float) -> None:
+    """Between two requests of an upload. Raises Stopped once its file is closed."""
+    file.pause(seconds)
 
 
 class Stop:
