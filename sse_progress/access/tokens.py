@@ -20,6 +20,7 @@ from sse_progress.settings import Settings, SettingsError
 
 __all__ = [
     "OWNER_ANY",
+    "PROGRESS",
     "READ",
     "WRITE",
     "Authenticator",
@@ -41,7 +42,9 @@ ALL_SCOPES = frozenset({READ, WRITE})
 
 OWNER_ANY = "owner:any"
 """Acts for the owner that a request names."""
-NAMED_SCOPES = frozenset({OWNER_ANY})
+PROGRESS = "progress:write"
+"""Reports the progress of work that it does itself."""
+NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS})
 """Scopes that no token has unless it names them."""
 
 TOKEN_LIMIT = 8192
@@ -72,7 +75,8 @@ class Principal:
     """A caller.
 
     `expires_at` (Unix seconds) is when the token stops being accepted; None: never. `kinds` of
-    uploads that it may make; None: all. `limited_as`: whose limits count, where not the user's.
+    uploads that it may make, `owners` whom it may report progress for; None: all. `limited_as`:
+    whose limits count, where not the user's.
     """
 
     sub: str
@@ -80,6 +84,7 @@ class Principal:
     expires_at: float | None = None
     kinds: frozenset[str] | None = None
     limited_as: str = ""
+    owners: frozenset[str] | None = None
 
     def require(self, scope: str) -> None:
         """Raises MissingScope unless the token allows it."""
@@ -90,6 +95,18 @@ class Principal:
     def account(self) -> str:
         """Whose limits this caller's streams and requests count against."""
         return self.limited_as or self.sub
+
+    def producing_for(self, owner: str | None) -> str:
+        """Whose work it reports: `owner`, or its own. Raises Forbidden or BadRequest."""
+        if owner is None:
+            owner = self.sub
+        try:
+            _subject(owner)
+        except ValueError:
+            raise BadRequest("The owner is not the name of a user.") from None
+        if self.owners is not None and owner not in self.owners:
+            raise Forbidden("The token does not allow work for this owner.")
+        return owner
 
     def acting_for(self, owner: str) -> Principal:
         """The same caller, for the uploads of another. Raises MissingScope or BadRequest."""
@@ -131,7 +148,7 @@ class OpenMode:
         cookie_token: str | None = None,  # noqa: ARG002
         query_token: str | None = None,  # noqa: ARG002
     ) -> Principal:
-        return Principal("anonymous")
+        return Principal("anonymous", ALL_SCOPES | NAMED_SCOPES)
 
     async def run(self) -> None:
         return
@@ -199,6 +216,7 @@ class Tokens:
             _scopes(claims),
             _seconds(claims["exp"]) + self._leeway_s,
             _names(claims, "kinds"),
+            owners=_names(claims, "owners"),
         )
 
 

@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 from sse_progress.client._async.client import AsyncClient
+from sse_progress.client._async.jobs import AsyncJob
 from sse_progress.client._async.streams import AsyncDownload, AsyncFollow
 from sse_progress.client._sync.client import Client
+from sse_progress.client._sync.jobs import Job
 from sse_progress.client._sync.streams import Download, Follow
 from sse_progress.client.failures import (
     BadAnswer,
@@ -18,6 +20,7 @@ from sse_progress.client.failures import (
     ClientError,
     Conflict,
     FileChanged,
+    JobFailed,
     NotAllowed,
     NotFound,
     Refused,
@@ -34,6 +37,7 @@ __all__ = [
     "AsyncClient",
     "AsyncDownload",
     "AsyncFollow",
+    "AsyncJob",
     "BadAnswer",
     "Busy",
     "Client",
@@ -45,6 +49,8 @@ __all__ = [
     "FileChanged",
     "Follow",
     "History",
+    "Job",
+    "JobFailed",
     "Media",
     "NotAllowed",
     "NotFound",

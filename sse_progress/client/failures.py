@@ -12,6 +12,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "FileChanged",
+    "JobFailed",
     "NotAllowed",
     "NotFound",
     "Refused",
@@ -120,3 +121,15 @@ class UploadFailed(ClientError):
 
 class UploadCancelled(UploadFailed):
     """The upload was cancelled by its owner."""
+
+
+class JobFailed(Exception):
+    """Raise it within `client.job(...)` to end the job with a code of your own (snake_case) and one
+    sentence for a person."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.code, self.detail = code, detail
+        super().__init__(code, detail)
+
+    def __str__(self) -> str:
+        return f"{self.detail.rstrip('.')} ({self.code})"

@@ -9,7 +9,7 @@ import msgspec
 from sse_progress.model.events import Error, Event
 from sse_progress.model.stage_table import TERMINAL
 
-__all__ = ["History", "Media", "Page", "State", "StoredFile", "media_of"]
+__all__ = ["History", "JobOpened", "Media", "Page", "State", "StoredFile", "media_of"]
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -75,6 +75,9 @@ class State(_Shape, frozen=True, kw_only=True):
     total: int | None = None
     eta_seconds: int | None = None
     paused: bool | None = None
+    items: dict[str, int] | None = None
+    title: str | None = None
+    result: dict[str, Any] | None = None
     media: dict[str, Any] | None = None
     error: Error | None = None
 
@@ -86,7 +89,7 @@ class State(_Shape, frozen=True, kw_only=True):
         """The latest event itself; None while there is none."""
         if self.stage is None:
             return None
-        own = {"status", "size", "content_type", "fields"}
+        own = {"status", "size", "content_type", "fields", "title"}
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in own}
         return Event(type="progress", **fields)
 
@@ -104,6 +107,13 @@ class History(_Shape, frozen=True, kw_only=True):
     events: tuple[dict[str, Any], ...] = ()
     next: str | None = None
     reset: bool = False
+
+
+class JobOpened(_Shape, frozen=True, kw_only=True):
+    """A job that was announced; `writer` is presented with each report."""
+
+    upload_id: str
+    writer: str
 
 
 class Page(_Shape, frozen=True, kw_only=True):

@@ -39,13 +39,17 @@ _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 
 
 class Answer(NamedTuple):
-    """What an append did: `status` as in append.lua, and where the journal stands after it."""
+    """What an append did: `status` as in append.lua, and where the journal stands after it.
+
+    `wait_ms`: of what came too early, how long until it may be told.
+    """
 
     status: str
     epoch: str
     seq: int
     fence: int
     term: str
+    wait_ms: int = 0
 
 
 class Operation:
@@ -169,8 +173,8 @@ def _take(operation: Operation, reply: Any) -> bool:
             operation.future.set_exception(reply)
         return True
     if not operation.future.done():
-        status, epoch, seq, fence, term = reply
+        status, epoch, seq, fence, term, wait_ms = reply
         operation.future.set_result(
-            Answer(status.decode(), epoch.decode(), seq, fence, term.decode())
+            Answer(status.decode(), epoch.decode(), seq, fence, term.decode(), wait_ms)
         )
     return True

@@ -67,6 +67,10 @@ class Page:
     now_ms: int
     about: bytes = b""
     """JSON that describes the file (`state_about`), where it was asked for and is known."""
+    producer: str = ""
+    """Who reports the progress, if it is another service's work: there is no file of it then."""
+    tags: bytes = b""
+    """What every event has: JSON members without braces."""
     deleted: bool = False
     """The upload is complete, and its files have been deleted since."""
     offset: int | None = None

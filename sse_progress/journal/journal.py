@@ -110,7 +110,7 @@ class Journal:
         if len(reply) < 5:
             return Foreign()
         _, epoch, seq, of, term, fence, lease, span, created, changed, stage, unknown, *rest = reply
-        last, raw, now, described = rest
+        last, raw, now, described, producer, tags = rest
         done = bool(term)
         start = after.seq if after else 0
         return Page(
@@ -130,6 +130,8 @@ class Journal:
             ),
             now_ms=now,
             about=described,
+            producer=producer.decode(),
+            tags=tags,
         )
 
     async def head(self, upload_id: str) -> Page | None:
@@ -201,6 +203,8 @@ class Journal:
         tags: bytes = b"",
         table: StageTable = DEFAULT_TABLE,
         nonce: str | None = None,
+        producer: str = "",
+        rate: int = 0,
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has.
 
@@ -221,6 +225,8 @@ class Journal:
             "lease_ms": int(lease_s * 1000),
             "ttl_open_s": TTL_OPEN_S,
             "ttl_done_s": self._ttl_done,
+            "producer": producer,
+            "rate": rate,
             "seen_epoch": seen.epoch if seen else "",
             "seen_seq": seen.seq if seen else 0,
             "result_field": f"r:{result[0]}" if result else "",
@@ -275,7 +281,11 @@ class Journal:
         fence: int,
         nonce: str,
         draft: Draft,
-        lease_s: float,
+        lease_s: float = 0,
+        first: bool = False,
+        producer: str = "",
+        rate: int = 0,
+        after: int = 0,
         table: StageTable = DEFAULT_TABLE,
     ) -> Answer:
         """One event by a writer that keeps nothing between two of them.
@@ -283,6 +293,10 @@ class Journal:
         Merged here as a `JournalWriter` would: `merged` says that it came too early after the last
         one and was left out. A repeated `nonce` is answered `dup`, an older fence `stale`. Further:
         `ok`, `skip` (a stage that was passed), `ended`, `unknown`.
+
+        Without `lease_s` the lease is as long as it was made for. With `producer` it has to be that
+        one's (else `forbidden`), with `rate` more than that in a second are answered `fast`. With
+        `after` it is said only if that is still the latest event's seq, else `skip`.
         """
         return await self.operation(
             "tell",
@@ -291,8 +305,38 @@ class Journal:
             fence=fence,
             nonce=nonce,
             draft=draft,
+            first=first,
             lease_s=lease_s,
+            producer=producer,
+            rate=rate,
+            seen=Position("", after),
             table=table,
+        )
+
+    async def job(
+        self,
+        upload_id: str,
+        *,
+        owner: str,
+        producer: str,
+        lease_s: float,
+        tags: bytes = b"",
+        about: bytes = b"",
+    ) -> Answer:
+        """Work that another service reports: announced by `producer`, or taken over by it again.
+
+        The answer's fence is the writer's. Without a report for `lease_s` it may be swept. Tags and
+        description of the first announcement stay. Status `new`, `ok` (taken over), `ended`,
+        `in_use` (an upload, or another producer's) or `forbidden`.
+        """
+        return await self.operation(
+            "job",
+            upload_id,
+            owner=owner,
+            producer=producer,
+            lease_s=lease_s,
+            tags=tags,
+            about=about,
         )
 
     async def take(

@@ -21,6 +21,8 @@ APPEND = (
     "lease_ms",
     "ttl_open_s",
     "ttl_done_s",
+    "producer",
+    "rate",
     "seen_epoch",
     "seen_seq",
     "stage",

@@ -259,6 +259,23 @@ class ServerLost(Problem):
     sentence = "The server failed before the whole file had arrived. Please send it again."
 
 
+class ProducerLost(Problem):
+    """Journal only: the service that does the work has not reported for as long as it said."""
+
+    code = "producer_lost"
+    status = 503
+    sentence = "The service that did this work does not report any more."
+
+
+# ---- reports of other services
+
+
+class InvalidStage(Problem):
+    code = "invalid_stage"
+    status = 422
+    sentence = "This kind of work has no such stage."
+
+
 # ---- limits and the service itself
 
 
@@ -356,6 +373,8 @@ PROBLEMS: tuple[type[Problem], ...] = (
     UnsupportedMediaType,
     ClientDisconnected,
     ServerLost,
+    ProducerLost,
+    InvalidStage,
     TooManyUploads,
     TooManyStreams,
     RateLimited,

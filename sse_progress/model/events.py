@@ -50,7 +50,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     `progress` and `stage_progress` are whole percents; `timestamp` is UTC, RFC 3339 with
     milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds; `paused` is true
-    while a body that can be resumed rests. `kind`, `context` and `batch_id` are there if the upload
+    while a body that can be resumed rests; `items` are counts of what the work is made of; `result`
+    is what another service's work came to. `kind`, `context` and `batch_id` are there if the upload
     has them.
     """
 
@@ -69,7 +70,9 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     total: int | None = None
     eta_seconds: int | None = None
     paused: bool | None = None
+    items: dict[str, int] | None = None
     media: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
     error: Error | None = None
 
     @property
@@ -138,7 +141,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
     eta_seconds: int | None = None
     paused: bool = False
+    items: dict[str, int] | None = None
     media: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
     error: Error | None = None
 
     @property
@@ -148,8 +153,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     def fragments(self, upload_id: str, *, tags_bytes: int = TAGS_LIMIT_BYTES) -> Fragments:
         """JSON pieces with texts cut so that the whole frame keeps within the event's limit.
 
-        `tags_bytes`: how long the tags are. Raises ValueError if `media` by itself is over the
-        limit (64 KiB): it cannot be cut.
+        `tags_bytes`: how long the tags are. Raises ValueError if `media` or `result` by itself is
+        over the limit (64 KiB): it cannot be cut.
         """
         message = clean_text(self.message)
         error = self.error
@@ -157,7 +162,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             error = msgspec.structs.replace(
                 error, code=clean_text(error.code, CODE_LIMIT), detail=clean_text(error.detail)
             )
-        limit = COMPLETE_LIMIT_BYTES if self.media is not None else EVENT_LIMIT_BYTES
+        large = self.media is not None or self.result is not None
+        limit = COMPLETE_LIMIT_BYTES if large else EVENT_LIMIT_BYTES
         fixed = _FIXED_BYTES + tags_bytes
         parts = self._encode(upload_id, message, error)
         over = sum(map(len, parts)) + fixed - limit
@@ -182,7 +188,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             "total": self.total,
             "etaSeconds": self.eta_seconds,
             "paused": self.paused or None,
+            "items": self.items,
             "media": self.media,
+            "result": self.result,
             "error": error,
         }
         given = {key: value for key, value in rest.items() if value is not None}

@@ -42,12 +42,15 @@ def state_of(upload_id: str, page: Page) -> dict[str, Any]:
     That is `size`, `contentType` (as claimed, until it is complete) and `fields`, once stored.
     """
     if page.last is None:
+        what = "work" if page.producer else "upload"
         return {
             "status": "pending",
             "uploadId": upload_id,
             "progress": 0,
-            "message": "Waiting for the upload to begin",
+            "message": f"Waiting for the {what} to begin",
             "timestamp": rfc3339(page.created_ms / 1000),
+            **decode_json(b"{%b}" % page.tags),
+            **decode_json(page.about or b"{}"),
         }
     state = with_status(page.last.data)
     if media := state.get("media"):
@@ -117,6 +120,8 @@ class Uploads:
         """The same, with what only the storage knows: how far a body is that may rest, and whether
         the files of a finished upload are there. A disk that cannot be asked hides no state."""
         storage = self._components.storage
+        if page.producer:
+            return page
         try:
             if page.status == "receiving":
                 partial = await blocking(storage.bodies.partial, upload_id)

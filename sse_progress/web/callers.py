@@ -10,6 +10,7 @@ from starlette.types import Scope
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import InvalidTicket, Tickets
 from sse_progress.access.tokens import (
+    PROGRESS,
     READ,
     WRITE,
     Authenticator,
@@ -65,6 +66,19 @@ class Access:
         principal = await self._authenticate(request, credentials)
         principal.require(WRITE)
         await self._count_user(principal)
+        return principal
+
+    async def producer(self, request: HTTPConnection, *, counted: bool = True) -> Principal:
+        """Reports the progress of its own work: `progress:write`. Reports are counted by upload,
+        so not here (`counted` false)."""
+        credentials = _credentials(request)
+        self._check_page(request, credentials)
+        if counted:
+            await self._count_address(request)
+        principal = await self._authenticate(request, credentials)
+        principal.require(PROGRESS)
+        if counted:
+            await self._count_user(principal)
         return principal
 
     async def follower(self, request: HTTPConnection) -> Principal:

@@ -19,6 +19,7 @@ from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
+from sse_progress.uploads.jobs import Jobs
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import Uploads
 from sse_progress.uploads.recent import RecentUploads
@@ -38,6 +39,7 @@ class WebContext:
     recent: RecentUploads
     ingest: Ingest
     resumable: Resumable
+    jobs: Jobs
     kinds: Kinds
     limits: Limits
     tickets: Tickets
@@ -113,6 +115,7 @@ async def serving(
             resumable=Resumable(
                 components, config, receivers=ingest.receivers, journaling=ingest.journaling
             ),
+            jobs=Jobs(components, kinds),
             kinds=kinds,
             limits=limits,
             tickets=Tickets(components.redis),

@@ -26,7 +26,8 @@ _ALLOW_HEADERS = (
     "Authorization, X-Upload-ID, Last-Event-ID, Prefer, If-None-Match, Content-Type, "
     "Content-Disposition, Tus-Resumable, Upload-Length, Upload-Defer-Length, Upload-Offset, "
     "Upload-Metadata, Upload-Checksum, X-HTTP-Method-Override, Upload-Complete, "
-    "Upload-Incomplete, Upload-Draft-Interop-Version, Content-Digest, Repr-Digest"
+    "Upload-Incomplete, Upload-Draft-Interop-Version, Content-Digest, Repr-Digest, X-Writer, "
+    "Idempotency-Key"
 )
 _EXPOSE_HEADERS = (
     "X-Upload-ID, Location, ETag, Retry-After, Upload-Offset, Upload-Length, Upload-Defer-Length, "

@@ -89,6 +89,7 @@ def _schemas() -> Object:
             "description": "As claimed; once it is complete, as detected.",
         },
         "fields": schemas["Media"]["properties"]["fields"],
+        "title": {"type": "string", "description": "Of a job or a batch that has one."},
     }
     schemas["History"] = {
         **_object(
@@ -105,6 +106,11 @@ def _schemas() -> Object:
     schemas["History"]["properties"]["reset"] = {"const": True}
     schemas["Ticket"] = _object(
         ticket={"type": "string"}, expiresAt={"type": "string", "format": "date-time"}
+    )
+    schemas["Job"] = _object(uploadId={"type": "string"}, writer={"type": "string"})
+    schemas["Told"] = _object(
+        position={"type": "string", "description": "Where its journal stands."},
+        merged={"type": "boolean", "description": "Left out: too soon after the last, or passed."},
     )
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
-from sse_progress.model.errors import Problem, ServerLost
+from sse_progress.model.errors import Problem, ProducerLost, ServerLost
 from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
@@ -97,6 +97,9 @@ class Reconciler:
 
     async def _judge(self, upload_id: str, began_ms: int) -> None:
         page = await self._journal.head(upload_id)
+        if page is not None and page.producer:
+            await self._judge_job(upload_id, page)
+            return
         found = await blocking(self._storage.objects.find, upload_id)
         partial = await blocking(self._storage.bodies.partial, upload_id)
         if page is not None and page.terminal:
@@ -118,6 +121,21 @@ class Reconciler:
             await self._end_lost(upload_id, page)
         else:
             await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
+
+    async def _judge_job(self, upload_id: str, page: Page) -> None:
+        """Another service's work: it has no file, and is lost where no report renews its lease."""
+        if page.terminal:
+            await self._index.closed(upload_id)
+            return
+        answer = await self._journal.sweep(
+            upload_id,
+            fence=page.fence,
+            draft=failure(ProducerLost(), page.stage),
+            lease_s=self._lease_s,
+        )
+        if answer.status in ("ok", "ended"):
+            log.warning("job lost with its producer", upload_id=upload_id)
+            await self._index.closed(upload_id)
 
     def _held(self, page: Page) -> bool:
         """Its lease runs, and not longer than a clock that was set back would have it.

@@ -73,7 +73,11 @@ export interface ProgressEvent {
   etaSeconds?: number;
   /** True while a resumable upload waits for its sender to come back. */
   paused?: boolean;
+  /** What the work is made of, counted. */
+  items?: Record<string, number>;
   media?: Media;
+  /** With `complete`, what a job of another service came to. */
+  result?: Record<string, unknown>;
   error?: UploadFailure;
 }
 

@@ -49,6 +49,8 @@ export const FAILURE_CODES = [
   "unsupported_media_type",
   "client_disconnected",
   "server_lost",
+  "producer_lost",
+  "invalid_stage",
   "too_many_uploads",
   "too_many_streams",
   "rate_limited",

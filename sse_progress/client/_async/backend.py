@@ -22,6 +22,7 @@ __all__ = [
     "call",
     "pause",
     "read_limit_s",
+    "sleep",
     "two_sides",
     "within",
 ]
@@ -29,6 +30,9 @@ __all__ = [
 OnEvent: TypeAlias = Callable[[Event], Awaitable[None] | None]
 
 _NEWS_LIMIT = 256
+
+sleep = asyncio.sleep
+"""`await sleep(seconds)`."""
 
 within = asyncio.timeout
 """`async with within(seconds)`: TimeoutError after `seconds`."""

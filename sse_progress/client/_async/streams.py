@@ -71,7 +71,7 @@ class AsyncFollow:
         following, client, stop = self._following, self._client, self._stop
         timeout = client._stream_timeout(read_limit_s(ask))
         async with within(ask.opening_s):
-            response = await client._open("GET", ask.path, ask.params, ask.headers, timeout)
+            response = await client._open("GET", ask.path, ask.params, ask.headers, timeout=timeout)
         async with aclosing(response):
             stop.watch(response)
             status, headers = response.status_code, response.headers

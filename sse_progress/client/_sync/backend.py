@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -24,11 +25,16 @@ __all__ = [
     "call",
     "pause",
     "read_limit_s",
+    "sleep",
     "two_sides",
     "within",
 ]
 
 OnEvent: TypeAlias = Callable[[Event], object]
+
+
+sleep = time.sleep
+"""`sleep(seconds)`."""
 
 
 def within(_seconds: float | None) -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from sse_progress.client._sync.backend import OnEvent, Sides, call, pause, two_sides
+from sse_progress.client._sync.jobs import Job
 from sse_progress.client._sync.streams import Download, Follow
 from sse_progress.client.answers import (
     BODY_LIMIT_BYTES,
@@ -20,7 +21,7 @@ from sse_progress.client.answers import (
 )
 from sse_progress.client.base import LIMITS, BaseClient, Token, in_use, in_words
 from sse_progress.client.body import Body, Fields, Source, Stopped
-from sse_progress.client.failures import BadAnswer, ClientError, NotFound, Unreachable
+from sse_progress.client.failures import BadAnswer, ClientError, JobFailed, NotFound, Unreachable
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import PartAsk, Parts
@@ -183,6 +184,50 @@ class Client(BaseClient):
                 check(self.url, response.status_code, response.headers, body)
             yield Download(self.url, response)
 
+    # ---- work that the caller does
+
+    @contextmanager
+    def job(
+        self,
+        kind: str | None = None,
+        *,
+        id: str | None = None,
+        owner: str | None = None,
+        context: Mapping[str, str] | None = None,
+        batch_id: str | None = None,
+        title: str | None = None,
+        lease_s: float = 60,
+    ) -> Iterator[Job]:
+        """Announce work that you do yourself, and report it: whoever follows `job.id` sees it.
+
+        `with client.job("render") as job: job.report("rendering", 40, "Frame 12")`
+
+        The block's end is the job's: `complete` with `job.result`, or `error` where it raises
+        (JobFailed says with which code). Without a report for `lease_s` seconds the service ends it
+        with `producer_lost`. An `id` that the caller has announced before is taken over. Needs a
+        token with the scope `progress:write`. Raises NotAllowed, Conflict, Refused or Unreachable.
+        """
+        announced = {
+            "id": id,
+            "kind": kind,
+            "owner": owner,
+            "context": dict(context) if context else None,
+            "batchId": batch_id,
+            "title": title,
+            "leaseS": lease_s,
+        }
+        job = Job(self, {name: given for name, given in announced.items() if given is not None})
+        job.open()
+        try:
+            yield job
+        except ClientError:
+            raise  # it was told to stop, or cannot tell
+        except Exception as error:
+            failure = error if isinstance(error, JobFailed) else JobFailed("failed")
+            job.fail(failure)
+            raise
+        job.complete()
+
     # ---- all of them
 
     def uploads(
@@ -279,11 +324,24 @@ class Client(BaseClient):
         status, body = self._call("GET", path, params)
         return read_shape(kind, self.url, status, body)
 
+    def _post_json(
+        self, kind: type[T], path: str, content: bytes, headers: Mapping[str, str] | None = None
+    ) -> T:
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        status, body = self._call("POST", path, headers=sent, content=content)
+        return read_shape(kind, self.url, status, body)
+
     def _call(
-        self, method: str, path: str, params: Iterable[tuple[str, str]] = ()
+        self,
+        method: str,
+        path: str,
+        params: Iterable[tuple[str, str]] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
     ) -> tuple[int, bytes]:
         try:
-            response = self._open(method, path, params)
+            response = self._open(method, path, params, headers, content=content)
             with closing(response):
                 body = self._read(response)
         except httpx.RequestError as error:
@@ -297,13 +355,16 @@ class Client(BaseClient):
         path: str,
         params: Iterable[tuple[str, str]],
         headers: Mapping[str, str] | None = None,
+        *,
         timeout: httpx.Timeout | None = None,
+        content: bytes | None = None,
     ) -> httpx.Response:
         request = self._http.build_request(
             method,
             self.url + path,
             params=list(params),
             headers=self._headers(headers),
+            content=content,
             timeout=timeout or self._timeout,
         )
         return self._http.send(request, stream=True)

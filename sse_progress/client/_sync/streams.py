@@ -72,7 +72,7 @@ class Follow:
         following, client, stop = self._following, self._client, self._stop
         timeout = client._stream_timeout(read_limit_s(ask))
         with within(ask.opening_s):
-            response = client._open("GET", ask.path, ask.params, ask.headers, timeout)
+            response = client._open("GET", ask.path, ask.params, ask.headers, timeout=timeout)
         with closing(response):
             stop.watch(response)
             status, headers = response.status_code, response.headers

@@ -3,7 +3,10 @@
 --   op fence n nonce epoch owner channel
 --   tags        JSON members that every event has from now on, without braces; '' leaves them as they are
 --   lease_ms ttl_open_s ttl_done_s
+--   producer    job: who does the work. tell: only by this one; '' asks for no check
+--   rate        tell: at most so many in a second; 0: any number
 --   seen_epoch seen_seq   take: the latest position that was acknowledged to its worker
+--                         tell: where seq is given, only if nothing came after it
 --   stage rank lo hi sp terminal first   the event's row of the stage table, and its stageProgress
 --   head middle tail      the event's JSON, open where the journal decides
 --   stage_tail  where it is given, `tail` is open too: the stage the journal was in goes between them
@@ -16,6 +19,7 @@
 --       note   a result without an event
 --       tell   an event by a writer without memory (an HTTP request): by fence, once for each nonce,
 --              not numbered, and merged here; `merged`: it was left out
+--       job    work of another service is announced, or taken over: raises the fence, no event
 --       resume by the owner, while receiving: raises the fence, so that an older receiver is refused,
 --              and says so on the channel's `:turn`; with an event, or without one
 --       cancel by the owner: raises the fence, terminal event
@@ -23,8 +27,8 @@
 --              one that runs for ten of the sweeper's leases longer than it was made for is of a
 --              clock that was set back
 --       revive the end of a finished upload whose journal Redis no longer has
--- Reply: {status, epoch, seq, fence, term}
--- status: ok new dup skip merged stored stale ended forbidden in_use unknown busy
+-- Reply: {status, epoch, seq, fence, term, wait}; wait: ms until it may be told, where that is not now
+-- status: ok new dup skip merged stored stale ended forbidden in_use unknown busy fast
 
 local op, fence, n, nonce = A.op, tonumber(A.fence), tonumber(A.n), A.nonce
 local fresh_epoch, owner, channel = A.epoch, A.owner, A.channel
@@ -34,9 +38,9 @@ local seen_epoch, seen_seq = A.seen_epoch, tonumber(A.seen_seq)
 local meta = load_meta()
 local status = 'ok'
 
-local function reply(what)
-  if not meta then return { what, '', 0, 0, '' } end
-  return { what, meta.epoch, meta.seq, meta.fence, meta.term }
+local function reply(what, wait_ms)
+  if not meta then return { what, '', 0, 0, '', 0 } end
+  return { what, meta.epoch, meta.seq, meta.fence, meta.term, wait_ms or 0 }
 end
 
 local function keep()
@@ -60,15 +64,44 @@ local function raise_fence()
   meta.fence, meta.n, meta.op = meta.fence + 1, 0, nonce
 end
 
+-- ms until the present second is over, if it has had all reports that are allowed in one; else 0.
+local function too_fast(rate)
+  if rate == 0 then return 0 end
+  local second, count = math.floor(now_ms() / 1000), 1
+  local counted = redis.call('HMGET', META, 'second', 'reports')
+  if tonumber(counted[1] or 0) == second then count = tonumber(counted[2]) + 1 end
+  if count <= rate then
+    redis.call('HSET', META, 'second', string.format('%d', second), 'reports', count)
+    return 0
+  end
+  return (second + 1) * 1000 - now_ms()
+end
+
 -- ---- who may do this now
 
 if meta and nonce ~= '' and meta.op == nonce then return reply('dup') end
 
 if op == 'begin' then
   if meta and meta.owner ~= owner then return reply('forbidden') end
-  if meta and (meta.stage ~= '' or meta.term ~= '') then return reply('in_use') end
+  if meta and (meta.stage ~= '' or meta.term ~= '' or meta.producer ~= '') then
+    return reply('in_use')
+  end
   meta = meta or new_meta(fresh_epoch, owner)
   raise_fence()
+elseif op == 'job' then
+  if meta and meta.owner ~= owner then return reply('forbidden') end
+  local begun = meta and (meta.stage ~= '' or meta.term ~= '' or meta.producer ~= '')
+  if begun and meta.producer ~= A.producer then return reply('in_use') end
+  if meta and meta.term ~= '' then return reply('ended') end
+  meta = meta or new_meta(fresh_epoch, owner)
+  if meta.producer == '' then
+    status, meta.producer, meta.tags = 'new', A.producer, A.tags
+    if A.about ~= '' then redis.call('HSET', META, 'about', A.about) end
+  end
+  raise_fence()
+  hold()
+  keep()
+  return reply(status)
 elseif op == 'take' then
   if meta and meta.term ~= '' then return reply('ended') end
   if not meta then
@@ -108,15 +141,21 @@ elseif op == 'resume' then
   end
 elseif op == 'tell' then
   if not meta then return reply('unknown') end
+  if A.producer ~= '' and meta.producer ~= A.producer then return reply('forbidden') end
   if fence ~= meta.fence then return reply('stale') end
   if meta.term ~= '' then return reply('ended') end
-  meta.op = nonce
+  if seen_seq > 0 and seen_seq ~= meta.seq then return reply('skip') end
+  if lease_ms == 0 then lease_ms = meta.span end
+  local fast = too_fast(tonumber(A.rate))
+  if fast > 0 then return reply('fast', fast) end
+  if nonce ~= '' then meta.op = nonce end
   local same = meta.stage == A.stage and A.terminal ~= '1' and tonumber(A.sp) < 100
   local shown = same and tonumber(redis.call('HGET', META, 'shown') or 0) or 0
-  if same and now_ms() - meta.ts < interval_ms(shown) then
+  local early = meta.ts + interval_ms(shown) - now_ms()
+  if same and early > 0 then
     hold()
     keep()
-    return reply('merged')
+    return reply('merged', early)
   end
   redis.call('HSET', META, 'shown', same and shown + 1 or 0)
 elseif op == 'revive' then

@@ -28,7 +28,7 @@ end
 
 -- The meta hash as a table; nil where the journal does not exist. Stage results stay in Redis.
 local FIELDS = { 'epoch', 'owner', 'seq', 'fence', 'n', 'ts', 'stage', 'rank', 'p', 'sp', 'term',
-  'lease', 'span', 'op', 'created', 'tags' }
+  'lease', 'span', 'op', 'created', 'tags', 'producer' }
 local NUMBERS = { seq = true, fence = true, n = true, ts = true, rank = true, p = true, sp = true,
   lease = true, span = true, created = true }
 
@@ -46,7 +46,8 @@ end
 local function new_meta(epoch, owner)
   redis.call('DEL', LOG)
   return { epoch = epoch, owner = owner, seq = 0, fence = 0, n = 0, ts = 0, stage = '', rank = 0,
-    p = 0, sp = 0, term = '', lease = 0, span = 0, op = '', created = now_ms(), tags = '' }
+    p = 0, sp = 0, term = '', lease = 0, span = 0, op = '', created = now_ms(), tags = '',
+    producer = '' }
 end
 
 -- Numbers go through %d: the default conversion would write large ones as 1.7e+12.

@@ -2,7 +2,7 @@
 -- A (see journal/scripts.py): owner ('' asks for no ownership check) claim epoch claim_ttl_s
 --   after_epoch after_seq limit about
 -- Reply: {found, epoch, seq, owner, term, fence, lease, span, created, changed, stage, unknown, last frame,
---         frames, now, about}; times in ms
+--         frames, now, about, producer, tags}; times in ms
 -- found: 0 nothing, 1 there. A foreign owner learns nothing but that.
 
 local owner, claim, epoch = A.owner, A.claim == '1', A.epoch
@@ -29,4 +29,4 @@ if meta.seq > 0 then
 end
 return { 1, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.span,
   meta.created, meta.ts, meta.stage, reset and 1 or 0, last, frames, now_ms(),
-  A.about == '1' and redis.call('HGET', META, 'about') or '' }
+  A.about == '1' and redis.call('HGET', META, 'about') or '', meta.producer, meta.tags }

@@ -179,10 +179,12 @@ async def test_leeway_covers_clocks_that_differ() -> None:
 
 
 async def test_open_mode_knows_nobody() -> None:
-    """Without a key everybody is `anonymous`, whatever they send, and never expires."""
+    """Without a key everybody is `anonymous` and may do all, whatever they send, for ever."""
     who = from_settings(settings())
     assert isinstance(who, OpenMode)
-    assert await bearer(who, "nonsense") == Principal("anonymous", frozenset({READ, WRITE}), None)
+    assert await bearer(who, "nonsense") == Principal(
+        "anonymous", auth.ALL_SCOPES | auth.NAMED_SCOPES, None
+    )
     await who.run()
 
 

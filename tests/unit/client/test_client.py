@@ -65,10 +65,10 @@ def positions(service: FakeService) -> list[str | None]:
 def test_what_is_public() -> None:
     """The names that others may rely on, and nothing else."""
     assert sdk.__all__ == [
-        "AsyncClient", "AsyncDownload", "AsyncFollow", "BadAnswer", "Busy", "Client", "ClientError",
-        "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History", "Media",
-        "NotAllowed", "NotFound", "Pace", "Page", "Phase", "Refused", "State", "StoredFile",
-        "Unreachable", "UploadCancelled", "UploadFailed",
+        "AsyncClient", "AsyncDownload", "AsyncFollow", "AsyncJob", "BadAnswer", "Busy", "Client",
+        "ClientError", "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History",
+        "Job", "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase", "Refused",
+        "State", "StoredFile", "Unreachable", "UploadCancelled", "UploadFailed",
     ]  # fmt: skip
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 

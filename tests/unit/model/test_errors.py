@@ -58,12 +58,13 @@ CONTRACT = {
     "quota_exceeded": 507,
 }
 """The table of the contract, but for the codes that no answer ever carries."""
-JOURNAL_ONLY = {"client_disconnected", "server_lost", "upload_expired"}
+JOURNAL_ONLY = {"client_disconnected", "server_lost", "upload_expired", "producer_lost"}
 OF_STAGES = {code for code, status in CONTRACT.items() if status == 422}
 FURTHER = {
     "bad_request": 400,
     "not_found": 404,
     "stage_timeout": 422,
+    "invalid_stage": 422,
     UriTooLong.code: 414,
     HeadTooLarge.code: 431,
 }

@@ -93,6 +93,7 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
     assert set(state["properties"]) == fields - {"type"} | {
         "status",
         "deleted",
+        "title",
         "size",
         "contentType",
         "fields",
