@@ -291,6 +291,14 @@ class TooManyStreams(Problem):
     sentence = "Too many progress streams at once."
 
 
+class TooManySubscriptions(Problem):
+    """WebSocket only."""
+
+    code = "too_many_subscriptions"
+    status = 429
+    sentence = "Too many subscriptions on one connection."
+
+
 class RateLimited(Problem):
     code = "rate_limited"
     status = 429
@@ -377,6 +385,7 @@ PROBLEMS: tuple[type[Problem], ...] = (
     InvalidStage,
     TooManyUploads,
     TooManyStreams,
+    TooManySubscriptions,
     RateLimited,
     Unavailable,
     InsufficientStorage,

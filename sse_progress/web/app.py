@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
 
 from sse_progress import __version__
 from sse_progress.model.events import encode_json
@@ -35,11 +35,12 @@ from sse_progress.web.routes import (
     tickets,
     upload,
     uploads,
+    websocket,
 )
 
 __all__ = ["create_app"]
 
-ROUTES: list[Route] = [
+ROUTES: list[Route | WebSocketRoute] = [
     *upload.ROUTES,
     *resumable.ROUTES,
     *progress.ROUTES,
@@ -53,6 +54,7 @@ ROUTES: list[Route] = [
     *metrics.ROUTES,
     *description.ROUTES,
     *pages.ROUTES,
+    *websocket.ROUTES,
 ]
 
 

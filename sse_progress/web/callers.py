@@ -18,7 +18,7 @@ from sse_progress.access.tokens import (
     Principal,
     bearer_token,
 )
-from sse_progress.model.errors import Forbidden
+from sse_progress.model.errors import Forbidden, Unauthenticated
 from sse_progress.web.origins import Origins, single_header
 from sse_progress.web.request_log import note_user
 
@@ -103,6 +103,29 @@ class Access:
         """Opens a stream that may claim an unused id: vouched for like a `writer`."""
         self._check_page(request, _stream_credentials(request))
         return await self.follower(request)
+
+    async def socket(self, websocket: HTTPConnection) -> Principal | None:
+        """Opens a WebSocket: `upload:read`. With a cookie, a known page has to vouch for it.
+
+        None if the handshake has no credentials where some are needed.
+        """
+        credentials = _stream_credentials(websocket)
+        self._check_page(websocket, credentials)
+        try:
+            principal = await self._authenticate(websocket, credentials)
+        except Unauthenticated:
+            if any(credentials):
+                raise
+            return None
+        principal.require(READ)
+        return principal
+
+    async def bearer(self, websocket: HTTPConnection, token: str) -> Principal:
+        """The caller by a token that a message brought: `upload:read`."""
+        credentials = Credentials(f"Bearer {token}", None, None)
+        principal = await self._authenticate(websocket, credentials)
+        principal.require(READ)
+        return principal
 
     # ---- steps
 

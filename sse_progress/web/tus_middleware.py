@@ -16,7 +16,7 @@ _OVERRIDES = ("PATCH", "DELETE", "HEAD", "PUT")
 
 
 class Tus:
-    """`Tus-Resumable` on the response to whoever sent it, and `X-HTTP-Method-Override` of a POST.
+    """For requests with `Tus-Resumable`: the same on the response, and `X-HTTP-Method-Override`.
 
     It stands outside of what refuses, so that refusals have the header as well.
     """
@@ -28,13 +28,13 @@ class Tus:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        overrides = [v for name, v in scope["headers"] if name == b"x-http-method-override"]
-        if overrides and scope["method"] == "POST":
-            method = overrides[0].decode("latin-1").strip().upper()
-            if method in _OVERRIDES:
-                scope = {**scope, "method": method}
         if any(name == b"tus-resumable" for name, _ in scope["headers"]):
             send = _telling_version(send)
+            overrides = [v for name, v in scope["headers"] if name == b"x-http-method-override"]
+            if overrides and scope["method"] == "POST":
+                method = overrides[0].decode("latin-1").strip().upper()
+                if method in _OVERRIDES:
+                    scope = {**scope, "method": method}
         await self._app(scope, receive, send)
 
 

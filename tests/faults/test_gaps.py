@@ -197,12 +197,14 @@ async def test_an_operation_that_is_sent_twice_is_done_once(redis_url: str) -> N
 async def test_kinds_of_files_that_are_remembered_are_few(redis_url: str) -> None:
     """A client's word for its file makes no keys: an invented kind is `other`."""
     redis = connect(redis_url)
-    history = History(redis, stages=["analyzing"], clock=lambda: 0.0)
+    history = History(redis, clock=lambda: 0.0)
     for number in range(20):
-        estimate = await history.estimate(content_type=f"x{number}/y", size=1000)
+        estimate = await history.estimate(
+            kind="upload", stages=["analyzing"], content_type=f"x{number}/y", size=1000
+        )
         estimate.begin("analyzing")
         await estimate.finish()
-    assert [key async for key in redis.scan_iter("sp:eta:*")] == [b"sp:eta:other:5"]
+    assert [key async for key in redis.scan_iter("sp:eta:*")] == [b"sp:eta:upload:other:5"]
     await redis.aclose()
 
 

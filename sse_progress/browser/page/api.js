@@ -12,7 +12,7 @@
 
 import { element, one } from "./dom.js";
 
-const METHODS = ["get", "head", "post", "put", "patch", "delete"];
+const METHODS = ["get", "head", "post", "put", "patch", "delete", "options"];
 
 const page = one("document");
 const contents = one("contents");

@@ -7,6 +7,7 @@ connection.
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from sse_starlette import ServerSentEvent
 
@@ -14,7 +15,7 @@ from sse_progress.model.events import as_reset, encode_json
 from sse_progress.model.ids import GONE
 from sse_progress.model.sse import COMMENT
 
-__all__ = ["gone_frame", "heartbeat", "reset_frame", "retry_frame", "retry_ms"]
+__all__ = ["gone_event", "gone_frame", "heartbeat", "reset_frame", "retry_frame", "retry_ms"]
 
 RETRY_MS = 2000
 
@@ -42,19 +43,20 @@ def reset_frame(data: bytes, *, id: str | None = None) -> bytes:
     return _frame(as_reset(data), id=id)
 
 
-def gone_frame(upload_id: str, timestamp: str) -> bytes:
-    """The only frame for a position in an upload that is not known any more."""
+def gone_event(upload_id: str, timestamp: str) -> dict[str, Any]:
+    """The only event for a position in an upload that is not known any more."""
     text = "Upload not found or expired."
-    data = encode_json(
-        {
-            "type": "reset",
-            "uploadId": upload_id,
-            "progress": 0,
-            "stage": "error",
-            "message": text,
-            "timestamp": timestamp,
-            "stageProgress": 0,
-            "error": {"code": "unknown_upload", "detail": text, "stage": "error"},
-        }
-    )
-    return _frame(data, id=str(GONE))
+    return {
+        "type": "reset",
+        "uploadId": upload_id,
+        "progress": 0,
+        "stage": "error",
+        "message": text,
+        "timestamp": timestamp,
+        "stageProgress": 0,
+        "error": {"code": "unknown_upload", "detail": text, "stage": "error"},
+    }
+
+
+def gone_frame(upload_id: str, timestamp: str) -> bytes:
+    return _frame(encode_json(gone_event(upload_id, timestamp)), id=str(GONE))

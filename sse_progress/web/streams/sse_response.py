@@ -1,8 +1,7 @@
 """A progress stream as an HTTP response: the first frame, then whatever the emitter brings.
 
 The connection's only task waits in `receive()`, so a client that leaves is noticed at once.
-Frames are pushed: the emitter drives the ASGI `send()` itself, and only where that suspends does a
-task go on with it.
+Frames are pushed by the emitter (see `outlet`).
 """
 
 from __future__ import annotations
@@ -10,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.web.streams.frames import heartbeat, retry_frame
+from sse_progress.web.streams.outlet import Outlet
 from sse_progress.web.streams.timer_wheel import Wheel
 
 __all__ = ["Pace", "Stream", "StreamParts", "busy_stream"]
@@ -58,21 +57,10 @@ class Pace:
     """Heartbeats that scripts can see, instead of comments."""
 
 
-@types.coroutine
-def _rest_of(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was started by hand and yielded `waiting_for`."""
-    while True:
-        try:
-            value = yield waiting_for
-        except BaseException as exc:
-            step: Callable[[Any], Any] = coroutine.throw
-            argument: Any = exc
-        else:
-            step, argument = coroutine.send, value
-        try:
-            waiting_for = step(argument)
-        except StopIteration:
-            return
+class Finishing(Protocol):
+    """A connection that can be asked to end."""
+
+    def finish(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +74,7 @@ class StreamParts:
     wheel: Wheel
     spawn: Callable[[Awaitable[None]], None]
     metrics: Metrics
-    open: set[Stream] = field(default_factory=set)
+    open: set[Finishing] = field(default_factory=set)
 
 
 class Stream(Response):
@@ -107,9 +95,7 @@ class Stream(Response):
         self._why = "client_left"
         self._now = asyncio.get_running_loop().time
         self._send: Send | None = None
-        self._free: asyncio.Event | None = None
-        self._busy_since: float | None = None
-        self._written_at = self._now()
+        self._outlet = Outlet()
         lifetime = pace.lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         if pace.expires_at is not None:
             lifetime = min(lifetime, pace.expires_at - time.time())
@@ -158,36 +144,17 @@ class Stream(Response):
         """Send whole frames now; if an awaitable is returned, they are sent once it is done."""
         if self.ended:
             return None
-        if self._busy_since is not None:
+        if self._outlet.busy_since is not None:
             return self._emit_later(body, final)
         assert self._send is not None
         if final:
             self.ended, self._why = True, self._why if self._closing else "upload_ended"
-        sending = self._send({"type": "http.response.body", "body": body, "more_body": not final})
-        assert isinstance(sending, Coroutine)
-        try:
-            waiting_for = sending.send(None)
-        except StopIteration:
-            self._written_at = self._now()
-            return None
-        self._busy_since = self._now()
-        return self._finish(sending, waiting_for)
-
-    async def _finish(self, sending: Coroutine[Any, Any, None], waiting_for: Any) -> None:
-        try:
-            await _rest_of(sending, waiting_for)
-        finally:
-            self._busy_since = None
-            self._written_at = self._now()
-            if self._free is not None:
-                self._free.set()
+        return self._outlet.drive(
+            self._send({"type": "http.response.body", "body": body, "more_body": not final})
+        )
 
     async def _emit_later(self, body: bytes, final: bool) -> None:
-        while self._busy_since is not None:
-            if self._free is None:
-                self._free = asyncio.Event()
-            self._free.clear()
-            await self._free.wait()
+        await self._outlet.free()
         if (rest := self.emit(body, final=final)) is not None:
             await rest
 
@@ -208,16 +175,22 @@ class Stream(Response):
     # ---- time
 
     def tick(self, now: float) -> float | None:
-        if self.ended and self._busy_since is None:
+        if self.ended and self._outlet.busy_since is None:
             return None
-        if self._busy_since is not None and now - self._busy_since >= self._pace.slow_s:
+        if (
+            self._outlet.busy_since is not None
+            and now - self._outlet.busy_since >= self._pace.slow_s
+        ):
             self.ended, self._why = True, "too_slow"
             self._abort()
             return None
         if now >= self._ends_at:
             self.finish()
             return now + self._pace.slow_s
-        if now - self._written_at >= self._pace.heartbeat_s * 0.95 and self._busy_since is None:
+        if (
+            now - self._outlet.written_at >= self._pace.heartbeat_s * 0.95
+            and self._outlet.busy_since is None
+        ):
             self._later(self.emit(heartbeat(named=self._pace.named)))
         self.on_tick(now)
         return self._due()
@@ -227,4 +200,4 @@ class Stream(Response):
 
     def _due(self) -> float:
         """The next moment to be ticked at."""
-        return min(self._written_at + self._pace.heartbeat_s, self._ends_at)
+        return min(self._outlet.written_at + self._pace.heartbeat_s, self._ends_at)

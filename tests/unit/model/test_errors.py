@@ -61,6 +61,7 @@ CONTRACT = {
 JOURNAL_ONLY = {"client_disconnected", "server_lost", "upload_expired", "producer_lost"}
 OF_STAGES = {code for code, status in CONTRACT.items() if status == 422}
 FURTHER = {
+    "too_many_subscriptions": 429,
     "bad_request": 400,
     "not_found": 404,
     "stage_timeout": 422,

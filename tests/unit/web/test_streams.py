@@ -155,7 +155,7 @@ async def test_finish_says_when_to_come_back() -> None:
 async def test_heartbeats_come_when_idle_only(named: bool, beat: bytes) -> None:
     """After a quiet interval one heartbeat; a frame in between puts it off."""
     stream, server, task, _ = await running(Pace(15, 3600, 30, 200, named=named))
-    written = stream._written_at
+    written = stream._outlet.written_at
     assert stream.tick(written + 5) == pytest.approx(written + 15)
     assert not server.body.endswith(beat)
     stream.tick(written + 15)
@@ -169,7 +169,7 @@ async def test_a_lifetime_is_jittered_and_ends() -> None:
     ends = []
     for _ in range(30):
         stream, server, task, _ = await running(Pace(15, 100, 30, 200))
-        ends.append(stream._ends_at - stream._written_at)
+        ends.append(stream._ends_at - stream._outlet.written_at)
         server.gone.set()
         await task
     assert all(80 <= end <= 100.1 for end in ends)
@@ -177,7 +177,7 @@ async def test_a_lifetime_is_jittered_and_ends() -> None:
     import time
 
     stream, server, task, _ = await running(Pace(15, 100, 30, 200, expires_at=time.time() + 5))
-    assert stream._ends_at - stream._written_at == pytest.approx(5, abs=0.5)
+    assert stream._ends_at - stream._outlet.written_at == pytest.approx(5, abs=0.5)
     stream.tick(stream._ends_at)
     await task
     assert server.sent[-1]["more_body"] is False
@@ -191,7 +191,7 @@ async def test_a_client_that_never_reads_is_let_go() -> None:
     assert rest is not None
     finishing = asyncio.ensure_future(rest)
     await asyncio.sleep(0)
-    since = stream._busy_since
+    since = stream._outlet.busy_since
     assert since is not None
     stream.tick(since + 29)
     assert not server.aborted

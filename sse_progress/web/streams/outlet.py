@@ -1,0 +1,69 @@
+"""The writing side of one connection: sends at once where the transport takes it, else in a task.
+
+Frames are pushed: whoever has one drives the ASGI `send()` itself, so that a thousand connections
+need no task each to be written to. Only one message is under way at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+__all__ = ["Outlet"]
+
+
+@types.coroutine
+def _rest_of(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that was started by hand and yielded `waiting_for`."""
+    while True:
+        try:
+            value = yield waiting_for
+        except BaseException as exc:
+            step: Callable[[Any], Any] = coroutine.throw
+            argument: Any = exc
+        else:
+            step, argument = coroutine.send, value
+        try:
+            waiting_for = step(argument)
+        except StopIteration:
+            return
+
+
+class Outlet:
+    """`busy_since` and `written_at` are of the loop's clock, s; the former is None while free."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._free: asyncio.Event | None = None
+        self.busy_since: float | None = None
+        self.written_at = self._now()
+
+    def drive(self, sending: Awaitable[None]) -> Awaitable[None] | None:
+        """Send, while it is free; an awaitable says that it is sent once that is done."""
+        assert isinstance(sending, Coroutine)
+        try:
+            waiting_for = sending.send(None)
+        except StopIteration:
+            self.written_at = self._now()
+            return None
+        self.busy_since = self._now()
+        return self._finish(sending, waiting_for)
+
+    async def free(self) -> None:
+        """Wait until nothing is under way."""
+        while self.busy_since is not None:
+            if self._free is None:
+                self._free = asyncio.Event()
+            self._free.clear()
+            await self._free.wait()
+
+    async def _finish(self, sending: Coroutine[Any, Any, None], waiting_for: Any) -> None:
+        try:
+            await _rest_of(sending, waiting_for)
+        finally:
+            self.busy_since = None
+            self.written_at = self._now()
+            if self._free is not None:
+                self._free.set()

@@ -1,0 +1,298 @@
+"""One WebSocket: its subscriptions, each a follower of a journal, and what is sent of them.
+
+Owns messages, their bounds, and when the connection ends. Who may open one is decided in the route;
+pings and the size of messages are the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+from starlette.websockets import WebSocket
+
+from sse_progress.access.tokens import Principal
+from sse_progress.emitter.emitter import Emitter
+from sse_progress.emitter.follower import Following
+from sse_progress.journal.frames import Frame
+from sse_progress.model.errors import Unauthenticated
+from sse_progress.model.events import as_reset, decode_json, encode_json
+from sse_progress.model.ids import GONE, Position
+from sse_progress.model.labels import NO_LABELS, Labels
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.runtime.concurrency import BackgroundTasks
+from sse_progress.runtime.redis_keys import owner_channel
+from sse_progress.uploads.recent import RecentUploads
+from sse_progress.web.streams.frames import gone_event
+from sse_progress.web.streams.outlet import Outlet
+
+__all__ = ["Socket"]
+
+SUBSCRIPTIONS = 100
+UPLOADS = 500
+RETRY_LOOK_S = 0.5
+
+AWAY, POLICY = 1001, 1008
+
+
+class _Subscription:
+    """The follower of one upload. `labels`: it was found by a subscription to all of them."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        upload_id: str,
+        *,
+        cursor: Position | None = None,
+        labels: Labels | None = None,
+    ) -> None:
+        self._socket, self.upload_id, self.labels = socket, upload_id, labels
+        emitter = socket.emitter
+        self._topic = emitter.open(upload_id)
+        self._following: Following = emitter.follow(
+            self._topic,
+            self,
+            owner=socket.principal.sub,
+            cursor=cursor,
+            from_latest=labels is not None,
+            claims=False,
+        )
+
+    def leave(self) -> None:
+        emitter = self._socket.emitter
+        emitter.leave(self._following)
+        emitter.release(self._topic)
+
+    def _shows(self, frame: Frame) -> bool:
+        return not self.labels or self.labels.match(decode_json(frame.data))
+
+    # ---- Follower
+
+    def push(self, frame: Frame) -> Awaitable[None] | None:
+        sent = self._socket.send_raw(frame.message) if self._shows(frame) else None
+        if not frame.terminal:
+            return sent
+        if sent is not None:
+            return self._last(sent)
+        self._socket.over(self, "ended")
+        return None
+
+    async def _last(self, sent: Awaitable[None]) -> None:
+        await sent
+        self._socket.over(self, "ended")
+
+    async def write(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            if self._shows(frame):
+                await self._socket.deliver_raw(frame.message)
+        if frames[-1].terminal:
+            self._socket.over(self, "ended")
+
+    async def reset(self, frame: Frame) -> None:
+        if self._shows(frame):
+            event = as_reset(frame.data)
+            id_member = b'{"id":"%b",' % str(frame.position).encode()
+            await self._socket.deliver_raw(id_member + event[1:])
+        if frame.terminal:
+            self._socket.over(self, "ended")
+
+    async def gone(self) -> None:
+        if self.labels is None:
+            event = gone_event(self.upload_id, rfc3339(time.time()))
+            await self._socket.deliver({"id": str(GONE), **event})
+        self._socket.over(self, "unknown_upload")
+
+    def close(self) -> None:
+        self._socket.over(self, "forbidden")
+
+
+class Socket:
+    """The server's side of one WebSocket, from its first message to its last.
+
+    It lives for `lifetime_s`, and as long as its token. `slow_s`: a client that reads nothing for
+    so long is disconnected, and can resume.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        principal: Principal,
+        *,
+        emitter: Emitter,
+        recent: RecentUploads,
+        background: BackgroundTasks,
+        lifetime_s: float,
+        slow_s: float,
+    ) -> None:
+        self.principal, self.emitter = principal, emitter
+        self._recent, self._background = recent, background
+        self._websocket, self._slow_s = websocket, slow_s
+        self._outlet = Outlet()
+        self._now = asyncio.get_running_loop().time
+        self._ends_at = self._now() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
+        self._subscribed: dict[str, _Subscription] = {}
+        self._found: dict[str, _Subscription] = {}
+        self._all: Labels | None = None
+        self._seen: set[str] = set()
+        self._closing = False
+        self._look: asyncio.Task[None] | None = None
+        self.closed: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+    # ---- sending
+
+    def send_raw(self, text: bytes) -> Awaitable[None] | None:
+        if self.closed.done():
+            return None
+        if self._outlet.busy_since is not None:
+            return self.deliver_raw(text)
+        message = {"type": "websocket.send", "text": text.decode()}
+        return self._outlet.drive(self._websocket.send(message))
+
+    async def deliver_raw(self, text: bytes) -> None:
+        await self._outlet.free()
+        if (rest := self.send_raw(text)) is not None:
+            await rest
+
+    async def deliver(self, message: dict[str, Any]) -> None:
+        await self.deliver_raw(encode_json(message))
+
+    # ---- ending
+
+    def end(self, code: int, reason: str) -> None:
+        """Close it: `closed` says so to the route, which does."""
+        if not self.closed.done():
+            self.closed.set_result((code, reason))
+
+    def finish(self) -> None:
+        """The process drains; the client's reconnect resumes. Said at once, before it ends."""
+        if self.closed.done():
+            return
+        self.end(AWAY, "The server is restarting.")
+        if self._outlet.busy_since is None:
+            self._close()
+
+    def _close(self) -> None:
+        code, reason = self.closed.result()
+        message = {"type": "websocket.close", "code": code, "reason": reason}
+        self._closing = True
+        if (rest := self._outlet.drive(self._websocket.send(message))) is not None:
+            self._background.spawn(rest)
+
+    async def close(self) -> None:
+        """Send the close frame with what `closed` says, unless that is done."""
+        if not self._closing:
+            await self._outlet.free()
+            self._close()
+
+    def left(self) -> None:
+        """The connection is over: follow nothing any more."""
+        self.end(AWAY, "")
+        self.unsubscribe_all()
+        for subscription in self._subscribed.values():
+            subscription.leave()
+        self._subscribed.clear()
+
+    def tick(self, now: float) -> float | None:
+        """What is due at `now`: its end by age, by its token's, or because nobody reads."""
+        if self.closed.done():
+            return None
+        busy = self._outlet.busy_since
+        if busy is not None and now - busy >= self._slow_s:
+            self.end(AWAY, "too slow")
+        elif now >= self._ends_at:
+            self.end(AWAY, "This connection is old. Please connect again.")
+        elif (expires_at := self.principal.expires_at) is not None and time.time() >= expires_at:
+            self.end(POLICY, "The token has expired.")
+        return now + 1
+
+    def renew(self, principal: Principal) -> None:
+        """A newer token of the same user. Raises Unauthenticated for another's."""
+        if principal.sub != self.principal.sub:
+            raise Unauthenticated("The token is another user's.")
+        self.principal = principal
+
+    # ---- subscriptions
+
+    @property
+    def full(self) -> bool:
+        return len(self._subscribed) >= SUBSCRIPTIONS
+
+    def subscribe(self, upload_id: str, *, cursor: Position | None) -> None:
+        """Follow one upload after `cursor`; again from there if it is followed already."""
+        if (before := self._subscribed.pop(upload_id, None)) is not None:
+            before.leave()
+        if (found := self._found.pop(upload_id, None)) is not None:
+            found.leave()
+        self._subscribed[upload_id] = _Subscription(self, upload_id, cursor=cursor)
+
+    def unsubscribe(self, upload_id: str) -> bool:
+        """Whether it was subscribed to."""
+        subscription = self._subscribed.pop(upload_id, None)
+        if subscription is not None:
+            subscription.leave()
+        return subscription is not None
+
+    def over(self, subscription: _Subscription, reason: str) -> None:
+        """Nothing more comes of one; this is said after what was sent before."""
+        mine = self._found if subscription.labels is not None else self._subscribed
+        if mine.get(subscription.upload_id) is not subscription:
+            return
+        del mine[subscription.upload_id]
+        subscription.leave()
+        if subscription.labels is None:
+            said = {
+                "type": "unsubscribed",
+                "uploadId": subscription.upload_id,
+                "reason": reason,
+            }
+            self._background.spawn(self.deliver(said))
+
+    # ---- all uploads of the user
+
+    def subscribe_all(self, labels: Labels) -> None:
+        """Follow every open upload of the user with these labels, and each new one."""
+        self.unsubscribe_all()
+        self._all, self._seen = labels, set()
+        self.emitter.listen(owner_channel(self.principal.sub), self._noticed)
+
+    def unsubscribe_all(self) -> bool:
+        """Whether there was such a subscription."""
+        if self._all is None:
+            return False
+        self._all = None
+        self.emitter.unlisten(owner_channel(self.principal.sub), self._noticed)
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        for subscription in self._found.values():
+            subscription.leave()
+        self._found.clear()
+        return True
+
+    def _noticed(self, message: bytes) -> None:
+        """An upload began; or (empty) notices may have been missed, so the lists are read."""
+        if upload_id := message.decode():
+            self._add(upload_id)
+        elif self._look is None or self._look.done():
+            self._look = self._background.start(self._looking())
+
+    async def _looking(self) -> None:
+        while not self.closed.done():
+            try:
+                for upload_id in await self._recent.current(self.principal.sub):
+                    self._add(upload_id)
+            except (RedisError, OSError):
+                await asyncio.sleep(RETRY_LOOK_S)
+            else:
+                return
+
+    def _add(self, upload_id: str) -> None:
+        known = upload_id in self._seen or upload_id in self._subscribed
+        if self.closed.done() or known or self._all is None or len(self._found) >= UPLOADS:
+            return
+        self._seen.add(upload_id)
+        self._found[upload_id] = _Subscription(self, upload_id, labels=self._all or NO_LABELS)
