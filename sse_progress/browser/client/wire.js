@@ -53,6 +53,7 @@ export const FAILURE_CODES = [
   "invalid_stage",
   "too_many_uploads",
   "too_many_streams",
+  "too_many_subscriptions",
   "rate_limited",
   "unavailable",
   "insufficient_storage",
