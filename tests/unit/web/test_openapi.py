@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from starlette.routing import Route
 
 from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Event
@@ -42,7 +43,7 @@ def test_every_route_is_described_and_no_other() -> None:
     served = set()
     for route in ROUTES:
         path = re.sub(r":\w+}", "}", route.path)
-        if path not in NOT_DESCRIBED:
+        if isinstance(route, Route) and path not in NOT_DESCRIBED:  # OpenAPI has no WebSockets
             served |= {(path, m.lower()) for m in (route.methods or set()) - {"HEAD"}}
     assert {(path, method) for path, method, _ in operations()} == served
 
