@@ -66,7 +66,9 @@ class Resumable:
     ) -> None:
         self._parts, self._storage, self._config = parts, parts.storage, config
         self._receivers, self._journaling = receivers, journaling
-        self._turns = Turns(parts, journaling, resume_s=config.resume_s, kinds=config.kinds)
+        self._turns = Turns(
+            parts, journaling, lease_s=config.lease_s, resume_s=config.resume_s, kinds=config.kinds
+        )
 
     # ---- requests
 

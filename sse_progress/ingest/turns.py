@@ -44,14 +44,22 @@ REDIS_WAIT_S = 5.0
 
 
 class Turns:
-    """`resume_s`: how long a body may rest."""
+    """`resume_s`: how long a body may rest. Its first lease is a receiver's, `lease_s`: where the
+    answer to its beginning was lost there is no body, and the claim ends as any other does."""
 
     def __init__(
-        self, parts: Parts, journaling: Journaling, *, resume_s: float, kinds: Kinds
+        self,
+        parts: Parts,
+        journaling: Journaling,
+        *,
+        lease_s: float,
+        resume_s: float,
+        kinds: Kinds,
     ) -> None:
         self._journal, self._storage, self._emitter = parts.journal, parts.storage, parts.emitter
         self._background = parts.background
-        self._journaling, self._resume_s, self._kinds = journaling, resume_s, kinds
+        self._journaling, self._kinds = journaling, kinds
+        self._lease_s, self._resume_s = lease_s, resume_s
 
     async def begin(self, announced: Announced, under_way: OpenBody) -> JournalWriter:
         """Claim the id for a new body. Raises Forbidden, UploadIdInUse or Unavailable."""
@@ -59,7 +67,8 @@ class Turns:
             announced.upload_id,
             owner=announced.owner,
             total=announced.length,
-            lease_s=self._resume_s,
+            lease_s=min(self._lease_s, self._resume_s),
+            then_s=self._resume_s,
             under_way=under_way,
             tags=announced.tags,
             table=self._kinds.of(announced.labels).table,

@@ -15,7 +15,7 @@ from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import UploadExpired
-from sse_progress.model.events import Draft, decode_json, tags_of
+from sse_progress.model.events import Draft, decode_json
 from sse_progress.model.messages import PAUSED, failure
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.announced import Partial
@@ -52,16 +52,24 @@ class RestingBodies:
         """A body that nobody holds, of an upload that has not ended."""
         if page is None or not page.stage:
             await self._begin_anew(found)
-        elif page.lease_until_ms - page.now_ms <= 0:
+            return
+        paused, left_ms = _is_paused(page), page.lease_until_ms - page.now_ms
+        if left_ms <= 0 and not paused and page.lease_ms <= self._lease_s * 1000:
+            # It was begun, and whoever did died before it could make the lease longer.
+            await self._pause(upload_id, page, found, lease_s=self._resume_s)
+        elif left_ms <= 0:
             await self._expire(upload_id, page)
-        elif page.now_ms - page.changed_ms > self._lease_s * 1000 and not _is_paused(page):
-            await self._journal.tell(
-                upload_id,
-                fence=page.fence,
-                nonce=secrets.token_hex(8),
-                draft=_paused(found),
-                lease_s=(page.lease_until_ms - page.now_ms) / 1000,
-            )
+        elif page.now_ms - page.changed_ms > self._lease_s * 1000 and not paused:
+            await self._pause(upload_id, page, found, lease_s=left_ms / 1000)
+
+    async def _pause(self, upload_id: str, page: Page, found: Partial, *, lease_s: float) -> None:
+        await self._journal.tell(
+            upload_id,
+            fence=page.fence,
+            nonce=secrets.token_hex(8),
+            draft=_paused(found),
+            lease_s=lease_s,
+        )
 
     async def _begin_anew(self, found: Partial) -> None:
         announced = found.announced
@@ -70,7 +78,7 @@ class RestingBodies:
             owner=announced.owner,
             draft=_paused(found),
             lease_s=self._resume_s,
-            tags=tags_of(filename=announced.filename),
+            tags=announced.tags,
         )
 
     async def _expire(self, upload_id: str, page: Page) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from sse_progress.ingest.parts import Part
+from sse_progress.model.errors import Unavailable
 from sse_progress.storage.port import ResumableBody
 from sse_progress.uploads.components import Components
 from tests.helpers.components import begin, components, draft, events_of, left_over, page_of
 from tests.helpers.waiting import eventually
+from tests.unit.ingest.test_resumable import resumable_of
 from tests.unit.storage.test_resumable import announced
 from tests.unit.worker.test_reconciler import LEASE_S, grow_old, open_ids, reconciler_of
 
@@ -61,17 +68,75 @@ async def test_a_body_that_is_held_is_left_alone(redis_url: str, tmp_path: Path)
         body.discard()
 
 
+async def over(core: Components) -> None:
+    """The upload's lease has run out."""
+
+    async def out() -> bool:
+        page = await page_of(core)
+        return page.lease_until_ms <= page.now_ms
+
+    await eventually(out, "the lease has run out")
+
+
 async def test_a_body_whose_time_is_over_ends(redis_url: str, tmp_path: Path) -> None:
     """With `upload_expired`; nothing of it is left."""
     async with components(redis_url, tmp_path) as core:
         await grow_old(core)
-        await begin(core, lease_s=0)
+        await begin(core, lease_s=2 * LEASE_S)
         resting(core).close()
+        await over(core)
         await reconciler_of(core).round()
         (*_, last) = await events_of(core)
         assert (last["stage"], last["error"]["code"]) == ("error", "upload_expired")
         assert left_over(core) == []
         assert await open_ids(core) == []
+
+
+async def test_a_body_that_was_only_begun_has_its_time(redis_url: str, tmp_path: Path) -> None:
+    """Whoever began it died before it could hold it for longer: it is paused, and then it ends."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0.01)
+        resting(core, length=20).close()
+        await over(core)
+        await quiet(core)
+        reconciler = reconciler_of(core, resume_s=LEASE_S)
+        await reconciler.round()
+        (_, last) = await events_of(core)
+        assert (last["paused"], last["bytes"]) == (True, 10)
+        await over(core)
+        await reconciler.round()
+        assert (await events_of(core))[-1]["error"]["code"] == "upload_expired"
+
+
+async def test_a_beginning_without_a_body_is_lost(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis had it and the answer was lost: the claim lasts for a lease, not for a day."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        begin_journal, leases = core.journal.begin, []
+
+        async def beginning(*args: Any, **how: Any) -> Any:
+            leases.append(how["lease_s"])
+            await begin_journal(*args, **how)
+            raise RedisConnectionError
+
+        monkeypatch.setattr(core.journal, "begin", beginning)
+        with pytest.raises(Unavailable):
+            await resumable_of(core, lease_s=LEASE_S).create(
+                announced("up", owner="ann", length=20), Part(chunks=nothing())
+            )
+        assert leases == [LEASE_S]
+        assert left_over(core) == []
+        await over(core)
+        await reconciler_of(core).round()
+        assert (await events_of(core))[-1]["error"]["code"] == "server_lost"
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 async def test_a_body_whose_journal_is_lost_begins_a_new_one(
