@@ -263,6 +263,8 @@ class Emitter:
             return
         position = frame.position
         epoch, before = position.epoch, position.seq - 1
+        if topic.live:
+            self._metrics.delivered(len(topic.live), frame.at)
         for following in tuple(topic.live):
             cursor = following.cursor
             assert cursor is not None

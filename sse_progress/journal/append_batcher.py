@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import structlog
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
 class Operation:
     """One call of append.lua. A number is taken at the first sending, and never again."""
 
-    __slots__ = ("_numbers", "_values", "future", "keys")
+    __slots__ = ("_numbers", "_values", "future", "keys", "submitted_at")
 
     def __init__(
         self, keys: tuple[str, str], values: dict[str, Any], *, numbers: Iterable[int] | None = None
@@ -63,7 +63,9 @@ class Operation:
         self.keys = keys
         self._values = {"n": 0, **values}
         self._numbers = numbers
-        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Answer] = loop.create_future()
+        self.submitted_at = loop.time()
 
     @property
     def abandoned(self) -> bool:
@@ -77,10 +79,14 @@ class Operation:
 
 
 class AppendBatcher:
-    """Sends operations in the order they were submitted; one batch is under way at a time."""
+    """Sends operations in the order they were submitted; one batch is under way at a time.
 
-    def __init__(self, redis: Redis) -> None:
+    `observe` is told the seconds from submission to answer of each.
+    """
+
+    def __init__(self, redis: Redis, *, observe: Callable[[float], object]) -> None:
         self._redis = redis
+        self._observe = observe
         self._script = Script("append", APPEND)
         self._waiting: deque[Operation] = deque()
         self._purge_from = PURGE_FROM
@@ -130,9 +136,7 @@ class AppendBatcher:
         while batch := [operation for operation in batch if not operation.abandoned]:
             try:
                 replies = await self._send(batch)
-                batch = [
-                    op for op, reply in zip(batch, replies, strict=True) if not _take(op, reply)
-                ]
+                batch = self._unanswered(batch, replies)
                 if all(isinstance(reply, NoScriptError) for reply in replies):
                     await self._redis.script_load(self._script.source)
                     continue
@@ -156,6 +160,16 @@ class AppendBatcher:
                     *self._script.arguments(operation.values()),
                 )
             return await pipe.execute(raise_on_error=False)
+
+    def _unanswered(self, batch: list[Operation], replies: list[Any]) -> list[Operation]:
+        now = asyncio.get_running_loop().time()
+        left = []
+        for operation, reply in zip(batch, replies, strict=True):
+            if _take(operation, reply):
+                self._observe(now - operation.submitted_at)
+            else:
+                left.append(operation)
+        return left
 
     def _lost(self, exc: Exception) -> None:
         if self.connected:

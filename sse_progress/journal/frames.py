@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from sse_progress.model.events import decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import Status, status_of_stage
 
 __all__ = ["Foreign", "Frame", "Page"]
+
+TIMESTAMP = re.compile(rb'"timestamp":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"')
 
 
 class Frame:
@@ -35,6 +39,12 @@ class Frame:
     def message(self) -> bytes:
         """The event's JSON with its position as first member, `id`."""
         return b'{"id":"%b",%b' % (str(self.position).encode(), self.data[1:])
+
+    @property
+    def at(self) -> float | None:
+        """The event's timestamp in seconds since 1970; None if it has none."""
+        found = TIMESTAMP.search(self.raw)  # no quote within a JSON string is bare
+        return datetime.fromisoformat(found[1].decode()).timestamp() if found else None
 
     @property
     def stage(self) -> str:

@@ -58,7 +58,10 @@ def _event(
 
 
 class Journal:
-    """Journals of all uploads. `epoch` makes names for new tellings (random, by default)."""
+    """Journals of all uploads. `epoch` makes names for new tellings (random, by default).
+
+    `observe_append` is told how many seconds each append took.
+    """
 
     def __init__(
         self,
@@ -67,9 +70,10 @@ class Journal:
         journal_ttl_s: int = 24 * 3600,
         claim_ttl_s: int = 600,
         epoch: Callable[[], str] = new_epoch,
+        observe_append: Callable[[float], object] = lambda _: None,
     ) -> None:
         self.redis = redis
-        self.appends = AppendBatcher(redis)
+        self.appends = AppendBatcher(redis, observe=observe_append)
         self._read = Script("read", READ)
         self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
         self._epoch = epoch

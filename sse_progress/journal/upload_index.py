@@ -76,6 +76,10 @@ class Index:
         rows: Any = await self.redis.zrange(self._open_key, 0, -1, withscores=True)
         return [(name.decode(), int(score)) for name, score in rows]
 
+    async def open_count(self) -> int:
+        """How many uploads may be open."""
+        return int(await self.redis.zcard(self._open_key))
+
     async def owned(
         self, owner: str, *, before_us: int | None, limit: int
     ) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""What operators can count, in Prometheus' terms (text exposition format 0.0.4).
+"""What operators can count, in Prometheus' terms (text exposition 0.0.4, or OpenMetrics 1.0).
 
 With `PROMETHEUS_MULTIPROC_DIR` set (as `serve` does) every process of one machine is in every
 scrape; without it a process speaks for itself. Nothing is registered at import.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,22 +18,30 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    generate_latest,
     start_http_server,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from sse_progress import __version__
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["ASKED", "Metrics"]
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-ENDS = 100
+CODES = 100
 """Label cardinality cap: stages may define their own codes."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+FAMILIES = frozenset({"application", "audio", "image", "text", "video"})
 ASKED = {
     "ready": "Whether Redis and the storage answered this scrape",
+    "redis_up": "Whether Redis answered this scrape",
+    "redis_ping_seconds": "Round trip to Redis at this scrape, seconds",
+    "redis_used_bytes": "Memory that Redis uses",
+    "redis_limit_bytes": "Memory that Redis may use (maxmemory); 0: no limit",
+    "journal_connected": "Whether this web process reaches Redis to append and to follow",
+    "tasks_dead": "Background tasks of this web process that have ended",
+    "draining": "Whether this web process takes nothing new",
     "queue_waiting": "Uploads that wait for a worker",
     "queue_running": "Uploads that workers have taken",
     "queue_delayed": "Uploads that are tried again after a delay",
@@ -46,6 +55,8 @@ ASKED = {
 }
 """What is asked for each scrape, by name."""
 STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+APPEND_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+LAG_BUCKETS_S = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 
 
 class Metrics:
@@ -54,11 +65,22 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
-        self._ends: set[str] = set()
-        self._uploads = self._counter("uploads", "Uploads that ended, by how", "end")
+        self._codes: set[str] = set()
+        self._uploads = self._counter(
+            "uploads", "Uploads that ended: complete, cancelled, or an error's code", "end"
+        )
+        self._requests = self._counter(
+            "requests", "HTTP requests that are over, by method and status", "method", "status"
+        )
+        self._refusals = self._counter(
+            "refusals", "Requests that were answered with a problem, by its code", "code"
+        )
         self.received_bytes = self._counter("received_bytes", "Bytes of stored files")
         self.stream_ends = self._counter(
             "stream_ends", "Progress streams that ended, by why", "why"
+        )
+        self.resumes = self._counter(
+            "stream_resumes", "Streams that began at a position: clients that came back"
         )
         self.rereads = self._counter("rereads", "Reads of a journal for a follower")
         self.resets = self._counter("resets", "Resets sent to followers")
@@ -71,19 +93,47 @@ class Metrics:
         self.descriptors_limit = self._gauge(
             "descriptors_limit", "File descriptors that a web process may have open", "livemax"
         )
-        self.stage_seconds = Histogram(
-            "sse_progress_stage_seconds",
-            "Time that a stage took, seconds",
-            ("stage",),
-            registry=self._registry,
-            buckets=STAGE_BUCKETS_S,
+        self._stage_seconds = self._histogram(
+            "stage_seconds",
+            "Time that a stage took, by family of media type and outcome, seconds",
+            STAGE_BUCKETS_S,
+            "stage",
+            "family",
+            "outcome",
+        )
+        self.append_seconds = self._histogram(
+            "append_seconds", "Time from an event to its place in the journal", APPEND_BUCKETS_S
+        )
+        self._deliveries = self._counter("deliveries", "Live events given to followers")
+        self._lag_seconds = self._histogram(
+            "event_lag_seconds",
+            "Time from an event's timestamp until it is given to its live followers",
+            LAG_BUCKETS_S,
         )
 
     def ended(self, how: str) -> None:
-        """An upload ended: `complete`, or an error's code."""
-        if len(self._ends) < ENDS:
-            self._ends.add(how)
-        self._uploads.labels(how if how in self._ends else "other").inc()
+        """An upload ended: `complete`, `cancelled`, or an error's code."""
+        self._uploads.labels(self._known(how)).inc()
+
+    def answered(self, method: str, status: int) -> None:
+        """A request is over; `status` 0: nothing was answered."""
+        self._requests.labels(method if method in METHODS else "other", str(status)).inc()
+
+    def refused(self, code: str) -> None:
+        """A request was answered with a problem."""
+        self._refusals.labels(self._known(code)).inc()
+
+    def stage_took(self, seconds: float, *, stage: str, media_type: str, outcome: str) -> None:
+        """`outcome`: `ok`, `refused`, `failed` or `stopped`."""
+        family = media_type.partition("/")[0]
+        family = family if family in FAMILIES else "other"
+        self._stage_seconds.labels(stage, family, outcome).observe(seconds)
+
+    def delivered(self, followers: int, at: float | None) -> None:
+        """A live event was given to so many; `at`: its timestamp, seconds since 1970."""
+        self._deliveries.inc(followers)
+        if at is not None:
+            self._lag_seconds.observe(max(time.time() - at, 0))
 
     def serve(self, host: str, port: int) -> None:
         """Answer scrapes at `http://host:port/metrics`, from a thread, until the process ends."""
@@ -91,16 +141,34 @@ class Metrics:
         registry.register(_Asked({}))
         start_http_server(port, host, registry=registry)
 
-    def text(self, asked: dict[str, float]) -> bytes:
-        """Everything, with values that were `asked` for this scrape as gauges of their own."""
+    def text(self, asked: dict[str, float], *, accept: str = "") -> tuple[bytes, str]:
+        """Everything, with values that were `asked` for this scrape as gauges of their own.
+
+        The content type is the one of Prometheus' two that `accept` prefers.
+        """
         registry = CollectorRegistry()
         if self._shared:
             _forget_dead(Path(self._shared))
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        now = CollectorRegistry()
-        now.register(_Asked(asked))
-        own = registry if self._shared else self._registry
-        return generate_latest(own) + generate_latest(now)
+        else:
+            registry.register(_Own(self._registry))
+        registry.register(_Asked(asked))
+        encode, content_type = choose_encoder(accept)
+        return encode(registry), content_type
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Type and text of each family that a scrape may have, by its name in the text format."""
+        everything = [*self._registry.collect(), *_Asked(dict.fromkeys(ASKED, 0.0)).collect()]
+        suffixes = {"counter": "_total", "info": "_info"}
+        return {
+            family.name + suffixes.get(family.type, ""): (family.type, family.documentation)
+            for family in everything
+        }
+
+    def _known(self, code: str) -> str:
+        if len(self._codes) < CODES:
+            self._codes.add(code)
+        return code if code in self._codes else "other"
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"sse_progress_{name}", text, labels, registry=self._registry)
@@ -109,6 +177,23 @@ class Metrics:
         self, name: str, text: str, mode: Literal["livesum", "livemax"] = "livesum"
     ) -> Gauge:
         return Gauge(f"sse_progress_{name}", text, registry=self._registry, multiprocess_mode=mode)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"sse_progress_{name}", text, labels, registry=self._registry, buckets=buckets
+        )
+
+
+class _Own(Collector):
+    """What this process has counted."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._registry.collect()
 
 
 class _Asked(Collector):

@@ -90,11 +90,14 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
     async with AsyncExitStack() as stack:
         redis = connect(url)
         stack.push_async_callback(redis.aclose)
+        metrics, tasks = Metrics(), LongTasks()
         journal = Journal(
-            redis, journal_ttl_s=settings.journal_ttl_s, claim_ttl_s=settings.claim_ttl_s
+            redis,
+            journal_ttl_s=settings.journal_ttl_s,
+            claim_ttl_s=settings.claim_ttl_s,
+            observe_append=metrics.append_seconds.observe,
         )
         recovery = Recovery(journal, storage, lease_s=settings.lease_s)
-        metrics, tasks = Metrics(), LongTasks()
         background = await stack.enter_async_context(BackgroundTasks())
         emitter = Emitter(
             journal,

@@ -170,6 +170,7 @@ class Uploads:
             case "unknown":
                 await self.page(upload_id, owner=owner)
                 raise AlreadyFinished
+        self._components.metrics.ended("cancelled")
         await blocking(self._components.storage.remove, upload_id)
 
     async def delete_files(self, upload_id: str, *, owner: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from starlette.types import Scope
+
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
 from sse_progress.access.tokens import Authenticator, from_settings
@@ -17,6 +19,7 @@ from sse_progress.model.ids import Position
 from sse_progress.model.kinds import Kinds
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
+from sse_progress.runtime.metrics import Metrics
 from sse_progress.settings import Settings
 from sse_progress.uploads.components import Components, opened
 from sse_progress.uploads.jobs import Jobs
@@ -26,9 +29,16 @@ from sse_progress.uploads.recent import RecentUploads
 from sse_progress.web.streams.sse_response import StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
 
-__all__ = ["WebContext", "ingest_config", "serving"]
+__all__ = ["WebContext", "ingest_config", "metrics_of", "serving"]
 
 SLOTS_PER_HEARTBEAT = 40
+
+
+def metrics_of(scope: Scope) -> Metrics | None:
+    """The process' metrics, for a middleware; None outside of the application."""
+    state = getattr(scope.get("app"), "state", None)
+    context: WebContext | None = getattr(state, "context", None)
+    return context.components.metrics if context is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)

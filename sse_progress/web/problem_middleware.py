@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from sse_progress.model import errors
 from sse_progress.model.errors import Problem
+from sse_progress.web.context import metrics_of
 from sse_progress.web.problem_details import answer, for_status
 
 __all__ = ["LINGER_BYTES", "LINGER_S", "Problems", "pass_on"]
@@ -153,8 +154,11 @@ def _answer_to(exc: Exception, scope: Scope) -> Response:
     state = scope.get("state", {})
     headers = {"X-Upload-ID": state["upload_id"]} if "upload_id" in state else {}
     if isinstance(exc, HTTPException):
-        return answer(for_status(exc.status_code), headers={**headers, **(exc.headers or {})})
-    return answer(_logged_problem(exc, scope), headers=headers)
+        headers |= exc.headers or {}
+    problem = _logged_problem(exc, scope)
+    if (metrics := metrics_of(scope)) is not None:
+        metrics.refused(problem.code)
+    return answer(problem, headers=headers)
 
 
 def _logged_problem(exc: Exception, scope: Scope) -> Problem:

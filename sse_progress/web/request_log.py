@@ -9,6 +9,8 @@ from urllib.parse import unquote
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sse_progress.web.context import metrics_of
+
 __all__ = ["RequestLog", "note_user"]
 
 log = structlog.get_logger("sse_progress.web.requests")
@@ -88,5 +90,7 @@ class _Entry:
             "bytes": self._bytes,
             "duration_s": round(time.monotonic() - self._began, 3),
         }
+        if (metrics := metrics_of(scope)) is not None:
+            metrics.answered(scope["method"], self._status)
         level = log.debug if path.endswith(QUIET) else log.info
         level("request", **{name: value for name, value in fields.items() if value != ""})

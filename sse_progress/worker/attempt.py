@@ -183,11 +183,18 @@ class Attempt:
         self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
     ) -> None:
         self._stage = name
-        began = time.monotonic()
         self.writer.first(
             Draft(stage=name, stage_progress=0, message=begin_text(self._kind.table[name]))
         )
         estimate.begin(name)
+        with self._measured(name):
+            result = await self._result_of(name, functions, scratch=scratch, estimate=estimate)
+        await self._checkpoint(name, result)
+        await estimate.finish()
+
+    async def _result_of(
+        self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
+    ) -> dict[str, Any]:
         result: dict[str, Any] = {}
         replacement: tuple[Path, str] | None = None
         for at, function in enumerate(functions):
@@ -205,9 +212,27 @@ class Attempt:
                 result["original"] |= await blocking(
                     self._parts.storage.objects.replace_original, self.upload_id, *replacement
                 )
-        self._parts.metrics.stage_seconds.labels(name).observe(time.monotonic() - began)
-        await self._checkpoint(name, result)
-        await estimate.finish()
+        return result
+
+    @contextlib.contextmanager
+    def _measured(self, stage: str) -> Iterator[None]:
+        began, outcome = time.monotonic(), "stopped"
+        try:
+            yield
+            outcome = "ok"
+        except Problem as problem:
+            outcome = "failed" if isinstance(problem, Internal) else "refused"
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            self._parts.metrics.stage_took(
+                time.monotonic() - began,
+                stage=stage,
+                media_type=self._found.manifest.claimed_type,
+                outcome=outcome,
+            )
 
     @contextlib.contextmanager
     def _not_as_returned(self, stage: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ import pytest
 from sse_progress.journal.append_batcher import PURGE_FROM
 from sse_progress.journal.upload_index import Index
 from sse_progress.queue.queue import Job
-from sse_progress.runtime.metrics import ENDS, Metrics
+from sse_progress.runtime.metrics import CODES, Metrics
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.storage.disk import DiskStorage
@@ -212,10 +212,10 @@ def test_ways_to_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages make up codes: past a hundred they are counted as `other`."""
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     metrics = Metrics()
-    for number in range(ENDS + 50):
+    for number in range(CODES + 50):
         metrics.ended(f"code_{number}")
     metrics.ended("code_1")
-    text = metrics.text({}).decode()
+    text = metrics.text({})[0].decode()
     assert 'sse_progress_uploads_total{end="other"} 50.0' in text
     assert 'sse_progress_uploads_total{end="code_1"} 2.0' in text
 

@@ -2,46 +2,93 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sse_progress.model.errors import Problem
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.metrics import CONTENT_TYPE
+from sse_progress.uploads.components import Components
 from sse_progress.web.context import WebContext
 from sse_progress.web.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
 
 __all__ = ["ROUTES"]
 
+REDIS_WAIT_S = 2
+OLDEST = 50
+"""Waiting jobs among which the oldest is found: those handed over come first, without a time."""
+
 
 async def get_metrics(request: Request) -> Response:
     context = context_of(request)
     asked = await _asked(context)
-    return Response(await blocking(context.components.metrics.text, asked), media_type=CONTENT_TYPE)
+    accept = request.headers.get("accept", "")
+    text, content_type = await blocking(
+        lambda: context.components.metrics.text(asked, accept=accept)
+    )
+    return Response(text, headers={"Content-Type": content_type})
 
 
 async def _asked(context: WebContext) -> dict[str, float]:
-    """What Redis and the storage know at this moment; absent where they do not answer."""
-    asked: dict[str, float] = {"ready": 0}
+    """What is known at this moment; without what Redis or the storage does not answer."""
+    parts = context.components
+    asked: dict[str, float] = {
+        "journal_connected": parts.journal.appends.connected and parts.emitter.connected,
+        "tasks_dead": len(parts.tasks.dead()),
+        "draining": context.draining.is_set(),
+    }
+    redis, storage = await _redis(parts), await _storage(parts)
+    return {**asked, **redis, **storage, "ready": bool(redis["redis_up"] and storage)}
+
+
+async def _redis(parts: Components) -> dict[str, float]:
+    """From a fixed number of commands, however many uploads there are."""
     try:
-        with anyio.fail_after(2):
-            queue = await context.components.queue.overview(limit=50)
-            asked["workers_alive"] = await context.components.queue.workers_alive()
-            asked["open_uploads"] = len(await context.components.index.open_uploads())
-        asked |= {f"queue_{kind}": count for kind, count in queue.counts.items()}
-        asked["queue_drained"] = queue.paused
-        waiting = [job.seconds for job in queue.jobs["waiting"]]
-        asked["queue_oldest_seconds"] = round(max(waiting, default=0), 3)
-        asked["storage_free_bytes"] = await blocking(context.components.storage.free_bytes)
-        inodes = await blocking(context.components.storage.free_inodes)
-        if inodes is not None:
-            asked["storage_free_inodes"] = inodes
-        asked["ready"] = 1
+        with anyio.fail_after(REDIS_WAIT_S):
+            began = time.monotonic()
+            await parts.redis.ping()
+            ping_s = time.monotonic() - began
+            queue = await parts.queue.overview(limit=OLDEST)
+            alive = await parts.queue.workers_alive()
+            uploads = await parts.index.open_count()
+            memory = await _memory(parts)
     except (TimeoutError, RedisError, OSError):
-        pass
-    return asked
+        return {"redis_up": 0}
+    waiting = [job.seconds for job in queue.jobs["waiting"]]
+    return {
+        "redis_up": 1,
+        "redis_ping_seconds": round(ping_s, 6),
+        "queue_drained": queue.paused,
+        "queue_oldest_seconds": round(max(waiting, default=0), 3),
+        "workers_alive": alive,
+        "open_uploads": uploads,
+        **{f"queue_{kind}": count for kind, count in queue.counts.items()},
+        **memory,
+    }
+
+
+async def _memory(parts: Components) -> dict[str, float]:
+    try:
+        memory = await parts.redis.info("memory")
+        return {
+            "redis_used_bytes": memory["used_memory"],
+            "redis_limit_bytes": memory["maxmemory"],
+        }
+    except (ResponseError, KeyError):  # not allowed to this user, or not told
+        return {}
+
+
+async def _storage(parts: Components) -> dict[str, float]:
+    try:
+        free = {"storage_free_bytes": float(await blocking(parts.storage.free_bytes))}
+        inodes = await blocking(parts.storage.free_inodes)
+    except (OSError, Problem):
+        return {}
+    return free if inodes is None else {**free, "storage_free_inodes": inodes}
 
 
 ROUTES = [

@@ -63,6 +63,8 @@ class UploadStream(Stream):
 
     def began(self) -> None:
         start = self._start
+        if start.cursor is not None:
+            self._parts.metrics.resumes.inc()
         self._start = replace(start, opening=None)  # a page is not kept while the stream lives
         self._following = self._emitter.follow(
             start.topic,
