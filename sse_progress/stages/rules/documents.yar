@@ -20,8 +20,21 @@ rule Office_DDE
         source = "Microsoft advisory 4053440"
     strings:
         $dde = /DDEAUTO[\s"\\]{1,8}[A-Za-z]:?[^<]{0,80}(cmd|powershell|mshta|wscript)/ nocase
+        $xml = /(\xef\xbb\xbf)?\s{0,8}<(\?xml|w:)/
     condition:
-        $dde
+        $dde and (uint32be(0) == 0xD0CF11E0 or uint32be(0) == 0x7B5C7274 or $xml in (0..2))
+}
+
+rule Office_DDE_Quoted
+{
+    meta:
+        description = "a text that quotes a command through DDE"
+        verdict = "review"
+    strings:
+        $dde = /DDEAUTO[\s"\\]{1,8}[A-Za-z]:?[^<]{0,80}(cmd|powershell|mshta|wscript)/ nocase
+        $xml = /(\xef\xbb\xbf)?\s{0,8}<(\?xml|w:)/
+    condition:
+        $dde and not (uint32be(0) == 0xD0CF11E0 or uint32be(0) == 0x7B5C7274 or $xml in (0..2))
 }
 
 rule RTF_Equation_Editor

@@ -7,8 +7,22 @@ rule PHP_Runs_Request
     strings:
         $php = "<?php" nocase
         $direct = /(eval|assert|system|shell_exec|passthru|popen)\s*\(\s*(@|base64_decode\s*\(\s*|gzinflate\s*\(\s*)*\$_(GET|POST|REQUEST|COOKIE)\b/ nocase
+        $binary = { 00 }
     condition:
-        $php and $direct
+        $direct and ($php in (0..64) or ($php and $binary in (0..1024)))
+}
+
+rule PHP_Runs_Request_Quoted
+{
+    meta:
+        description = "a text that quotes a PHP script that runs what a request sends"
+        verdict = "review"
+    strings:
+        $php = "<?php" nocase
+        $direct = /(eval|assert|system|shell_exec|passthru|popen)\s*\(\s*(@|base64_decode\s*\(\s*|gzinflate\s*\(\s*)*\$_(GET|POST|REQUEST|COOKIE)\b/ nocase
+        $binary = { 00 }
+    condition:
+        $direct and $php and not $php in (0..64) and not $binary in (0..1024)
 }
 
 rule PowerShell_Hidden_Command

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Report
@@ -19,11 +20,12 @@ __all__ = ["refuse_polyglot"]
 _CHUNK_BYTES = 1024 * 1024
 _PDF_HEAD_BYTES = 1024  # readers look for %PDF- so far into a file (ISO 32000-1 annex H.3.4.1)
 
+_PAGE = "also holds a web page or script"
 _FOREIGN: dict[bytes, str] = {
-    b"<script": "also holds a web page or script",
-    b"<html": "also holds a web page or script",
-    b"<!doctype html": "also holds a web page or script",
-    b"<?php": "also holds a web page or script",
+    b"<script": _PAGE,
+    b"<html": _PAGE,
+    b"<!doctype html": _PAGE,
+    b"<?php": _PAGE,
     b"rar!\x1a\x07": "is also an archive",
     b"7z\xbc\xaf\x27\x1c": "is also an archive",
     b"\x7felf\x01\x01\x01": "also holds a program",
@@ -33,6 +35,13 @@ _FOREIGN: dict[bytes, str] = {
 """In lower case, long enough that noise does not match by chance."""
 
 _LONGEST = max(map(len, _FOREIGN))
+
+_MARKUP = (b"<script", b"<html", b"<!doctype html")
+"""Harmless in a text about the picture, such as the prompt that it was made from: files are sent
+as what they are, and browsers told to believe it."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_CHUNKS_LIMIT = 10_000
 
 
 def refuse_polyglot(path: Path, media_type: str, kind: Kind, report: Report) -> None:
@@ -67,10 +76,39 @@ def _is_archive(path: Path) -> bool:
 def _refuse_foreign(path: Path, media_type: str, report: Report) -> None:
     size, tail = path.stat().st_size, b""
     with path.open("rb") as file:
+        texts = _texts_of_png(file)
+        file.seek(0)
         while chunk := file.read(_CHUNK_BYTES):
             seen = tail + chunk.lower()
+            begin = file.tell() - len(seen)
             for sign, what in _FOREIGN.items():
-                if sign in seen:
+                if _stands_outside(sign, seen, begin, texts if sign in _MARKUP else []):
                     raise Rejected("rejected_type", f"The file is {media_type} and {what}.")
             tail = seen[1 - _LONGEST :]
             report(file.tell() / size, f"Reading {megabytes(file.tell(), size)}")
+
+
+def _stands_outside(sign: bytes, data: bytes, begin: int, texts: list[range]) -> bool:
+    """Whether `sign` is in `data`, which begins at `begin` of the file, outside of `texts`."""
+    at = data.find(sign)
+    while at >= 0:
+        if not any(begin + at in text for text in texts):
+            return True
+        at = data.find(sign, at + 1)
+    return False
+
+
+def _texts_of_png(file: BinaryIO) -> list[range]:
+    """Where the texts of a PNG are (its chunks `tEXt`, `zTXt`, `iTXt`); none in other formats."""
+    texts = []
+    if file.read(len(_PNG)) != _PNG:
+        return []
+    for _ in range(_CHUNKS_LIMIT):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        length, kind = int.from_bytes(head[:4]), head[4:]
+        if kind in _TEXT_CHUNKS:
+            texts.append(range(file.tell(), file.tell() + length))
+        file.seek(length + 4, 1)
+    return texts

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from sse_progress.model.stage_api import Options
 from sse_progress.stages.formats import images
@@ -221,6 +222,22 @@ def test_polyglots_are_refused(desk: Desk, head: bytes, tail: bytes, says: str) 
     error = refusal(desk.upload(head + tail, "a"))
     assert error.code == "rejected_type"
     assert says in error.detail
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_markup_in_a_text_about_a_picture_is_harmless(desk: Desk, *, compressed: bool) -> None:
+    """The prompt that it was made from, say; after the picture, or as PHP, it is refused."""
+    info = PngInfo()
+    info.add_text("prompt", "make a page: <html><body>hello</body></html>", zip=compressed)
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "navy").save(buffer, "PNG", pnginfo=info)
+    picture = buffer.getvalue()
+    upload, _ = through(desk.upload(picture, "made.png"), "moderating")
+    assert upload.results["validating"]["contentType"] == "image/png"
+    assert refusal(desk.upload(picture + b"<html>", "made.png")).code == "rejected_type"
+    php = picture.replace(b"make a page: <html>", b"make a <?php $x?>  ")
+    if not compressed:
+        assert refusal(desk.upload(php, "made.png")).code == "rejected_type"
 
 
 def test_a_pdf_hidden_in_a_picture_is_refused(desk: Desk) -> None:

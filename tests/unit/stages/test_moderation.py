@@ -71,13 +71,28 @@ def test_a_rule_may_ask_for_review(desk: Desk) -> None:
         (b"%PDF-1.4\n<< /S /Launch /Win << /F (cmd.exe) >> >>\n%%EOF", "PDF_Starts_Program"),
         (b'<w:instrText>DDEAUTO c:\\windows\\cmd.exe "/k x"</w:instrText>', "Office_DDE"),
         (b"{\\rtf1 {\\object 4571756174696F6E2E33}}", "RTF_Equation_Editor"),
-        (b"text <?php @eval(base64_decode($_POST['x']));", "PHP_Runs_Request"),
+        (b"<?php @eval(base64_decode($_POST['x']));", "PHP_Runs_Request"),
+        (b"GIF89a\x00\x00 x" * 20 + b"<?php system($_GET['x']);", "PHP_Runs_Request"),
     ],
 )
 def test_each_rule_of_ours_matches_what_it_describes(content: bytes, name: str) -> None:
     """Every built-in rule has an example that it refuses, by its own name."""
     with pytest.raises(malware.Rejected, match=name):
         malware.load_rules(None).check_bytes(content, "example")
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"# Web shells\n\n" + b"Words. " * 20 + b"```php\n<?php eval($_POST['x']);\n```\n", "PHP"),
+        (b"# DDE\n\n```xml\n<w:instrText>DDEAUTO c:\\cmd.exe</w:instrText>\n```\n", "Office"),
+    ],
+)
+def test_a_text_that_quotes_is_marked_and_not_refused(content: bytes, name: str) -> None:
+    """A page about attacks is none: a person looks at it."""
+    (reason,) = malware.load_rules(None).check_bytes(content, "example")
+    assert reason.rule.startswith(f"yara:{name}")
+    assert reason.rule.endswith("_Quoted")
 
 
 def test_rules_of_the_operator_come_on_top(desk: Desk, tmp_path: Path) -> None:
