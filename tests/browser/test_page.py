@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
@@ -71,6 +73,46 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, gates: Gates) -> None:
     phase(mine, "done")
     page.reload()
     expect(card(page, "report.txt")).to_contain_text("Everything that was found")
+
+
+def _spoken(ms: int) -> str:
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def _times(page: Page) -> list[str]:
+    """The duration of each stage by the journal of the latest upload, as a card would write it."""
+    events = page.evaluate("""async () => {
+        const { uploads } = await (await fetch("uploads?limit=1")).json();
+        const path = `upload/${uploads[0].uploadId}/history`;
+        return (await (await fetch(path)).json()).events;
+    }""")
+    firsts = [
+        datetime.fromisoformat(event["timestamp"])
+        for event, before in pairwise([*events[::-1], {"stage": None}])
+        if event["stage"] != before["stage"]
+    ][::-1]
+    return [_spoken(round((to - at) / timedelta(milliseconds=1))) for at, to in pairwise(firsts)]
+
+
+def test_stage_times_are_the_journals_after_a_gap_and_a_reload(
+    faulty_page: Page, gates: Gates, line: Line
+) -> None:
+    """Stages that passed unseen have the journal's times, and so have all after a reload."""
+    page = faulty_page
+    send(page, gates.file("report.txt"))
+    expect(card(page, "report.txt")).to_contain_text("validating has begun")
+    page.context.set_offline(True)
+    line.cut()
+    link(page, "reconnecting")
+    gates.open_all()
+    line.mend()
+    page.context.set_offline(False)
+    phase(card(page, "report.txt"), "done")
+    times = _times(page)
+    assert len(times) == 7
+    expect(card(page, "report.txt").locator(".stages i")).to_have_text(times)
+    page.reload()
+    expect(card(page, "report.txt").locator(".stages i")).to_have_text(times)
 
 
 def test_cards_stand_newest_first_also_after_a_reload(page: Page, gates: Gates) -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { headline, overview } from "../../sse_progress/browser/client/overview.js";
+import { headline, overview, shownPercent } from "../../sse_progress/browser/client/overview.js";
 import { initial } from "../../sse_progress/browser/client/state.js";
 import { TEXTS, fill } from "../../sse_progress/browser/client/texts.js";
 
@@ -10,6 +10,7 @@ const state = (phase, progress = 0, size = null, total = null) => ({
   ...initial({ id: "u", size }),
   phase,
   progress,
+  stageProgress: progress,
   total,
 });
 const shown = (...states) => headline(states, TEXTS, say);
@@ -25,10 +26,18 @@ test("what has ended is not averaged into what runs", () => {
 });
 
 test("a percent is weighted by bytes, and sizes that are not known weigh the mean", () => {
-  assert.equal(overview([state("sending", 10, 900), state("working", 90, 100)]).percent, 18);
-  assert.equal(overview([state("sending", 10, null, 900), state("working", 90, 100)]).percent, 18);
-  assert.equal(overview([state("sending", 10), state("working", 90, 100)]).percent, 50);
-  assert.equal(overview([state("sending", 10), state("working", 90)]).percent, 50);
+  assert.equal(overview([state("working", 10, 900), state("working", 90, 100)]).percent, 18);
+  assert.equal(overview([state("working", 10, null, 900), state("working", 90, 100)]).percent, 18);
+  assert.equal(overview([state("working", 10), state("working", 90, 100)]).percent, 50);
+  assert.equal(overview([state("working", 10), state("working", 90)]).percent, 50);
+});
+
+test("while bytes travel the percent is that of the transfer, then that of the work", () => {
+  const half = { ...state("sending", 4), stage: "receiving", stageProgress: 50 };
+  assert.equal(shownPercent(half), 50);
+  assert.equal(overview([half, state("working", 90)]).percent, 50);
+  assert.equal(overview([half, state("waiting")]).percent, 25);
+  assert.equal(shownPercent({ ...state("working", 38), stageProgress: 70 }), 38);
 });
 
 test("the words say what happens: sending, processing, cancelled, finished", () => {
@@ -56,7 +65,9 @@ test("of any uploads: nothing is called finished that is not, and the percent is
     const states = Array.from({ length: 1 + random(6) }, () =>
       state(phases[random(phases.length)], random(101), random(3) ? random(5000) : null),
     );
-    const running = states.filter(({ phase }) => phases.indexOf(phase) < 4).map(({ progress }) => progress);
+    const active = states.filter((one) => phases.indexOf(one.phase) < 4);
+    const travelling = active.filter((one) => one.phase !== "working");
+    const running = (travelling.length ? travelling : active).map(({ progress }) => progress);
     const { title, more, percent, phase } = headline(states, TEXTS, say);
     const said = [title, ...more].join(" ");
     const done = states.filter((one) => one.phase === "done").length;

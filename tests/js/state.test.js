@@ -3,14 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import {
-  PHASES,
-  STAGES,
-  hasEnded,
-  initial,
-  next,
-  phaseOfError,
-} from "../../sse_progress/browser/client/state.js";
+import { STAGES } from "../../sse_progress/browser/client/stages.js";
+import { PHASES, hasEnded, initial, next, phaseOfError } from "../../sse_progress/browser/client/state.js";
 
 const ID = "upload_1";
 const media = { id: ID, filename: "a.jpg" };

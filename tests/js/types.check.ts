@@ -9,6 +9,7 @@ import type * as errors from "../../sse_progress/browser/client/errors.js";
 import type * as ids from "../../sse_progress/browser/client/ids.js";
 import type * as types from "../../sse_progress/browser/client/index.js";
 import type { PanelTexts } from "../../sse_progress/browser/client/panel.js";
+import type * as stages from "../../sse_progress/browser/client/stages.js";
 import type * as state from "../../sse_progress/browser/client/state.js";
 import type { Texts } from "../../sse_progress/browser/client/texts.js";
 import type * as upload from "../../sse_progress/browser/client/upload.js";
@@ -65,7 +66,7 @@ holds<
   Same<ConstructorParameters<typeof errors.UploadError>, ConstructorParameters<typeof types.UploadError>>
 >();
 
-holds<Same<typeof state.STAGES, typeof types.STAGES>>();
+holds<Same<typeof stages.STAGES, typeof types.STAGES>>();
 holds<Same<(typeof STAGE_TABLE)[number]["name"], types.KnownStage>>();
 holds<Assignable<typeof state.hasEnded, typeof types.hasEnded>>();
 holds<Same<typeof state.phaseOfError, typeof types.phaseOfError>>();

@@ -30,6 +30,7 @@
 
 import { forgetBegun, recallBegun, rememberBegun } from "./begun.js";
 import { UploadError } from "./errors.js";
+import { readHistory } from "./history.js";
 import { newUploadId } from "./ids.js";
 import { recallName, rememberName } from "./names.js";
 import { Observers } from "./observers.js";
@@ -244,6 +245,7 @@ export class Client {
       cancel: (upload) => this.#cancel(upload),
       retry: (upload) => this.#retry(upload),
       forget: (upload) => this.#forget(upload),
+      readHistory: (upload) => this.#readHistory(upload),
       canPause: (upload) => Boolean(this.#rows.get(upload.id)?.turn) && upload.state.phase !== "working",
       pause: (upload, on) => this.#pause(upload, on),
     };
@@ -426,6 +428,13 @@ export class Client {
     if (answer.status === 404) this.#apply(upload, { kind: "unknown" });
     if (answer.status === 403) this.#forbidden(upload);
     return answer.status;
+  }
+
+  /** @param {Upload} upload */
+  async #readHistory(upload) {
+    const told = await readHistory(this.#service, upload.id);
+    if (told) this.#apply(upload, { kind: "history", told });
+    return told !== null;
   }
 
   /**

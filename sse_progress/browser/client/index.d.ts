@@ -111,10 +111,12 @@ export interface Media {
   createdAt: string;
 }
 
-/** A stage that was seen: the times of its first and last event, and its latest sentence. */
+/** A stage that has begun, and its latest sentence. */
 export interface PassedStage {
   readonly stage: StageName;
+  /** Time of its first event in the journal; null where that is not known here. */
   readonly from: string | null;
+  /** Time of the last event that was seen. */
   readonly to: string | null;
   readonly message: string;
 }
@@ -147,7 +149,12 @@ export interface UploadState {
   readonly paused: boolean;
   /** It is sent from here, and the network is away: it goes on by itself. */
   readonly away: boolean;
+  /** Stages in the order in which they began. */
   readonly passed: readonly PassedStage[];
+  /** Some of `passed`, or of its times, were not seen: `Upload.readHistory` fills them in. */
+  readonly gaps: boolean;
+  /** The stage that the service itself told of last. */
+  readonly heard: StageName | null;
 }
 
 /** `event` is null for a change that was made here, such as bytes leaving the browser. */
@@ -191,6 +198,8 @@ export declare class Upload {
   /** Go on where it was. */
   resume(): void;
   retry(): Upload;
+  /** Read the journal, so that `state.passed` is whole; resolves to whether there was one to read. */
+  readHistory(): Promise<boolean>;
   forget(): void;
 }
 

@@ -1,5 +1,6 @@
 /**
- * What a list of uploads comes to: how many of each, and one percent for those that still run.
+ * What a list of uploads comes to: how many of each, and one percent for those that still run:
+ * of the transfer as long as bytes travel, then of the work that follows.
  *
  * Pure functions of upload states. An upload that has ended says nothing about one that runs, so it
  * is counted, and never averaged.
@@ -18,7 +19,8 @@ const BEFORE_STORED = new Set(["waiting", "sending", "checking"]);
  */
 export function overview(states) {
   const active = states.filter((state) => !hasEnded(state));
-  const sending = active.filter((state) => BEFORE_STORED.has(state.phase)).length;
+  const travelling = active.filter((state) => BEFORE_STORED.has(state.phase));
+  const sending = travelling.length;
   /** @param {(state: UploadState) => boolean} test */
   const count = (test) => states.filter(test).length;
   return {
@@ -27,21 +29,30 @@ export function overview(states) {
     done: count((state) => state.phase === "done"),
     cancelled: count((state) => state.phase === "cancelled"),
     trouble: count((state) => TROUBLE.has(state.phase)),
-    percent: active.length ? weighted(active) : null,
+    percent: active.length ? weighted(sending ? travelling : active) : null,
   };
 }
 
 /**
- * Progress weighted by bytes; an upload of unknown size weighs as much as the others on average.
- * @param {readonly UploadState[]} active
+ * Whole percent of one upload for people: of the transfer while bytes travel, then of the work.
+ * @param {UploadState} state
  */
-function weighted(active) {
-  const sizes = active.map((state) => state.size ?? state.total ?? 0);
+export function shownPercent(state) {
+  const shown = BEFORE_STORED.has(state.phase) ? state.stageProgress : state.progress;
+  return Math.floor(shown);
+}
+
+/**
+ * Percents weighted by bytes; an upload of unknown size weighs as much as the others on average.
+ * @param {readonly UploadState[]} states
+ */
+function weighted(states) {
+  const sizes = states.map((state) => state.size ?? state.total ?? 0);
   const known = sizes.filter((size) => size > 0);
   const usual = known.length ? known.reduce((sum, size) => sum + size, 0) / known.length : 1;
   const weights = sizes.map((size) => (size > 0 ? size : usual));
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
-  return Math.floor(active.reduce((sum, state, at) => sum + state.progress * weights[at], 0) / whole);
+  return Math.floor(states.reduce((sum, state, at) => sum + shownPercent(state) * weights[at], 0) / whole);
 }
 
 /**

@@ -30,7 +30,7 @@
 import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
 import { Meter } from "./meter.js";
-import { headline, overview } from "./overview.js";
+import { headline, overview, shownPercent } from "./overview.js";
 import { STYLE } from "./panel-style.js";
 import { errorText, fill, formatBytes, formatPercent, formatSeconds, mergeTexts } from "./texts.js";
 
@@ -450,7 +450,7 @@ function isSending({ upload }) {
  * @param {UploadState} state
  */
 function shown(state) {
-  return TROUBLE.has(state.phase) || state.phase === "cancelled" ? 100 : Math.floor(state.progress);
+  return TROUBLE.has(state.phase) || state.phase === "cancelled" ? 100 : shownPercent(state);
 }
 
 /**

@@ -1,12 +1,12 @@
 /**
  * What is known of one upload: a frozen state and one pure function that moves it.
  *
- * Owns the stage table, the phases and every transition between them. Knows no network, clock or
- * DOM: whatever happened comes in as an input, and the next state comes out.
+ * Owns the phases and every transition between them. Knows no network, clock or DOM: whatever happened comes in as an input, and the next state comes out.
  */
 
 /**
- * @import { PassedStage, Phase, ProgressEvent, Stage, StageName, UploadState } from "./index.js"
+ * @import { Told } from "./history.js"
+ * @import { PassedStage, Phase, ProgressEvent, UploadState } from "./index.js"
  *
  * @typedef {Readonly<{ code: string, detail?: string, stage?: string | null }>} Failure
  * @typedef {Partial<ProgressEvent> & { status?: string }} Snapshot An upload's state as JSON.
@@ -25,20 +25,14 @@
  *   cancelled: {},
  *   named: { filename: string | null, size: number | null },
  *   failed: { error: Failure },
+ *   history: { told: Told },
  * }} Inputs
  * @typedef {{ [K in keyof Inputs]: { kind: K } & Inputs[K] }[keyof Inputs]} Input
  */
 
-import { FAILURE_CODES, STAGE_TABLE } from "./wire.js";
-
-/**
- * Every stage in order: its share of the whole percent.
- * @type {readonly Stage[]}
- */
-export const STAGES = Object.freeze(STAGE_TABLE.map((stage) => Object.freeze(stage)));
-
-/** @type {ReadonlyMap<string, Stage>} */
-const STAGE = new Map(STAGES.map((stage) => [stage.name, stage]));
+import { NOTHING, assume, complete, pass } from "./passed.js";
+import { percent, rankOf } from "./stages.js";
+import { FAILURE_CODES } from "./wire.js";
 
 /**
  * Which phase may follow which. An ended upload never moves again.
@@ -97,7 +91,7 @@ export function initial({ id, filename = null, size = null }) {
     cancelling: false,
     paused: false,
     away: false,
-    passed: Object.freeze([]),
+    ...NOTHING,
   });
 }
 
@@ -110,14 +104,15 @@ export function initial({ id, filename = null, size = null }) {
  * from a stream; `{kind: "snapshot", state}` an upload's state as JSON; `{kind: "unknown"}` the
  * service has never heard of it; `{kind: "cancelling", on}`; `{kind: "cancelled"}`;
  * `{kind: "paused", on}` by its sender here; `{kind: "away", on}` the network is;
- * `{kind: "named", filename, size}`; `{kind: "failed", error}`.
+ * `{kind: "named", filename, size}`; `{kind: "failed", error}`;
+ * `{kind: "history", told}` what the journal says of its stages, also after the end.
  *
  * @param {UploadState} state
  * @param {Input} input
  * @returns {UploadState}
  */
 export function next(state, input) {
-  if (hasEnded(state)) return state;
+  if (hasEnded(state) && input.kind !== "history") return state;
   const handler = /** @type {(state: UploadState, input: Input) => UploadState} */ (HANDLERS[input.kind]);
   return handler(state, input);
 }
@@ -140,8 +135,9 @@ const HANDLERS = {
   cancelling: (state, { on }) => change(state, { cancelling: on }),
   paused: (state, { on }) => change(state, { paused: on }),
   away: (state, { on }) => change(state, { away: on }),
-  cancelled: (state) => end(state, "cancelled", { stage: "cancelled" }),
+  cancelled: (state) => end(state, "cancelled", { stage: "cancelled", endedIn: state.stage }),
   failed: (state, { error }) => failed(state, error),
+  history: completed,
 };
 
 /**
@@ -158,7 +154,7 @@ function ownBytes(state, { loaded, total }) {
     progress: percent("receiving", stageProgress),
     bytes: loaded,
     total,
-    passed: pass(state.passed, { stage: "receiving" }),
+    passed: assume(state.passed, "receiving"),
   });
 }
 
@@ -172,7 +168,7 @@ function answered(state, { status, body }) {
     return end(state, "done", { stage: "complete", progress: 100, media: body.data.media });
   }
   if (status >= 200 && status < 300) return stored(state);
-  if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled" });
+  if (code === "cancelled") return HANDLERS.cancelled(state, {});
   if (code === null) return HANDLERS.cut(state, {}); // a proxy's 502 or 504 says nothing of the upload
   return failed(state, { code, detail: body?.detail ?? "", stage: state.stage ?? "receiving" });
 }
@@ -207,7 +203,7 @@ function stored(state) {
     stageProgress: 100,
     progress: percent("file_received", 100),
     message: "",
-    passed: pass(state.passed, { stage: "file_received" }),
+    passed: assume(state.passed, "file_received"),
   });
 }
 
@@ -217,29 +213,32 @@ function stored(state) {
  */
 function heard(state, event) {
   if (event.type !== "progress" && event.type !== "reset") return state;
+  if (isReplay(state, event)) return state;
   const fields = fieldsOf(state, event);
   if (event.stage === "cancelled") {
-    const endedIn = event.error?.stage ?? null;
-    return end(state, "cancelled", { ...fields, progress: state.progress, endedIn });
+    const endedIn = event.error?.stage ?? state.stage;
+    return end(state, "cancelled", { ...fields, progress: state.progress, endedIn }, event);
   }
   if (event.error) return failed(state, event.error, event);
   if (event.stage === "complete") {
-    return end(state, "done", { ...fields, progress: 100, media: event.media ?? null });
+    return end(state, "done", { ...fields, progress: 100, media: event.media ?? null }, event);
   }
   if (event.stage === "error") return failed(state, { code: "internal", detail: "" }, event);
   const receiving = event.stage === "receiving";
   // Our own count runs ahead of the service's by what the network holds: no bar steps back for that.
   const floor = event.type === "progress" || receiving ? state.progress : 0;
+  const stageFloor = receiving && state.stage === "receiving" ? state.stageProgress : 0;
   const phase = receiving && state.phase !== "working" ? receivingPhase(state) : "working";
   return change(state, {
     ...fields,
     phase,
     progress: Math.max(fields.progress, floor),
+    stageProgress: Math.max(fields.stageProgress, stageFloor),
     bytes: event.bytes ?? state.bytes,
     paused: event.paused === true,
     away: phase === "working" ? false : state.away,
     fromServer: true,
-    passed: pass(state.passed, event),
+    ...pass(state, event),
   });
 }
 
@@ -284,32 +283,60 @@ function neverArrived(state) {
  */
 function failed(state, error, event = {}) {
   const { code, detail = "", stage = state.stage } = error;
-  if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled" });
-  return end(state, phaseOfError(code), {
+  if (code === "cancelled") return end(state, "cancelled", { stage: "cancelled", endedIn: stage }, event);
+  const fields = {
     stage: "error",
     error: Object.freeze({ code, detail, stage }),
     endedIn: stage,
     message: event.message || detail,
     timestamp: event.timestamp ?? state.timestamp,
-  });
+    filename: state.filename ?? event.filename ?? null,
+  };
+  return end(state, phaseOfError(code), fields, event);
 }
 
 /**
- * The end. `progress` stays where it was, so that a bar shows how far the upload had come.
+ * The end. `progress` stays where it was, so that a bar shows how far the upload had come. An end that
+ * did not come from the journal (no `event`) may have left out stages that did.
  * @param {UploadState} state
  * @param {Phase} phase
  * @param {Partial<UploadState>} fields
+ * @param {Partial<ProgressEvent>} [event]
  */
-function end(state, phase, fields) {
+function end(state, phase, fields, event = {}) {
+  const passage = event.stage ? pass(state, event) : { gaps: state.gaps || state.phase !== "waiting" };
+  const ended = fields.endedIn && fields.endedIn === state.stage ? state.stageProgress : 0;
   return change(state, {
     ...fields,
     phase,
+    stageProgress: phase === "done" ? 100 : ended,
     etaSeconds: null,
     cancelling: false,
     paused: false,
     away: false,
-    passed: pass(state.passed, fields),
+    ...passage,
   });
+}
+
+/**
+ * A stream that is opened anew without a position tells everything again from the beginning.
+ * @param {UploadState} state
+ * @param {Partial<ProgressEvent>} event
+ */
+function isReplay(state, { type, stage, timestamp }) {
+  if (type !== "progress" || !state.heard) return false;
+  if (timestamp && state.timestamp && timestamp < state.timestamp) return true;
+  return Boolean(stage) && rankOf(stage ?? null) >= 0 && rankOf(stage ?? null) < rankOf(state.heard);
+}
+
+/**
+ * @param {UploadState} state
+ * @param {Inputs["history"]} input
+ */
+function completed(state, { told }) {
+  const passage = complete(state, told.passage);
+  if (!hasEnded(state) || state.phase === "done" || !told.endedIn) return change(state, passage);
+  return change(state, { ...passage, endedIn: told.endedIn, stageProgress: told.stageProgress });
 }
 
 /**
@@ -335,45 +362,6 @@ function fieldsOf(state, event) {
  */
 function percentOr(value, otherwise) {
   return typeof value === "number" && Number.isFinite(value) ? Math.min(100, Math.max(0, value)) : otherwise;
-}
-
-/**
- * Stages in the order they were seen, each with its first and last sign of life.
- * @param {readonly PassedStage[]} passed
- * @param {{ stage?: string | null, timestamp?: string | null, message?: string }} event
- * @returns {readonly PassedStage[]}
- */
-function pass(passed, { stage, timestamp = null, message = "" }) {
-  const last = passed.at(-1);
-  if (!stage || stage === "error" || stage === "cancelled") return passed;
-  if (last?.stage === stage) {
-    const same = Object.freeze({
-      ...last,
-      from: last.from ?? timestamp,
-      to: timestamp ?? last.to,
-      message: message || last.message,
-    });
-    return Object.freeze([...passed.slice(0, -1), same]);
-  }
-  return Object.freeze([...passed, Object.freeze({ stage, from: timestamp, to: timestamp, message })]);
-}
-
-/**
- * Percent of the whole upload, for `stageProgress` (0-100) within `stage`, which is in the table.
- * @param {StageName} stage
- * @param {number} stageProgress
- */
-export function percent(stage, stageProgress) {
-  const { lo, hi } = /** @type {Stage} */ (STAGE.get(stage));
-  return Math.min(hi, lo + Math.floor((stageProgress * (hi - lo + 1)) / 100));
-}
-
-/**
- * Place of a stage in the order; -1 before the first and for one that is not in the table.
- * @param {string | null} stage
- */
-export function rankOf(stage) {
-  return STAGE.get(stage ?? "")?.rank ?? -1;
 }
 
 /**

@@ -13,6 +13,7 @@ import { hasEnded } from "./state.js";
  * @property {(upload: Upload, on: boolean) => void} pause
  * @property {(upload: Upload) => boolean} canPause
  * @property {(upload: Upload) => void} forget
+ * @property {(upload: Upload) => Promise<boolean>} readHistory
  */
 
 export class Upload {
@@ -92,6 +93,11 @@ export class Upload {
 
   get canRetry() {
     return this.file !== null && ["failed", "cancelled"].includes(this.state.phase);
+  }
+
+  /** Read the journal, so that `state.passed` is whole; resolves to whether there was one to read. */
+  readHistory() {
+    return this.#actions.readHistory(this);
   }
 
   /** Stop following, without touching the upload itself. */

@@ -1,7 +1,9 @@
 /** One upload on the page: its stages as they pass, and what came out. Draws; decides nothing. */
 
-/** @import { Client, Media, PassedStage, Upload, UploadState } from "../client/index.js" */
+/** @import { Client, Media, Upload, UploadState } from "../client/index.js" */
 import { STAGES } from "../client/index.js";
+import { shownPercent } from "../client/overview.js";
+import { durationMs } from "../client/passed.js";
 import { TEXTS, errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
@@ -14,6 +16,8 @@ export class Card {
   /** @type {number | null} */
   #drawing = null;
   #outcome = false;
+  /** The moment for which the journal was asked last: once is enough for each. */
+  #askedAt = "";
   /** @type {HTMLImageElement | null} */
   #picture = null;
 
@@ -70,6 +74,16 @@ export class Card {
   fold(folded) {
     this.element.classList.toggle("folded", folded);
     this.parts.unfold.hidden = !folded;
+    if (!folded) this.#readTimes();
+  }
+
+  /** Stages that were not seen as they passed have their times in the journal. */
+  #readTimes() {
+    const { state } = this.upload;
+    const moment = `${state.phase} ${state.heard}`;
+    if (!state.gaps || moment === this.#askedAt || this.element.classList.contains("folded")) return;
+    this.#askedAt = moment;
+    void this.upload.readHistory();
   }
 
   #draw() {
@@ -87,6 +101,7 @@ export class Card {
       button.ariaLabel = `${button.textContent} ${parts.name.textContent}`;
     }
     if (!this.#picture) parts.picture.textContent = extension(state);
+    this.#readTimes();
     this.#drawStages(state);
     this.#drawTrouble(state);
     if (state.phase === "done" && state.media && !this.#outcome) this.#drawOutcome(state.media);
@@ -100,7 +115,7 @@ export class Card {
     items.forEach((item, at) => {
       const passed = at < current;
       const now = at === current;
-      const value = passed ? 100 : now ? state.stageProgress || (this.upload.ended ? 100 : 0) : 0;
+      const value = passed ? 100 : now ? state.stageProgress : 0;
       item.style.setProperty("--value", String(value));
       item.toggleAttribute("data-passed", passed);
       item.toggleAttribute("data-now", now);
@@ -112,7 +127,7 @@ export class Card {
         at === STORED && now
           ? "in the queue"
           : passed
-            ? took(state.passed, SHOWN[at].name)
+            ? took(durationMs(state.passed, SHOWN[at].name))
             : now && !this.upload.ended
               ? formatPercent(value)
               : "";
@@ -189,7 +204,7 @@ function badge(state) {
   if (state.cancelling) return "Cancelling…";
   const active = ["sending", "working"].includes(state.phase);
   return active
-    ? formatPercent(state.progress)
+    ? formatPercent(shownPercent(state))
     : state.phase === "checking"
       ? "Checking"
       : TEXTS.phase[state.phase];
@@ -207,18 +222,13 @@ function lastStage(state) {
 }
 
 /**
- * How long a stage took, from its first event to the next stage's; "" where that was not seen.
- * @param {readonly PassedStage[]} passed
- * @param {string} name
+ * How long a stage took, for people; "" where that is not known.
+ * @param {number | null} ms
  */
-function took(passed, name) {
-  const at = passed.findIndex((row) => row.stage === name);
-  const from = Date.parse(passed[at]?.from ?? "");
-  const to = Date.parse(passed[at + 1]?.from ?? passed[at]?.to ?? "");
-  if (!(to >= from)) return "";
-  const seconds = (to - from) / 1000;
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  return seconds < 10 ? `${seconds.toFixed(1)} s` : formatSeconds(seconds);
+function took(ms) {
+  if (ms === null) return "";
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : formatSeconds(ms / 1000);
 }
 
 /** @param {UploadState} state */

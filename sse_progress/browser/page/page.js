@@ -7,6 +7,7 @@
 /** @import { Link, Upload } from "../client/index.js" */
 /** @import { UploadPanel } from "../client/panel.js" */
 import { Client } from "../client/index.js";
+import { overview } from "../client/overview.js";
 import "../client/panel.js";
 import { formatPercent } from "../client/texts.js";
 import { Card } from "./card.js";
@@ -110,9 +111,8 @@ function place(card) {
 }
 
 function showTitle() {
-  const active = [...client.uploads.values()].filter((upload) => !upload.ended);
-  const sum = active.reduce((total, { state }) => total + state.progress, 0);
-  document.title = active.length ? `${formatPercent(sum / active.length)} · sse_progress` : "sse_progress";
+  const { percent } = overview([...client.uploads.values()].map(({ state }) => state));
+  document.title = percent === null ? "sse_progress" : `${formatPercent(percent)} · sse_progress`;
 }
 
 /** @param {Link} link */
