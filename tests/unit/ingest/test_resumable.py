@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sse_progress.ingest import journaling, turns
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.parts import Extent, Part
@@ -29,6 +30,7 @@ from sse_progress.model.errors import (
 from sse_progress.storage.partial import PartialBody
 from sse_progress.uploads.components import Components
 from tests.helpers.components import KINDS, begin, components, events_of, left_over
+from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 from tests.unit.storage.test_resumable import announced
 
@@ -267,3 +269,79 @@ async def test_many_small_parts_make_few_events(redis_url: str, tmp_path: Path) 
             return bool((await events_of(core))[-1]["bytes"] > 50)
 
         await eventually(told, "a later part is told")
+
+
+# ---- Redis away
+
+
+async def test_without_redis_nothing_is_begun(
+    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A creation, an append and a look are refused for now; no body is left, none is touched."""
+    for module in (journaling, turns):
+        monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
+    async with components(own_redis.url, tmp_path) as core:
+        resumable = resumable_of(core)
+        await resumable.create(body(length=9), part(b"abc"))
+        kept = left_over(core)
+        own_redis.stop()
+        try:
+            for asking in (
+                resumable.create(announced("new", owner="ann", length=9), part(b"x")),
+                resumable.append("up", part(b"def", offset=3), owner="ann"),
+                resumable.extent("up", owner="ann"),
+            ):
+                with pytest.raises(Unavailable):
+                    await asking
+        finally:
+            own_redis.cont()
+        assert left_over(core) == kept
+        extent = await resumable.extent("up", owner="ann")
+        assert extent is not None
+        assert extent.offset == 3
+
+
+async def test_redis_away_while_a_part_arrives(own_redis: RedisServer, tmp_path: Path) -> None:
+    """What arrived counts, and is told although no event can be."""
+    async with components(own_redis.url, tmp_path) as core:
+        resumable = resumable_of(core)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"abc"
+            own_redis.stop()
+            yield b"def"
+
+        try:
+            extent = await asyncio.wait_for(
+                resumable.create(body(length=9), Part(chunks=chunks())), 30
+            )
+        finally:
+            own_redis.cont()
+        assert extent.offset == 6
+        assert (await resumable.append("up", part(b"ghi", offset=6), owner="ann")).complete
+        events = await events_of(core)
+        assert events[-1]["stage"] == "file_received"
+
+
+async def test_redis_away_when_the_body_is_whole(own_redis: RedisServer, tmp_path: Path) -> None:
+    """The file is stored and stays: its sender learns it when Redis is back."""
+    async with components(own_redis.url, tmp_path) as core:
+        resumable = resumable_of(core, redis_wait_s=0.3)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"abcdef"
+            own_redis.stop()
+
+        whole = Part(chunks=chunks(), completes_at_length=True)
+        try:
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(resumable.create(body(length=6), whole), 30)
+        finally:
+            own_redis.cont()
+        found = core.storage.objects.find("up")
+        assert found is not None
+        assert found.local().read_bytes() == b"abcdef"
+        assert await resumable.extent("up", owner="ann") == Extent(
+            offset=6, length=6, complete=True
+        )
+        assert not [event for event in await events_of(core) if event.get("paused")]
