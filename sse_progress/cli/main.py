@@ -113,7 +113,9 @@ def worker(overrides: dict[str, Any]) -> None:
 
 @app.command()
 def upload(  # noqa: PLR0917  # the command line's own
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to upload.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Files to upload; - is standard input.")
+    ],
     url: Url = DEFAULT_URL,
     token: Token = None,
     upload_id: Annotated[
@@ -126,6 +128,11 @@ def upload(  # noqa: PLR0917  # the command line's own
             help="Go on with the upload that --id names; Ctrl-C pauses, and does not cancel.",
         ),
     ] = False,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=VALUE", help="Text field of each; may be repeated."),
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Kind of upload.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Upload files and show every stage of each. Exit code: 0 all completed, 1 one did not."""
@@ -133,7 +140,13 @@ def upload(  # noqa: PLR0917  # the command line's own
 
     raise typer.Exit(
         upload_command(
-            files, url=url, token=token, upload_id=upload_id, resume=resume, as_json=as_json
+            files,
+            url=url,
+            token=token,
+            upload_id=upload_id,
+            resume=resume,
+            fields=[*([f"kind={kind}"] if kind else []), *(fields or ())],
+            as_json=as_json,
         )
     )
 

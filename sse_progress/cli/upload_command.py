@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ PARALLEL = 4
 """Files that are sent at once."""
 
 
+STANDARD_INPUT = Path("-")
+
 CANCEL_WAIT_S = 10.0
 """How long Ctrl-C waits for the service to confirm."""
 
@@ -60,6 +63,7 @@ def upload_command(
     token: str | None = None,
     upload_id: str | None = None,
     resume: bool = False,
+    fields: Sequence[str] = (),
     as_json: bool = False,
     pace: Pace | None = None,
 ) -> int:
@@ -68,16 +72,19 @@ def upload_command(
     Ctrl-C cancels them on the service, a second one leaves at once. With `resume` an upload that
     was begun before goes on, and the first Ctrl-C leaves: what has arrived is kept. Exit code: 0
     all completed, 1 one was refused, failed or cancelled, 2 wrong use (then nothing was sent), 130
-    left.
+    left. `fields` are `name=value`; the file `-` is standard input.
     """
-    wrong = _invalid_files(files, upload_id) or invalid_id(upload_id)
+    wrong = _invalid_files(files, upload_id) or invalid_id(upload_id) or _invalid_fields(fields)
+    if not wrong and resume and STANDARD_INPUT in files:
+        wrong = "Standard input cannot be resumed."
     if wrong:
         return complain(wrong, WRONG_USE)
+    wishes = Wishes(_values(fields), resume=resume)
 
     async def run(client: AsyncClient) -> int:
         screen = screen_for(as_json=as_json)
         with screen.on():
-            code = await Uploads(client, screen, resume=resume).run(files, upload_id)
+            code = await Uploads(client, screen, wishes).run(files, upload_id)
         if code == INTERRUPTED:
             # At once: not after a thread that still waits for the next byte of a pipe.
             sys.stdout.flush()
@@ -87,11 +94,19 @@ def upload_command(
     return run_session(run, url=url, token=token, pace=pace)
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """How each file is to be sent."""
+
+    fields: dict[str, str | list[str]]
+    resume: bool
+
+
 class Uploads:
     """Some files on their way, and what Ctrl-C does to them."""
 
-    def __init__(self, client: AsyncClient, screen: Screen, *, resume: bool) -> None:
-        self._client, self._screen, self._resume = client, screen, resume
+    def __init__(self, client: AsyncClient, screen: Screen, wishes: Wishes) -> None:
+        self._client, self._screen, self._wishes = client, screen, wishes
         self._slots = asyncio.Semaphore(PARALLEL)
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         self._stopping = self._left = False
@@ -151,9 +166,11 @@ class Uploads:
         for left in reversed(range(TRIES)):
             try:
                 return await self._client.upload(
-                    file,
+                    sys.stdin.buffer if file == STANDARD_INPUT else file,
                     id=key,
-                    resume=self._resume or None,
+                    filename="stdin" if file == STANDARD_INPUT else None,
+                    fields=self._wishes.fields,
+                    resume=self._wishes.resume or None,
                     on_event=lambda event: self._screen.event(key, event),
                     on_phase=lambda phase: self._screen.phase(key, phase),
                 )
@@ -168,7 +185,7 @@ class Uploads:
         be resumed is left by the first."""
         await pressed.get()
         self._stopping = True
-        if self._resume:
+        if self._wishes.resume:
             for key in self._under_way:
                 self._screen.remark(f"Paused. Go on with the same file and --resume --id {key}")
             self._leave()
@@ -204,6 +221,8 @@ def _invalid_files(files: Sequence[Path], upload_id: str | None) -> str | None:
     if upload_id is not None and len(files) > 1:
         return f"--id names one upload, and these are {len(files)} files."
     for file in files:
+        if file == STANDARD_INPUT:
+            continue
         if file.is_dir():
             return f"{clean_text(str(file))} is a directory: name the files in it."
         if not file.exists():
@@ -211,3 +230,19 @@ def _invalid_files(files: Sequence[Path], upload_id: str | None) -> str | None:
         if not os.access(file, os.R_OK):
             return f"{clean_text(str(file))} cannot be read: permission denied."
     return None
+
+
+def _invalid_fields(fields: Sequence[str]) -> str | None:
+    for field in fields:
+        if not field.partition("=")[0] or "=" not in field:
+            return f"{clean_text(field)} is no field: --field NAME=VALUE"
+    return None
+
+
+def _values(fields: Sequence[str]) -> dict[str, str | list[str]]:
+    """By name; one that is given several times has a list."""
+    found: dict[str, list[str]] = {}
+    for field in fields:
+        name, _, value = field.partition("=")
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
