@@ -143,6 +143,8 @@ class Settings(BaseSettings):
     max_claims_per_user: int | None = Field(None, ge=1)
     """Ids that one user's streams may claim before an upload begins, per `claim_ttl_s` (100 with a
     key, none in open mode). Streams above it wait without a claim."""
+    max_batch: int = Field(1000, ge=1, le=10_000)
+    """Items that one batch may have."""
     max_bytes_per_user: int | None = Field(None, ge=1)
     """Bytes of originals that one user may keep (unset: no limit); then 507 for that user."""
     requests_per_minute: int | None = Field(None, ge=1)

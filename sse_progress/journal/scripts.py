@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["APPEND", "READ", "Script"]
+__all__ = ["APPEND", "BATCH", "READ", "Script"]
 
 APPEND = (
     "op",
@@ -44,6 +44,25 @@ APPEND = (
 
 READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit", "about")
 """Arguments of read.lua, explained there."""
+
+
+BATCH = (
+    "op",
+    "epoch",
+    "owner",
+    "channel",
+    "id",
+    "item",
+    "status",
+    "total",
+    "most",
+    "work",
+    "tags",
+    "about",
+    "ttl_open_s",
+    "ttl_done_s",
+)
+"""Arguments of batch.lua, explained there."""
 
 
 class Script:

@@ -201,6 +201,12 @@ class MismatchingOffset(Problem):
         self.expected, self.provided = expected, provided
 
 
+class BatchClosed(Problem):
+    code = "batch_closed"
+    status = 409
+    sentence = "No more items can join this batch."
+
+
 class Replaced(Problem):
     code = "replaced"
     status = 409
@@ -373,6 +379,7 @@ PROBLEMS: tuple[type[Problem], ...] = (
     AlreadyFinished,
     Cancelled,
     MismatchingOffset,
+    BatchClosed,
     Replaced,
     UploadGone,
     UploadExpired,

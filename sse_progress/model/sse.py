@@ -35,9 +35,9 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def connected(upload_id: str, message: str, *, retry_ms: int) -> bytes:
+def connected(upload_id: str, message: str, *, retry_ms: int, member: str = "uploadId") -> bytes:
     """The first frame of every stream: when to reconnect, and that the stream is open."""
-    data = encode_json({"type": "connected", "uploadId": upload_id, "message": clean_text(message)})
+    data = encode_json({"type": "connected", member: upload_id, "message": clean_text(message)})
     return b"retry: %d\ndata: %b\n\n" % (retry_ms, data)
 
 

@@ -13,6 +13,8 @@ __all__ = [
     "BIRTH",
     "RATES_PREFIX",
     "QueueKeys",
+    "batch_items_key",
+    "batch_name",
     "digest",
     "durations_key",
     "ended_key",
@@ -20,6 +22,7 @@ __all__ = [
     "journal_channel",
     "journal_keys",
     "limit_key",
+    "open_batches_key",
     "open_key",
     "owned_key",
     "owner_channel",
@@ -49,6 +52,21 @@ def journal_keys(upload_id: str) -> tuple[str, str]:
 def turn_channel(upload_id: str) -> str:
     """The fence of the sender of an upload's body, as it is raised (append.lua: `resume`)."""
     return f"{journal_channel(upload_id)}:turn"
+
+
+def batch_name(batch_id: str) -> str:
+    """What a batch's journal is called among those of uploads, whose ids have no colon."""
+    return f"b:{batch_id}"
+
+
+def batch_items_key(batch_id: str) -> str:
+    """Hash: what became of each item of a batch, by its id."""
+    return f"{journal_channel(batch_name(batch_id))}:items"
+
+
+def open_batches_key(storage_id: str) -> str:
+    """Sorted set: batches that may be open, by Unix time when they began."""
+    return f"sp:s:{{{storage_id}}}:batches"
 
 
 def open_key(storage_id: str) -> str:

@@ -114,7 +114,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             redis=redis,
             journal=journal,
             storage=storage,
-            index=Index(redis, storage_id=storage.id),
+            index=Index(redis, storage_id=storage.id, consumers=("batches",)),
             queue=Queue(redis, name=storage.id),
             recovery=recovery,
             emitter=emitter,

@@ -23,6 +23,7 @@ from sse_progress.web.origins import Origins
 from sse_progress.web.problem_middleware import pass_on
 from sse_progress.web.routes import (
     all_progress,
+    batches,
     config,
     description,
     health,
@@ -49,6 +50,7 @@ ROUTES: list[Route | WebSocketRoute] = [
     *history.ROUTES,
     *tickets.ROUTES,
     *jobs.ROUTES,
+    *batches.ROUTES,
     *config.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,

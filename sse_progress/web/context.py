@@ -21,6 +21,7 @@ from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.settings import Settings
+from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components, opened
 from sse_progress.uploads.jobs import Jobs
 from sse_progress.uploads.kinds import load_kinds
@@ -49,6 +50,7 @@ class WebContext:
     recent: RecentUploads
     ingest: Ingest
     resumable: Resumable
+    batches: Batches
     jobs: Jobs
     kinds: Kinds
     limits: Limits
@@ -125,6 +127,7 @@ async def serving(
             resumable=Resumable(
                 components, config, receivers=ingest.receivers, journaling=ingest.journaling
             ),
+            batches=Batches(components, most=settings.max_batch),
             jobs=Jobs(components, kinds),
             kinds=kinds,
             limits=limits,

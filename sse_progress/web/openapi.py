@@ -112,6 +112,7 @@ def _schemas() -> Object:
         position={"type": "string", "description": "Where its journal stands."},
         merged={"type": "boolean", "description": "Left out: too soon after the last, or passed."},
     )
+    schemas |= _batch_schemas(event)
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(
@@ -131,6 +132,29 @@ def _schemas() -> Object:
         "required": ["uploads"],
     }
     return schemas
+
+
+def _batch_schemas(event: Object) -> Object:
+    count = {"type": "integer", "minimum": 0}
+    names = ("total", "complete", "error", "cancelled", "running")
+    shared = ("type", "progress", "stage", "message", "timestamp", "stageProgress", "kind")
+    properties: Object = {
+        "batchId": {"type": "string"},
+        **{name: event["properties"][name] for name in (*shared, "context", "error")},
+        "items": _object(**dict.fromkeys(names, count)),
+        "item": _object(uploadId={"type": "string"}, status={"type": "string"}),
+    }
+    batch: Object = {
+        "type": "object",
+        "description": "An event of a batch: its counts, and the item that it is about.",
+        "properties": properties,
+        "required": ["batchId"],
+    }
+    fields = {name: value for name, value in properties.items() if name != "type"}
+    status = {"type": "string", "enum": ["processing", "complete", "cancelled"]}
+    state = {**batch, "properties": {"status": status, **fields, "title": {"type": "string"}}}
+    made = _object(batchId={"type": "string"})
+    return {"BatchEvent": batch, "BatchState": state, "BatchMade": made}
 
 
 def _config_schema() -> Object:

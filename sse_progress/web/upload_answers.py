@@ -64,6 +64,15 @@ def labelling_of(request: Request, principal: Principal) -> Labelling:
     return Labelling(labels_of(request), context_of(request).kinds, allowed=principal.kinds)
 
 
+async def join_batch(request: Request, labelling: Labelling, upload_id: str, *, owner: str) -> None:
+    """The upload becomes an item of the batch that it is labelled with.
+
+    Raises Forbidden, BatchClosed or Unavailable.
+    """
+    if (batch_id := labelling.labels.batch_id) is not None:
+        await context_of(request).batches.join(batch_id, upload_id, owner=owner)
+
+
 async def stored_answer(
     request: Request, upload_id: str, *, owner: str, headers: Mapping[str, str] | None = None
 ) -> Response:

@@ -23,6 +23,7 @@ from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.pool import CannotStart, Pool
 from sse_progress.settings import Settings, SettingsError
+from sse_progress.uploads.batches import Batches, BatchKeeper
 from sse_progress.uploads.components import opened
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
@@ -145,10 +146,15 @@ async def _work(settings: Settings) -> None:
             retention_s=retention_of(kinds, settings),
             resume_s=settings.resume_s,
         )
+        batches = Batches(components, most=settings.max_batch)
+        keeper = BatchKeeper(components, batches, repair_s=settings.lease_s / 2)
         await pool.start()
         try:
-            async with components.tasks.running(
-                "reconciler", reconciler.run(every_s=settings.lease_s / 2)
+            async with (
+                components.tasks.running(
+                    "reconciler", reconciler.run(every_s=settings.lease_s / 2)
+                ),
+                components.tasks.running("batches", keeper.run()),
             ):
                 await first_of(
                     components.queue.run(

@@ -42,6 +42,7 @@ export const FAILURE_CODES = [
   "upload_id_in_use",
   "already_finished",
   "mismatching_offset",
+  "batch_closed",
   "replaced",
   "upload_gone",
   "upload_expired",

@@ -26,6 +26,7 @@ from sse_progress.web.upload_answers import (
     body_chunks,
     content_coding,
     id_in_use,
+    join_batch,
     labelling_of,
     named_file,
     stored_answer,
@@ -51,6 +52,7 @@ async def create(request: Request, upload_id: str) -> Response:
         announced = _announced(request, upload_id, principal.sub, given, labelling.labels)
         inform = _Informs(request, given, {"Location": location})
         part = _part(request, given, offset=0, on_offset=inform.offset)
+        await join_batch(request, labelling, upload_id, owner=principal.sub)
         async with context.limits.uploads(principal.sub):
             extent = await context.resumable.create(announced, part, begun=inform.begun)
     except UploadIdInUse as problem:

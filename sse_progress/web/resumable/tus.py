@@ -28,7 +28,7 @@ from sse_progress.settings import Settings
 from sse_progress.storage.announced import Announced
 from sse_progress.web.dialects import tus
 from sse_progress.web.request_headers import access_of, content_length, context_of
-from sse_progress.web.upload_answers import body_chunks, id_in_use, labelling_of
+from sse_progress.web.upload_answers import body_chunks, id_in_use, join_batch, labelling_of
 from sse_progress.web.upload_resource import expires, fields_of, limits_of, refusal
 
 __all__ = ["APPEND_TYPE", "append", "create", "options"]
@@ -53,6 +53,7 @@ async def create(request: Request, upload_id: str) -> Response:
     )
     try:
         announced = _announced(creation, upload_id, principal.sub, limits, labelling.labels)
+        await join_batch(request, labelling, upload_id, owner=principal.sub)
         async with context.limits.uploads(principal.sub):
             extent = await context.resumable.create(announced, part)
     except UploadIdInUse as problem:

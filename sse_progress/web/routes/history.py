@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.model.errors import BadRequest
 from sse_progress.model.events import encode_json
@@ -31,7 +32,7 @@ from sse_progress.web.request_headers import (
     path_upload_id,
 )
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "history_of"]
 
 LINES = "application/x-ndjson"
 MOST = 10_000
@@ -40,27 +41,33 @@ MOST = 10_000
 
 async def get_history(request: Request) -> Response:
     upload_id = path_upload_id(request)
-    context = context_of(request)
     principal = await access_of(request).viewer(request, upload_id)
+    page = await context_of(request).uploads.page(upload_id, owner=principal.sub)
+    return await history_of(request, upload_id, page, {"uploadId": upload_id})
+
+
+async def history_of(request: Request, name: str, page: Page, subject: dict[str, str]) -> Response:
+    """What a request asks for of a journal. `name` is its own, `subject` what the answer calls
+    it."""
     since, before = _since(request), _before(request)
     descending = _choice(request, "order", ("asc", "desc")) == "desc"
     limit = None
     if _choice(request, "all", ("false", "true")) == "false":
         limit = integer(request, "limit", default=500, check=lambda n: 1 <= n <= MOST)
-    page = await context.uploads.page(upload_id, owner=principal.sub)
     etag = etag_of(page.end)
     headers = {
         "Cache-Control": "no-cache",
         "ETag": etag,
         "Vary": "Accept",
-        "X-Upload-ID": upload_id,
     }
+    if "uploadId" in subject:
+        headers["X-Upload-ID"] = subject["uploadId"]
     if etag_matches(request, etag):
         return Response(status_code=304, headers=headers)
-    journal = context.components.journal
+    journal = context_of(request).components.journal
     part = await part_of(
         journal,
-        upload_id,
+        name,
         page,
         since=since,
         before=before,
@@ -73,11 +80,9 @@ async def get_history(request: Request) -> Response:
                 **{"before" if descending else "since": part.next}
             )
             headers["Link"] = f'<?{again.query}>; rel="next"'
-        return StreamingResponse(
-            _lines(journal, upload_id, part), headers=headers, media_type=LINES
-        )
+        return StreamingResponse(_lines(journal, name, part), headers=headers, media_type=LINES)
     return StreamingResponse(
-        _whole(journal, upload_id, part), headers=headers, media_type="application/json"
+        _whole(journal, name, part, subject), headers=headers, media_type="application/json"
     )
 
 
@@ -86,8 +91,10 @@ async def _lines(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[
         yield b"".join(frame.message + b"\n" for frame in frames)
 
 
-async def _whole(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[bytes]:
-    head = {"uploadId": upload_id, "live": True, "epoch": part.epoch}
+async def _whole(
+    journal: Journal, upload_id: str, part: Part, subject: dict[str, str]
+) -> AsyncIterator[bytes]:
+    head: dict[str, object] = {**subject, "live": True, "epoch": part.epoch}
     if part.reset:
         head["reset"] = True
     yield encode_json(head)[:-1] + b',"events":['

@@ -75,9 +75,12 @@ async def post_job(request: Request) -> Response:
     request.state.upload_id = upload_id
     labels = job.labels().over(labels_of(request))
     context.kinds.check(labels, allowed=principal.kinds, file=False)
+    owner = principal.producing_for(job.owner)
+    if labels.batch_id is not None:
+        await context.batches.join(labels.batch_id, upload_id, owner=owner)
     opened = await context.jobs.open(
         upload_id,
-        owner=principal.producing_for(job.owner),
+        owner=owner,
         producer=principal.account,
         labels=labels,
         title=clean_text(job.title),

@@ -41,7 +41,7 @@ from sse_progress.web.streams.sse_response import Pace, busy_stream
 from sse_progress.web.streams.upload import Start, UploadStream
 from sse_progress.web.upload_resource import extent_headers
 
-__all__ = ["ROUTES", "pace_of", "state_response"]
+__all__ = ["NO_CONTENT_HEADERS", "OPEN_WAIT_S", "ROUTES", "pace_of", "state_response"]
 
 OPEN_WAIT_S = 2.0
 """How long a stream's head waits to learn whose the upload is; then it opens with heartbeats."""

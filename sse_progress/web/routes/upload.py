@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.access.tokens import Principal
 from sse_progress.ingest.body import Body, PlainBody
-from sse_progress.model.errors import BadRequest, InvalidUploadId, UploadIdInUse
+from sse_progress.model.errors import (
+    BadRequest,
+    BatchClosed,
+    Forbidden,
+    InvalidUploadId,
+    Unavailable,
+    UploadIdInUse,
+)
 from sse_progress.model.ids import new_upload_id, valid_upload_id
 from sse_progress.web.operations import ID, LABELS, DescribedRoute, json_answer, operation, query
 from sse_progress.web.request_headers import (
@@ -22,6 +31,7 @@ from sse_progress.web.upload_answers import (
     body_chunks,
     content_coding,
     id_in_use,
+    join_batch,
     labelling_of,
     named_file,
     stored_answer,
@@ -73,13 +83,16 @@ async def put_upload(request: Request) -> Response:
 
 
 async def _take_in(request: Request, upload_id: str, body: Body, principal: Principal) -> Response:
-    context = context_of(request)
+    context, owner = context_of(request), principal.sub
+    await join_batch(request, body.labelling, upload_id, owner=owner)
     try:
-        async with context.limits.uploads(principal.sub):
-            await context.ingest.take_in(upload_id, body, owner=principal.sub)
+        async with context.limits.uploads(owner):
+            await context.ingest.take_in(upload_id, body, owner=owner)
     except UploadIdInUse as problem:
-        return await id_in_use(context, upload_id, principal.sub, problem)
-    return await stored_answer(request, upload_id, owner=principal.sub)
+        return await id_in_use(context, upload_id, owner, problem)
+    with contextlib.suppress(BatchClosed, Forbidden, Unavailable):  # of a form: it is stored now
+        await join_batch(request, body.labelling, upload_id, owner=owner)
+    return await stored_answer(request, upload_id, owner=owner)
 
 
 ROUTES = [

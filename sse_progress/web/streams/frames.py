@@ -43,12 +43,12 @@ def reset_frame(data: bytes, *, id: str | None = None) -> bytes:
     return _frame(as_reset(data), id=id)
 
 
-def gone_event(upload_id: str, timestamp: str) -> dict[str, Any]:
+def gone_event(upload_id: str, timestamp: str, *, member: str = "uploadId") -> dict[str, Any]:
     """The only event for a position in an upload that is not known any more."""
     text = "Upload not found or expired."
     return {
         "type": "reset",
-        "uploadId": upload_id,
+        member: upload_id,
         "progress": 0,
         "stage": "error",
         "message": text,
@@ -58,5 +58,6 @@ def gone_event(upload_id: str, timestamp: str) -> dict[str, Any]:
     }
 
 
-def gone_frame(upload_id: str, timestamp: str) -> bytes:
-    return _frame(encode_json(gone_event(upload_id, timestamp)), id=str(GONE))
+def gone_frame(upload_id: str, timestamp: str, *, member: str = "uploadId") -> bytes:
+    data = encode_json(gone_event(upload_id, timestamp, member=member))
+    return _frame(data, id=str(GONE))

@@ -38,7 +38,7 @@ class UploadStream(Stream):
     """One connection that follows one upload.
 
     `keep_claim` renews the claim on an id whose upload has not begun; `on_left` is called once the
-    connection has ended.
+    connection has ended. `batch_id`: it is of a batch, whose journal has a name of its own.
     """
 
     def __init__(
@@ -50,10 +50,17 @@ class UploadStream(Stream):
         on_left: Callable[[], None],
         pace: Pace,
         parts: StreamParts,
+        batch_id: str | None = None,
     ) -> None:
         self.upload_id = start.topic.upload_id
+        self._subject = self.upload_id if batch_id is None else batch_id
+        self._member = "uploadId" if batch_id is None else "batchId"
+        what = "upload" if batch_id is None else "batch"
         first = connected(
-            self.upload_id, "Connected to upload progress stream", retry_ms=retry_ms()
+            self._subject,
+            f"Connected to {what} progress stream",
+            retry_ms=retry_ms(),
+            member=self._member,
         )
         super().__init__(first, pace=pace, parts=parts)
         self._start, self._emitter = start, emitter
@@ -107,7 +114,8 @@ class UploadStream(Stream):
         await self.deliver(body, final=frame.terminal)
 
     async def gone(self) -> None:
-        await self.deliver(gone_frame(self.upload_id, rfc3339(time.time())), final=True)
+        frame = gone_frame(self._subject, rfc3339(time.time()), member=self._member)
+        await self.deliver(frame, final=True)
 
     def close(self) -> None:
         self.finish()

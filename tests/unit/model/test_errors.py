@@ -32,6 +32,7 @@ CONTRACT = {
     "unsupported_version": 412,
     "mismatching_offset": 409,
     "replaced": 409,
+    "batch_closed": 409,
     "upload_gone": 410,
     "unauthenticated": 401,
     "forbidden": 403,
