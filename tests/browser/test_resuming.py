@@ -72,7 +72,7 @@ def check_whole(running: Service, page: Page, upload_id: str) -> None:
 
 def test_a_pause_keeps_what_arrived(running: Service, page: Page) -> None:
     """Nothing more leaves, the upload says that it is paused, and it goes on where it was."""
-    slow(page, 1_000_000)
+    slow(page, 400_000)
     upload_id = page.evaluate(SEND, {})
     wait_until(lambda: arrived(running, upload_id) > 0, "something has arrived")
     page.evaluate("window.sent.pause()")
@@ -89,7 +89,7 @@ def test_a_pause_keeps_what_arrived(running: Service, page: Page) -> None:
 
 def test_the_same_file_after_a_reload_goes_on(running: Service, page: Page) -> None:
     """Under the id that it had, from where it was; a third time it is another upload."""
-    slow(page, 1_000_000)
+    slow(page, 400_000)
     upload_id = page.evaluate(SEND, {})
     wait_until(lambda: arrived(running, upload_id) > 0, "something has arrived")
     page.reload()

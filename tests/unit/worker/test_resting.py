@@ -43,9 +43,9 @@ async def test_a_body_that_was_left_is_paused(redis_url: str, tmp_path: Path) ->
         await grow_old(core)
         await begin(core, lease_s=60)
         resting(core, length=20).close()
-        reconciler = reconciler_of(core)
-        await reconciler.round()
+        await reconciler_of(core, lease_s=10 * LEASE_S).round()
         assert len(await events_of(core)) == 1
+        reconciler = reconciler_of(core)
         await quiet(core)
         before = await page_of(core)
         await reconciler.round()
@@ -178,7 +178,7 @@ async def test_a_stored_body_of_a_dead_receiver_is_queued(redis_url: str, tmp_pa
         from tests.unit.storage.test_resumable import manifest
 
         body.store(manifest(body, "up"))
-        await reconciler_of(core).round()
+        await reconciler_of(core, lease_s=10 * LEASE_S).round()
         assert await core.queue.depth() == (0, 0)
         await quiet(core)
         await reconciler_of(core).round()
