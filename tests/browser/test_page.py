@@ -14,6 +14,7 @@ from tests.browser.gates import Gates
 from tests.browser.line import Line
 from tests.browser.looking import card, entry, link, percent, phase, send
 from tests.browser.paced import STAGES
+from tests.browser.users import User
 from tests.helpers import media
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
@@ -131,6 +132,62 @@ def test_cards_stand_newest_first_also_after_a_reload(page: Page, gates: Gates) 
     expect(last.locator(".outcome")).to_be_hidden()
     last.get_by_role("button", name=f"Show {names[0]}").click()
     expect(last.locator(".outcome")).to_be_visible()
+
+
+def test_what_is_finished_folds_and_is_cleared_for_good(page: Page, gates: Gates) -> None:
+    """A finished card folds and unfolds; cleared ones stay away, also after a reload."""
+    gates.open_all()
+    send(page, gates.file("old.txt"))
+    mine = card(page, "old.txt")
+    phase(mine, "done")
+    mine.get_by_role("button", name="Hide old.txt").click()
+    expect(mine.locator(".outcome")).to_be_hidden()
+    mine.get_by_role("button", name="Show old.txt").click()
+    expect(mine.locator(".outcome")).to_be_visible()
+    page.get_by_role("button", name="Clear finished").click()
+    expect(mine).to_have_count(0)
+    page.reload()
+    send(page, gates.file("new.txt"))
+    phase(card(page, "new.txt"), "done")
+    expect(page.locator(".card")).to_have_count(1)
+
+
+def test_the_focus_stays_where_a_cancelled_upload_is(page: Page, gates: Gates) -> None:
+    """By keyboard: Cancel on a card leads to Retry of the same card, in the panel it stays."""
+    send(page, gates.file("a.txt"), gates.file("b.txt"))
+    for name in ("a.txt", "b.txt"):
+        expect(card(page, name)).to_contain_text("validating has begun")
+    card(page, "a.txt").get_by_role("button", name="Cancel a.txt").focus()
+    page.keyboard.press("Enter")
+    phase(card(page, "a.txt"), "cancelled")
+    expect(card(page, "a.txt").get_by_role("button", name="Retry a.txt")).to_be_focused()
+    entry(page, "b.txt").get_by_role("button", name="Cancel b.txt").focus()
+    page.keyboard.press("Enter")
+    phase(entry(page, "b.txt"), "cancelled")
+    expect(entry(page, "b.txt").get_by_role("button", name="Dismiss b.txt")).to_be_focused()
+
+
+def test_a_wrong_token_is_said_to_be_wrong(
+    contexts: Callable[..., BrowserContext], paced: Service, user: User
+) -> None:
+    """The form says so, and takes the right one; snippets then carry the header."""
+    context = contexts(faulty=True, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(paced.url + "/")
+    field = page.get_by_label("Access token")
+    field.fill("wrong")
+    field.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This token is not accepted.")
+    field.fill(user.token())
+    field.press("Enter")
+    link(page, "live")
+    expect(page.locator("#session")).to_be_hidden()
+    terminal = page.locator(".snippet", has_text="From a terminal")
+    terminal.get_by_role("button", name="Copy").click()
+    expect(terminal.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "Authorization: Bearer $TOKEN" in copied
+    assert paced.url in copied
 
 
 def test_a_second_tab_tells_the_same(

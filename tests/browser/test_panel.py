@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, FloatRect, Page, expect
@@ -57,6 +58,21 @@ def test_minimize_and_dismiss_by_keyboard(page: Page, gates: Gates) -> None:
     expect(entry(page, "b.txt")).to_be_visible()
     expect(entry(page, "a.txt")).to_be_visible()
     gates.open_all()
+
+
+def test_what_runs_stands_above_what_has_ended(page: Page, gates: Gates, tmp_path: Path) -> None:
+    """Whatever ends goes below; what is sent later stands above it."""
+    other = Gates(tmp_path / "other")
+    other.open_all()
+    send(page, other.file("first.txt"))
+    phase(entry(page, "first.txt"), "done")
+    send(page, gates.file("second.txt"), other.file("third.txt"))
+    phase(entry(page, "third.txt"), "done")
+    names = page.locator("upload-panel .name")
+    expect(names).to_have_text(["second.txt", "third.txt", "first.txt"])
+    gates.open_all()
+    phase(entry(page, "second.txt"), "done")
+    expect(names).to_have_text(["second.txt", "third.txt", "first.txt"])
 
 
 def test_finished_entries_clear_and_problems_stay(page: Page, gates: Gates) -> None:

@@ -74,8 +74,8 @@ li[data-phase="working"] .bar i, li[data-phase="sending"] .bar i {
   background-image: linear-gradient(90deg, transparent 0, rgb(255 255 255 / 35%) 50%, transparent 100%);
   background-size: 90px 100%; background-repeat: no-repeat; animation: sheen 1.8s linear infinite;
 }
-.facts { display: flex; gap: 10px; margin: 0 8px 0 0; font-size: 12.5px; color: var(--_muted); }
-.facts .stage { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.facts { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 10px; margin: 0 8px 0 0; font-size: 12.5px; color: var(--_muted); }
+.facts .stage { min-width: 0; overflow-wrap: anywhere; }
 .facts .stage[data-tone] { color: var(--_color); font-weight: 550; }
 .facts .numbers { flex: none; font-variant-numeric: tabular-nums; }
 .words { margin: 3px 8px 0 0; font-size: 12.5px; color: var(--_text); overflow-wrap: anywhere; }
@@ -85,7 +85,7 @@ button {
 }
 button:hover { background: var(--_raised); color: var(--_text); }
 button:focus-visible { outline: 2px solid var(--_working); outline-offset: -2px; }
-button:disabled { opacity: 0.45; cursor: default; }
+button[aria-disabled="true"] { opacity: 0.45; cursor: default; }
 svg { width: 16px; height: 16px; fill: none; stroke: currentColor; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }
 .minimized ul, .minimized .link { display: none; }
 .minimized .toggle svg { transform: rotate(180deg); }
@@ -98,5 +98,6 @@ svg { width: 16px; height: 16px; fill: none; stroke: currentColor; stroke-width:
 @media (forced-colors: active) {
   .bar, .whole { border: 1px solid CanvasText; }
   .bar i, .whole i { background: Highlight; forced-color-adjust: none; }
+  button { border: 1px solid ButtonBorder; }
 }
 `;

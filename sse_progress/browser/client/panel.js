@@ -185,6 +185,7 @@ export class UploadPanel extends HTMLElement {
     if (key !== entry.spoken) {
       const first = entry.spoken === null;
       entry.spoken = key;
+      if (upload.ended) this.#place(entry);
       if (!first) this.#announce(entry);
     }
     if (upload.ended) this.#clearLater(entry);
@@ -195,9 +196,23 @@ export class UploadPanel extends HTMLElement {
   #add(upload) {
     const entry = this.#entry(upload);
     this.#entries.set(upload.id, entry);
-    this.#parts.list.append(entry.item);
+    this.#place(entry);
     this.#dismissed = false;
     return entry;
+  }
+
+  /**
+   * What runs stands above what has ended; whoever has the focus keeps it.
+   * @param {Entry} entry
+   */
+  #place(entry) {
+    const { list } = this.#parts;
+    const ended = [...this.#entries.values()].filter((other) => other !== entry && other.upload.ended);
+    const before = [...list.children].find((item) => ended.some((other) => other.item === item)) ?? null;
+    if (entry.item.parentNode === list && entry.item.nextSibling === before) return;
+    const focused = /** @type {HTMLElement | null | undefined} */ (this.shadowRoot?.activeElement);
+    list.insertBefore(entry.item, before);
+    if (focused && entry.item.contains(focused)) focused.focus();
   }
 
   /** @param {Upload} upload */
@@ -230,7 +245,6 @@ export class UploadPanel extends HTMLElement {
   #retry(entry) {
     const upload = entry.upload.retry();
     const fresh = this.#entries.get(upload.id) ?? this.#add(upload);
-    this.#parts.list.insertBefore(fresh.item, entry.item);
     this.#remove(entry);
     this.#draw();
     fresh.parts.cancel.focus();
@@ -239,7 +253,7 @@ export class UploadPanel extends HTMLElement {
   /** @param {Entry} entry */
   #cancelOrDismiss(entry) {
     if (!entry.upload.ended) {
-      entry.upload.cancel().catch(() => {}); // the entry shows that it goes on
+      if (!entry.upload.state.cancelling) entry.upload.cancel().catch(() => {}); // the entry shows that it goes on
       return;
     }
     const neighbour = entry.item.nextElementSibling ?? entry.item.previousElementSibling;
@@ -353,7 +367,7 @@ export class UploadPanel extends HTMLElement {
     parts.retry.hidden = !upload.canRetry;
     label(parts.retry, this.#say(texts.retry, { name }));
     label(parts.cancel, this.#say(upload.ended ? texts.dismiss : texts.cancel, { name }));
-    parts.cancel.disabled = state.cancelling;
+    parts.cancel.ariaDisabled = String(state.cancelling); // `disabled` would take the focus away
   }
 
   /** @param {Upload} upload */

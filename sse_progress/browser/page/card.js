@@ -7,6 +7,7 @@ import { durationMs } from "../client/passed.js";
 import { TEXTS, errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
+import { typeName } from "./words.js";
 
 const SHOWN = STAGES.filter((stage) => !stage.terminal);
 const STORED = SHOWN.findIndex(({ name }) => name === "file_received");
@@ -35,12 +36,12 @@ export class Card {
     this.element = element("li", { className: "card" });
     this.parts = {
       picture: element("div", { className: "picture", ariaHidden: "true" }),
-      name: element("h3"),
+      name: element("h3", { tabIndex: -1 }),
       about: element("p"),
       badge: element("span", { className: "badge" }),
       retry: element("button", { className: "act", type: "button", textContent: "Retry", hidden: true }),
       cancel: element("button", { className: "act", type: "button", textContent: "Cancel" }),
-      unfold: element("button", { className: "act", type: "button", textContent: "Show", hidden: true }),
+      unfold: element("button", { className: "act", type: "button", textContent: "Hide", hidden: true }),
       stages: element("ol", { className: "stages" }),
       trouble: element("p", { className: "trouble", hidden: true }),
     };
@@ -52,10 +53,13 @@ export class Card {
       stages.append(element("li", {}, [element("b"), element("i")]));
     stages.ariaLabel = "Stages";
     retry.addEventListener("click", () => upload.retry());
-    cancel.addEventListener("click", () => upload.cancel().catch(() => {}));
+    cancel.addEventListener("click", () => {
+      if (!upload.state.cancelling) void upload.cancel().catch(() => {}); // the card shows that it goes on
+    });
     unfold.addEventListener("click", () => {
       this.old = false;
-      this.fold(false);
+      this.fold(!this.#folded);
+      this.#label();
     });
     if (upload.file?.type.startsWith("image/")) this.#preview(upload.file);
   }
@@ -72,16 +76,30 @@ export class Card {
    * @param {boolean} folded
    */
   fold(folded) {
+    const { unfold } = this.parts;
     this.element.classList.toggle("folded", folded);
-    this.parts.unfold.hidden = !folded;
+    unfold.textContent = folded ? "Show" : "Hide";
+    unfold.ariaExpanded = String(!folded);
     if (!folded) this.#readTimes();
+  }
+
+  get #folded() {
+    return this.element.classList.contains("folded");
+  }
+
+  /** Each button says which upload it is about. */
+  #label() {
+    const { retry, cancel, unfold, name } = this.parts;
+    for (const button of [retry, cancel, unfold]) {
+      button.ariaLabel = `${button.textContent} ${name.textContent}`;
+    }
   }
 
   /** Stages that were not seen as they passed have their times in the journal. */
   #readTimes() {
     const { state } = this.upload;
     const moment = `${state.phase} ${state.heard}`;
-    if (!state.gaps || moment === this.#askedAt || this.element.classList.contains("folded")) return;
+    if (!state.gaps || moment === this.#askedAt || this.#folded) return;
     this.#askedAt = moment;
     void this.upload.readHistory();
   }
@@ -95,11 +113,12 @@ export class Card {
     parts.about.textContent = about(state);
     parts.badge.textContent = badge(state);
     parts.retry.hidden = !upload.canRetry;
+    const focused = document.activeElement === parts.cancel;
     parts.cancel.hidden = upload.ended;
-    parts.cancel.disabled = state.cancelling;
-    for (const button of [parts.retry, parts.cancel, parts.unfold]) {
-      button.ariaLabel = `${button.textContent} ${parts.name.textContent}`;
-    }
+    parts.cancel.ariaDisabled = String(state.cancelling); // `disabled` would take the focus away
+    parts.unfold.hidden = !upload.ended;
+    if (focused && upload.ended) (upload.canRetry ? parts.retry : parts.name).focus();
+    this.#label();
     if (!this.#picture) parts.picture.textContent = extension(state);
     this.#readTimes();
     this.#drawStages(state);
@@ -191,7 +210,9 @@ function about(state) {
     return `${formatBytes(state.bytes ?? 0)} of ${formatBytes(state.total)}`;
   }
   const size = state.media?.size ?? state.size;
-  const known = [size === null ? "" : formatBytes(size), state.media?.contentType ?? ""].filter(Boolean);
+  const known = [size === null ? "" : formatBytes(size), typeName(state.media?.contentType ?? "")].filter(
+    Boolean,
+  );
   if (state.phase === "checking") return TEXTS.phase.checking;
   const left = state.etaSeconds ? `${formatSeconds(state.etaSeconds)} left` : "";
   if (state.phase === "working")

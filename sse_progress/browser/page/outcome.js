@@ -7,6 +7,7 @@
 
 import { formatBytes, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
+import { numberText, typeName, wordText } from "./words.js";
 
 /** What people look for first; the rest of what a stage found is a click away. */
 const FIRST = [
@@ -125,7 +126,7 @@ function badge(text, value) {
 function factList(media) {
   /** @type {Record<string, string>} */
   const facts = {
-    type: media.contentType,
+    type: typeName(media.contentType),
     size: formatBytes(media.size),
     ...dimensions(media.analysis),
     ...plain(media.analysis),
@@ -170,9 +171,8 @@ function plain(analysis = {}) {
     if (DETAILS.has(name) || value === null || value === "") continue;
     if (/^duration/i.test(name) && typeof value === "number") facts.duration = formatSeconds(value);
     else if (typeof value === "boolean") facts[name] = value ? "Yes" : "No";
-    else if (typeof value === "number")
-      facts[name] = new Intl.NumberFormat("en", { maximumFractionDigits: 2 }).format(value);
-    else if (typeof value === "string" && value.length <= 80) facts[name] = value;
+    else if (typeof value === "number") facts[name] = numberText(name, value);
+    else if (typeof value === "string" && value.length <= 80) facts[name] = wordText(name, value);
   }
   return facts;
 }

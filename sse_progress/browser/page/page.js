@@ -9,9 +9,11 @@
 import { Client } from "../client/index.js";
 import { overview } from "../client/overview.js";
 import "../client/panel.js";
-import { formatPercent } from "../client/texts.js";
+import { formatBytes, formatPercent } from "../client/texts.js";
 import { Card } from "./card.js";
+import { clear, isCleared } from "./cleared.js";
 import { one } from "./dom.js";
+import { showSnippets } from "./snippets.js";
 
 const TOKEN_KEY = "sse-progress:token";
 /** How many uploads that had ended before this page was opened are shown in full. */
@@ -34,6 +36,9 @@ const client = new Client({
   url: new URL("..", import.meta.url).href,
   token: sessionStorage.getItem(TOKEN_KEY),
 });
+
+/** Whether a token was given here that has not been accepted yet. */
+let tried = false;
 
 panel.client = client;
 client.observe(show);
@@ -86,6 +91,7 @@ addEventListener("beforeunload", (event) => {
 
 /** @param {Upload} upload */
 function show(upload) {
+  if (isCleared(upload.id)) return;
   let card = cards.get(upload.id);
   if (!card) {
     card = new Card(upload, client);
@@ -97,7 +103,20 @@ function show(upload) {
   document.body.classList.add("compact");
   one("uploads-section").hidden = false;
   showTitle();
+  one("clear").hidden = ![...cards.values()].some(({ upload: one }) => one.ended);
 }
+
+one("clear").addEventListener("click", () => {
+  const ended = [...cards.values()].filter(({ upload }) => upload.ended);
+  clear(ended.map(({ upload }) => upload.id));
+  for (const { upload, element } of ended) {
+    element.remove();
+    cards.delete(upload.id);
+    upload.forget();
+  }
+  one("uploads-section").hidden = cards.size === 0;
+  one("choose").focus();
+});
 
 /**
  * Newest first, in whatever order they became known; of the old ones, the newest are shown in full.
@@ -120,51 +139,47 @@ function showLink(link) {
   one("link").dataset.state = link;
   one("link-text").textContent = LINKS[link];
   if (link === "denied") askForToken();
-  if (link === "live") one("session").hidden = true;
+  if (link !== "live") return;
+  tried = false;
+  one("session").hidden = true;
+}
+
+// ---- what is accepted
+
+void showLimits();
+
+/** The size that the service accepts, where it says so. */
+async function showLimits() {
+  const response = await fetch(new URL("config", client.url)).catch(() => null);
+  const config = response?.ok ? await response.json() : null;
+  const bytes = config?.limits?.maxUploadBytes;
+  if (bytes) one("limit").textContent = ` Up to ${formatBytes(bytes)} each.`;
 }
 
 // ---- signing in
 
 function askForToken() {
   one("session").hidden = false;
+  one("sign-in-error").textContent = tried ? "This token is not accepted." : "";
+  if (tried) sessionStorage.removeItem(TOKEN_KEY);
 }
 
 one("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   const token = tokenField.value.trim();
   if (!token) return;
+  tried = true;
+  one("sign-in-error").textContent = "";
   sessionStorage.setItem(TOKEN_KEY, token);
   tokenField.value = "";
   client.token = token;
+  showSnippets(client);
   void client.watch();
 });
 
 // ---- for developers
 
-const root = client.url;
-/** @type {Record<string, string>} */
-const snippets = {
-  curl: `# send a file, wait for what comes out
-curl -F file=@photo.jpg \\
-  ${root}upload
-
-# everything of yours, live
-curl -N \\
-  ${root}uploads/progress`,
-  module: `<!-- a panel for all uploads -->
-<script type="module" src=
-  "${root}client/panel.js">
-</script>
-<upload-panel watch></upload-panel>
-
-// in a module of yours
-import { upload } from
-  "${root}client/index.js";
-
-const media = await upload(file).done;`,
-};
-for (const box of document.querySelectorAll("[data-snippet]"))
-  box.textContent = snippets[box.getAttribute("data-snippet") ?? ""] ?? "";
+showSnippets(client);
 
 // Where the panel would cover the cards, it starts as a single line.
 panel.toggleAttribute("minimized", matchMedia("(max-width: 1120px)").matches);
