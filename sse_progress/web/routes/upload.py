@@ -18,7 +18,15 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.model.ids import new_upload_id, valid_upload_id
-from sse_progress.web.operations import ID, LABELS, DescribedRoute, json_answer, operation, query
+from sse_progress.web.operations import (
+    ID,
+    LABELS,
+    DescribedRoute,
+    header,
+    json_answer,
+    operation,
+    query,
+)
 from sse_progress.web.request_headers import (
     access_of,
     content_length,
@@ -102,10 +110,14 @@ ROUTES = [
         method="POST",
         operation={
             **operation(
-                "Upload one file",
+                "Upload one file, or begin a resumable upload",
                 "Uploads",
                 {
                     "200": json_answer("Result", "The upload is complete", id_header=True),
+                    "201": {
+                        "description": "A resumable upload has begun: `Location` is its address, "
+                        "`Upload-Offset` where its next part begins"
+                    },
                     "202": json_answer("Accepted", "Stored; the work goes on", id_header=True),
                 },
                 parameters=[
@@ -122,13 +134,21 @@ ROUTES = [
                         "description": "`respond-async` (RFC 7240): answer 202 once it is stored.",
                         "schema": {"type": "string"},
                     },
+                    header("Tus-Resumable", "`1.0.0`: begins an upload by tus."),
+                    header("Upload-Length", "The whole's bytes, for tus and the IETF draft."),
+                    header("Upload-Defer-Length", "`1`: the length follows, for tus."),
+                    header(
+                        "Upload-Metadata", "`filename`, `filetype`, fields and labels, for tus."
+                    ),
+                    header("Upload-Complete", "`?0` or `?1`: begins one by the IETF draft."),
                 ],
-                problems=(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503, 507),
+                problems=(400, 401, 403, 408, 409, 412, 413, 415, 422, 429, 460, 500, 503, 507),
             ),
             "requestBody": {
                 "required": True,
                 "description": "Exactly one file part, of any name, and text fields "
-                "(16 KiB in all).",
+                "(16 KiB in all); or what of the file comes with the beginning of a resumable "
+                "upload, which may be nothing.",
                 "content": {
                     "multipart/form-data": {
                         "schema": {
