@@ -92,11 +92,7 @@ class DiskStorage:
 
         What is announced and has not arrived yet counts as if it were there.
         """
-        promised = sum(
-            max((announced.length or 0) - offset, 0)
-            for announced, offset, _ in self.bodies.partials()
-        )
-        self._ensure_bytes(size_bytes + promised)
+        self._ensure_bytes(size_bytes + self.bodies.promised_bytes())
         inodes = self.free_inodes()
         if inodes is not None and inodes < INODES_PER_UPLOAD:
             raise InsufficientStorage("The storage has no room for more files.")

@@ -40,6 +40,7 @@ class DiskBodies:
     def __init__(self, layout: Layout, ensure_room: Callable[[int], None]) -> None:
         self._layout, self._ensure_room = layout, ensure_room
         self._hashes = Hashes()
+        self._lengths: dict[str, tuple[tuple[int, int], int]] = {}
 
     def incoming(self, upload_id: str) -> Incoming:
         """A new place for a body that begins to arrive, locked by this process until it ends."""
@@ -157,6 +158,29 @@ class DiskBodies:
                     yield Partial(_announced(directory), size, is_locked(directory / ORIGINAL))
                 except FileNotFoundError:
                     continue  # stored or removed since it was listed
+
+    def promised_bytes(self) -> int:
+        """What is announced of bodies that may rest and has not arrived yet, together.
+
+        Asked for every upload that begins, so an announcement is read once and then known by its
+        inode and time.
+        """
+        total, lengths = 0, {}
+        with storage_errors():
+            for directory in self._layout.partial.iterdir():
+                try:
+                    size = (directory / ORIGINAL).stat().st_size
+                    found = (directory / ANNOUNCED).stat()
+                    version = found.st_ino, found.st_mtime_ns
+                    known = self._lengths.get(directory.name)
+                    if known is None or known[0] != version:
+                        known = version, _announced(directory).length or 0
+                except FileNotFoundError:
+                    continue  # stored or removed since it was listed
+                lengths[directory.name] = known
+                total += max(known[1] - size, 0)
+        self._lengths = lengths
+        return total
 
     # ---- of both kinds
 

@@ -417,5 +417,13 @@ def test_what_is_announced_counts_as_if_it_were_there(tmp_path: Path) -> None:
     with pytest.raises(InsufficientStorage):
         storage.ensure_room(half)
     body.append(b"it may be written", offset=0)
-    body.discard()
+    assert storage.bodies.promised_bytes() == half - body.offset
+    body.close()
+    follows = storage.bodies.begin(announced("u2"))
+    assert storage.bodies.promised_bytes() == half - body.offset
+    follows.announce(7)
+    assert storage.bodies.promised_bytes() == half - body.offset + 7
+    for each in (follows, storage.bodies.resumable("u1")):
+        each.discard()
+    assert storage.bodies.promised_bytes() == 0
     storage.ensure_room(half)
