@@ -65,7 +65,10 @@ const ENTRY = `
 <div class="facts"><span class="stage"></span><span class="numbers"></span></div>
 <p class="words" hidden></p>`;
 
-export class UploadPanel extends HTMLElement {
+/** Without a document, as when a server renders, the module can be imported and defines nothing. */
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
+
+export class UploadPanel extends Base {
   static observedAttributes = ["minimized"];
 
   /** @type {Client | null} */
@@ -514,4 +517,5 @@ function icon(name) {
   return /** @type {Element} */ (svg.firstElementChild);
 }
 
-if (!customElements.get("upload-panel")) customElements.define("upload-panel", UploadPanel);
+const known = globalThis.customElements?.get("upload-panel");
+if (globalThis.customElements && !known) customElements.define("upload-panel", UploadPanel);

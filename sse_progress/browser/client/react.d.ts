@@ -1,0 +1,36 @@
+/** Types of the hooks for React, and of `<upload-panel>` in JSX. */
+
+import type { DetailedHTMLProps, HTMLAttributes } from "react";
+import type { Client, ServiceOptions } from "./index.js";
+import type { ClientSnapshot } from "./store.js";
+import type { UploadPanel } from "./panel.js";
+
+export type { ClientSnapshot, UploadView } from "./store.js";
+
+export interface UseUploadsOptions extends ServiceOptions {
+  /** A client of your own, in place of the shared one for `url`. */
+  client?: Client;
+  /** Also what other tabs and devices send, and what was sent before a reload. */
+  watch?: boolean;
+}
+
+/** Every upload of the client, and what its connection is doing; nothing on a server. */
+export declare function useUploads(
+  options?: UseUploadsOptions,
+): ClientSnapshot & Pick<Client, "upload" | "follow">;
+
+type PanelProps = DetailedHTMLProps<HTMLAttributes<UploadPanel>, UploadPanel> & {
+  url?: string;
+  position?: "bottom-right" | "bottom-left" | "top-right" | "top-left";
+  "clear-after"?: string | number;
+  minimized?: boolean;
+  watch?: boolean;
+};
+
+declare module "react" {
+  namespace JSX {
+    interface IntrinsicElements {
+      "upload-panel": PanelProps;
+    }
+  }
+}

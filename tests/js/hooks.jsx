@@ -1,0 +1,35 @@
+/** The hook for React as an app uses it, under Strict Mode; bundled and run by tests/browser/test_packages.py. */
+
+import { StrictMode, createElement as h } from "react";
+import { createRoot } from "react-dom/client";
+import { renderToString } from "react-dom/server";
+import { effectScope, watchEffect } from "vue";
+import { useUploads } from "sse-progress-client/react";
+import { useUploads as useVueUploads } from "sse-progress-client/vue";
+
+function List(options) {
+  const { uploads, upload } = useUploads(options);
+  globalThis.uploadByReact = upload;
+  return h("ul", {}, uploads.map(({ state }) => h("li", { key: state.id }, `${state.filename}: ${state.phase}`)));
+}
+
+export function onServer() {
+  return renderToString(h(List, { url: "/api/media" }));
+}
+
+export function inBrowser(url) {
+  const box = document.body.appendChild(document.createElement("div"));
+  box.id = "react";
+  const root = createRoot(box);
+  root.render(h(StrictMode, {}, h(List, { url })));
+  const other = document.body.appendChild(document.createElement("p"));
+  other.id = "vue";
+  const scope = effectScope();
+  scope.run(() => {
+    const { uploads } = useVueUploads({ url });
+    watchEffect(() => {
+      other.textContent = uploads.value.map(({ state }) => `${state.filename}: ${state.phase}`).join();
+    }, { flush: "sync" });
+  });
+  return () => (root.unmount(), scope.stop());
+}
