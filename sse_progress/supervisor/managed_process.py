@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +47,10 @@ class ManagedProcess:
     failures: int = field(default=0, init=False)
     """Ends in a row without a steady life between them."""
     _started_at: float = field(default=0.0, init=False)
+
+    def successor(self) -> ManagedProcess:
+        """One that is to do the same in its place."""
+        return replace(self)
 
     def start(self, now: float) -> None:
         """Start it; `now` is monotonic seconds. Raises OSError if the command cannot be run."""

@@ -42,6 +42,14 @@ class ProcessTable:
         self.all.append(process)
         self._launch(process)
 
+    def drop(self, process: ManagedProcess) -> None:
+        """Keep it no longer; what is left of it is killed."""
+        self.all.remove(process)
+        if process.ready_pipe is not None:
+            self._selector.unregister(process.ready_pipe)
+            process.close_pipe()
+        process.kill()
+
     def start_due(self) -> None:
         """Start again those whose back-off is over."""
         now = self._clock()

@@ -48,6 +48,7 @@ KILL_WAIT_S = 10.0
 STEP_S = 0.02
 HEALTH_STEP_S = 0.2
 SLOW_START_S = 30.0
+ROLL_READY_S = 60.0
 EARLY_FAILURES = 5
 """A process that ends so often before the service was ever ready will not get better."""
 
@@ -97,6 +98,8 @@ class Supervisor:
         self._at_once = False
         self._waiting_for_redis = False
         self._announced = False
+        self._roll_wanted = False
+        self._leaving: ManagedProcess | None = None
         self._next_probe_at = 0.0
 
     # ---- the whole life
@@ -159,6 +162,8 @@ class Supervisor:
         while not self._stopping:
             self._turn()
             if self._announced:
+                if self._roll_wanted:
+                    self._roll()
                 continue
             if self._all_ready():
                 self._announce()
@@ -170,6 +175,48 @@ class Supervisor:
                 self._say(
                     f"Not ready after {SLOW_START_S:.0f} s: {waiting or 'no answer'}.", "warning"
                 )
+
+    def _roll(self) -> None:
+        """Replace web processes and workers, one after the other.
+
+        Each new one is ready before its predecessor is told to end, so a connection always finds
+        a listener. Stops at the first that does not become ready: the old one stays.
+        """
+        self._roll_wanted = False
+        self._say("Rolling restart: web processes, then workers.")
+        for old in [each for each in self._table.all if each.role != "redis"]:
+            if not self._replace(old):
+                return
+        self._say("Rolling restart: all processes are new.")
+
+    def _replace(self, old: ManagedProcess) -> bool:
+        new = old.successor()
+        self._turn_until(lambda: old.ready, ROLL_READY_S)  # it may be restarting just now
+        try:
+            self._table.add(new)
+        except Failed as error:
+            self._table.drop(new)
+            self._say(f"Rolling restart given up: {error}", "error")
+            return False
+        self._turn_until(lambda: new.ready or new.restart_at is not None, ROLL_READY_S)
+        if self._stopping:
+            return False
+        if not new.ready:
+            self._table.drop(new)
+            self._say(f"Rolling restart given up: the new {new.name} is not ready.", "error")
+            return False
+        self._leaving = old
+        old.terminate()
+        self._turn_until(lambda: old.process is None, self._plan.end_grace_s)
+        self._leaving = None
+        if not self._stopping:
+            self._table.drop(old)
+        return not self._stopping
+
+    def _turn_until(self, condition: Callable[[], bool], limit_s: float) -> None:
+        deadline = self._clock() + limit_s
+        while not condition() and not self._stopping and self._clock() < deadline:
+            self._turn(deadline)
 
     def _end(self) -> int:
         """End everything in order, each with a bound. 1 if anything had to be killed."""
@@ -220,10 +267,12 @@ class Supervisor:
         process.ready = True
         redis.wrote()
 
-    def _turn(self) -> None:
+    def _turn(self, until: float | None = None) -> None:
         """One round: wait for whatever comes first, then restart what is due."""
         now = self._clock()
         dues = [process.restart_at - now for process in self._table.all if process.restart_at]
+        if until is not None:
+            dues.append(until - now)
         if not self._announced:
             dues.append(HEALTH_STEP_S)
         redis = self._redis_to_probe()
@@ -244,7 +293,7 @@ class Supervisor:
         return self._redis
 
     def _ended(self, process: ManagedProcess, pid: int, code: int) -> None:
-        if self._stopping or self._waiting_for_redis:
+        if self._stopping or self._waiting_for_redis or process is self._leaving:
             return
         if not self._announced:
             if code == 2:  # it has said what is wrong
@@ -259,6 +308,9 @@ class Supervisor:
 
     def _take_signal(self, number: int) -> None:
         if number not in STOPS:
+            return
+        if number == signal.SIGHUP and self._announced and not _has_terminal():
+            self._roll_wanted = True
             return
         if self._stopping:
             self._at_once |= number == signal.SIGINT
@@ -287,6 +339,15 @@ class Supervisor:
         ready_s = self._clock() - self._began_at
         for line in self._plan.invitation(local=local_url(self._socket), ready_s=ready_s):
             self._say(line)
+
+
+def _has_terminal() -> bool:
+    """SIGHUP to a program in a terminal says that the terminal is gone."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def main() -> NoReturn:

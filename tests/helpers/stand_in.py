@@ -7,7 +7,8 @@
 Each appends `<role> <process id> <what>` to the file STAND_IN_LOG. How they behave is said by
 STAND_IN_WEB and STAND_IN_WORKER: `refuse`, `crash`, `mute` (never ready), `stubborn` (ignores
 SIGTERM), `deaf` (web: takes a request and never answers), `stray` (worker: leaves an ended process
-without a parent, as happens to process 1), `careless` (worker: its child does not end with it).
+without a parent, as happens to process 1), `careless` (worker: its child does not end with it),
+`once` (only the first one is ever ready).
 """
 
 from __future__ import annotations
@@ -61,8 +62,11 @@ def behave(role: str) -> str:
 
 
 def say_ready(role: str, how: str) -> None:
+    notes = Path(os.environ["STAND_IN_LOG"]).read_text().splitlines()
+    again = any(line.startswith(role) and line.endswith(" started") for line in notes)
+    mute = how == "mute" or (how == "once" and again)
     note(role, "started")
-    if how != "mute":
+    if not mute:
         fd = int(os.environ["SSE_PROGRESS_READY_FD"])
         os.write(fd, b"1")
         os.close(fd)
@@ -129,6 +133,8 @@ def supervise() -> None:
 
     if limit := os.environ.get("STAND_IN_REDIS_START_S"):
         supervisor.REDIS_START_S = float(limit)
+    if limit := os.environ.get("STAND_IN_ROLL_READY_S"):
+        supervisor.ROLL_READY_S = float(limit)
     if os.environ.get("STAND_IN_WORKER") == "stray":
         keep_orphans()
     plan = Plan.of(load_settings())

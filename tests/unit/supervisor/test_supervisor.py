@@ -229,7 +229,38 @@ def roles_ended(one: Rig) -> list[str]:
     return [role for role, _, what in one.notes if what == "ended"]
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_sighup_replaces_one_after_the_other(rig: Make) -> None:
+    """Each new process is ready before its predecessor ends; Redis stays."""
+    one = rig(WEB_PROCESSES="2")
+    before = one.pids()
+    os.kill(before["supervisor"][0], signal.SIGHUP)
+    wait_until(lambda: "all processes are new" in one.log, "all are replaced")
+    after = one.pids()
+    assert after["supervisor"] == before["supervisor"]
+    assert after["redis"] == before["redis"]
+    for role, count in (("web", 2), ("worker", 1)):
+        assert len(after[role]) == count
+        assert not set(after[role]) & set(before[role])
+    order = [
+        (who, what) for who, _, what in one.notes if what in ("started", "ended") and who != "stage"
+    ]
+    assert order[3:] == [(who, w) for who in ("web", "web", "worker") for w in ("started", "ended")]
+    os.kill(after["worker"][0], signal.SIGKILL)
+    wait_until(lambda: len(one.said("worker", "started")) == 3, "a new one is watched over as well")
+
+
+def test_sighup_keeps_the_old_where_the_new_is_not_ready(rig: Make) -> None:
+    """A release that does not start ends the rolling restart at its first process."""
+    one = rig(STAND_IN_WEB="once", STAND_IN_ROLL_READY_S="1")
+    before = one.pids()
+    os.kill(before["supervisor"][0], signal.SIGHUP)
+    wait_until(lambda: "given up: the new web 1 is not ready" in one.log, "it is given up")
+    wait_until(lambda: one.pids()["web"] == before["web"], "the new one is gone")
+    assert one.pids()["worker"] == before["worker"]
+    assert raw_http.request("GET", f"{one.url}/healthz").status == 200
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_in_order(rig: Make, sig: signal.Signals) -> None:
     """SIGTERM, Ctrl-C, a closed terminal: web ends, then workers, then Redis; exit code 0."""
     one = rig(WEB_PROCESSES="2")
