@@ -42,6 +42,7 @@ async def test_a_batch_from_its_beginning_to_its_end(
     state = client.get(f"/batches/{batch_id}")
     assert state.json()["title"] == "Lectures"
     assert state.json()["status"] == "processing"
+    assert client.head(f"/batches/{batch_id}/progress").status_code == 200
     json = {"Accept": "application/json"}
     assert client.get(f"/batches/{batch_id}/progress", headers=json).json()["title"] == "Lectures"
     client.post(f"/upload/{job}/progress", json={"stage": "complete"})

@@ -145,7 +145,8 @@ async def get_progress(request: Request) -> Response:
     presented = position_of(request)
     if presented == GONE:
         return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-    if context.busy:
+    head = request.method == "HEAD"
+    if context.busy and not head:
         return busy_stream()
     emitter = context.components.emitter
     topic = emitter.open(batch_name(batch_id))
@@ -154,12 +155,12 @@ async def get_progress(request: Request) -> Response:
         if opening and opening[0].terminal and presented == opening[0].end:
             emitter.release(topic)
             return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-        lease = await context.limits.stream(principal.account)
-        return UploadStream(
+        lease = None if head else await context.limits.stream(principal.account)
+        stream = UploadStream(
             Start(topic, principal.sub, presented, claims=False, opening=opening),
             emitter=emitter,
             keep_claim=context.components.journal.keep_claim,
-            on_left=lease.release,
+            on_left=lease.release if lease else lambda: None,
             pace=pace_of(request, context, principal),
             parts=context.streams,
             batch_id=batch_id,
@@ -167,6 +168,9 @@ async def get_progress(request: Request) -> Response:
     except BaseException:
         emitter.release(topic)
         raise
+    if head:
+        emitter.release(topic)
+    return stream
 
 
 async def _opening(request: Request, topic: Topic, principal: Principal) -> tuple[Page, int] | None:

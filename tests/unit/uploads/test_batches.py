@@ -71,6 +71,7 @@ async def test_a_batch_counts_its_items_and_ends_once(redis_url: str, tmp_path: 
             return (await events(core))[-1]["items"]["running"] == 1
 
         await eventually(told, "what was merged is told")
+        await batches.ended(["one", "two"])  # noted twice, counted once
         latest = (await events(core))[-1]
         assert latest["items"] == {
             "total": 3,
