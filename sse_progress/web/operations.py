@@ -16,6 +16,7 @@ from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.ids import UPLOAD_ID_PATTERN
 
 __all__ = [
+    "BYTES",
     "FRAMES",
     "ID",
     "IF_NONE_MATCH",
@@ -47,7 +48,13 @@ class DescribedRoute(Route):
         operation: Object,
     ) -> None:
         super().__init__(path, endpoint, methods=[method])
-        self.method, self.operation = method, operation
+        self.method = method
+        self.operation = {"operationId": _camel_case(endpoint.__name__), **operation}
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.strip("_").split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 ID = {
@@ -57,6 +64,14 @@ ID = {
     "description": "The upload's id, chosen by the client or made by the server.",
     "schema": {"type": "string", "pattern": f"^{UPLOAD_ID_PATTERN}$"},
 }
+BYTES = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "contentMediaType": "application/octet-stream",
+    }
+}
+"""A file. OpenAPI 3.1 asks for `contentMediaType`; generators look for the `format` of 3.0."""
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
@@ -124,7 +139,7 @@ def json_answer(schema: str, text: str, *, etag: bool = False, id_header: bool =
 
 
 def binary_answer(text: str) -> Object:
-    return {"description": text, "content": {"*/*": {"schema": {"type": "string"}}}}
+    return {"description": text, "content": {"*/*": BYTES}}
 
 
 def not_modified() -> Object:

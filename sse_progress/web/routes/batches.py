@@ -130,14 +130,14 @@ async def delete_batch(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def get_history(request: Request) -> Response:
+async def get_batch_history(request: Request) -> Response:
     batch_id, context = _batch_id(request), context_of(request)
     principal = await access_of(request).reader(request)
     page = await context.batches.page(batch_id, owner=principal.sub)
     return await history_of(request, batch_name(batch_id), page, {"batchId": batch_id})
 
 
-async def get_progress(request: Request) -> Response:
+async def get_batch_progress(request: Request) -> Response:
     batch_id, context = _batch_id(request), context_of(request)
     if wants_json(request):
         return await _state_now_or_changed(request, batch_id)
@@ -351,7 +351,7 @@ ROUTES = [
     ),
     DescribedRoute(
         "/batches/{batch_id}/progress",
-        get_progress,
+        get_batch_progress,
         operation=operation(
             "Follow a batch",
             "Streams",
@@ -380,7 +380,7 @@ ROUTES = [
     ),
     DescribedRoute(
         "/batches/{batch_id}/history",
-        get_history,
+        get_batch_history,
         operation=operation(
             "The events of a batch as a list",
             "Batches",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.web.operations import DescribedRoute, header, json_answer, operation
+from sse_progress.web.operations import BYTES, DescribedRoute, header, json_answer, operation
 from sse_progress.web.request_headers import context_of, path_upload_id
 from sse_progress.web.resumable import draft, tus
 from sse_progress.web.tus_middleware import speaks_tus
@@ -30,8 +30,6 @@ _OPTIONS = operation(
     {"204": {"description": "`Tus-*` and `Upload-Limit` headers"}},
     public=True,
 )
-
-_BYTES = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 ROUTES = [
     DescribedRoute(
@@ -61,12 +59,17 @@ ROUTES = [
             "requestBody": {
                 "required": True,
                 "content": {
-                    "application/offset+octet-stream": _BYTES,
-                    "application/partial-upload": _BYTES,
+                    "application/offset+octet-stream": BYTES,
+                    "application/partial-upload": BYTES,
                 },
             },
         },
     ),
     DescribedRoute("/upload", get_options, method="OPTIONS", operation=_OPTIONS),
-    DescribedRoute("/upload/{upload_id}", get_options, method="OPTIONS", operation=_OPTIONS),
+    DescribedRoute(
+        "/upload/{upload_id}",
+        get_options,
+        method="OPTIONS",
+        operation={**_OPTIONS, "operationId": "getUploadOptions"},
+    ),
 ]

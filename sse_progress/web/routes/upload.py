@@ -19,6 +19,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.ids import new_upload_id, valid_upload_id
 from sse_progress.web.operations import (
+    BYTES,
     ID,
     LABELS,
     DescribedRoute,
@@ -153,12 +154,7 @@ ROUTES = [
                     "multipart/form-data": {
                         "schema": {
                             "type": "object",
-                            "properties": {
-                                "file": {
-                                    "type": "string",
-                                    "contentMediaType": "application/octet-stream",
-                                }
-                            },
+                            "properties": {"file": BYTES["schema"]},
                             "required": ["file"],
                             "additionalProperties": {"type": "string"},
                         }
@@ -194,7 +190,7 @@ ROUTES = [
             "requestBody": {
                 "required": True,
                 "description": "The file. Content-Type is what it claims to be.",
-                "content": {"*/*": {"schema": {"type": "string"}}},
+                "content": {"*/*": BYTES},
             },
         },
     ),

@@ -48,6 +48,27 @@ def test_every_route_is_described_and_no_other() -> None:
     assert {(path, method) for path, method, _ in operations()} == served
 
 
+def test_every_operation_has_a_name_of_its_own() -> None:
+    """Generated clients name their functions so."""
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert all(re.fullmatch(r"[a-z][A-Za-z]+", name) for name in names), names
+    assert len(set(names)) == len(names), names
+
+
+def test_files_are_binary_for_generators() -> None:
+    """Otherwise a generated client would take a file for a text."""
+    paths = DOCUMENT["paths"]
+    form = paths["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    stored = paths["/upload/{upload_id}/files/{name}"]["get"]["responses"]["200"]["content"]
+    bodies = [form["properties"]["file"], *(kind["schema"] for kind in stored.values())]
+    bodies += [
+        kind["schema"]
+        for method in ("put", "patch")
+        for kind in paths["/upload/{upload_id}"][method]["requestBody"]["content"].values()
+    ]
+    assert [body.get("format") for body in bodies] == ["binary"] * len(bodies)
+
+
 def test_every_reference_leads_somewhere() -> None:
     """Each `$ref` is a pointer into this document (RFC 6901) with something at its end."""
     found = references(DOCUMENT)
