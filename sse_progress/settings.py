@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -186,6 +187,13 @@ class Settings(BaseSettings):
     retention_days: float | None = Field(None, gt=0)
     """Days that finished uploads are kept; unset: forever."""
 
+    # ---- webhooks
+    webhook_url: SecretStr | None = None
+    """`http://` or `https://`: is told of the end of every upload and job (Standard Webhooks)."""
+    webhook_secret: SecretStr | None = None
+    """Signs webhooks: `whsec_` and base64 of 24 to 64 bytes; two of them, separated by a comma,
+    while one replaces the other."""
+
     # ---- stages
     kinds: str | None = None
     """`package.module:name` of a list of `Kind`; unset: the one kind `upload`."""
@@ -256,6 +264,15 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("must be an http:// or https:// URL")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -284,6 +301,11 @@ class Settings(BaseSettings):
         ]
         if len(keys) > 1:
             raise ValueError(f"set only one of {' and '.join(f'SSE_PROGRESS_{k}' for k in keys)}")
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError(
+                "SSE_PROGRESS_WEBHOOK_URL and SSE_PROGRESS_WEBHOOK_SECRET need each other: "
+                "set both or neither"
+            )
         if self.nsfw_review > self.nsfw_refuse:
             raise ValueError(
                 "SSE_PROGRESS_NSFW_REVIEW must not be above SSE_PROGRESS_NSFW_REFUSE "

@@ -19,6 +19,7 @@ from sse_progress.model.errors import BadRequest, Forbidden, Unauthenticated
 from sse_progress.settings import Settings, SettingsError
 
 __all__ = [
+    "ADMIN",
     "OWNER_ANY",
     "PROGRESS",
     "READ",
@@ -44,7 +45,9 @@ OWNER_ANY = "owner:any"
 """Acts for the owner that a request names."""
 PROGRESS = "progress:write"
 """Reports the progress of work that it does itself."""
-NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS})
+ADMIN = "admin"
+"""Sees and repeats what the service has sent to others."""
+NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN})
 """Scopes that no token has unless it names them."""
 
 TOKEN_LIMIT = 8192

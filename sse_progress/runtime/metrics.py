@@ -82,6 +82,9 @@ class Metrics:
         self.resumes = self._counter(
             "stream_resumes", "Streams that began at a position: clients that came back"
         )
+        self.webhook_attempts = self._counter(
+            "webhook_attempts", "Attempts at webhook deliveries, by how they ended", "end"
+        )
         self.rereads = self._counter("rereads", "Reads of a journal for a follower")
         self.resets = self._counter("resets", "Resets sent to followers")
         self.streams = self._gauge("streams", "Progress streams that are open")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 __all__ = [
     "BIRTH",
     "RATES_PREFIX",
+    "DeliveryKeys",
     "QueueKeys",
     "batch_items_key",
     "batch_name",
@@ -107,6 +108,24 @@ class QueueKeys(NamedTuple):
     def channel(name: str) -> str:
         """Wakes waiting workers."""
         return f"sp:q:{{{name}}}"
+
+
+class DeliveryKeys:
+    """Webhook deliveries of one storage, by id.
+
+    `due`, `all`, `over`: sorted sets by us since 1970 when they are due, were made, were over.
+    `disabled`: the endpoint that wants no more.
+    """
+
+    def __init__(self, storage_id: str) -> None:
+        self._base = f"sp:s:{{{storage_id}}}:hook"
+        self.due, self.all, self.over, self.disabled = (
+            f"{self._base}s:{name}" for name in ("due", "all", "over", "disabled")
+        )
+
+    def one(self, delivery_id: str) -> str:
+        """Hash: one delivery."""
+        return f"{self._base}:{delivery_id}"
 
 
 def limit_key(kind: str, owner: str) -> str:

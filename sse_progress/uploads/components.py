@@ -12,6 +12,7 @@ from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem
+from sse_progress.model.webhooks import secrets_of
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
 from sse_progress.runtime.metrics import Metrics
@@ -19,9 +20,13 @@ from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.port import Storage
+from sse_progress.uploads.deliveries import Deliveries
 from sse_progress.uploads.recovery import Recovery
 
-__all__ = ["Components", "check", "open_storage", "opened"]
+__all__ = ["WEBHOOKS", "Components", "check", "open_storage", "opened", "webhook_keys"]
+
+WEBHOOKS = "webhooks"
+"""The consumer of ends that webhooks are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class Components:
     journal: Journal
     storage: Storage
     index: Index
+    deliveries: Deliveries
     queue: Queue
     recovery: Recovery
     emitter: Emitter
@@ -45,7 +51,18 @@ def check(settings: Settings) -> None:
     A Redis that does not answer yet is no error; it is waited for.
     """
     _redis_url(settings)
+    webhook_keys(settings)
     open_storage(settings)
+
+
+def webhook_keys(settings: Settings) -> tuple[bytes, ...]:
+    """What signs webhooks; none if there are none. Raises SettingsError."""
+    if settings.webhook_secret is None:
+        return ()
+    try:
+        return secrets_of(settings.webhook_secret.get_secret_value())
+    except ValueError as error:
+        raise SettingsError(f"SSE_PROGRESS_WEBHOOK_SECRET: {error}") from error
 
 
 def _redis_url(settings: Settings) -> str:
@@ -114,7 +131,12 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             redis=redis,
             journal=journal,
             storage=storage,
-            index=Index(redis, storage_id=storage.id, consumers=("batches",)),
+            index=Index(
+                redis,
+                storage_id=storage.id,
+                consumers=("batches", *((WEBHOOKS,) if settings.webhook_url else ())),
+            ),
+            deliveries=Deliveries(redis, storage_id=storage.id),
             queue=Queue(redis, name=storage.id),
             recovery=recovery,
             emitter=emitter,

@@ -36,6 +36,7 @@ from sse_progress.web.routes import (
     tickets,
     upload,
     uploads,
+    webhooks,
     websocket,
 )
 
@@ -51,6 +52,7 @@ ROUTES: list[Route | WebSocketRoute] = [
     *tickets.ROUTES,
     *jobs.ROUTES,
     *batches.ROUTES,
+    *webhooks.ROUTES,
     *config.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,

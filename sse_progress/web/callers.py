@@ -10,6 +10,7 @@ from starlette.types import Scope
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import InvalidTicket, Tickets
 from sse_progress.access.tokens import (
+    ADMIN,
     PROGRESS,
     READ,
     WRITE,
@@ -79,6 +80,16 @@ class Access:
         principal.require(PROGRESS)
         if counted:
             await self._count_user(principal)
+        return principal
+
+    async def operator(self, request: HTTPConnection) -> Principal:
+        """Sees what the service has sent to others, and repeats it: `admin`."""
+        await self._count_address(request)
+        credentials = _credentials(request)
+        self._check_page(request, credentials)
+        principal = await self._authenticate(request, credentials)
+        principal.require(ADMIN)
+        await self._count_user(principal)
         return principal
 
     async def follower(self, request: HTTPConnection) -> Principal:

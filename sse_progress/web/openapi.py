@@ -11,7 +11,7 @@ from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Error, Event
 from sse_progress.model.media import Media
 from sse_progress.model.stage_table import STAGES
-from sse_progress.web.operations import ID, DescribedRoute, Object, ref
+from sse_progress.web.operations import DELIVERY_ID, ID, DescribedRoute, Object, ref
 
 __all__ = ["document"]
 
@@ -113,6 +113,7 @@ def _schemas() -> Object:
         merged={"type": "boolean", "description": "Left out: too soon after the last, or passed."},
     )
     schemas |= _batch_schemas(event)
+    schemas |= _delivery_schemas()
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(
@@ -155,6 +156,34 @@ def _batch_schemas(event: Object) -> Object:
     state = {**batch, "properties": {"status": status, **fields, "title": {"type": "string"}}}
     made = _object(batchId={"type": "string"})
     return {"BatchEvent": batch, "BatchState": state, "BatchMade": made}
+
+
+def _delivery_schemas() -> Object:
+    time = {"type": "string", "format": "date-time"}
+    delivery = {
+        **_object(
+            id={"type": "string", "description": "The `webhook-id`."},
+            type={"type": "string", "description": "Such as `upload.complete`."},
+            uploadId={"type": "string"},
+            status={"type": "string", "enum": ["waiting", "delivered", "failed"]},
+            attempts={"type": "integer", "minimum": 0},
+            createdAt=time,
+        )
+    }
+    delivery["properties"] |= {
+        "triedAt": time,
+        "answer": {"type": "string", "description": "What came of the latest attempt."},
+        "dueAt": {**time, "description": "When it is tried (again)."},
+    }
+    deliveries = {
+        "type": "object",
+        "properties": {
+            "deliveries": {"type": "array", "items": ref("Delivery")},
+            "next": {"type": "string", "description": "Cursor for `after`; absent at the end."},
+        },
+        "required": ["deliveries"],
+    }
+    return {"Delivery": delivery, "Deliveries": deliveries}
 
 
 def _config_schema() -> Object:
@@ -216,5 +245,7 @@ def _paths(routes: Iterable[BaseRoute]) -> Object:
             path = paths.setdefault(route.path, {})
             if "{upload_id}" in route.path:
                 path["parameters"] = [ID]
+            if "{delivery_id}" in route.path:
+                path["parameters"] = [DELIVERY_ID]
             path[route.method.lower()] = route.operation
     return paths

@@ -17,6 +17,7 @@ from sse_progress.model.ids import UPLOAD_ID_PATTERN
 
 __all__ = [
     "BYTES",
+    "DELIVERY_ID",
     "FRAMES",
     "ID",
     "IF_NONE_MATCH",
@@ -72,6 +73,13 @@ BYTES = {
     }
 }
 """A file. OpenAPI 3.1 asks for `contentMediaType`; generators look for the `format` of 3.0."""
+DELIVERY_ID = {
+    "name": "delivery_id",
+    "in": "path",
+    "required": True,
+    "description": "The delivery's id, which is its `webhook-id`.",
+    "schema": {"type": "string", "minLength": 1},
+}
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",

@@ -8,6 +8,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,13 +27,14 @@ from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.pool import CannotStart, Pool
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.uploads.batches import Batches, BatchKeeper
-from sse_progress.uploads.components import opened
+from sse_progress.uploads.components import Components, opened, webhook_keys
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
 from sse_progress.worker.reconciler import Reconciler
 from sse_progress.worker.runner import Runner
+from sse_progress.worker.webhooks import Webhooks
 
 __all__ = ["run"]
 
@@ -74,6 +78,15 @@ def retention_of(kinds: Kinds, settings: Settings) -> dict[str, float]:
     """Seconds that finished uploads are kept, by kind; a kind that is kept forever is not there."""
     days = {kind.name: kind.retention_days or settings.retention_days for kind in kinds.values()}
     return {name: kept * 86400 for name, kept in days.items() if kept}
+
+
+def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    """The task that sends webhooks, where there are any."""
+    url = components.settings.webhook_url
+    if url is None:
+        return []
+    keys = webhook_keys(components.settings)
+    return [("webhooks", Webhooks(components, url=url.get_secret_value(), keys=keys).run())]
 
 
 def run(settings: Settings) -> None:
@@ -149,13 +162,15 @@ async def _work(settings: Settings) -> None:
         batches = Batches(components, most=settings.max_batch)
         keeper = BatchKeeper(components, batches, repair_s=settings.lease_s / 2)
         await pool.start()
+        running = components.tasks.running
         try:
-            async with (
-                components.tasks.running(
-                    "reconciler", reconciler.run(every_s=settings.lease_s / 2)
-                ),
-                components.tasks.running("batches", keeper.run()),
-            ):
+            async with AsyncExitStack() as stack:
+                for name, task in (
+                    ("reconciler", reconciler.run(every_s=settings.lease_s / 2)),
+                    ("batches", keeper.run()),
+                    *webhooks_of(components),
+                ):
+                    await stack.enter_async_context(running(name, task))
                 await first_of(
                     components.queue.run(
                         Runner(context).run,

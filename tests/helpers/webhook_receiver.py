@@ -1,0 +1,86 @@
+"""A receiver of webhooks on a free loopback port, that answers as a test wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+
+__all__ = ["Receipt", "Receiver", "receiver"]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = msgspec.json.decode(self.body)
+        return message
+
+
+@dataclass
+class Receiver:
+    """`answers`: (status, headers) of the next requests; then 204. `hang`: none is answered until
+    it is set. `endless`: answers have no end."""
+
+    url: str = ""
+    receipts: list[Receipt] = field(default_factory=list)
+    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    hang: threading.Event | None = None
+    endless: bool = False
+
+    def of(self, upload_id: str) -> list[Receipt]:
+        return [one for one in self.receipts if one.message["data"]["uploadId"] == upload_id]
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """A receiver that runs for the length of the block."""
+    told = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.receipts.append(Receipt({k.lower(): v for k, v in self.headers.items()}, body))
+            if told.hang is not None:
+                told.hang.wait(60)
+            status, headers = told.answers.pop(0) if told.answers else (204, {})
+            self.send_response(200 if told.endless else status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            try:
+                while told.endless:
+                    self.wfile.write(b"x" * 65536)
+            except OSError:
+                pass
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        do_GET = do_POST  # noqa: N815
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    told.url = f"http://127.0.0.1:{server.server_address[1]}/hook?key=private"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield told
+    finally:
+        if told.hang is not None:
+            told.hang.set()
+        server.shutdown()
+        thread.join(20)
+        server.server_close()
