@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { STAGES } from "../../sse_progress/browser/client/stages.js";
-import { PHASES, hasEnded, initial, next, phaseOfError } from "../../sse_progress/browser/client/state.js";
+import { PHASES, hasEnded, phaseOfError } from "../../sse_progress/browser/client/phases.js";
+import { initial, next } from "../../sse_progress/browser/client/state.js";
 
 const ID = "upload_1";
 const media = { id: ID, filename: "a.jpg" };

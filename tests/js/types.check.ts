@@ -10,7 +10,7 @@ import type * as ids from "../../sse_progress/browser/client/ids.js";
 import type * as types from "../../sse_progress/browser/client/index.js";
 import type { PanelTexts } from "../../sse_progress/browser/client/panel.js";
 import type * as stages from "../../sse_progress/browser/client/stages.js";
-import type * as state from "../../sse_progress/browser/client/state.js";
+import type * as phases from "../../sse_progress/browser/client/phases.js";
 import type { Texts } from "../../sse_progress/browser/client/texts.js";
 import type * as upload from "../../sse_progress/browser/client/upload.js";
 import type { STAGE_TABLE } from "../../sse_progress/browser/client/wire.js";
@@ -68,8 +68,8 @@ holds<
 
 holds<Same<typeof stages.STAGES, typeof types.STAGES>>();
 holds<Same<(typeof STAGE_TABLE)[number]["name"], types.KnownStage>>();
-holds<Assignable<typeof state.hasEnded, typeof types.hasEnded>>();
-holds<Same<typeof state.phaseOfError, typeof types.phaseOfError>>();
+holds<Assignable<typeof phases.hasEnded, typeof types.hasEnded>>();
+holds<Same<typeof phases.phaseOfError, typeof types.phaseOfError>>();
 holds<Assignable<typeof ids.newUploadId, typeof types.newUploadId>>();
 
 holds<SameKeys<Texts, Required<PanelTexts>>>();

@@ -20,8 +20,8 @@ export { Client } from "./client.js";
 export { Decoder } from "./decoder.js";
 export { UploadError } from "./errors.js";
 export { newUploadId } from "./ids.js";
+export { hasEnded, phaseOfError } from "./phases.js";
 export { STAGES } from "./stages.js";
-export { hasEnded, phaseOfError } from "./state.js";
 export { Upload } from "./upload.js";
 
 /** @type {Map<string, Client>} */

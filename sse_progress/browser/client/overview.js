@@ -8,7 +8,7 @@
 
 /** @import { UploadState } from "./index.js" */
 /** @import { Say, Texts } from "./texts.js" */
-import { hasEnded } from "./state.js";
+import { hasEnded } from "./phases.js";
 
 const TROUBLE = new Set(["refused", "failed"]);
 const BEFORE_STORED = new Set(["waiting", "sending", "checking"]);

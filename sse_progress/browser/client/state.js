@@ -1,7 +1,7 @@
 /**
  * What is known of one upload: a frozen state and one pure function that moves it.
  *
- * Owns the phases and every transition between them. Knows no network, clock or DOM: whatever happened comes in as an input, and the next state comes out.
+ * Owns every transition between its phases. Knows no network, clock or DOM: whatever happened comes in as an input, and the next state comes out.
  */
 
 /**
@@ -31,39 +31,8 @@
  */
 
 import { NOTHING, assume, complete, pass } from "./passed.js";
+import { PHASES, hasEnded, phaseOfError } from "./phases.js";
 import { percent, rankOf } from "./stages.js";
-import { FAILURE_CODES } from "./wire.js";
-
-/**
- * Which phase may follow which. An ended upload never moves again.
- * @type {Readonly<Record<Phase, readonly Phase[]>>}
- */
-export const PHASES = Object.freeze({
-  waiting: ["sending", "working", "done", "refused", "failed", "cancelled"],
-  sending: ["waiting", "checking", "working", "done", "refused", "failed", "cancelled"],
-  checking: ["waiting", "working", "done", "refused", "failed", "cancelled"],
-  working: ["done", "refused", "failed", "cancelled"],
-  done: [],
-  refused: [],
-  failed: [],
-  cancelled: [],
-});
-
-/** @type {ReadonlySet<string>} */
-const FAILURES = new Set([...FAILURE_CODES, "network"]);
-
-/**
- * `refused` if the file was judged and turned away, else `failed`.
- * @param {string} code
- */
-export function phaseOfError(code) {
-  return FAILURES.has(code) ? "failed" : "refused";
-}
-
-/** @param {Pick<UploadState, "phase">} state */
-export function hasEnded(state) {
-  return PHASES[state.phase].length === 0;
-}
 
 /**
  * The first state of an upload. `size` is the file's bytes, null if it is not known here.

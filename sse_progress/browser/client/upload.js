@@ -2,7 +2,7 @@
 
 import { UploadError } from "./errors.js";
 import { Observers } from "./observers.js";
-import { hasEnded } from "./state.js";
+import { hasEnded } from "./phases.js";
 
 /**
  * @import { Link, Media, ProgressEvent, UploadState } from "./index.js"
