@@ -99,7 +99,7 @@ def test_what_is_generated_is_current() -> None:
 def test_the_browser_counts_percents_as_the_service_does() -> None:
     """The whole percent of each stage at each of its percents, in JavaScript and in Python."""
     script = """
-        import { STAGES, percent } from "./sse_progress/browser/client/state.js";
+        import { STAGES, percent } from "./sse_progress/browser/client/stages.js";
         const row = ({ name }) => Array.from({ length: 101 }, (_, at) => percent(name, at));
         console.log(JSON.stringify(Object.fromEntries(STAGES.map((s) => [s.name, row(s)]))));
     """
