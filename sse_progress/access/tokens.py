@@ -21,6 +21,7 @@ from sse_progress.settings import Settings, SettingsError
 __all__ = [
     "ADMIN",
     "OWNER_ANY",
+    "PRIORITY",
     "PROGRESS",
     "READ",
     "WRITE",
@@ -47,7 +48,9 @@ PROGRESS = "progress:write"
 """Reports the progress of work that it does itself."""
 ADMIN = "admin"
 """Sees and repeats what the service has sent to others."""
-NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN})
+PRIORITY = "upload:priority"
+"""Chooses how early its uploads are worked on."""
+NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN, PRIORITY})
 """Scopes that no token has unless it names them."""
 
 TOKEN_LIMIT = 8192

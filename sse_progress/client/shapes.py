@@ -68,6 +68,7 @@ class State(_Shape, frozen=True, kw_only=True):
     context: dict[str, str] | None = None
     batch_id: str | None = None
     filename: str | None = None
+    queue_position: int | None = None
     size: int | None = None
     content_type: str | None = None
     fields: dict[str, str | list[str]] | None = None
@@ -89,7 +90,7 @@ class State(_Shape, frozen=True, kw_only=True):
         """The latest event itself; None while there is none."""
         if self.stage is None:
             return None
-        own = {"status", "size", "content_type", "fields", "title"}
+        own = {"status", "queue_position", "size", "content_type", "fields", "title"}
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in own}
         return Event(type="progress", **fields)
 

@@ -17,6 +17,7 @@ import structlog
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import Body, OpenBody, Receivers
 from sse_progress.ingest.journaling import Journaling, Parts, ended_by
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.progress import receiving_progress
 from sse_progress.ingest.to_disk import Received, receive
@@ -142,8 +143,7 @@ class Ingest:
         # and what ends it from now on finds it on the storage.
         under_way.stored = True
         with anyio.CancelScope(shield=True):
-            labels = body.labelling.labels
-            manifest = _manifest(upload_id, received, writer, created_at, labels)
+            manifest = _manifest(upload_id, received, writer, created_at, body.labelling)
             await blocking(received.incoming.store, manifest)
             await self.journaling.tell_stored(
                 upload_id, writer, manifest=manifest, total=body.total
@@ -158,7 +158,11 @@ class Ingest:
 
 
 def _manifest(
-    upload_id: str, received: Received, writer: JournalWriter, created_at: float, labels: Labels
+    upload_id: str,
+    received: Received,
+    writer: JournalWriter,
+    created_at: float,
+    labelling: Labelling,
 ) -> Manifest:
     return Manifest(
         upload_id=upload_id,
@@ -170,5 +174,6 @@ def _manifest(
         sha256=received.sha256,
         epoch=writer.position.epoch,
         created_at=rfc3339(created_at),
-        labels=labels,
+        labels=labelling.labels,
+        priority=labelling.priority,
     )

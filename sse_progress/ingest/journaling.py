@@ -28,6 +28,7 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.model.events import Draft
+from sse_progress.model.kinds import Priority
 from sse_progress.model.messages import BEGIN, END, failure, size_text
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 from sse_progress.runtime.concurrency import BackgroundTasks, blocking
@@ -44,7 +45,7 @@ RETRY_AFTER_S = 5
 
 
 class Enqueues(Protocol):
-    async def enqueue(self, upload_id: str) -> None: ...
+    async def enqueue(self, upload_id: str, *, owner: str, priority: Priority) -> None: ...
 
 
 class Parts(Protocol):
@@ -173,7 +174,9 @@ class Journaling:
             return
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                await self._queue.enqueue(upload_id)
+                await self._queue.enqueue(
+                    upload_id, owner=manifest.owner, priority=manifest.priority
+                )
         except (TimeoutError, RedisError, OSError):
             log.warning("not queued; the reconciler will", upload_id=upload_id)
 

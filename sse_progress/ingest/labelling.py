@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sse_progress.model.ids import valid_upload_id
-from sse_progress.model.kinds import DEFAULT_KIND, Kind, Kinds
+from sse_progress.model.kinds import DEFAULT_KIND, Kind, Kinds, Priority
 from sse_progress.model.labels import PREFIX, Labels
 
 __all__ = ["Labelling"]
@@ -17,13 +17,25 @@ class Labelling:
     `kind` is the one that was named, or the default one until a form's fields are known.
     """
 
-    def __init__(self, labels: Labels, kinds: Kinds, *, allowed: frozenset[str] | None) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        kinds: Kinds,
+        *,
+        allowed: frozenset[str] | None,
+        priority: Priority | None = None,
+    ) -> None:
         """Raises UnknownKind, or Forbidden for a kind that was named."""
         self.labels = labels
         self.kind: Kind = kinds.of(labels)
         if labels.kind:
             kinds.permitted(labels, allowed=allowed, file=True)
-        self._kinds, self._allowed = kinds, allowed
+        self._kinds, self._allowed, self._priority = kinds, allowed, priority
+
+    @property
+    def priority(self) -> Priority:
+        """What was asked for, else the kind's."""
+        return self._priority or self.kind.priority
 
     @property
     def most_bytes(self) -> int:

@@ -286,6 +286,7 @@ class Resumable:
             epoch=writer.position.epoch,
             created_at=announced.created_at,
             labels=announced.labels,
+            priority=announced.priority,
         )
         under_way.stored = True
         with anyio.CancelScope(shield=True):

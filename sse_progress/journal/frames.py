@@ -81,6 +81,8 @@ class Page:
     """Who reports the progress, if it is another service's work: there is no file of it then."""
     tags: bytes = b""
     """What every event has: JSON members without braces."""
+    queue_position: int | None = None
+    """The place of its job among those that wait, from 1."""
     deleted: bool = False
     """The upload is complete, and its files have been deleted since."""
     offset: int | None = None

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from sse_progress.model.errors import Forbidden, MissingContext, UnknownKind
 from sse_progress.model.labels import Labels
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 
-__all__ = ["DEFAULT_KIND", "Kind", "Kinds"]
+__all__ = ["DEFAULT_KIND", "Kind", "Kinds", "Priority"]
+
+Priority: TypeAlias = Literal["high", "normal", "low"]
 
 DEFAULT_KIND = "upload"
 """The kind of an upload that names none."""
@@ -47,7 +49,7 @@ class Kind:
     max_bytes: int | None = None
     required: Sequence[str] = ()
     retention_days: float | None = None
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Priority = "normal"
     storage_prefix: str = ""
     table: StageTable = field(init=False, repr=False, compare=False)
 
@@ -58,7 +60,7 @@ class Kind:
             raise ValueError(f"kind {self.name}: max_bytes is {self.max_bytes}")
         if self.retention_days is not None and self.retention_days <= 0:
             raise ValueError(f"kind {self.name}: retention_days is {self.retention_days}")
-        if self.priority not in ("high", "normal", "low"):
+        if self.priority not in get_args(Priority):
             raise ValueError(f"kind {self.name}: {self.priority!r} is no priority")
         for option in ("required", "allowed_types"):
             if isinstance(getattr(self, option), str):

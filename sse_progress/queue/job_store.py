@@ -16,7 +16,7 @@ from anyio import fail_after, sleep
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.runtime.redis_keys import QueueKeys
+from sse_progress.runtime.redis_keys import QueueKeys, digest
 
 __all__ = [
     "AWAY",
@@ -129,12 +129,25 @@ class JobStore:
         self._enqueue = redis.register_script(_source("enqueue.lua"))
         self._report = redis.register_script(_source("report.lua"))
 
-    async def add(self, upload_id: str, *, again: bool = False) -> str:
+    async def add(
+        self, upload_id: str, *, owner: str = "", head_start: int = 0, again: bool = False
+    ) -> str:
         """Where the job was before; `again`: it waits no longer for a delay or an operator."""
-        was: bytes = await self._enqueue(
-            keys=self._keys, args=[upload_id, TTL_S, self._channel, int(again)]
-        )
+        args: list[str | int] = [
+            upload_id,
+            TTL_S,
+            self._channel,
+            int(again),
+            digest(owner),
+            head_start,
+        ]
+        was: bytes = await self._enqueue(keys=self._keys, args=args)
         return was.decode()
+
+    async def position(self, upload_id: str) -> int | None:
+        """How many jobs go before it, and itself; None if it does not wait."""
+        rank: int | None = await self._redis.zrank(self._keys.waiting, upload_id)  # type: ignore[assignment]
+        return None if rank is None else rank + 1
 
     async def forget_parked(self, upload_ids: Iterable[str]) -> None:
         """Jobs whose uploads have ended otherwise."""
@@ -198,14 +211,22 @@ class JobStore:
                 pipe.zrange(key, 0, limit - 1, withscores=True)
             (seconds, micros), paused, *rows = await pipe.execute()
         now_s = seconds + micros / 1e6
+        rows[1] = await self._with_arrivals([name for name, _ in rows[1]])
         jobs = {}
         for kind, found in zip(kinds, rows[1::2], strict=True):
             ahead = kind in ("running", "delayed")
             jobs[kind] = [
-                Listed(name.decode(), at / 1000 - now_s if ahead else now_s - (at / 1000 or now_s))
-                for name, at in found  # a job that was handed over waits since 0
+                Listed(name.decode(), at / 1000 - now_s if ahead else now_s - at / 1000)
+                for name, at in found
             ]
         return Overview(dict(zip(kinds, rows[::2], strict=True)), jobs, bool(paused))
+
+    async def _with_arrivals(self, names: list[bytes]) -> list[tuple[bytes, float]]:
+        """Waiting jobs with the time since when they wait, ms."""
+        if not names:
+            return []
+        times = await self._redis.zmscore(self._keys.arrived, names)  # type: ignore[arg-type]
+        return [(name, at) for name, at in zip(names, times, strict=True) if at is not None]
 
     async def count(self) -> tuple[int, int]:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -10,8 +10,11 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from sse_progress.model.kinds import Priority
 from sse_progress.queue.consumer import Consumer, Handler
 from sse_progress.queue.job_store import Job, JobStore, Outcome, Overview, Park, RetryLater, Worker
+
+HEAD_STARTS: dict[Priority, int] = {"high": 20, "normal": 0, "low": -20}
 
 __all__ = ["Handler", "Job", "Outcome", "Overview", "Park", "Queue", "RetryLater", "Worker"]
 
@@ -28,13 +31,23 @@ class Queue:
         self._store = JobStore(redis, name=name, lease_s=lease_s)
         self.lease_s = lease_s
 
-    async def enqueue(self, upload_id: str) -> None:
+    async def enqueue(
+        self, upload_id: str, *, owner: str = "", priority: Priority = "normal"
+    ) -> None:
         """See that the upload is worked on: nothing happens if it has a job already, even one that
         is delayed or parked.
 
+        Jobs of different owners alternate, whoever has more. One of high priority is 20 turns
+        earlier than it would be, one of low priority as many later; so none waits forever.
+
         Raises `redis.exceptions.RedisError`; then the job may be queued or not.
         """
-        await self._store.add(upload_id)
+        await self._store.add(upload_id, owner=owner, head_start=HEAD_STARTS[priority])
+
+    async def position(self, upload_id: str) -> int | None:
+        """The job's place among those that wait, from 1; None if it does not wait. Raises as
+        `depth` does."""
+        return await self._store.position(upload_id)
 
     async def requeue(self, upload_id: str) -> str:
         """Have a delayed or parked upload worked on now, with its attempts counted from 0.

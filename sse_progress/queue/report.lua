@@ -1,19 +1,22 @@
 -- A worker's report: what it holds, what it has done or gives back, how many more it can take.
 -- One step, and harmless when it is repeated or comes late: a job is named with the number of the
 -- report that took it, and reports of a worker are numbered upwards.
--- KEYS: waiting  sorted set: id by time of its enqueue, ms (0: goes first)
+-- KEYS: waiting  sorted set: id by its turn (0: goes first; see enqueue.lua)
 --       running  sorted set: id by the end of its lease, ms
 --       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id> = attempts that a worker's death
---                or a `later` ended, seen = time of a last report, paused = 1: no job is given out
+--                or a `later` ended, seen = time of a last report, paused = 1: no job is given out,
+--                turn = the highest that was given out
 --       workers  sorted set: worker by the time of its last report, ms
 --       delayed  sorted set: id by the time from which on it waits again, ms
 --       parked   sorted set: id by the time since when it waits for an operator, ms
+--       arrived  sorted set: waiting id by the time since when it waits, ms
+--       turns    sorted set: owner by the latest turn of its jobs, where that is still to come
 -- ARGV: worker number room lease_ms ttl_s channel unsure leaving,
 --       then (held | done | back | later | park) id number delay_ms, …
 -- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }, ms until a lease may run out
 
 local waiting, running, jobs, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local delayed, parked = KEYS[5], KEYS[6]
+local delayed, parked, arrived, turns = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, ttl, channel, unsure = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local leaving = ARGV[8] == '1'
@@ -39,10 +42,15 @@ local function let_go(id)
   redis.call('HDEL', jobs, 'owner/' .. id)
 end
 
+local function wait(id, turn)
+  redis.call('ZADD', waiting, 'NX', turn, id)
+  redis.call('ZADD', arrived, 'NX', now, id)
+  freed = true
+end
+
 local function give_back(id)
   let_go(id)
-  redis.call('ZADD', waiting, 'NX', 0, id)
-  freed = true
+  wait(id, 0)
 end
 
 -- ---- no report for a while, or the clock jumped: Redis itself was away. Its leases expired
@@ -72,6 +80,7 @@ for i = 9, #ARGV, 4 do
   named[id] = true
   if not who or (who == worker and known <= since) then
     local was_waiting = redis.call('ZREM', waiting, id) == 1
+    redis.call('ZREM', arrived, id)
     if verb == 'held' then
       if was_waiting and redis.call('HEXISTS', jobs, 'crashes/' .. id) == 1 then
         redis.call('HINCRBY', jobs, 'crashes/' .. id, -1)
@@ -116,8 +125,7 @@ end
 
 for _, id in ipairs(redis.call('ZRANGE', delayed, '-inf', now, 'BYSCORE')) do
   redis.call('ZREM', delayed, id)
-  redis.call('ZADD', waiting, 'NX', now, id)
-  freed = true
+  wait(id, tonumber(redis.call('HGET', jobs, 'turn') or 0))
 end
 
 -- ---- new work
@@ -125,11 +133,16 @@ end
 local taken = {}
 if room > 0 and redis.call('HEXISTS', jobs, 'paused') == 0 then
   local next = redis.call('ZPOPMIN', waiting, room)
+  local turn = tonumber(redis.call('HGET', jobs, 'turn') or 0)
   for i = 1, #next, 2 do
+    turn = math.max(turn, tonumber(next[i + 1]))
+    redis.call('ZREM', arrived, next[i])
     hold(next[i], number)
     taken[#taken + 1] = next[i]
     taken[#taken + 1] = tonumber(redis.call('HGET', jobs, 'crashes/' .. next[i]) or 0)
   end
+  redis.call('HSET', jobs, 'turn', turn)
+  redis.call('ZREMRANGEBYSCORE', turns, '-inf', turn)
 end
 if freed and redis.call('ZCARD', waiting) > 0 then redis.call('PUBLISH', channel, '') end
 

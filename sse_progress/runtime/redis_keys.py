@@ -99,6 +99,8 @@ class QueueKeys(NamedTuple):
     workers: str
     delayed: str
     parked: str
+    arrived: str
+    turns: str
 
     @classmethod
     def of(cls, name: str) -> QueueKeys:

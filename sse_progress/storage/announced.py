@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from sse_progress.model.events import tags_of
+from sse_progress.model.kinds import Priority
 from sse_progress.model.labels import NO_LABELS, Labels
 
 __all__ = ["ANNOUNCED", "UNVERIFIED", "Announced", "Partial"]
@@ -35,6 +36,7 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     digests: dict[str, bytes] = {}
     metadata: str = ""
     labels: Labels = NO_LABELS
+    priority: Priority = "normal"
 
     @property
     def tags(self) -> bytes:

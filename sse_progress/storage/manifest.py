@@ -11,6 +11,7 @@ import msgspec
 
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import encode_json, tags_of
+from sse_progress.model.kinds import Priority
 from sse_progress.model.labels import NO_LABELS, Labels
 
 __all__ = [
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: str
     created_at: str
     labels: Labels = NO_LABELS
+    priority: Priority = "normal"
 
     @property
     def tags(self) -> bytes:

@@ -59,6 +59,8 @@ def state_of(upload_id: str, page: Page) -> dict[str, Any]:
         state |= decode_json(page.about)
     if page.resumable:
         state |= {"offset": page.offset, "expiresAt": rfc3339(page.lease_until_ms / 1000)}
+    if page.queue_position is not None:
+        state["queuePosition"] = page.queue_position
     return {**state, "deleted": True} if page.deleted else state
 
 
@@ -119,9 +121,14 @@ class Uploads:
     async def _on_storage(self, upload_id: str, page: Page) -> Page:
         """The same, with what only the storage knows: how far a body is that may rest, and whether
         the files of a finished upload are there. A disk that cannot be asked hides no state."""
-        storage = self._components.storage
         if page.producer:
             return page
+        if page.stage == "file_received":
+            return replace(page, queue_position=await self._position(upload_id))
+        return await self._extent(upload_id, page)
+
+    async def _extent(self, upload_id: str, page: Page) -> Page:
+        storage = self._components.storage
         try:
             if page.status == "receiving":
                 partial = await blocking(storage.bodies.partial, upload_id)
@@ -136,6 +143,13 @@ class Uploads:
         except Unavailable:
             pass
         return page
+
+    async def _position(self, upload_id: str) -> int | None:
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                return await self._components.queue.position(upload_id)
+        except (TimeoutError, RedisError, OSError):
+            return None
 
     async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
         storage = self._components.storage

@@ -89,6 +89,11 @@ def _schemas() -> Object:
             "description": "As claimed; once it is complete, as detected.",
         },
         "fields": schemas["Media"]["properties"]["fields"],
+        "queuePosition": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "While it waits: its place among all that wait, about.",
+        },
         "title": {"type": "string", "description": "Of a job or a batch that has one."},
     }
     schemas["History"] = {

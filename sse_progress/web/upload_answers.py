@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import Principal
+from sse_progress.access.tokens import PRIORITY, Principal
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.part_headers import filename_of
 from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import BadRequest, ClientDisconnected, UploadIdInUse, problem_for
 from sse_progress.model.events import decode_json, encode_json
+from sse_progress.model.kinds import Priority
 from sse_progress.model.urls import url_of
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.uploads.queries import state_of
@@ -57,11 +58,21 @@ async def body_chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def labelling_of(request: Request, principal: Principal) -> Labelling:
-    """The labels in the query of a request that begins an upload.
+    """The labels and the priority in the query of a request that begins an upload.
 
-    Raises UnknownKind, InvalidContext, InvalidUploadId or Forbidden.
+    Raises UnknownKind, InvalidContext, InvalidUploadId, Forbidden or BadRequest.
     """
-    return Labelling(labels_of(request), context_of(request).kinds, allowed=principal.kinds)
+    priority = request.query_params.get("priority")
+    if priority is not None:
+        if priority not in get_args(Priority):
+            raise BadRequest("The query parameter priority is one of high, normal, low.")
+        principal.require(PRIORITY)
+    return Labelling(
+        labels_of(request),
+        context_of(request).kinds,
+        allowed=principal.kinds,
+        priority=cast("Priority | None", priority),
+    )
 
 
 async def join_batch(request: Request, labelling: Labelling, upload_id: str, *, owner: str) -> None:

@@ -93,7 +93,9 @@ class Reconciler:
                 await self._index.opened(
                     manifest.upload_id, owner=manifest.owner, now_s=self._now()
                 )
-                await self._queue.enqueue(manifest.upload_id)
+                await self._queue.enqueue(
+                    manifest.upload_id, owner=manifest.owner, priority=manifest.priority
+                )
 
     async def _judge(self, upload_id: str, began_ms: int) -> None:
         page = await self._journal.head(upload_id)
@@ -109,7 +111,8 @@ class Reconciler:
         elif found is not None:
             if page is not None and page.stage == "receiving" and self._held(page):
                 return  # its receiver is about to tell that it is stored
-            await self._queue.enqueue(upload_id)
+            manifest = found.manifest
+            await self._queue.enqueue(upload_id, owner=manifest.owner, priority=manifest.priority)
         elif await blocking(self._storage.bodies.receiving, upload_id):
             return
         elif partial is not None:

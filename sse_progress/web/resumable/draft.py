@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.ingest.body import coding_refused
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.part_headers import claimed_type_of
 from sse_progress.ingest.parts import Extent, Part
 from sse_progress.model.errors import BadRequest, Problem, UnsupportedMediaType, UploadIdInUse
 from sse_progress.model.filenames import clean_filename
-from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.urls import url_of
 from sse_progress.storage.announced import Announced
@@ -49,7 +49,7 @@ async def create(request: Request, upload_id: str) -> Response:
         principal = await access_of(request).writer(request)
         labelling = labelling_of(request, principal)
         labelling.settle()
-        announced = _announced(request, upload_id, principal.sub, given, labelling.labels)
+        announced = _announced(request, upload_id, principal.sub, given, labelling)
         inform = _Informs(request, given, {"Location": location})
         part = _part(request, given, offset=0, on_offset=inform.offset)
         await join_batch(request, labelling, upload_id, owner=principal.sub)
@@ -109,7 +109,7 @@ def _part(
 
 
 def _announced(
-    request: Request, upload_id: str, owner: str, given: DraftPart, labels: Labels
+    request: Request, upload_id: str, owner: str, given: DraftPart, labelling: Labelling
 ) -> Announced:
     return Announced(
         upload_id=upload_id,
@@ -121,7 +121,8 @@ def _announced(
         length=given.length,
         created_at=rfc3339(time.time()),
         digests=given.representation_digests,
-        labels=labels,
+        labels=labelling.labels,
+        priority=labelling.priority,
     )
 
 

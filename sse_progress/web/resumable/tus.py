@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.ingest.checksums import TUS_ALGORITHMS
+from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits, ensure_fields
 from sse_progress.ingest.part_headers import claimed_type_of
 from sse_progress.ingest.parts import Extent, Part
@@ -21,7 +22,6 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.model.filenames import clean_filename
-from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.urls import url_of
 from sse_progress.settings import Settings
@@ -52,7 +52,7 @@ async def create(request: Request, upload_id: str) -> Response:
         checksum=tus.read_checksum(fields),
     )
     try:
-        announced = _announced(creation, upload_id, principal.sub, limits, labelling.labels)
+        announced = _announced(creation, upload_id, principal.sub, limits, labelling)
         await join_batch(request, labelling, upload_id, owner=principal.sub)
         async with context.limits.uploads(principal.sub):
             extent = await context.resumable.create(announced, part)
@@ -123,7 +123,11 @@ def _creation_chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 def _announced(
-    creation: tus.TusCreation, upload_id: str, owner: str, limits: ReceiveLimits, labels: Labels
+    creation: tus.TusCreation,
+    upload_id: str,
+    owner: str,
+    limits: ReceiveLimits,
+    labelling: Labelling,
 ) -> Announced:
     named = dict(creation.metadata)
     filename, filetype = named.pop("filename", ""), named.pop("filetype", "")
@@ -138,7 +142,8 @@ def _announced(
         length=creation.length,
         created_at=rfc3339(time.time()),
         metadata=creation.metadata_header,
-        labels=labels,
+        labels=labelling.labels,
+        priority=labelling.priority,
     )
 
 

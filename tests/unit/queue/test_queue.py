@@ -158,7 +158,7 @@ async def left_in(redis: Redis) -> dict[str, list[str]]:
     return found
 
 
-IDLE = {"sp:q:{storage}:jobs": ["seen"]}
+IDLE = {"sp:q:{storage}:jobs": ["seen", "turn"]}
 """What a queue without jobs leaves in Redis."""
 
 
@@ -301,6 +301,35 @@ async def test_many_jobs_on_two_workers_leave_nothing(redis_url: str) -> None:
         assert await left_in(redis) == IDLE
 
 
+async def test_owners_take_turns(redis_url: str) -> None:
+    """However many jobs one owner has queued, another's waits behind one of them at most; high and
+    low priority move a job by some turns, and none waits forever."""
+    async with connect(redis_url) as redis:
+        queue = Queue(redis, name="storage")
+        order: list[str] = []
+
+        async def handler(job: Job) -> None:
+            order.append(job.upload_id)
+            if job.upload_id == "bulk-4":
+                await queue.enqueue("late", owner="carol")
+                await queue.enqueue("urgent", owner="carol", priority="high")
+
+        for n in range(60):
+            await queue.enqueue(f"bulk-{n}", owner="ann")
+        await queue.enqueue("low", owner="dora", priority="low")
+        for n in range(3):
+            await queue.enqueue(f"bob-{n}", owner="bob")
+        assert await queue.position("bob-0") in (1, 2)
+        assert await queue.position("bulk-59") == 64
+        assert await queue.position("unknown") is None
+        async with at_work(queue, handler, concurrency=1):
+            await eventually(lambda: len(order) == 66, "all jobs run")
+        assert all(order.index(f"bob-{n}") <= 2 * n + 1 for n in range(3))
+        assert order.index("late") - order.index("bulk-4") <= 3
+        assert order.index("urgent") - order.index("bulk-4") <= 2
+        assert 20 <= order.index("low") <= 30
+
+
 async def test_every_key_lapses(redis_url: str) -> None:
     """Each key has a TTL while jobs wait and run, and a report renews one that has grown old."""
     async with connect(redis_url) as redis:
@@ -311,7 +340,7 @@ async def test_every_key_lapses(redis_url: str) -> None:
         async with at_work(queue, desk := Desk(), concurrency=1):
             await eventually(lambda: desk.started, "job starts")
             keys = await redis.keys("*")
-            assert len(keys) == 4
+            assert len(keys) == 6
             for key in keys:
                 assert await redis.ttl(key) > 3600
                 await redis.expire(key, 100)

@@ -116,6 +116,7 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
         "status",
         "deleted",
         "title",
+        "queuePosition",
         "size",
         "contentType",
         "fields",
