@@ -195,6 +195,12 @@ class Settings(BaseSettings):
     while one replaces the other."""
 
     # ---- stages
+    review: Literal["publish", "hold"] = "publish"
+    """What becomes of a file that moderation marks for review: published, or held for a person."""
+    review_days: float = Field(7, gt=0)
+    """Days that a held file waits for a person; then `_REVIEW_TIMEOUT` decides."""
+    review_timeout: Literal["refuse", "approve"] = "refuse"
+    """What is decided about a held file that nobody has looked at in time."""
     kinds: str | None = None
     """`package.module:name` of a list of `Kind`; unset: the one kind `upload`."""
     pipeline: str | None = None

@@ -24,6 +24,7 @@ __all__ = [
     "PRIORITY",
     "PROGRESS",
     "READ",
+    "REVIEW",
     "WRITE",
     "Authenticator",
     "InvalidToken",
@@ -50,7 +51,9 @@ ADMIN = "admin"
 """Sees and repeats what the service has sent to others."""
 PRIORITY = "upload:priority"
 """Chooses how early its uploads are worked on."""
-NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN, PRIORITY})
+REVIEW = "review"
+"""Decides about uploads that wait for a person, whoever's they are."""
+NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN, PRIORITY, REVIEW})
 """Scopes that no token has unless it names them."""
 
 TOKEN_LIMIT = 8192

@@ -76,6 +76,7 @@ class State(_Shape, frozen=True, kw_only=True):
     total: int | None = None
     eta_seconds: int | None = None
     paused: bool | None = None
+    waiting: str | None = None
     items: dict[str, int] | None = None
     title: str | None = None
     result: dict[str, Any] | None = None

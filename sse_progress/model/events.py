@@ -50,9 +50,9 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     `progress` and `stage_progress` are whole percents; `timestamp` is UTC, RFC 3339 with
     milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds; `paused` is true
-    while a body that can be resumed rests; `items` are counts of what the work is made of; `result`
-    is what another service's work came to. `kind`, `context` and `batch_id` are there if the upload
-    has them.
+    while a body that can be resumed rests; `waiting` is `review` while a person decides; `items`
+    are counts of what the work is made of; `result` is what another service's work came to. `kind`,
+    `context` and `batch_id` are there if the upload has them.
     """
 
     type: Literal["connected", "progress", "reset"]
@@ -70,6 +70,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     total: int | None = None
     eta_seconds: int | None = None
     paused: bool | None = None
+    waiting: str | None = None
     items: dict[str, int] | None = None
     media: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
@@ -141,6 +142,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
     eta_seconds: int | None = None
     paused: bool = False
+    waiting: str | None = None
     items: dict[str, int] | None = None
     media: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
@@ -188,6 +190,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             "total": self.total,
             "etaSeconds": self.eta_seconds,
             "paused": self.paused or None,
+            "waiting": self.waiting,
             "items": self.items,
             "media": self.media,
             "result": self.result,

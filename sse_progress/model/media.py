@@ -80,6 +80,16 @@ class Sampled(Shape, frozen=True, kw_only=True):
     of: int
 
 
+class Review(Shape, frozen=True, kw_only=True):
+    """What a person decided: `approve` or `refuse`, when (RFC 3339), by whom and why. Without `by`
+    it had waited for too long."""
+
+    decision: str
+    at: str
+    by: str = ""
+    reason: str = ""
+
+
 class Moderation(Shape, frozen=True, kw_only=True, omit_defaults=False):
     """The verdict on an upload that was not refused: the result of the stage `moderating`.
 
@@ -93,6 +103,7 @@ class Moderation(Shape, frozen=True, kw_only=True, omit_defaults=False):
     sampled: Sampled | msgspec.UnsetType = msgspec.UNSET
     checks: list[str] = []
     not_checked: list[str] = []
+    review: Review | None = None
 
 
 # ---- processing, and the whole

@@ -13,6 +13,8 @@ __all__ = [
     "PARKED",
     "PAUSED",
     "RESUMED",
+    "REVIEWED",
+    "WAITING",
     "begin_text",
     "end_text",
     "failure",
@@ -53,6 +55,8 @@ def end_text(stage: Stage) -> str:
 
 PAUSED = "Connection lost, waiting for the rest"
 RESUMED = "Upload resumed"
+WAITING = "Waiting for a person to look at it"
+REVIEWED = "A person has looked at it"
 CHECKING = "Computing the checksum of what arrived"
 
 PARKED = "The work is paused until an operator resumes it; the file is kept"

@@ -28,6 +28,7 @@ __all__ = [
     "owned_key",
     "owner_channel",
     "probe_channel",
+    "reviews_key",
     "ticket_key",
     "turn_channel",
 ]
@@ -68,6 +69,11 @@ def batch_items_key(batch_id: str) -> str:
 def open_batches_key(storage_id: str) -> str:
     """Sorted set: batches that may be open, by Unix time when they began."""
     return f"sp:s:{{{storage_id}}}:batches"
+
+
+def reviews_key(storage_id: str) -> str:
+    """Sorted set: uploads that wait for a person, by Unix time when they began to."""
+    return f"sp:s:{{{storage_id}}}:reviews"
 
 
 def open_key(storage_id: str) -> str:

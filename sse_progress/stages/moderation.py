@@ -61,13 +61,14 @@ class Findings:
             self.checks.append("pictures by the open_nsfw model")
 
     def verdict(self) -> dict[str, Any]:
+        sampled: dict[str, Any] = {"sampled": self.sampled} if self.sampled else {}
         shape = Moderation(
             verdict="review" if self.reasons else "approved",
             reasons=self.reasons[:_REASONS],
             scores=self.scores,
             checks=self.checks,
             not_checked=list(dict.fromkeys(self.not_checked))[:_NOTES],
-            **({"sampled": self.sampled} if self.sampled else {}),
+            **sampled,
         )
         return facts(shape)
 

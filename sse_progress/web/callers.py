@@ -13,6 +13,7 @@ from sse_progress.access.tokens import (
     ADMIN,
     PROGRESS,
     READ,
+    REVIEW,
     WRITE,
     Authenticator,
     InvalidToken,
@@ -89,6 +90,17 @@ class Access:
         self._check_page(request, credentials)
         principal = await self._authenticate(request, credentials)
         principal.require(ADMIN)
+        await self._count_user(principal)
+        return principal
+
+    async def reviewer(self, request: HTTPConnection) -> Principal:
+        """Sees what waits for a person, and decides: `review`."""
+        await self._count_address(request)
+        credentials = _credentials(request)
+        if request.scope["method"] not in ("GET", "HEAD"):
+            self._check_page(request, credentials)
+        principal = await self._authenticate(request, credentials)
+        principal.require(REVIEW)
         await self._count_user(principal)
         return principal
 

@@ -27,6 +27,7 @@ from sse_progress.uploads.jobs import Jobs
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import Uploads
 from sse_progress.uploads.recent import RecentUploads
+from sse_progress.uploads.reviews import Reviews
 from sse_progress.web.streams.sse_response import StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
 
@@ -51,6 +52,7 @@ class WebContext:
     ingest: Ingest
     resumable: Resumable
     batches: Batches
+    reviews: Reviews
     jobs: Jobs
     kinds: Kinds
     limits: Limits
@@ -127,6 +129,7 @@ async def serving(
             resumable=Resumable(
                 components, config, receivers=ingest.receivers, journaling=ingest.journaling
             ),
+            reviews=Reviews(components, {name: kind.table for name, kind in kinds.items()}),
             batches=Batches(components, most=settings.max_batch),
             jobs=Jobs(components, kinds),
             kinds=kinds,

@@ -119,6 +119,7 @@ def _schemas() -> Object:
     )
     schemas |= _batch_schemas(event)
     schemas |= _delivery_schemas()
+    schemas["Reviews"] = _object(reviews={"type": "array", "items": _review_schema(event)})
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(
@@ -189,6 +190,21 @@ def _delivery_schemas() -> Object:
         "required": ["deliveries"],
     }
     return {"Delivery": delivery, "Deliveries": deliveries}
+
+
+def _review_schema(event: Object) -> Object:
+    names = ("uploadId", "stage", "filename", "kind", "context", "batchId")
+    properties: Object = {
+        **{name: event["properties"][name] for name in names},
+        "owner": {"type": "string"},
+        "since": {"type": "string", "format": "date-time"},
+        "url": {"type": "string", "description": "Of the file, for a reviewer."},
+        "reasons": {"type": "array", "items": {"type": "object"}},
+        "scores": {"type": "object"},
+        "notChecked": {"type": "array", "items": {"type": "string"}},
+    }
+    required = ["uploadId", "owner", "since", "stage", "url"]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _config_schema() -> Object:

@@ -22,6 +22,7 @@ from sse_progress.model.errors import (
     InsufficientStorage,
     Internal,
     Problem,
+    Rejected,
     Unavailable,
     problem_for,
 )
@@ -32,6 +33,7 @@ from sse_progress.model.messages import (
     BEGIN,
     END,
     PARKED,
+    WAITING,
     begin_text,
     end_text,
     failure,
@@ -43,19 +45,29 @@ from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.sandbox.pool import ChildLost, StageUnavailable
 from sse_progress.storage.port import StoredObject
+from sse_progress.uploads.reviews import DECISION, HELD
 from sse_progress.worker.context import KindOfWork, WorkerContext
 from sse_progress.worker.eta import Estimate
 from sse_progress.worker.result import check_result, media_of, named_apart
 
 __all__ = ["VERDICT", "Attempt", "NotNow"]
 
+REFUSED = "moderation_refused"
+
 log = structlog.get_logger(__name__)
 
 VERDICT = "verdict"
 """Result field of a refusal that was decided, from before its bytes go until its event is there."""
 
+NO_STAGE = frozenset({VERDICT, HELD, DECISION})
+"""Result fields that are no stage's."""
+
 _AWAY = (OSError, Unavailable, InsufficientStorage)
 """Raised while the storage, or something else on this side, does not work: not the file's fault."""
+
+
+class Waits(Exception):
+    """The upload waits for a person; its job is done until then."""
 
 
 class NotNow(Exception):
@@ -81,6 +93,7 @@ class Attempt:
         self.upload_id = found.manifest.upload_id
         self._parts, self._config = context.components, context.config
         self._pool, self._history = context.pool, context.history
+        self._reviews = context.reviews
         self._found, self._kind = found, work
         self._original = ""
         self._numbers = count(1)
@@ -104,7 +117,8 @@ class Attempt:
         )
 
     async def make(self) -> str:
-        """Run what is left of the stages; `complete`, or the code with which it was refused.
+        """Run what is left of the stages; `complete`, the code with which it was refused, or
+        `waits` for a person.
 
         Raises NotNow, WriterLost, and RedisError where Redis does not answer.
         """
@@ -116,6 +130,8 @@ class Attempt:
                 "attempt failed", upload_id=self.upload_id, stage=self._stage, error=repr(error)
             )
             raise NotNow from error
+        except Waits:
+            return "waits"
         except Problem as problem:
             await self._refuse(problem)
             return problem.code
@@ -183,14 +199,36 @@ class Attempt:
         self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
     ) -> None:
         self._stage = name
+        if HELD in self._results:
+            held, result = decode_json(self._results[HELD])
+            if held == name:
+                await self._checkpoint(name, await self._decided(result))
+                return
         self.writer.first(
             Draft(stage=name, stage_progress=0, message=begin_text(self._kind.table[name]))
         )
         estimate.begin(name)
         with self._measured(name):
             result = await self._result_of(name, functions, scratch=scratch, estimate=estimate)
+        if self._config.hold_reviews and result.get("verdict") == "review":
+            self._results[HELD] = encode_json([name, result])
+            await self.writer.note(HELD, self._results[HELD])
+            result = await self._decided(result)
         await self._checkpoint(name, result)
         await estimate.finish()
+
+    async def _decided(self, result: dict[str, Any]) -> dict[str, Any]:
+        """A held stage's result with what a person decided. Raises Waits, or Rejected."""
+        if (decision := self._results.get(DECISION)) is None:
+            await self._reviews.held(self.upload_id)
+            await self.writer.last(
+                Draft(stage=self._stage, stage_progress=99, message=WAITING, waiting="review")
+            )
+            raise Waits
+        review = decode_json(decision)
+        if review["decision"] == "refuse":
+            raise Rejected(REFUSED, review.get("reason") or None)
+        return {**result, "verdict": "approved", "review": review}
 
     async def _result_of(
         self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
@@ -252,7 +290,7 @@ class Attempt:
         self, files: list[dict[str, Any]], scratch: Path, result: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """Keep what a function made, under names that no other file of this upload has."""
-        results = [decode_json(v) for k, v in self._results.items() if k != VERDICT]
+        results = [decode_json(v) for k, v in self._results.items() if k not in NO_STAGE]
         named = named_apart(files, self._found.manifest.filename, [*results, result])
         names = {old["name"]: new["name"] for old, new in zip(files, named, strict=True)}
         sizes = await blocking(
@@ -326,7 +364,7 @@ class Attempt:
             kind=manifest.labels.kind or DEFAULT_KIND,
             context=manifest.labels.context,
             fields=manifest.fields,
-            results={k: decode_json(v) for k, v in self._results.items() if k != VERDICT},
+            results={k: decode_json(v) for k, v in self._results.items() if k not in NO_STAGE},
             options=self._kind.options,
         )
 

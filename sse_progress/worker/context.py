@@ -10,6 +10,7 @@ from sse_progress.model.stage_api import Options, Pipeline, StageFunction
 from sse_progress.model.stage_table import StageTable
 from sse_progress.sandbox.pool import Pool
 from sse_progress.uploads.components import Components
+from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.eta import History
 
 __all__ = ["KindOfWork", "WorkerConfig", "WorkerContext"]
@@ -41,6 +42,7 @@ class WorkerConfig:
     `child_attempts`: lost children of one stage function after which the file is refused.
     `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
     because something was away, after which the upload is parked.
+    `hold_reviews`: what is marked for review waits for a person.
     """
 
     kinds: Mapping[str, KindOfWork]
@@ -48,6 +50,7 @@ class WorkerConfig:
     stage_timeout_s: float
     child_attempts: int
     job_attempts: int
+    hold_reviews: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,4 +58,5 @@ class WorkerContext:
     components: Components
     pool: Pool
     history: History
+    reviews: Reviews
     config: WorkerConfig

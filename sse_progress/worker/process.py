@@ -29,6 +29,7 @@ from sse_progress.settings import Settings, SettingsError
 from sse_progress.uploads.batches import Batches, BatchKeeper
 from sse_progress.uploads.components import Components, opened, webhook_keys
 from sse_progress.uploads.kinds import load_kinds
+from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
@@ -138,9 +139,11 @@ async def _work(settings: Settings) -> None:
             memory_bytes=settings.stage_memory_bytes,
             cpu_s=settings.stage_cpu_s,
         )
+        reviews = Reviews(components, {name: kind.table for name, kind in kinds.items()})
         context = WorkerContext(
             components=components,
             pool=pool,
+            reviews=reviews,
             history=History(components.redis, clock=time.monotonic),
             config=WorkerConfig(
                 kinds=work,
@@ -148,6 +151,7 @@ async def _work(settings: Settings) -> None:
                 stage_timeout_s=settings.stage_timeout_s,
                 child_attempts=settings.stage_attempts,
                 job_attempts=settings.job_attempts,
+                hold_reviews=settings.review == "hold",
             ),
         )
         reconciler = Reconciler(
@@ -158,6 +162,9 @@ async def _work(settings: Settings) -> None:
             lease_s=settings.lease_s,
             retention_s=retention_of(kinds, settings),
             resume_s=settings.resume_s,
+            reviews=reviews,
+            review_s=settings.review_days * 86400,
+            on_review_timeout=settings.review_timeout,
         )
         batches = Batches(components, most=settings.max_batch)
         keeper = BatchKeeper(components, batches, repair_s=settings.lease_s / 2)

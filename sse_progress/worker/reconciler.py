@@ -7,8 +7,10 @@ nothing by a Redis that has only just come (back), and no body whose receiver st
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import structlog
 from redis.exceptions import RedisError
@@ -16,12 +18,19 @@ from redis.exceptions import RedisError
 from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
-from sse_progress.model.errors import Problem, ProducerLost, ServerLost
+from sse_progress.model.errors import (
+    AlreadyFinished,
+    Problem,
+    ProducerLost,
+    ServerLost,
+    UnknownUpload,
+)
 from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import Storage
+from sse_progress.uploads.reviews import Decision, Reviews, waits
 from sse_progress.worker.resting import RestingBodies
 
 __all__ = ["Reconciler"]
@@ -36,7 +45,7 @@ class Reconciler:
     """`lease_s` is how long a receiver or a young Redis is given before it is judged.
 
     `retention_s`: how long finished uploads are kept, by their kind; a kind that is not there is
-    kept forever.
+    kept forever. After `review_s` what waits for a person is decided as `on_review_timeout` says.
     """
 
     def __init__(
@@ -49,10 +58,15 @@ class Reconciler:
         lease_s: float,
         retention_s: Mapping[str, float],
         resume_s: float = 24 * 3600,
+        reviews: Reviews | None = None,
+        review_s: float = 7 * 86400,
+        on_review_timeout: Literal["refuse", "approve"] = "refuse",
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
         self._lease_s, self._retention_s, self._now = lease_s, retention_s, now
+        self._reviews, self._review_s = reviews, review_s
+        self._on_review_timeout = on_review_timeout
         self._renewed_at = self._expired_at = 0.0
         self._resting = RestingBodies(
             journal=journal, storage=storage, index=index, lease_s=lease_s, resume_s=resume_s
@@ -111,6 +125,9 @@ class Reconciler:
         elif found is not None:
             if page is not None and page.stage == "receiving" and self._held(page):
                 return  # its receiver is about to tell that it is stored
+            if page is not None and waits(page):
+                await self._expire_review(upload_id, page)
+                return
             manifest = found.manifest
             await self._queue.enqueue(upload_id, owner=manifest.owner, priority=manifest.priority)
         elif await blocking(self._storage.bodies.receiving, upload_id):
@@ -124,6 +141,14 @@ class Reconciler:
             await self._end_lost(upload_id, page)
         else:
             await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
+
+    async def _expire_review(self, upload_id: str, page: Page) -> None:
+        """A person has had long enough to look at it."""
+        if self._reviews is None or page.now_ms - page.changed_ms < self._review_s * 1000:
+            return
+        with contextlib.suppress(AlreadyFinished, UnknownUpload):
+            await self._reviews.decide(upload_id, Decision(self._on_review_timeout, by=None))
+            log.info("review timed out", upload_id=upload_id, decision=self._on_review_timeout)
 
     async def _judge_job(self, upload_id: str, page: Page) -> None:
         """Another service's work: it has no file, and is lost where no report renews its lease."""

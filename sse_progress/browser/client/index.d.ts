@@ -73,6 +73,8 @@ export interface ProgressEvent {
   etaSeconds?: number;
   /** True while a resumable upload waits for its sender to come back. */
   paused?: boolean;
+  /** `review` while a person decides. */
+  waiting?: string;
   /** What the work is made of, counted. */
   items?: Record<string, number>;
   media?: Media;

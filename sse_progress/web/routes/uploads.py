@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import WRITE
+from sse_progress.access.tokens import REVIEW, WRITE
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.timestamps import parse_rfc3339
@@ -108,6 +108,8 @@ async def get_file(request: Request) -> Response:
     upload_id = path_upload_id(request)
     context = context_of(request)
     principal = await access_of(request).viewer(request, upload_id)
+    if REVIEW in principal.scopes and await context.reviews.is_waiting(upload_id):
+        return await _waiting_file(request, upload_id)
     page = await context.uploads.page(upload_id, owner=principal.sub)
     found = await blocking(context.components.storage.objects.find, upload_id)
     if page.status != "complete" or found is None or found.record is None:
@@ -126,6 +128,19 @@ async def get_file(request: Request) -> Response:
         filename=name,
         content_disposition_type="inline" if inline else "attachment",
         headers={"X-Upload-ID": upload_id, "Cache-Control": "private, no-cache"},
+    )
+
+
+async def _waiting_file(request: Request, upload_id: str) -> Response:
+    """The original of an upload that waits for a person, for a reviewer."""
+    name = str(request.path_params["name"])
+    found = await context_of(request).reviews.file_of(upload_id, name)
+    return StoredFile(
+        str(await blocking(found.local)),
+        media_type="application/octet-stream",
+        filename=name,
+        content_disposition_type="attachment",
+        headers={"X-Upload-ID": upload_id, "Cache-Control": "private, no-store"},
     )
 
 

@@ -25,6 +25,7 @@ from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.queries import state_of
+from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner
@@ -84,6 +85,7 @@ def runner_of(
             components=core,
             pool=pool or Losing(),
             history=history,
+            reviews=Reviews(core, {}),
             config=WorkerConfig(**config),
         )
     )

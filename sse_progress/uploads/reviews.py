@@ -1,0 +1,183 @@
+"""Uploads that wait until a person has looked at them: the list of them, and what is decided.
+
+What waits, and what for, is in its journal: the latest event says `waiting`, and the stage's result
+is kept. The list may name too much. A decision is one step of the journal, so two persons cannot
+decide differently; the worker that takes the job then acts on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import anyio
+from redis.exceptions import RedisError
+
+from sse_progress.journal.frames import Page
+from sse_progress.model.errors import (
+    AlreadyFinished,
+    NotFound,
+    Unavailable,
+    UnknownUpload,
+)
+from sse_progress.model.events import Draft, decode_json, encode_json
+from sse_progress.model.ids import Position
+from sse_progress.model.kinds import DEFAULT_KIND
+from sse_progress.model.messages import REVIEWED
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
+from sse_progress.model.timestamps import rfc3339
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.runtime.redis_keys import reviews_key
+from sse_progress.storage.port import StoredObject
+from sse_progress.uploads.components import Components
+
+__all__ = ["DECISION", "HELD", "Decision", "Reviews", "waits"]
+
+HELD = "held"
+"""Result field: [stage, its result], of an upload that waits or has waited."""
+DECISION = "decision"
+"""Result field: what was decided, as `moderation.review` has it."""
+
+REDIS_WAIT_S = 5.0
+LIST_TTL_S = 30 * 24 * 3600
+TRIES = 5
+
+
+def waits(page: Page | None) -> bool:
+    """The upload waits for a person."""
+    if page is None or page.terminal or page.last is None:
+        return False
+    return bool(decode_json(page.last.data).get("waiting") == "review")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`by`: the reviewer; None: it waited for too long."""
+
+    decision: Literal["approve", "refuse"]
+    by: str | None
+    reason: str = ""
+
+
+class Reviews:
+    """`tables`: the stages of each kind. Every method raises Unavailable while Redis is away."""
+
+    def __init__(self, components: Components, tables: Mapping[str, StageTable]) -> None:
+        self._components, self._tables = components, tables
+        self._key = reviews_key(components.storage.id)
+
+    async def held(self, upload_id: str) -> None:
+        """It waits from now on. Raises `redis.RedisError`."""
+        async with self._components.redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(self._key, {upload_id: time.time()}, nx=True)
+            pipe.expire(self._key, LIST_TTL_S)
+            await pipe.execute()
+
+    async def waiting(self, *, limit: int) -> list[dict[str, Any]]:
+        """What waits, oldest first: each with why, and since when."""
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                return await self._waiting(limit)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable(retry_after_s=2) from exc
+
+    async def file_of(self, upload_id: str, name: str) -> StoredObject:
+        """The stored upload, if it waits and its original has this name. Raises NotFound."""
+        found = None
+        if waits(await self._head(upload_id)):
+            found = await blocking(self._components.storage.objects.find, upload_id)
+        if found is None or found.manifest.filename != name:
+            raise NotFound("No upload that waits has a file of this name.")
+        return found
+
+    async def is_waiting(self, upload_id: str) -> bool:
+        return waits(await self._head(upload_id))
+
+    async def decide(self, upload_id: str, decision: Decision) -> None:
+        """The work goes on, or ends. Raises UnknownUpload, or AlreadyFinished where it does not
+        wait (any more)."""
+        what = {"decision": decision.decision, "at": rfc3339(time.time())}
+        if decision.by is not None:
+            what["by"] = decision.by
+        if decision.reason:
+            what["reason"] = decision.reason
+        for _ in range(TRIES):
+            page = await self._head(upload_id)
+            if page is None:
+                raise UnknownUpload
+            if not waits(page):
+                break
+            if await self._decided(upload_id, page, encode_json(what)):
+                return
+        raise AlreadyFinished("This upload does not wait for a decision.")
+
+    # ---- within
+
+    async def _head(self, upload_id: str) -> Page | None:
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                return await self._components.journal.head(upload_id)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable(retry_after_s=2) from exc
+
+    async def _decided(self, upload_id: str, page: Page, what: bytes) -> bool:
+        """Keep a decision, if the journal is still where `page` saw it."""
+        kind = decode_json(b"{%b}" % page.tags).get("kind", DEFAULT_KIND)
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                answer = await self._components.journal.operation(
+                    "tell",
+                    upload_id,
+                    owner="",
+                    fence=page.fence,
+                    seen=Position("", page.end.seq),
+                    draft=Draft(stage=page.stage, stage_progress=99, message=REVIEWED),
+                    table=self._tables.get(kind, DEFAULT_TABLE),
+                    result=(DECISION, what),
+                )
+                if answer.status != "ok":
+                    await asyncio.sleep(answer.wait_ms / 1000)
+                    return False
+                await self._components.redis.zrem(self._key, upload_id)
+                await self._enqueue(upload_id)  # else the reconciler does
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable(retry_after_s=2) from exc
+        return True
+
+    async def _enqueue(self, upload_id: str) -> None:
+        found = await blocking(self._components.storage.objects.find, upload_id)
+        if found is not None:
+            manifest = found.manifest
+            await self._components.queue.enqueue(
+                upload_id, owner=manifest.owner, priority=manifest.priority
+            )
+
+    async def _waiting(self, limit: int) -> list[dict[str, Any]]:
+        rows: Any = await self._components.redis.zrange(self._key, 0, limit - 1)
+        found = []
+        for upload_id in [row.decode() for row in rows]:
+            page = await self._components.journal.read(upload_id, about=True)
+            if not isinstance(page, Page) or not waits(page):
+                await self._components.redis.zrem(self._key, upload_id)
+                continue
+            results = await self._components.journal.results(upload_id)
+            stage, result = decode_json(results.get(HELD, b'["",{}]'))
+            found.append(
+                {
+                    "uploadId": upload_id,
+                    "owner": page.owner,
+                    "since": rfc3339(page.changed_ms / 1000),
+                    "stage": stage,
+                    **decode_json(b"{%b}" % page.tags),
+                    **decode_json(page.about or b"{}"),
+                    **{
+                        name: result[name]
+                        for name in ("reasons", "scores", "notChecked")
+                        if name in result
+                    },
+                }
+            )
+        return found
