@@ -211,6 +211,11 @@ class Settings(BaseSettings):
     """CPU time limit of one stage function, seconds."""
     stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
     """Memory limit (growth of the address space) of one stage function, bytes."""
+    sandbox: Literal["best-effort", "required", "off"] = "best-effort"
+    """What stages are kept from by Landlock and seccomp: everything that the kernel can
+    (`best-effort`), the same but no start where it cannot (`required`), nothing (`off`)."""
+    stage_readable: Words = ()
+    """More paths that confined stages may read, such as models of a plug-in; by commas."""
     stage_attempts: int = Field(3, ge=1)
     """Lost children of one stage function before the upload ends with an error."""
     job_attempts: int = Field(20, ge=1)

@@ -1,4 +1,4 @@
-"""What runs in a stage child: settle in, take tasks one after the other, end with the worker.
+"""What runs in a stage child: settle in, become the zygote of its tasks, end with the worker.
 
 Started only by sandbox/process, as `python -m sse_progress.sandbox.child CHANNEL LIFELINE PARENT`.
 Until a first task comes it imports next to nothing, so an idle child costs little memory.
@@ -60,9 +60,9 @@ def main(channel: int, lifeline: int, parent: int) -> None:
     os.write(channel, READY)
     data = os.read(channel, 65536)
     if data:
-        from sse_progress.sandbox.executor import work
+        from sse_progress.sandbox.zygote import work
 
-        work(channel, data)
+        work(channel, lifeline, data)
     os._exit(0)  # the worker has closed the channel: there is nothing left to clean up
 
 

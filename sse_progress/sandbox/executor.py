@@ -1,34 +1,28 @@
-"""One task in a stage child: a function called under limits, its progress and its outcome reported.
+"""One task in a process of its own: a function called under limits, its progress and outcome told.
 
-The limits are set again for each task, since CPU time and memory add up in a warm child.
+That process is forked by the zygote and ends with the task.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import math
 import os
-import resource
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import NamedTuple
 
 import msgspec
 
 from sse_progress.model.stage_api import Upload
-from sse_progress.runtime.linux import CAP_DAC_READ_SEARCH, drop_capabilities, without_capabilities
+from sse_progress.sandbox.confinement import confine
 from sse_progress.sandbox.function_ref import is_asynchronous, resolve
+from sse_progress.sandbox.limits import limit
 from sse_progress.sandbox.messages import (
     Failed,
     Finished,
-    Frames,
-    Limits,
     NotJson,
     Outcome,
     Progress,
@@ -39,51 +33,12 @@ from sse_progress.sandbox.messages import (
     refusal_in,
 )
 
-__all__ = ["Reporter", "work"]
+__all__ = ["Reporter", "run"]
 
 INTERVAL_S = 0.02
 """At most one report passes in this time; of those between, the last one does."""
 MESSAGE_LIMIT = 1000
 TRACE_LIMIT = 8000
-SPARE_PROCESSES = 512
-"""Processes and threads that may come on top of all that run when a task begins."""
-
-
-def work(channel: int, data: bytes) -> None:
-    """Take tasks from descriptor `channel`, of which `data` was read already, until it closes."""
-    worker = Channel(channel)
-    environment = dict(os.environ)
-    frames = Frames()
-    settled = False
-    while data:
-        for body in frames.feed(data):
-            task = msgspec.json.decode(body, type=Task)
-            if not settled:
-                give_up_root((*sys.path, task.upload.path, task.upload.scratch))
-                settled = True
-            worker.send(perform(task, worker, environment))
-        data = os.read(channel, 65536)
-
-
-def give_up_root(paths: Iterable[str]) -> None:
-    """Drop all capabilities, but the right to read if any of `paths` is closed without it.
-
-    That is so where root runs a service that is installed in another user's closed directory.
-    """
-    readable = [path for path in paths if path and _opens(path)]
-    with without_capabilities():
-        closed = [path for path in readable if not _opens(path)]
-    drop_capabilities(keep=[CAP_DAC_READ_SEARCH] if closed else [])
-    if closed:
-        print("stages keep root's right to read every file, for the sake of", closed[0])
-
-
-def _opens(path: str) -> bool:
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
 
 
 # ---- reports
@@ -189,29 +144,35 @@ class Reporter:
 # ---- one task
 
 
-def perform(task: Task, worker: Channel, environment: Mapping[str, str]) -> Outcome:
-    """Call the task's function in its scratch directory, under its limits; tell what came of it."""
+def run(task: Task, channel: int, environment: Mapping[str, str]) -> None:
+    """Do `task` in this process, which is for nothing else, and tell descriptor `channel` of it."""
     pid = os.getpid()
+    worker = Channel(channel)
     reporter = worker.reporter()
     outcome: Outcome
     try:
-        _set_environment(
-            {**environment, "HOME": task.upload.scratch, "TMPDIR": task.upload.scratch}
-        )
-        os.chdir(task.upload.scratch)
-        with limited(task.limits):
-            result = encode_result(call(task.function, task.upload, reporter))
-        outcome = Finished(result=msgspec.Raw(result))
+        outcome = Finished(result=msgspec.Raw(perform(task, reporter, environment)))
     except BaseException as error:  # SystemExit is a failed stage too
         outcome = explain(error)
     if os.getpid() != pid:
         os._exit(0)  # a process forked by the stage has come out of it; it is not the child
     reporter.close()
-    tidy()
-    memory = _memory()
-    return msgspec.structs.replace(
-        outcome, resting_bytes=memory.resident + memory.free, leftovers=leftovers()
-    )
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the stage has closed or replaced it
+    worker.send(outcome)
+
+
+def perform(task: Task, report: Reporter, environment: Mapping[str, str]) -> bytes:
+    """Call the task's function in its scratch directory, limited and confined; its result."""
+    _set_environment({**environment, "HOME": task.upload.scratch, "TMPDIR": task.upload.scratch})
+    os.chdir(task.upload.scratch)
+    tempfile.tempdir = None
+    limit(task.limits)
+    confine(task.confinement, task.upload)
+    return encode_result(call(task.function, task.upload, report))
 
 
 def call(name: str, upload: Upload, report: Reporter) -> object:
@@ -219,36 +180,6 @@ def call(name: str, upload: Upload, report: Reporter) -> object:
     if is_asynchronous(function):
         raise TypeError(f"{name} is an async def, which runs in the worker")
     return function(upload, report)
-
-
-@contextmanager
-def limited(limits: Limits) -> Iterator[None]:
-    """Bounds for one task: CPU time and memory count from now, and are lifted at the end."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s
-    with open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123
-        running = int(file.read().split()[3].partition("/")[2])
-    for_good = {resource.RLIMIT_FSIZE: limits.file_bytes, resource.RLIMIT_NOFILE: limits.open_files}
-    for_now = {
-        resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_AS: _memory().taken + limits.memory_bytes,
-        resource.RLIMIT_NPROC: running + SPARE_PROCESSES,
-    }
-    for which, value in for_good.items():
-        bound = _least(value, resource.getrlimit(which)[1])
-        resource.setrlimit(which, (bound, bound))
-    hard = {which: resource.getrlimit(which)[1] for which in for_now}
-    try:
-        for which, value in for_now.items():
-            resource.setrlimit(which, (_least(value, hard[which]), hard[which]))
-        yield
-    finally:
-        for which, bound in hard.items():
-            resource.setrlimit(which, (bound, bound))
-
-
-def _least(value: int, hard: int) -> int:
-    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def explain(error: BaseException) -> Outcome:
@@ -282,67 +213,6 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-# ---- between tasks
-
-
-def tidy() -> None:
-    """Forget the task: what it printed, its directory, temporary names, memory that is free."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass  # the stage has closed or replaced it
-    os.chdir("/")
-    os.umask(0o077)
-    tempfile.tempdir = None
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # only glibc has it
-        trim(0)
-
-
-def leftovers() -> bool:
-    """Whether the stage left processes running; those that have ended are collected here."""
-    try:
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
-    except ChildProcessError:
-        return False
-    return True
-
-
 def _set_environment(values: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(values)
-
-
-class _Memory(NamedTuple):
-    """Bytes of address space, of those that are resident, and of those that malloc holds free."""
-
-    space: int
-    resident: int
-    free: int
-
-    @property
-    def taken(self) -> int:
-        """Address space in use: what is free is had again without growing."""
-        return self.space - self.free
-
-
-class _Mallinfo2(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
-            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
-        )
-    ]
-
-
-def _memory() -> _Memory:
-    """From proc(5), statm, and mallinfo2(3), which glibc has from 2.33 on."""
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        space, resident = file.read().split()[:2]
-    page, free = resource.getpagesize(), 0
-    if mallinfo2 := getattr(ctypes.CDLL(None), "mallinfo2", None):
-        mallinfo2.restype = _Mallinfo2
-        free = mallinfo2().fordblks
-    return _Memory(int(space) * page, int(resident) * page, free)

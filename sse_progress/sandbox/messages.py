@@ -13,6 +13,7 @@ import msgspec
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Upload
+from sse_progress.sandbox.confinement import Confinement
 
 __all__ = [
     "ANSWER_LIMIT_BYTES",
@@ -57,6 +58,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     function: str
     upload: Upload
     limits: Limits
+    confinement: Confinement = Confinement()
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -67,14 +69,7 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a task ended, and the state of the child after it.
-
-    `resting_bytes` is memory that the child keeps, resident or reserved; `leftovers` tells of
-    processes that the stage left running.
-    """
-
-    resting_bytes: int = 0
-    leftovers: bool = False
+    """How a task ended."""
 
 
 class Finished(Outcome, frozen=True, kw_only=True, tag="finished"):

@@ -21,6 +21,7 @@ import structlog
 from sse_progress.model.errors import InsufficientStorage, Internal, Rejected, StageTimeout
 from sse_progress.model.stage_api import StageFunction, Upload
 from sse_progress.model.text import clean_text
+from sse_progress.sandbox.confinement import Confinement
 from sse_progress.sandbox.function_ref import Reference, is_asynchronous
 from sse_progress.sandbox.messages import (
     Failed,
@@ -76,8 +77,9 @@ class Pool:
     """At most `size` children, each doing one task at a time, started when needed and kept warm.
 
     Limits are per task: `memory_bytes` of address space on top of what the child holds, `cpu_s`
-    seconds of CPU time of the child itself, `file_bytes` for each file written, `open_files`. A
-    child is replaced after `tasks_per_child` tasks, or when it rests on more than `resting_bytes`.
+    seconds of CPU time of the child itself, `file_bytes` for each file written, `open_files`. Each
+    task has a process of its own, forked from a warm child and confined by `confinement`; the warm
+    child is replaced after `tasks_per_child` tasks.
     `environment` is that of this process by default; children see little of it.
     """
 
@@ -90,14 +92,15 @@ class Pool:
         file_bytes: int = 4 * 1024**3,
         open_files: int = 256,
         tasks_per_child: int = 100,
-        resting_bytes: int = 512 * 1024**2,
+        confinement: Confinement | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._slots = anyio.Semaphore(size)
         self._limits = Limits(
             memory_bytes=memory_bytes, cpu_s=cpu_s, file_bytes=file_bytes, open_files=open_files
         )
-        self._tasks_per_child, self._resting_bytes = tasks_per_child, resting_bytes
+        self._tasks_per_child = tasks_per_child
+        self._confinement = confinement or Confinement()
         given = os.environ if environment is None else environment
         self._environment = child_environment(given, Path.cwd())
         self._children: set[StageProcess] = set()
@@ -140,7 +143,12 @@ class Pool:
         if is_asynchronous(function):
             return await _run_here(function, upload, report, timeout_s=timeout_s)
         reference = Reference.to(function)
-        task = Task(function=reference.name, upload=upload, limits=self._limits)
+        task = Task(
+            function=reference.name,
+            upload=upload,
+            limits=self._limits,
+            confinement=self._confinement,
+        )
         async with self._slots:
             return await self._run_in_child(reference.module, task, report, timeout_s=timeout_s)
 
@@ -180,13 +188,8 @@ class Pool:
         return child
 
     async def _give_back(self, child: StageProcess, outcome: Outcome | None) -> None:
-        spent = (
-            outcome is None
-            or outcome.leftovers
-            or outcome.resting_bytes > self._resting_bytes
-            or child.tasks >= self._tasks_per_child
-        )
-        if spent or self._closed or child.exit is not None:
+        spent = child.tasks >= self._tasks_per_child
+        if outcome is None or spent or self._closed or child.exit is not None:
             await child.end()
             return
         self._idle.append(child)

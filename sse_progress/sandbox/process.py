@@ -116,6 +116,9 @@ class StageProcess:
         self._fraction = 0.0
         self._messages, self._began = 0, 0.0
         self._killed = False
+        self._strays: list[int] = []
+        """Descriptors (pidfd) of killed descendants that may not be gone yet."""
+        self._ending = anyio.Lock()
         self._log = log
         self._on_end: Callable[[StageProcess], None] = lambda _: None
 
@@ -198,6 +201,10 @@ class StageProcess:
         self.kill()
         with anyio.CancelScope(shield=True), anyio.move_on_after(KILL_WAIT_S):
             await self._has_ended.wait()
+            async with self._ending:
+                while self._strays:
+                    await anyio.wait_readable(self._strays[-1])
+                    os.close(self._strays.pop())
             return
         log.error("a killed stage child does not end", pid=self.pid)  # pragma: no cover
 
@@ -207,13 +214,13 @@ class StageProcess:
             return
         self._killed = True
         # It keeps its orphans, so all are below it as long as it lives.
-        strays = descendants(self.pid)
-        _kill_group(self.pid)
-        for stray in strays:
+        for stray in descendants(self.pid):
             try:
+                self._strays.append(os.pidfd_open(stray))
                 os.kill(stray, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+            except OSError:
+                pass  # it has ended
+        _kill_group(self.pid)
 
     # ---- what the loop tells
 

@@ -21,8 +21,9 @@ from sse_progress.stages.formats import (
 from sse_progress.stages.formats.clip_checks import clip_of
 from sse_progress.stages.formats.media_types import Kind, kind_of
 from sse_progress.stages.formats.office import office_facts
+from sse_progress.stages.preparation import prepare
 
-__all__ = ["analyze"]
+__all__ = ["analyze", "prepare"]
 
 
 def analyze(upload: Upload, report: Report) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sse_progress.stages.formats import pdfs
 from sse_progress.stages.formats.archives import walk
 from sse_progress.stages.formats.media_types import is_zip_based, kind_of
 from sse_progress.stages.formats.pdf_streams import embedded_archive
+from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans import nsfw
 from sse_progress.stages.scans import word_lists as words
@@ -27,7 +28,7 @@ from sse_progress.stages.scans.picture_samples import gallery_of
 from sse_progress.stages.scans.screening import DIGESTS, ENTRIES, RULES, Screen
 from sse_progress.stages.scans.text_extraction import extracted_text, unread_text
 
-__all__ = ["moderate"]
+__all__ = ["moderate", "prepare"]
 
 _REASONS = 20
 _NOTES = 20

@@ -18,12 +18,13 @@ from sse_progress.stages.formats.clip_frames import poster
 from sse_progress.stages.formats.image_copies import shrunk
 from sse_progress.stages.formats.image_metadata import strip_metadata
 from sse_progress.stages.formats.media_types import Kind, kind_of
+from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["process"]
+__all__ = ["prepare", "process"]
 
 THUMBNAIL_SIDE = 640
 _QUALITY = 80

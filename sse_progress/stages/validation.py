@@ -32,12 +32,13 @@ from sse_progress.stages.formats.media_types import (
 )
 from sse_progress.stages.formats.office import check_office
 from sse_progress.stages.formats.pdf_streams import embedded_archive
+from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans.embedded import embedded_in
 from sse_progress.stages.scans.polyglots import refuse_polyglot
 from sse_progress.stages.scans.screening import ENTRY_LIMIT_BYTES, Screen
 
-__all__ = ["validate"]
+__all__ = ["prepare", "validate"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from sse_progress.runtime.descriptors import raise_limit
 from sse_progress.runtime.linux import harden_this_process
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
+from sse_progress.sandbox.confinement import Confinement, degree
 from sse_progress.sandbox.pool import CannotStart, Pool
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.uploads.batches import Batches, BatchKeeper
@@ -90,6 +92,24 @@ def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, N
     return [("webhooks", Webhooks(components, url=url.get_secret_value(), keys=keys).run())]
 
 
+def confinement_of(settings: Settings) -> Confinement:
+    """What stages may reach here, told to the log. Raises SettingsError if `required` cannot be."""
+    has = degree()
+    if settings.sandbox == "required" and not has.enough:
+        raise SettingsError(f"SSE_PROGRESS_SANDBOX=required, but this kernel has {has}.")
+    if settings.sandbox == "off":
+        log.warning("stages are not confined", sandbox="off", kernel=str(has))
+    elif not has.full:
+        log.warning("stages are confined in part", sandbox=settings.sandbox, kernel=str(has))
+    else:
+        log.info("stages are confined", sandbox=settings.sandbox, kernel=str(has))
+    return Confinement(
+        mode=settings.sandbox,
+        closed=str(settings.data_dir.absolute()),
+        readable=tuple(str(Path(path).absolute()) for path in settings.stage_readable),
+    )
+
+
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are then handed over.
 
@@ -138,6 +158,7 @@ async def _work(settings: Settings) -> None:
             size=settings.worker_concurrency,
             memory_bytes=settings.stage_memory_bytes,
             cpu_s=settings.stage_cpu_s,
+            confinement=confinement_of(settings),
         )
         reviews = Reviews(components, {name: kind.table for name, kind in kinds.items()})
         context = WorkerContext(

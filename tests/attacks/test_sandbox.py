@@ -76,7 +76,7 @@ WRONG = {
     "a path for a name": "{'original': {'name': there}}",
     "a climbing name": "{'original': {'name': '../../../' + there}}",
     "a link for a name": "{'original': {'name': link(there)}}",
-    "a second name of a file": "{'original': {'name': hard_link(there)}}",
+    "a second name of a file": "{'original': {'name': hard_link()}}",
     "a derived file elsewhere": "{'files': [{'name': there, 'contentType': 'text/plain'}]}",
     "a derived file by a link": "{'files': [{'name': link(there), 'contentType': 'text/plain'}]}",
     "a number for a name": "{'original': {'name': 7}}",
@@ -90,8 +90,9 @@ HELPERS = (
     "def link(path):",
     "    os.symlink(path, upload.scratch + '/link')",
     "    return 'link'",
-    "def hard_link(path):",
-    "    os.link(path, upload.scratch + '/second')",
+    "def hard_link():",
+    "    open(upload.scratch + '/first', 'w').close()",
+    "    os.link(upload.scratch + '/first', upload.scratch + '/second')",
     "    return 'second'",
 )
 
@@ -135,7 +136,7 @@ CHANNEL = (
     "import os, stat, time",
     "for fd in range(3, 256):",
     "    try:",
-    "        if stat.S_ISSOCK(os.fstat(fd).st_mode): break",
+    "        if stat.S_ISFIFO(os.fstat(fd).st_mode): break",
     "    except OSError: pass",
 )
 """Finds the descriptor over which a child talks to its worker."""
@@ -177,3 +178,92 @@ async def test_a_flood_of_reports_ends_the_child(intruder: Caller) -> None:
     answer = intruder.post([exploit("analyzing", *lines)], upload_id=upload_id)
     await check_refused(intruder, answer, upload_id, 500, "internal")
     assert logged(intruder, upload_id, "a stage child breaks the protocol")
+
+
+# ---- what a child can reach
+
+BEGIN = (
+    "import ctypes, errno, glob, os, signal, socket, subprocess, sys, time",
+    "def tried(action):",
+    "    try:",
+    "        return f'did it: {action()!r}'",
+    "    except BaseException as error:",
+    "        return errno.errorcode.get(getattr(error, 'errno', None), repr(error))",
+    "libc = ctypes.CDLL(None, use_errno=True)",
+    "def call(number, *arguments):",
+    "    if libc.syscall(ctypes.c_long(number), *arguments) < 0:",
+    "        raise OSError(ctypes.get_errno(), 'no')",
+)
+DENIED = ("EPERM", "EACCES", "EXDEV")
+"""EXDEV: landlock(7), a link or rename that would widen what may be done with a file."""
+ATTEMPTS = {
+    "reads another user's file": "open(there, 'rb').read()",
+    "overwrites another user's file": "open(there, 'r+b').write(b'x')",
+    "removes another user's file": "os.unlink(there)",
+    "takes a second name of it": "os.link(there, upload.scratch + '/second')",
+    "takes it away": "os.rename(there, upload.scratch + '/moved')",
+    "rewrites its own original": "open(upload.path, 'r+b').write(b'x')",
+    "plants a .pth": "open(next(p for p in sys.path if 'site-packages' in p) + '/a.pth', 'w')",
+    "plants a module": "open(sys.path[-1] + '/a.py', 'w')",
+    "writes to /tmp": "open('/tmp/left-behind', 'w')",
+    "reads accounts": "open('/etc/passwd').read()",
+    "reads the environment of its parent": "open(f'/proc/{os.getppid()}/environ').read()",
+    "reads the memory of its parent": "open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
+    "lists processes": "os.listdir('/proc')",
+    "opens TCP": "socket.create_connection(('127.0.0.1', 1), 1)",
+    "opens UDP": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    "opens a Unix socket": "socket.socket(socket.AF_UNIX)",
+    "kills its parent": "os.kill(os.getppid(), signal.SIGKILL)",
+    "asks whether init is there": "os.kill(1, 0)",
+    "kills its group": "os.killpg(0, signal.SIGCONT)",
+    "kills everybody": "os.kill(-1, 0)",
+    "forks": "os.fork()",
+    "starts a program": "subprocess.run(['/bin/true'])",
+    "becomes a program": "os.execv('/bin/true', ['true'])",
+    "becomes a daemon": "os.setsid()",
+    "makes a namespace": "call({'x86_64': 272, 'aarch64': 97}[os.uname().machine], "
+    "ctypes.c_long(0x10000000))",
+    "traces its parent": "call({'x86_64': 101, 'aarch64': 117}[os.uname().machine], "
+    "ctypes.c_long(16), ctypes.c_long(os.getppid()), None, None)",
+    "makes an io_uring": "call(425, ctypes.c_long(1), None)",
+    "takes a key": "call({'x86_64': 250, 'aarch64': 219}[os.uname().machine], ctypes.c_long(0), "
+    "ctypes.c_long(-3), ctypes.c_long(0))",
+    "limits its parent": "__import__('resource').prlimit(os.getppid(), 7, (0, 0))",
+    "sends signals by a pipe": "__import__('fcntl').fcntl(os.pipe()[0], 8, os.getppid())",
+}
+
+
+def test_a_taken_decoder_reaches_nothing_but_its_upload(intruder: Caller, kept: Path) -> None:
+    """Each attempt is denied by the kernel, on this one by Landlock and seccomp both."""
+    lines = [*BEGIN, f"there = {str(kept)!r}", "result = {'tried': {}}"]
+    for name, attempt in ATTEMPTS.items():
+        lines.append(f"result['tried'][{name!r}] = tried(lambda: {attempt})")
+    found = media_after(intruder, exploit("analyzing", *lines))["analysis"]["tried"]
+    assert {name: said for name, said in found.items() if said not in DENIED} == {}
+    assert found.keys() == ATTEMPTS.keys()
+    assert kept.read_bytes() == HELD
+
+
+def test_what_a_stage_needs_is_left(intruder: Caller) -> None:
+    """Its file, its scratch directory, threads, libraries and more imports."""
+    lines = (
+        *BEGIN,
+        "import threading, sqlite3, tempfile",
+        "thread = threading.Thread(target=print); thread.start(); thread.join()",
+        "with tempfile.TemporaryFile() as file: file.write(b'a')",
+        "result = {'own': len(open(upload.path, 'rb').read()) == upload.size}",
+    )
+    assert media_after(intruder, exploit("analyzing", *lines))["analysis"] == {"own": True}
+
+
+def test_a_poisoned_process_sees_no_other_file(intruder: Caller, owner: Caller) -> None:
+    """What one file did to the stages' code is gone for the next one, of whomever."""
+    poison = (
+        "import tests.attacks.exploited as stages",
+        "stages._act = lambda *_: {'contentType': 'text/plain', 'poisoned': True}",
+        "result = {'contentType': 'text/plain'}",
+    )
+    for stage in ("validating", "analyzing", "processing"):
+        media_after(intruder, exploit(stage, *poison))
+    media = media_after(owner, file_part(b"plain words", "a.txt", "text/plain"))
+    assert "poisoned" not in str(media)

@@ -53,6 +53,7 @@ def surroundings(upload: Upload, report: Report) -> dict[str, Any]:
     ctypes.CDLL(None).prctl(2, ctypes.byref(death), 0, 0, 0)  # PR_GET_PDEATHSIG
     return {
         "pid": os.getpid(),
+        "zygote": os.getppid(),
         "environment": dict(os.environ),
         "directory": str(Path.cwd()),
         "temporary": tempfile.gettempdir(),
@@ -84,7 +85,7 @@ def disturb(upload: Upload, report: Report) -> dict[str, Any]:
     os.umask(0)
     os.chdir("/usr")
     print("no line break at the end", end="")
-    return {"pid": os.getpid()}
+    return {"zygote": os.getppid()}
 
 
 def many_reports(upload: Upload, report: Report) -> dict[str, Any]:
@@ -183,15 +184,16 @@ def prints_for_ever(upload: Upload, report: Report) -> dict[str, Any]:
 def meet(upload: Upload, report: Report) -> dict[str, Any]:
     """Say where it runs, in a file of the upload's name, and wait to be let go."""
     told = field(upload, "place") / f"{upload.id}.part"
-    told.write_text(str(os.getpid()))
+    told.write_text(str(os.getppid()))
     told.rename(told.with_suffix(""))
     wait_for(field(upload, "go"))
-    return {"pid": os.getpid()}
+    return {"zygote": os.getppid()}
 
 
 def whoami(upload: Upload, report: Report) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
+        "zygote": os.getppid(),
         "cpu": time.process_time(),
         "cpuLimit": resource.getrlimit(resource.RLIMIT_CPU)[0],
     }
@@ -202,12 +204,6 @@ def burn(upload: Upload, report: Report) -> dict[str, Any]:
     while time.process_time() < 1.05:
         sum(range(1000))
     return whoami(upload, report)
-
-
-def grow(upload: Upload, report: Report) -> dict[str, Any]:
-    """Keep 64 MiB for good."""
-    _grown.append(b"x" * (64 * 1024**2))
-    return {"pid": os.getpid()}
 
 
 _grown: list[bytes] = []

@@ -83,7 +83,7 @@ def open_for_ever(upload: Upload, report: Report) -> dict[str, Any]:
         while True:
             held.append(Path("/dev/null").open("rb"))  # noqa: SIM115
     except OSError as error:
-        return {"pid": os.getpid(), "opened": len(held), "errno": error.errno}
+        return {"zygote": os.getppid(), "opened": len(held), "errno": error.errno}
     finally:
         for file in held:
             file.close()
@@ -180,7 +180,7 @@ def fork_and_raise(upload: Upload, report: Report) -> dict[str, Any]:
 def _channel() -> int:
     """The descriptor that it should not touch."""
     for link in Path("/proc/self/fd").iterdir():
-        if link.is_symlink() and str(link.readlink()).startswith("socket:"):
+        if link.is_symlink() and int(link.name) > 2 and str(link.readlink()).startswith("pipe:"):
             return int(link.name)
     raise LookupError("no channel")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "audio_of",
     "available",
+    "decoders",
     "opened_clip",
     "playable",
     "refined",
@@ -121,7 +122,7 @@ def variants(media_type: str) -> set[str]:
 
 
 @functools.cache
-def _decoders() -> str:
+def decoders() -> str:
     """FFmpeg's names for the decoders of the listed codecs, as its `codec_whitelist` wants them."""
     import av
 
@@ -146,7 +147,7 @@ def opened_clip(path: Path, media_type: str, *, max_pixels: int) -> Iterator[Inp
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": _DEMUXERS[media_type],
-        "codec_whitelist": _decoders(),
+        "codec_whitelist": decoders(),
         "max_pixels": str(max_pixels),
     }
     try:
@@ -197,7 +198,7 @@ def _refuse_streams(clip: InputContainer, max_pixels: int) -> None:
             continue
         context = stream.codec_context
         # Holds for every frame: a stream may change its size in the middle.
-        limits = {"max_pixels": str(max_pixels), "codec_whitelist": _decoders()}
+        limits = {"max_pixels": str(max_pixels), "codec_whitelist": decoders()}
         context.options = {**context.options, **limits}
         context.thread_count = min(_THREADS, os.cpu_count() or 1)
         if stream.type == "video":

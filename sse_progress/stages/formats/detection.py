@@ -14,7 +14,7 @@ from sse_progress.stages.formats.media_types import canonical, is_zip_based
 from sse_progress.stages.formats.packages import office_type
 from sse_progress.stages.formats.text_types import text_type
 
-__all__ = ["detect"]
+__all__ = ["detect", "warm"]
 
 _HEAD_BYTES = 64 * 1024
 _ZIP = b"PK\x03\x04"
@@ -28,6 +28,11 @@ def _magic() -> Any:
         importlib.import_module("pylibmagic")
         import magic
     return magic.Magic(mime=True)
+
+
+def warm() -> None:
+    """Load the table of signatures."""
+    _magic()
 
 
 def detect(path: Path, filename: str) -> str:

@@ -23,12 +23,7 @@ from sse_progress.stages.progress import megabytes
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "check_image",
-    "decodable",
-    "frame_count",
-    "opened",
-]
+__all__ = ["check_image", "decodable", "frame_count", "load_plugins", "opened"]
 
 MAX_FRAMES = 10_000
 """Frames of one animation, or pages of one TIFF."""
@@ -86,12 +81,12 @@ def decodable(media_type: str) -> bool:
     """Whether pictures of `media_type` can be decoded here."""
     from PIL import Image
 
-    _load_plugins(heif=media_type in _HEIF)
+    load_plugins(heif=media_type in _HEIF)
     return any(name in Image.OPEN for name in _FORMATS.get(media_type, ()))
 
 
 @functools.cache
-def _load_plugins(*, heif: bool) -> None:
+def load_plugins(*, heif: bool) -> None:
     """Pillow's own, and the one for HEIC if it is wanted and installed."""
     from PIL import Image
 
@@ -118,7 +113,7 @@ def opened(
     """
     from PIL import Image
 
-    _load_plugins(heif=media_type in _HEIF)
+    load_plugins(heif=media_type in _HEIF)
 
     def fed(done: int, total: int) -> None:
         if report is not None:

@@ -6,7 +6,7 @@ import functools
 import importlib.util
 from typing import Any
 
-__all__ = ["NO_LANGUAGE", "SAMPLE_CHARACTERS", "language_available", "language_of"]
+__all__ = ["NO_LANGUAGE", "SAMPLE_CHARACTERS", "identifier", "language_available", "language_of"]
 
 SAMPLE_CHARACTERS = 20_000
 """So much of a text's beginning decides its language."""
@@ -28,14 +28,14 @@ def language_of(sample: str) -> tuple[str | None, float | None]:
     letters = sum(map(str.isalpha, sample[:SAMPLE_CHARACTERS]))
     if letters < 20 or not language_available():
         return None, None
-    language, confidence = _identifier().classify(sample[:SAMPLE_CHARACTERS])
+    language, confidence = identifier().classify(sample[:SAMPLE_CHARACTERS])
     if confidence < _LEAST_CONFIDENCE or language == _NO_LANGUAGE:
         return None, None
     return str(language), round(float(confidence), 3)
 
 
 @functools.cache
-def _identifier() -> Any:
+def identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

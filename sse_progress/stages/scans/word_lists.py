@@ -23,7 +23,14 @@ from sse_progress.model.text import clean_text
 from sse_progress.stages.formats.language import language_of
 from sse_progress.stages.formats.media_types import types_of_extension
 
-__all__ = ["NO_PROFANITY_FILTER", "WordList", "load_words", "profanity_available", "texts_of"]
+__all__ = [
+    "NO_PROFANITY_FILTER",
+    "WordList",
+    "load_words",
+    "profanity_available",
+    "texts_of",
+    "warm",
+]
 
 NO_PROFANITY_FILTER = "words beyond the built-in list (glin-profanity is not installed)"
 TEXT_LIMIT_CHARACTERS = 1_000_000
@@ -160,6 +167,13 @@ _SHORT_CHARACTERS = 1000
 _DIGITS = 1000
 _INNOCENT = frozenset(("bs", "xx", "cum"))
 """What the filter finds in source code and in every filler text ("cum sociis natoque")."""
+
+
+def warm() -> None:
+    """Load the filter for most texts, if it is installed."""
+    if profanity_available():
+        for obfuscation in ("standard", "basic"):
+            _filter(("english",), obfuscation)
 
 
 @functools.lru_cache(maxsize=4)

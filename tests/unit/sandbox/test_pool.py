@@ -215,12 +215,10 @@ async def test_fractions_grow_from_0_to_1_whatever_a_stage_reports(
     assert reports.messages[-1] == "gave 0.1"
 
 
-async def test_a_report_kept_beyond_its_task_does_nothing(pool: Pool, upload: Upload) -> None:
-    """A thread that a stage left behind cannot report for the next upload."""
-    assert await run(pool, ordinary.keep_report, upload) == {"kept": False}
-    reports = Reports()
-    assert await run(pool, ordinary.keep_report, upload, reports) == {"kept": True}
-    assert reports == []
+async def test_nothing_that_a_stage_keeps_is_there_for_the_next(pool: Pool, upload: Upload) -> None:
+    """Neither its report nor a changed module: each task has a process of its own."""
+    for _ in range(2):
+        assert await run(pool, ordinary.keep_report, upload) == {"kept": False}
 
 
 async def test_what_the_receiver_of_reports_raises_comes_out_of_run(
@@ -404,12 +402,12 @@ async def test_a_stage_that_hangs_is_killed_at_its_time_out(pool: Pool, upload: 
 
 
 async def test_cpu_time_is_limited_for_each_task(upload: Upload) -> None:
-    """A warm child's second task has the whole allowance again; one that spins is ended."""
+    """A second task has the whole allowance again; one that spins is ended."""
     async with open_pool(cpu_s=1) as pool:
         first = await run(pool, ordinary.burn, upload)
         second = await run(pool, ordinary.whoami, upload)
-        assert second["pid"] == first["pid"]
-        assert second["cpuLimit"] > first["cpuLimit"]
+        assert second["zygote"] == first["zygote"]
+        assert second["pid"] != first["pid"]
         assert second["cpuLimit"] - second["cpu"] >= 1
         problem = await problem_of(pool, rough.spin, upload)
     assert isinstance(problem, StageTimeout)
@@ -479,16 +477,8 @@ async def test_open_files_are_limited(upload: Upload) -> None:
 async def test_a_child_is_replaced_after_so_many_tasks(upload: Upload) -> None:
     """What leaks in a library leaks for so many uploads at most."""
     async with open_pool(tasks_per_child=2) as pool:
-        pids = [(await run(pool, ordinary.whoami, upload))["pid"] for _ in range(3)]
-    assert pids[0] == pids[1] != pids[2]
-
-
-async def test_a_child_that_stays_large_is_replaced(upload: Upload) -> None:
-    """Memory that a library keeps is given back by ending the child; until then it does not count
-    against the next task's allowance."""
-    async with open_pool(memory_bytes=96 * MIB, resting_bytes=128 * MIB) as pool:
-        pids = [(await run(pool, ordinary.grow, upload))["pid"] for _ in range(3)]
-    assert pids[0] == pids[1] != pids[2]
+        zygotes = [(await run(pool, ordinary.whoami, upload))["zygote"] for _ in range(3)]
+    assert zygotes[0] == zygotes[1] != zygotes[2]
 
 
 # ---- what a stage finds around it
@@ -523,18 +513,18 @@ async def test_a_stage_finds_a_place_of_its_own_and_no_secrets(
     assert "" not in seen["path"]
     assert upload.scratch not in seen["path"]
     assert seen["isolated"]
-    assert seen["session"] == seen["group"] == seen["pid"]
+    assert seen["session"] == seen["group"] == seen["zygote"] != seen["pid"]
     assert seen["umask"] == 0o077
     assert seen["niceness"] == os.nice(0) + 5
     assert seen["oomScore"] == 500
     assert seen["input"] == ""
     assert seen["descriptors"][:3] == [0, 1, 2]
-    assert len(seen["descriptors"]) == 5  # and the channel, and the lifeline
+    assert len(seen["descriptors"]) == 4  # and the pipe for its reports
     assert seen["status"]["NoNewPrivs"] == "1"
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         if name != "CapBnd" or os.geteuid() == 0:
             assert int(seen["status"][name], 16) == 0
-    assert seen["deathSignal"] == signal.SIGRTMAX
+    assert seen["deathSignal"] == signal.SIGKILL
     assert seen["dumpable"] == 0
     assert seen["core"] == 0
     assert seen["openFiles"] == [64, 64]
@@ -544,11 +534,11 @@ async def test_a_stage_finds_a_place_of_its_own_and_no_secrets(
 async def test_a_task_leaves_nothing_to_the_next(
     pool: Pool, make_upload: Callable[..., Upload]
 ) -> None:
-    """The same child has its environment, directory and mask again for another upload."""
+    """Environment, directory and mask are what they were for another upload."""
     left = await run(pool, ordinary.disturb, make_upload("first"))
     second = make_upload("second")
     seen = await run(pool, ordinary.surroundings, second)
-    assert seen["pid"] == left["pid"]
+    assert seen["zygote"] == left["zygote"]
     assert "LEFT_BEHIND" not in seen["environment"]
     assert "PATH" in seen["environment"]
     assert seen["umask"] == 0o077
@@ -685,14 +675,11 @@ async def test_cancelling_at_any_moment_leaves_a_working_pool(upload: Upload) ->
         assert await run(pool, ordinary.nothing, upload) == {}
 
 
-async def test_processes_left_running_are_ended_with_their_child(
-    pool: Pool, upload: Upload
-) -> None:
+async def test_processes_left_running_are_ended_with_their_task(pool: Pool, upload: Upload) -> None:
     """A stage that ends well but leaves programs running has them taken away."""
     result = await run(pool, rough.orphan_maker, upload)
     assert len(result["family"]) == 3
     await gone(result["pid"], *result["family"])
-    assert pool.pids == []
 
 
 async def test_a_crash_takes_the_programs_of_the_stage_with_it(pool: Pool, upload: Upload) -> None:
@@ -783,7 +770,7 @@ async def test_so_many_tasks_at_once_and_no_more(make_upload: Callable[..., Uplo
         assert len(list(place.glob("upload-?"))) == 2
         ordinary.field(uploads[0], "go").touch()
     assert len(results) == 5
-    assert len({result["pid"] for result in results}) == 2
+    assert len({result["zygote"] for result in results}) == 2
 
 
 async def test_a_child_that_has_imported_the_module_is_preferred(
@@ -795,9 +782,9 @@ async def test_a_child_that_has_imported_the_module_is_preferred(
     async with open_pool(size=2) as pool:
 
         async def meet(upload: Upload) -> None:
-            ended.append((await run(pool, ordinary.meet, upload))["pid"])
+            ended.append((await run(pool, ordinary.meet, upload))["zygote"])
 
-        warm = (await run(pool, rough.open_for_ever, make_upload()))["pid"]
+        warm = (await run(pool, rough.open_for_ever, make_upload()))["zygote"]
         async with anyio.create_task_group() as group:  # both busy at once, so there are two
             for upload in first.values():
                 group.start_soon(meet, upload)
@@ -807,7 +794,7 @@ async def test_a_child_that_has_imported_the_module_is_preferred(
             (tmp_path / f"{where.pop(warm)}.go").touch()
             await eventually(lambda: ended == [warm], "the warm one has ended first")
             (tmp_path / f"{where.popitem()[1]}.go").touch()
-        assert (await run(pool, rough.open_for_ever, make_upload()))["pid"] == warm
+        assert (await run(pool, rough.open_for_ever, make_upload()))["zygote"] == warm
 
 
 async def test_a_child_cannot_make_up_reports_beyond_their_bounds(
