@@ -105,12 +105,18 @@ async def test_two_reviewers_cannot_decide_differently(redis_url: str, tmp_path:
     async with components(redis_url, tmp_path) as core:
         await held(core)
         reviews = Reviews(core, {})
+        looked_at = await core.journal.head("up")
+        assert looked_at is not None
         outcomes = await asyncio.gather(
             reviews.decide("up", APPROVE),
             reviews.decide("up", Decision("refuse", by="other")),
             return_exceptions=True,
         )
         assert sorted(type(one).__name__ for one in outcomes) == ["AlreadyFinished", "NoneType"]
+        await core.redis.hincrby(journal_keys("up")[0], "ts", -10_000)
+        kept = await core.journal.results("up")
+        assert not await reviews._decided("up", looked_at, b"{}")
+        assert await core.journal.results("up") == kept
 
 
 async def test_a_decision_survives_a_lost_queue_and_a_repeated_job(
