@@ -57,11 +57,7 @@ class Webhooks:
 
     async def run(self) -> None:
         """Look every second, until cancelled."""
-        async with httpx.AsyncClient(
-            follow_redirects=False,
-            timeout=self._timeout_s,
-            headers={"User-Agent": f"sse-progress/{__version__}"},
-        ) as client:
+        async with self.client() as client:
             while True:
                 try:
                     if await self.round(client):
@@ -71,6 +67,14 @@ class Webhooks:
                 except Exception:
                     log.exception("webhooks failed")
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def client(self) -> httpx.AsyncClient:
+        """What all attempts of a worker are made with."""
+        return httpx.AsyncClient(
+            follow_redirects=False,
+            timeout=self._timeout_s,
+            headers={"User-Agent": f"sse-progress/{__version__}"},
+        )
 
     async def round(self, client: httpx.AsyncClient) -> bool:
         """Make what is to be made and send what is due; whether there may be more."""

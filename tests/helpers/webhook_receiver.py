@@ -32,12 +32,13 @@ class Receipt:
 @dataclass
 class Receiver:
     """`answers`: (status, headers) of the next requests; then 204. `hang`: none is answered until
-    it is set. `endless`: answers have no end."""
+    it is set; `drips`: but it goes on sending headers. `endless`: answers have no end."""
 
     url: str = ""
     receipts: list[Receipt] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     hang: threading.Event | None = None
+    drips: bool = False
     endless: bool = False
 
     def of(self, upload_id: str) -> list[Receipt]:
@@ -54,7 +55,7 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             told.receipts.append(Receipt({k.lower(): v for k, v in self.headers.items()}, body))
             if told.hang is not None:
-                told.hang.wait(60)
+                self._wait(told.hang)
             status, headers = told.answers.pop(0) if told.answers else (204, {})
             self.send_response(200 if told.endless else status)
             for name, value in headers.items():
@@ -65,6 +66,15 @@ def receiver() -> Iterator[Receiver]:
                     self.wfile.write(b"x" * 65536)
             except OSError:
                 pass
+
+        def _wait(self, until: threading.Event) -> None:
+            if told.drips:
+                self.wfile.write(b"HTTP/1.0 200 OK\r\n")
+            while not until.wait(0.05 if told.drips else 60):
+                try:
+                    self.wfile.write(b"x: y\r\n")
+                except OSError:
+                    return
 
         def log_message(self, *_: object) -> None:
             pass
