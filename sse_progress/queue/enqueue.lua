@@ -1,5 +1,5 @@
 -- Put a job into the queue, unless it is there already: waiting, running, delayed or parked.
--- KEYS: as in report.lua
+-- KEYS: waiting running jobs workers delayed parked arrived turns, as in report.lua
 -- ARGV: id ttl_s channel again owner head_start
 --   again = 1: a delayed or parked job waits again, its attempts are forgotten
 --   owner: whose turn it takes; head_start: jobs of others that it goes before

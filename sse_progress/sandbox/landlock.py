@@ -1,6 +1,6 @@
 """Landlock: which files this process may still touch, for good. No policy in here.
 
-By ctypes: the bindings on PyPI know neither ABI 4 (TCP) nor ABI 6 (signals).
+By ctypes: the bindings on PyPI (landlock 1.0.0.dev5) know neither ABI 4 (TCP) nor ABI 6 (signals).
 Sources: landlock(7), linux/landlock.h.
 """
 

@@ -36,7 +36,7 @@ test("an upload waits, is sent, and its bar moves with the browser's own count",
   assert.equal(run(send, bytes(1000)).progress, 9);
 });
 
-test("the service's count takes over, and the bar does not step back for it", () => {
+test("the service's count corrects ours, and from then on the bar does not step back", () => {
   const state = run(
     send,
     bytes(800),
@@ -44,8 +44,11 @@ test("the service's count takes over, and the bar does not step back for it", ()
     bytes(900),
   );
   assert.equal(state.fromServer, true);
-  assert.equal(state.progress, 8);
-  assert.equal(state.bytes, 300, "what has arrived, not what has left");
+  assert.equal(state.progress, 3);
+  assert.equal(state.stageProgress, 30, "what has arrived, not what the network holds");
+  assert.equal(state.bytes, 300);
+  const later = next(state, event("receiving", { progress: 2, stageProgress: 20, bytes: 200 }));
+  assert.equal(later.stageProgress, 30);
 });
 
 test("every stage passes in order and complete carries the media", () => {

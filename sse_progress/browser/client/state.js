@@ -194,9 +194,10 @@ function heard(state, event) {
   }
   if (event.stage === "error") return failed(state, { code: "internal", detail: "" }, event);
   const receiving = event.stage === "receiving";
-  // Our own count runs ahead of the service's by what the network holds: no bar steps back for that.
-  const floor = event.type === "progress" || receiving ? state.progress : 0;
-  const stageFloor = receiving && state.stage === "receiving" ? state.stageProgress : 0;
+  // Our own count runs ahead of the service's by what the network holds, which may be all of a file:
+  // the service's first one corrects it, and from then on no bar steps back.
+  const floor = state.fromServer && (event.type === "progress" || receiving) ? state.progress : 0;
+  const stageFloor = receiving && state.fromServer && state.stage === "receiving" ? state.stageProgress : 0;
   const phase = receiving && state.phase !== "working" ? receivingPhase(state) : "working";
   return change(state, {
     ...fields,
