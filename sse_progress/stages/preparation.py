@@ -46,7 +46,6 @@ def prepare(upload: Upload) -> None:
         return
     if kind in ("image", "video", "pdf", "office") and nsfw.available():
         nsfw.model()
-    if kind in ("text", "pdf", "office"):
-        if language.language_available():
-            language.identifier()
-        word_lists.warm()
+    if language.language_available():
+        language.identifier()
+    word_lists.warm()  # file names and fields are looked at whatever the file is

@@ -170,10 +170,10 @@ _INNOCENT = frozenset(("bs", "xx", "cum"))
 
 
 def warm() -> None:
-    """Load the filter for most texts, if it is installed."""
+    """Load the filter for most texts, if it is installed; a first use makes its expressions."""
     if profanity_available():
         for obfuscation in ("standard", "basic"):
-            _filter(("english",), obfuscation)
+            _filter(("english",), obfuscation).check_profanity("plain words")
 
 
 @functools.lru_cache(maxsize=4)
