@@ -49,9 +49,13 @@ class DiskBodies:
             return Incoming(self._layout, self._ensure_room, directory, file)
 
     def _begin(self, upload_id: str, access: int) -> tuple[Path, FileIO]:
-        """A new directory in `incoming/` with an empty original, locked."""
-        directory = self._layout.new_incoming(upload_id)
+        """A new directory in `incoming/` with an empty original, locked.
+
+        One that a sweeper took is not made again under its name: a second sweeper may have looked
+        into it meanwhile, and would remove the new one.
+        """
         while True:
+            directory = self._layout.new_incoming(upload_id)
             directory.mkdir(mode=0o700)
             try:
                 file = create_file(directory / ORIGINAL, access)
