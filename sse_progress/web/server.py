@@ -19,6 +19,7 @@ from sse_progress.web.app import create_app
 from sse_progress.web.context import WebContext
 from sse_progress.web.http_protocol import HttpProtocol
 from sse_progress.web.uvicorn_check import check_uvicorn
+from sse_progress.web.websocket_protocol import WebSocketProtocol
 
 __all__ = ["run"]
 
@@ -94,7 +95,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
             create_app(settings, Protocol.descriptors, on_context=take),
             http=Protocol,
             loop="uvloop",
-            ws="websockets-sansio",
+            ws=WebSocketProtocol,
             ws_max_size=4096,
             ws_ping_interval=25,
             ws_ping_timeout=25,

@@ -1,9 +1,10 @@
-"""What the HTTP protocol uses of uvicorn that is not public, checked once at start."""
+"""What the protocols use of uvicorn that is not public, checked once at start."""
 
 from __future__ import annotations
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 __all__ = ["check_uvicorn"]
 
@@ -53,11 +54,13 @@ _OF_CYCLE = (
 
 
 def check_uvicorn() -> None:
-    """Raise RuntimeError if the installed uvicorn is not the one that `HttpProtocol` extends.
+    """Raise RuntimeError if the installed uvicorn is not the one that our protocols extend.
 
     It uses methods and attributes that are not part of uvicorn's public interface.
     """
     missing = [name for name in _METHODS if not hasattr(HttpToolsProtocol, name)]
+    if not hasattr(WebSocketsSansIOProtocol, "run_asgi"):
+        missing.append("run_asgi")
     for kind, names in ((HttpToolsProtocol, _ATTRIBUTES), (RequestResponseCycle, _OF_CYCLE)):
         set_at_first = kind.__init__.__code__.co_names
         missing += [name for name in names if name not in set_at_first]

@@ -1,7 +1,7 @@
 """One stream for all of a user's uploads, so that a browser needs a single connection.
 
-An index and a notice channel per user list the uploads; each upload's own channel and journal hold
-its events. Its frames have no id: a reconnect begins with the states again.
+Which uploads these are is found by `user_uploads`; each one's own channel and journal hold its
+events. Its frames have no id: a reconnect begins with the states again.
 """
 
 from __future__ import annotations
@@ -10,29 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-import anyio
-import structlog
-from redis.exceptions import RedisError
-
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.frames import Frame
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.labels import Labels
 from sse_progress.model.sse import retry
-from sse_progress.runtime.redis_keys import owner_channel
 from sse_progress.uploads.components import Components
-from sse_progress.uploads.recent import UPLOADS, RecentUploads
+from sse_progress.uploads.recent import RecentUploads
 from sse_progress.web.streams.frames import reset_frame, retry_ms
 from sse_progress.web.streams.sse_response import Stream
+from sse_progress.web.streams.user_uploads import UserUploads
 
 __all__ = ["UserStream"]
-
-log = structlog.get_logger(__name__)
-
-RETRY_LOOK_S = 0.5
-GROUP = 8
-"""Uploads that a stream begins to follow at a time."""
-GROUP_WAIT_S = 1.0
 
 
 def _data(frame: Frame) -> bytes:
@@ -98,22 +87,22 @@ class UserStream(Stream):
     ) -> None:
         hello = encode_json({"type": "connected", "message": "Connected to all upload progress"})
         super().__init__(retry(retry_ms())[:-1] + b"data: %b\n\n" % hello, **how)
-        self.owner, self._components, self._only, self._on_left = owner, components, only, on_left
-        self._recent, self._labels = recent, labels
-        self._members: dict[str, _Member] = {}
-        self._told: set[str] = set()
-        self._look: asyncio.Task[None] | None = None
-        self._look_again = False
+        self.owner, self._labels, self._on_left = owner, labels, on_left
+        emitter = components.emitter
+        self._uploads = UserUploads(
+            owner,
+            lambda upload_id: _Member(self, upload_id, emitter),
+            emitter=emitter,
+            recent=recent,
+            background=components.background,
+            wants=lambda upload_id: not only or upload_id in only,
+        )
 
     def began(self) -> None:
-        self._components.emitter.listen(owner_channel(self.owner), self._noticed)
+        self._uploads.begin()
 
     def left(self) -> None:
-        self._components.emitter.unlisten(owner_channel(self.owner), self._noticed)
-        if self._look is not None:
-            self._look.cancel()
-        for member in tuple(self._members.values()):
-            self.drop(member)
+        self._uploads.end()
         self._on_left()
 
     def shows(self, frame: Frame) -> bool:
@@ -121,53 +110,4 @@ class UserStream(Stream):
         return not self._labels or self._labels.match(decode_json(frame.data))
 
     def drop(self, member: _Member) -> None:
-        if self._members.pop(member.upload_id, None) is not None:
-            member.leave()
-
-    # ---- which uploads
-
-    def _noticed(self, message: bytes) -> None:
-        """An upload began; or (empty) notices may have been missed, so the index is read."""
-        if upload_id := message.decode():
-            self._add(upload_id)
-            return
-        if self._look is not None:
-            self._recent.forget(self.owner)
-        self._look_again = True
-        if self._look is None or self._look.done():
-            self._look = self._components.background.start(self._looking())
-
-    async def _looking(self) -> None:
-        while self._look_again and not self.ended:
-            self._look_again = False
-            try:
-                await self._follow(await self._recent.current(self.owner))
-            except (RedisError, OSError):
-                self._look_again = True
-                await asyncio.sleep(RETRY_LOOK_S)
-            except Exception:
-                log.exception("uploads of a stream could not be looked up")
-
-    async def _follow(self, upload_ids: list[str]) -> None:
-        """Follow those that are new, a few at a time."""
-        new = [upload_id for upload_id in upload_ids if self._wants(upload_id)]
-        for start in range(0, len(new), GROUP):
-            group = new[start : start + GROUP]
-            async with self._recent.opening:
-                for upload_id in group:
-                    self._add(upload_id)
-                with anyio.move_on_after(GROUP_WAIT_S):
-                    for upload_id in group:
-                        if (member := self._members.get(upload_id)) is not None:
-                            await member.begun.wait()
-
-    def _wants(self, upload_id: str) -> bool:
-        return upload_id not in self._told and (not self._only or upload_id in self._only)
-
-    def _add(self, upload_id: str) -> None:
-        if self.ended or upload_id in self._members or (self._only and upload_id not in self._only):
-            return
-        if len(self._members) >= UPLOADS:
-            return
-        self._told.add(upload_id)
-        self._members[upload_id] = _Member(self, upload_id, self._components.emitter)
+        self._uploads.drop(member)

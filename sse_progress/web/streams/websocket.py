@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sse_progress.access.tokens import Principal
 from sse_progress.emitter.emitter import Emitter
@@ -22,19 +21,17 @@ from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import Unauthenticated
 from sse_progress.model.events import as_reset, decode_json, encode_json
 from sse_progress.model.ids import GONE, Position
-from sse_progress.model.labels import NO_LABELS, Labels
+from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import BackgroundTasks
-from sse_progress.runtime.redis_keys import owner_channel
 from sse_progress.uploads.recent import RecentUploads
 from sse_progress.web.streams.frames import gone_event
 from sse_progress.web.streams.outlet import Outlet
+from sse_progress.web.streams.user_uploads import UserUploads
 
 __all__ = ["Socket"]
 
 SUBSCRIPTIONS = 100
-UPLOADS = 500
-RETRY_LOOK_S = 0.5
 
 AWAY, POLICY = 1001, 1008
 
@@ -51,6 +48,7 @@ class _Subscription:
         labels: Labels | None = None,
     ) -> None:
         self._socket, self.upload_id, self.labels = socket, upload_id, labels
+        self.begun = asyncio.Event()
         emitter = socket.emitter
         self._topic = emitter.open(upload_id)
         self._following: Following = emitter.follow(
@@ -63,6 +61,7 @@ class _Subscription:
         )
 
     def leave(self) -> None:
+        self.begun.set()
         emitter = self._socket.emitter
         emitter.leave(self._following)
         emitter.release(self._topic)
@@ -93,6 +92,7 @@ class _Subscription:
             self._socket.over(self, "ended")
 
     async def reset(self, frame: Frame) -> None:
+        self.begun.set()
         if self._shows(frame):
             event = as_reset(frame.data)
             id_member = b'{"id":"%b",' % str(frame.position).encode()
@@ -131,15 +131,14 @@ class Socket:
         self.principal, self.emitter = principal, emitter
         self._recent, self._background = recent, background
         self._websocket, self._slow_s = websocket, slow_s
+        ours = websocket.scope.get("extensions", {}).get("sse_progress", {})
+        self._abort: Callable[[], None] = ours.get("abort", lambda: None)
         self._outlet = Outlet()
         self._now = asyncio.get_running_loop().time
         self._ends_at = self._now() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         self._subscribed: dict[str, _Subscription] = {}
-        self._found: dict[str, _Subscription] = {}
-        self._all: Labels | None = None
-        self._seen: set[str] = set()
+        self._all: UserUploads[_Subscription] | None = None
         self._closing = False
-        self._look: asyncio.Task[None] | None = None
         self.closed: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     # ---- sending
@@ -149,8 +148,15 @@ class Socket:
             return None
         if self._outlet.busy_since is not None:
             return self.deliver_raw(text)
-        message = {"type": "websocket.send", "text": text.decode()}
-        return self._outlet.drive(self._websocket.send(message))
+        return self._outlet.drive(self._send({"type": "websocket.send", "text": text.decode()}))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """A client that has left is no failure of whoever has something to tell it."""
+        try:
+            await self._websocket.send(message)
+        except (WebSocketDisconnect, OSError):
+            self._closing = True
+            self.end(AWAY, "")
 
     async def deliver_raw(self, text: bytes) -> None:
         await self._outlet.free()
@@ -179,7 +185,7 @@ class Socket:
         code, reason = self.closed.result()
         message = {"type": "websocket.close", "code": code, "reason": reason}
         self._closing = True
-        if (rest := self._outlet.drive(self._websocket.send(message))) is not None:
+        if (rest := self._outlet.drive(self._send(message))) is not None:
             self._background.spawn(rest)
 
     async def close(self) -> None:
@@ -202,7 +208,9 @@ class Socket:
             return None
         busy = self._outlet.busy_since
         if busy is not None and now - busy >= self._slow_s:
+            self._closing = True
             self.end(AWAY, "too slow")
+            self._abort()  # a close frame would wait behind all that was not read
         elif now >= self._ends_at:
             self.end(AWAY, "This connection is old. Please connect again.")
         elif (expires_at := self.principal.expires_at) is not None and time.time() >= expires_at:
@@ -225,8 +233,8 @@ class Socket:
         """Follow one upload after `cursor`; again from there if it is followed already."""
         if (before := self._subscribed.pop(upload_id, None)) is not None:
             before.leave()
-        if (found := self._found.pop(upload_id, None)) is not None:
-            found.leave()
+        if self._all is not None:
+            self._all.leave(upload_id)
         self._subscribed[upload_id] = _Subscription(self, upload_id, cursor=cursor)
 
     def unsubscribe(self, upload_id: str) -> bool:
@@ -238,61 +246,34 @@ class Socket:
 
     def over(self, subscription: _Subscription, reason: str) -> None:
         """Nothing more comes of one; this is said after what was sent before."""
-        mine = self._found if subscription.labels is not None else self._subscribed
-        if mine.get(subscription.upload_id) is not subscription:
+        if subscription.labels is not None:
+            if self._all is not None:
+                self._all.drop(subscription)
             return
-        del mine[subscription.upload_id]
+        upload_id = subscription.upload_id
+        if self._subscribed.get(upload_id) is not subscription:
+            return
+        del self._subscribed[upload_id]
         subscription.leave()
-        if subscription.labels is None:
-            said = {
-                "type": "unsubscribed",
-                "uploadId": subscription.upload_id,
-                "reason": reason,
-            }
-            self._background.spawn(self.deliver(said))
+        said = {"type": "unsubscribed", "uploadId": upload_id, "reason": reason}
+        self._background.spawn(self.deliver(said))
 
     # ---- all uploads of the user
 
     def subscribe_all(self, labels: Labels) -> None:
         """Follow every open upload of the user with these labels, and each new one."""
         self.unsubscribe_all()
-        self._all, self._seen = labels, set()
-        self.emitter.listen(owner_channel(self.principal.sub), self._noticed)
+        self._all = UserUploads(
+            self.principal.sub,
+            lambda upload_id: _Subscription(self, upload_id, labels=labels),
+            emitter=self.emitter,
+            recent=self._recent,
+            background=self._background,
+            wants=lambda upload_id: upload_id not in self._subscribed,
+        )
+        self._all.begin()
 
-    def unsubscribe_all(self) -> bool:
-        """Whether there was such a subscription."""
-        if self._all is None:
-            return False
-        self._all = None
-        self.emitter.unlisten(owner_channel(self.principal.sub), self._noticed)
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        for subscription in self._found.values():
-            subscription.leave()
-        self._found.clear()
-        return True
-
-    def _noticed(self, message: bytes) -> None:
-        """An upload began; or (empty) notices may have been missed, so the lists are read."""
-        if upload_id := message.decode():
-            self._add(upload_id)
-        elif self._look is None or self._look.done():
-            self._look = self._background.start(self._looking())
-
-    async def _looking(self) -> None:
-        while not self.closed.done():
-            try:
-                for upload_id in await self._recent.current(self.principal.sub):
-                    self._add(upload_id)
-            except (RedisError, OSError):
-                await asyncio.sleep(RETRY_LOOK_S)
-            else:
-                return
-
-    def _add(self, upload_id: str) -> None:
-        known = upload_id in self._seen or upload_id in self._subscribed
-        if self.closed.done() or known or self._all is None or len(self._found) >= UPLOADS:
-            return
-        self._seen.add(upload_id)
-        self._found[upload_id] = _Subscription(self, upload_id, labels=self._all or NO_LABELS)
+    def unsubscribe_all(self) -> None:
+        if self._all is not None:
+            self._all.end()
+            self._all = None

@@ -79,9 +79,9 @@ async def test_it_waits_its_turn_and_stops_when_the_client_leaves(
             assert not emitter._topics
             assert len(events(server)) == 1
         assert stream.ended
-        assert stream._look is not None
-        await asyncio.wait([stream._look], timeout=60)
-        assert stream._look.cancelled()
+        assert stream._uploads._look is not None
+        await asyncio.wait([stream._uploads._look], timeout=60)
+        assert stream._uploads._look.cancelled()
         assert not emitter._topics
 
 
