@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
-import threading
+from collections.abc import Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
+from tests.helpers.relay import Relay, Streams, reset_on_close
 
-class CuttingProxy:
+
+class CuttingProxy(Relay):
     """Relays every connection: `with CuttingProxy(url) as proxy:`, and `proxy.url` for clients.
 
     The answer to a request for a progress stream is cut after so many bytes as chance says
@@ -30,67 +31,32 @@ class CuttingProxy:
         times: int | None = None,
         whole_frames: bool = False,
     ) -> None:
+        super().__init__()
         parts = urlsplit(url)
         self._target = (parts.hostname, parts.port)
         self._path = parts.path
         self._least, self._most, self._hold = least, most, hold
         self._times, self.whole_frames = times, whole_frames
         self._chance = random.Random(seed)
-        self._ready = threading.Event()
+        self._flows: dict[asyncio.StreamWriter, _Flow] = {}
         self.cuts = 0
 
-    def __enter__(self) -> CuttingProxy:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self._thread.start()
-        assert self._ready.wait(60)
-        return self
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self._path}"
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(60)
-        assert not self._thread.is_alive()
+    async def _connect(self) -> Streams:
+        return await asyncio.open_connection(*self._target)
 
-    async def _run(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        self._relays: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{self._path}"
-        self._ready.set()
-        await self._over.wait()
-        server.close()
-        for relay in self._relays:
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+    def _ways(self, client: Streams, server: Streams) -> list[Coroutine[Any, Any, None]]:
+        flow = self._flows[client[1]] = _Flow(self)
+        return [flow.ask(client[0], server[1]), flow.answer(server[0], client[1])]
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._relays.add(task)
-        try:
-            await self._relay(reader, writer)
-        except (asyncio.CancelledError, OSError):
-            pass  # the proxy ends; a handler that ends as cancelled is logged as an error
-        finally:
-            writer.transport.abort()
-            await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
-            self._relays.discard(task)
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, to_service = await asyncio.open_connection(*self._target)
-        relay = _Relay(self)
-        ways = [
-            asyncio.create_task(relay.ask(reader, to_service)),
-            asyncio.create_task(relay.answer(upstream, writer)),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for side in (writer, to_service):
-                side.transport.abort() if relay.reset else side.close()
-                await asyncio.gather(side.wait_closed(), return_exceptions=True)
+    async def _close(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        reset = self._flows.pop(client).reset
+        for side in (client, server):
+            side.transport.abort() if reset else side.close()
+            await asyncio.gather(side.wait_closed(), return_exceptions=True)
 
     def _budget(self) -> int | None:
         if self._times is not None and self.cuts >= self._times:
@@ -101,13 +67,11 @@ class CuttingProxy:
         """Count it; every other one resets the connection."""
         self.cuts += 1
         if self.cuts % 2:
-            linger = struct.pack("ii", 1, 0)
-            sock = writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            reset_on_close(writer)
         return bool(self.cuts % 2)
 
 
-class _Relay:
+class _Flow:
     def __init__(self, proxy: CuttingProxy) -> None:
         self._proxy = proxy
         self._left: int | None = None
