@@ -26,13 +26,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from sse_progress import __version__
+from sse_progress.runtime.media_families import family_of
 
 __all__ = ["ASKED", "Metrics"]
 
 CODES = 100
 """Label cardinality cap: stages may define their own codes."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-FAMILIES = frozenset({"application", "audio", "image", "text", "video"})
 ASKED = {
     "ready": "Whether Redis and the storage answered this scrape",
     "redis_up": "Whether Redis answered this scrape",
@@ -128,9 +128,7 @@ class Metrics:
 
     def stage_took(self, seconds: float, *, stage: str, media_type: str, outcome: str) -> None:
         """`outcome`: `ok`, `refused`, `failed` or `stopped`."""
-        family = media_type.partition("/")[0]
-        family = family if family in FAMILIES else "other"
-        self._stage_seconds.labels(stage, family, outcome).observe(seconds)
+        self._stage_seconds.labels(stage, family_of(media_type), outcome).observe(seconds)
 
     def delivered(self, followers: int, at: float | None) -> None:
         """A live event was given to so many; `at`: its timestamp, seconds since 1970."""

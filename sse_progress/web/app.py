@@ -24,6 +24,7 @@ from sse_progress.web.problem_middleware import pass_on
 from sse_progress.web.routes import (
     all_progress,
     batches,
+    bulk,
     config,
     description,
     health,
@@ -53,6 +54,7 @@ ROUTES: list[Route | WebSocketRoute] = [
     *tickets.ROUTES,
     *jobs.ROUTES,
     *batches.ROUTES,
+    *bulk.ROUTES,
     *webhooks.ROUTES,
     *reviews.ROUTES,
     *config.ROUTES,

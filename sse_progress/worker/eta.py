@@ -12,12 +12,12 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sse_progress.runtime.media_families import family_of
 from sse_progress.runtime.redis_keys import durations_key
 
 __all__ = ["Estimate", "History"]
 
 TTL_S = 90 * 24 * 3600
-FAMILIES = frozenset({"image", "video", "audio", "text", "application"})
 WEIGHT = 0.3
 """Of the newest measurement in the running average."""
 PACE_FROM = 0.1
@@ -84,9 +84,7 @@ class History:
 
         `stages` are those that it passes, in order.
         """
-        family = content_type.partition("/")[0]
-        family = family if family in FAMILIES else "other"  # a client's word; keys are bounded
-        key = durations_key(kind, family, size.bit_length() // 2)
+        key = durations_key(kind, family_of(content_type), size.bit_length() // 2)
         try:
             rows: Any = await self._redis.hgetall(key)
         except (RedisError, OSError):

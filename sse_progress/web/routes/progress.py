@@ -21,6 +21,7 @@ from sse_progress.web.operations import (
     FRAMES,
     IF_NONE_MATCH,
     DescribedRoute,
+    Object,
     header,
     not_modified,
     operation,
@@ -41,7 +42,7 @@ from sse_progress.web.streams.sse_response import Pace, busy_stream
 from sse_progress.web.streams.upload import Start, UploadStream
 from sse_progress.web.upload_resource import extent_headers
 
-__all__ = ["NO_CONTENT_HEADERS", "OPEN_WAIT_S", "ROUTES", "pace_of", "state_response"]
+__all__ = ["ROUTES", "pace_of", "state_response", "stream_of", "stream_operation"]
 
 OPEN_WAIT_S = 2.0
 """How long a stream's head waits to learn whose the upload is; then it opens with heartbeats."""
@@ -60,27 +61,39 @@ async def get_progress(request: Request) -> Response:
         if "ticket" in request.query_params and not head:
             return busy_stream()  # an EventSource gives up for good on a 503
         raise
-    return await _stream(request, upload_id, principal, head=head)
+    claims = not head and WRITE in principal.scopes
+    return await stream_of(request, upload_id, principal, claims=claims)
 
 
 # ---- the stream
 
 
-async def _stream(
-    request: Request, upload_id: str, principal: Principal, *, head: bool
+async def stream_of(
+    request: Request,
+    name: str,
+    principal: Principal,
+    *,
+    claims: bool = False,
+    batch_id: str | None = None,
 ) -> Response:
-    context = context_of(request)
+    """The stream of the journal `name`; with `batch_id` it is that batch's. `claims`: a journal
+    that is not there yet becomes the caller's. Raises Forbidden."""
+    context, head = context_of(request), request.method == "HEAD"
     presented = position_of(request)
     if presented == GONE:
         return Response(status_code=204, headers=NO_CONTENT_HEADERS)
     if context.busy and not head:
         return busy_stream()
     emitter = context.components.emitter
-    topic = emitter.open(upload_id)
+    topic = emitter.open(name)
     try:
-        claims = not head and WRITE in principal.scopes
         opening, claims = await _open(
-            context, topic, owner=principal.sub, presented=presented, claims=claims
+            context,
+            topic,
+            owner=principal.sub,
+            presented=presented,
+            claims=claims,
+            noun="upload" if batch_id is None else "batch",
         )
         page = opening[0] if opening else None
         if page is not None and page.terminal and presented == page.end:
@@ -94,6 +107,7 @@ async def _stream(
             on_left=lease.release if lease else lambda: None,
             pace=pace_of(request, context, principal),
             parts=context.streams,
+            batch_id=batch_id,
         )
     except BaseException:
         emitter.release(topic)
@@ -104,7 +118,13 @@ async def _stream(
 
 
 async def _open(
-    context: WebContext, topic: Topic, *, owner: str, presented: Position | None, claims: bool
+    context: WebContext,
+    topic: Topic,
+    *,
+    owner: str,
+    presented: Position | None,
+    claims: bool,
+    noun: str,
 ) -> tuple[tuple[Page, int] | None, bool]:
     """The journal as the stream begins (None while it cannot be read), and whether the stream may
     claim the id. Raises Forbidden."""
@@ -118,7 +138,7 @@ async def _open(
     except (TimeoutError, RedisError, OSError):
         return None, claims
     if isinstance(page, Foreign):
-        raise Forbidden("This upload belongs to another user.")
+        raise Forbidden(f"This {noun} belongs to another user.")
     return None if page is None else (page, generation), claims
 
 
@@ -174,34 +194,47 @@ def _etag(page: Page) -> str:
     return etag_of(page.end, deleted=page.deleted, offset=offset)
 
 
+# ---- described
+
+
+def stream_operation(summary: str, *, event: str, state: str, parameters: list[Object]) -> Object:
+    """`event` and `state` are names of schemas; `parameters` are those that only this path has."""
+    return operation(
+        summary,
+        "Streams",
+        {
+            "200": {
+                "description": FRAMES,
+                "content": {
+                    "text/event-stream": {"schema": ref(event)},
+                    "application/json": {"schema": ref(state)},
+                },
+            },
+            "204": {"description": "The presented position is the end: do not come back"},
+            **not_modified(),
+        },
+        parameters=[
+            *parameters,
+            header("Last-Event-ID", "Go on after this id."),
+            query("lastEventId", "The same, where headers cannot be set."),
+            query("heartbeat", "`event`: heartbeats that scripts can see."),
+            query("token", "A token, where headers cannot be set."),
+            IF_NONE_MATCH,
+            header("Prefer", "For JSON: `wait=25` holds a matching request until a change."),
+        ],
+        problems=(400, 401, 403, 404, 429, 503),
+    )
+
+
 ROUTES = [
     DescribedRoute(
         "/upload/{upload_id}/progress",
         get_progress,
-        operation=operation(
+        operation=stream_operation(
             "Follow an upload",
-            "Streams",
-            {
-                "200": {
-                    "description": FRAMES,
-                    "content": {
-                        "text/event-stream": {"schema": ref("Event")},
-                        "application/json": {"schema": ref("State")},
-                    },
-                },
-                "204": {"description": "The presented position is the end: do not come back"},
-                **not_modified(),
-            },
-            parameters=[
-                header("Last-Event-ID", "Go on after this id."),
-                query("lastEventId", "The same, where headers cannot be set."),
-                query("heartbeat", "`event`: heartbeats that scripts can see."),
-                query("token", "A token, where headers cannot be set."),
-                query("ticket", "A ticket for this upload, instead of a token."),
-                IF_NONE_MATCH,
-                header("Prefer", "For JSON: `wait=25` holds a matching request until a change."),
-            ],
-            problems=(400, 401, 403, 404, 429, 503),
+            event="Event",
+            state="State",
+            parameters=[query("ticket", "A ticket for this upload, instead of a token.")],
         ),
     )
 ]
