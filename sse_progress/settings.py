@@ -189,7 +189,7 @@ class Settings(BaseSettings):
 
     # ---- webhooks
     webhook_url: SecretStr | None = None
-    """`http://` or `https://`: is told of the end of every upload and job (Standard Webhooks)."""
+    """`http://` or `https://`: receives the end of every upload and job (Standard Webhooks)."""
     webhook_secret: SecretStr | None = None
     """Signs webhooks: `whsec_` and base64 of 24 to 64 bytes; two of them, separated by a comma,
     while one replaces the other."""
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     review_days: float = Field(7, gt=0)
     """Days that a held file waits for a person; then `_REVIEW_TIMEOUT` decides."""
     review_timeout: Literal["refuse", "approve"] = "refuse"
-    """What is decided about a held file that nobody has looked at in time."""
+    """What is decided about a held file that was not reviewed in time."""
     kinds: str | None = None
     """`package.module:name` of a list of `Kind`; unset: the one kind `upload`."""
     pipeline: str | None = None

@@ -75,7 +75,7 @@ class Turns:
         )
 
     async def page(self, upload_id: str, *, owner: str) -> Page:
-        """The upload's journal; begun anew where Redis lost it and its body rests here.
+        """The upload's journal; begun again where Redis lost it and its body rests here.
 
         Raises UnknownUpload, Forbidden or Unavailable.
         """
@@ -83,7 +83,7 @@ class Turns:
             with anyio.fail_after(REDIS_WAIT_S):
                 page = await self._journal.read(upload_id, owner=owner)
                 if page is None or (isinstance(page, Page) and not page.stage):
-                    page = await self._begun_anew(upload_id, owner)
+                    page = await self._begun_again(upload_id, owner)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
         if isinstance(page, Foreign):
@@ -92,7 +92,7 @@ class Turns:
             raise UnknownUpload
         return page
 
-    async def _begun_anew(self, upload_id: str, owner: str) -> Page | Foreign | None:
+    async def _begun_again(self, upload_id: str, owner: str) -> Page | Foreign | None:
         found = await blocking(self._storage.bodies.partial, upload_id)
         if found is None or found.held:
             return None

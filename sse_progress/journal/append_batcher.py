@@ -41,7 +41,7 @@ _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 class Answer(NamedTuple):
     """What an append did: `status` as in append.lua, and where the journal stands after it.
 
-    `wait_ms`: of what came too early, how long until it may be told.
+    `wait_ms`: of what came too early, how long until it may be written.
     """
 
     status: str
@@ -81,7 +81,7 @@ class Operation:
 class AppendBatcher:
     """Sends operations in the order they were submitted; one batch is under way at a time.
 
-    `observe` is told the seconds from submission to answer of each.
+    `observe` receives the seconds from submission to answer of each.
     """
 
     def __init__(self, redis: Redis, *, observe: Callable[[float], object]) -> None:

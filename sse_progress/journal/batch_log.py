@@ -1,7 +1,7 @@
 """The journals of batches: their items, and the events that count them.
 
-One Lua script is the only writer, so that counts hold whoever notes what, in whatever order and
-however often. To readers a batch's journal is one like any other, under `batch_name`.
+One Lua script is the only writer, so that counts hold whichever process notes what, in
+any order and however often. To readers a batch's journal is one like any other, under `batch_name`.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def _event(
 class Journal:
     """Journals of all uploads. `epoch` makes names for new tellings (random, by default).
 
-    `observe_append` is told how many seconds each append took.
+    `observe_append` receives how many seconds each append took.
     """
 
     def __init__(

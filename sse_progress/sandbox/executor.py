@@ -1,4 +1,4 @@
-"""One task in a process of its own: a function called under limits, its progress and outcome told.
+"""One task in a process of its own: a function under limits, its progress and outcome reported.
 
 That process is forked by the zygote and ends with the task.
 """

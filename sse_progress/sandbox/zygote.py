@@ -64,7 +64,7 @@ def _prepare(task: Task) -> None:
     """Load here what every task would have to load again.
 
     That is the module of its function, and what that module's `prepare(upload)` loads, if it has
-    one. What fails here fails again, and is told, where it is needed.
+    one. What fails here fails again, and is reported, where it is needed.
     """
     try:
         resolve(task.function)

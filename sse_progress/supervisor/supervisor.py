@@ -179,7 +179,7 @@ class Supervisor:
     def _roll(self) -> None:
         """Replace web processes and workers, one after the other.
 
-        Each new one is ready before its predecessor is told to end, so a connection always finds
+        Each new one is ready before its predecessor is asked to end, so a connection always finds
         a listener. Stops at the first that does not become ready: the old one stays.
         """
         self._roll_wanted = False

@@ -148,7 +148,7 @@ class Deliveries:
             await self._forget(now_us)
 
     async def again(self, delivery_id: str) -> bool:
-        """Have it sent now, with its attempts counted anew; False if it is not known."""
+        """Have it sent now, with its attempts counted from zero; False if it is not known."""
         keys = self._keys
         found: Any = await self._redis.eval(
             _AGAIN,

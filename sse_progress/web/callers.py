@@ -52,7 +52,7 @@ class Access:
         return principal
 
     async def viewer(self, request: HTTPConnection, upload_id: str) -> Principal:
-        """Reads one upload: a `reader`, or whoever has a ticket for it."""
+        """Reads one upload: a `reader`, or the holder of a ticket for it."""
         if (ticket := _ticket(request)) is None:
             return await self.reader(request)
         await self._count_address(request)
@@ -117,7 +117,7 @@ class Access:
     async def watcher(
         self, request: HTTPConnection, upload_id: str, *, may_claim: bool
     ) -> Principal:
-        """Opens the stream of one upload: a `follower` or `claimer`, or whoever has a ticket."""
+        """Opens the stream of one upload: a `follower` or `claimer`, or the holder of a ticket."""
         if (ticket := _ticket(request)) is not None:
             return await self._holder(request, ticket, upload_id)
         return await (self.claimer(request) if may_claim else self.follower(request))

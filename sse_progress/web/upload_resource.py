@@ -67,7 +67,7 @@ def expires(seconds: float) -> str:
 
 
 def extent_headers(page: Page, settings: Settings) -> dict[str, str]:
-    """Where a body stands, for whoever only looks; nothing where that is not known."""
+    """Where a body stands, for a caller that only looks; nothing where that is not known."""
     if page.offset is None:
         return {}
     headers = {

@@ -51,7 +51,7 @@ class RestingBodies:
     async def judge(self, upload_id: str, page: Page | None, found: Partial) -> None:
         """A body that nobody holds, of an upload that has not ended."""
         if page is None or not page.stage:
-            await self._begin_anew(found)
+            await self._begin_again(found)
             return
         paused, left_ms = _is_paused(page), page.lease_until_ms - page.now_ms
         if left_ms <= 0 and not paused and page.lease_ms <= self._lease_s * 1000:
@@ -71,7 +71,7 @@ class RestingBodies:
             lease_s=lease_s,
         )
 
-    async def _begin_anew(self, found: Partial) -> None:
+    async def _begin_again(self, found: Partial) -> None:
         announced = found.announced
         await self._journal.begin(
             announced.upload_id,

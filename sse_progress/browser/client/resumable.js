@@ -148,7 +148,7 @@ export function retryMs(failures, random) {
 /**
  * What to do after an answer: `go` on from its offset, `look` for the offset, `create` what the service
  * does not know any more, try `again` later, give up as the answer says (`end`), or without a word,
- * since somebody else sends it now (`lost`).
+ * since another client sends it now (`lost`).
  * @param {Asked} asked
  * @param {Transferred | null} answer
  */

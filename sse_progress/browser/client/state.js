@@ -289,7 +289,7 @@ function end(state, phase, fields, event = {}) {
 }
 
 /**
- * A stream that is opened anew without a position tells everything again from the beginning.
+ * A stream that is opened again without a position repeats everything from the beginning.
  * @param {UploadState} state
  * @param {Partial<ProgressEvent>} event
  */

@@ -78,7 +78,7 @@ def read_part(fields: HeaderFields, *, content_length: int | None) -> DraftPart:
     """What the request says about the whole and about its place in it.
 
     Raises InconsistentLength where it gives two lengths, and BadRequest for digests that cannot be
-    read: a sender that asks for a check is told that there is none.
+    read: a sender that asks for a check learns that there is none.
     """
     complete = _complete(fields) or False
     offset = non_negative_integer(fields("upload-offset"))

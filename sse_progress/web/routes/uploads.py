@@ -44,7 +44,7 @@ async def get_upload(request: Request) -> Response:
     context = context_of(request)
     principal = await access_of(request).viewer(request, upload_id)
     if request.method == "HEAD" and WRITE in principal.scopes:
-        # A reader looks, and stops nobody.
+        # A reader looks, and stops no sender.
         extent = await taken_over(request, upload_id, owner=principal.sub)
         if extent is not None:
             return extent

@@ -1,6 +1,6 @@
 """The writing side of one connection: sends at once where the transport takes it, else in a task.
 
-Frames are pushed: whoever has one drives the ASGI `send()` itself, so that a thousand connections
+Frames are pushed: the holder of one drives the ASGI `send()` itself, so that a thousand connections
 need no task each to be written to. Only one message is under way at a time.
 """
 

@@ -151,7 +151,7 @@ class Socket:
         return self._outlet.drive(self._send({"type": "websocket.send", "text": text.decode()}))
 
     async def _send(self, message: dict[str, Any]) -> None:
-        """A client that has left is no failure of whoever has something to tell it."""
+        """A client that has left is no failure of the sender."""
         try:
             await self._websocket.send(message)
         except (WebSocketDisconnect, OSError):
@@ -203,7 +203,7 @@ class Socket:
         self._subscribed.clear()
 
     def tick(self, now: float) -> float | None:
-        """What is due at `now`: its end by age, by its token's, or because nobody reads."""
+        """What is due at `now`: its end by age, by its token's, or because no client reads."""
         if self.closed.done():
             return None
         busy = self._outlet.busy_since
