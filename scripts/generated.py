@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.ids import UPLOAD_ID_PATTERN
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,12 +57,13 @@ def wire_js() -> str:
     stages = (
         f'  {{ name: "{row.name}", rank: {row.rank}, lo: {row.lo}, hi: {row.hi},'
         f" terminal: {json.dumps(row.terminal)} }},"
-        for row in STAGES.values()
+        for row in DEFAULT_TABLE.values()
     )
     codes = (
         f"  {json.dumps(problem.code)},"
         for problem in PROBLEMS
-        if not problem.about_file and problem.code not in STAGES  # `cancelled` is an end of its own
+        # `cancelled` is an end of its own
+        if not problem.about_file and problem.code not in DEFAULT_TABLE
     )
     fields = Settings.model_fields
     return WIRE.format(

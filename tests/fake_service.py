@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sse_progress.model.events import as_reset, encode_json, with_status
 from sse_progress.model.sse import connected, frame
-from sse_progress.model.stage_table import STAGES, percent
+from sse_progress.model.stage_table import DEFAULT_TABLE, percent
 
 EPOCH = "7f3a"
 
@@ -402,7 +402,7 @@ _UNKNOWN = Answer.problem(404, "unknown_upload", "No upload has this id.")
 
 
 def _ends(event: dict[str, Any]) -> bool:
-    return STAGES[event["stage"]].terminal
+    return DEFAULT_TABLE[event["stage"]].terminal
 
 
 class _Wire:

@@ -5,13 +5,12 @@ Declared by the operator in a module of theirs (SSE_PROGRESS_KINDS) and only rea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from sse_progress.model.errors import Forbidden, MissingContext, UnknownKind
-from sse_progress.model.labels import Labels
+from sse_progress.model.labels import KIND_NAME, Labels
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 
 __all__ = ["DEFAULT_KIND", "Kind", "Kinds", "Priority"]
@@ -20,8 +19,6 @@ Priority: TypeAlias = Literal["high", "normal", "low"]
 
 DEFAULT_KIND = "upload"
 """The kind of an upload that names none."""
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 StageRow = tuple[str, int, int] | tuple[str, int, int, str]
 
@@ -54,8 +51,8 @@ class Kind:
     table: StageTable = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if _NAME.fullmatch(self.name) is None:
-            raise ValueError(f"{self.name!r} cannot be the name of a kind ({_NAME.pattern})")
+        if KIND_NAME.fullmatch(self.name) is None:
+            raise ValueError(f"{self.name!r} cannot be the name of a kind ({KIND_NAME.pattern})")
         if self.max_bytes is not None and self.max_bytes < 1:
             raise ValueError(f"kind {self.name}: max_bytes is {self.max_bytes}")
         if self.retention_days is not None and self.retention_days <= 0:

@@ -15,7 +15,7 @@ import msgspec
 from sse_progress.model.errors import InvalidContext, InvalidUploadId, UnknownKind
 from sse_progress.model.ids import valid_upload_id
 
-__all__ = ["NO_LABELS", "PREFIX", "Labels"]
+__all__ = ["KIND_NAME", "NO_LABELS", "PREFIX", "Labels"]
 
 CONTEXT_KEYS = 8
 CONTEXT_BYTES = 512
@@ -26,7 +26,7 @@ JSON_BYTES = 700
 PREFIX = "context."
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-_KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+KIND_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
         context: dict[str, str] = {}
         for name, value in pairs:
             if name == "kind":
-                if _KIND.fullmatch(value) is None or kind not in (None, value):
+                if KIND_NAME.fullmatch(value) is None or kind not in (None, value):
                     raise UnknownKind
                 kind = value
             elif name == "batch":

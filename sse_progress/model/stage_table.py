@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 
 __all__ = [
     "DEFAULT_TABLE",
-    "STAGES",
     "TERMINAL",
     "Stage",
     "StageTable",
@@ -133,7 +132,6 @@ DEFAULT_TABLE = StageTable.for_files(
         ("processing", 85, 94, "Processing"),
     )
 )
-STAGES = DEFAULT_TABLE
 
 Status = Literal["pending", "receiving", "processing", "complete", "error", "cancelled"]
 

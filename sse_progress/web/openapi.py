@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Error, Event
 from sse_progress.model.media import Media
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.web.operations import DELIVERY_ID, ID, DescribedRoute, Object, ref
 
 __all__ = ["document"]
@@ -50,7 +50,8 @@ def _schemas() -> Object:
     event["properties"]["media"] = ref("Media")
     event["properties"]["stage"] = {
         "type": "string",
-        "description": f"{', '.join(STAGES)}; a kind of upload may have others before its end.",
+        "description": ", ".join(DEFAULT_TABLE)
+        + "; a kind of upload may have others before its end.",
     }
     for name in ("progress", "stageProgress"):
         event["properties"][name] = {"type": "integer", "minimum": 0, "maximum": 100}

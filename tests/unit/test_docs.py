@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sse_progress.model.events import Event
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.settings import Settings
 from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service
@@ -60,7 +60,7 @@ def test_every_setting_is_documented() -> None:
 def test_the_stages_are_the_codes() -> None:
     """The table of stages and the list of fields agree with the code."""
     text = (ROOT / "docs/events.md").read_text()
-    for stage in STAGES.values():
+    for stage in DEFAULT_TABLE.values():
         assert f"| `{stage.name}` | {stage.lo}–{stage.hi} |" in text
     for field in Event.__struct_encode_fields__:
         assert f"`{field}`" in text
@@ -92,7 +92,7 @@ async def test_the_quick_start_works(service: Callable[..., Service], tmp_path: 
     assert '"status":"complete"' in answers[2]
     assert '"uploads":[' in answers[3]
     assert "already_finished" in answers[4]
-    assert [f'"stage":"{name}"' in seen for name in list(STAGES)[:8]] == [True] * 8
+    assert [f'"stage":"{name}"' in seen for name in list(DEFAULT_TABLE)[:8]] == [True] * 8
 
 
 async def test_the_python_example_works(service: Callable[..., Service], tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ export const FAILURE_CODES = [
   "unknown_kind",
   "missing_context",
   "invalid_context",
+  "uri_too_long",
+  "head_too_large",
   "inconsistent_length",
   "digest_mismatch",
   "checksum_mismatch",
@@ -59,8 +61,6 @@ export const FAILURE_CODES = [
   "unavailable",
   "insufficient_storage",
   "quota_exceeded",
-  "uri_too_long",
-  "head_too_large",
 ];
 
 /** Milliseconds of silence before a heartbeat, where the service is not set otherwise. */

@@ -29,7 +29,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.journal.scripts import APPEND, READ, Script
 from sse_progress.model.events import Draft, Error, decode_json, tags_of
 from sse_progress.model.ids import Position
-from sse_progress.model.stage_table import STAGES, percent
+from sse_progress.model.stage_table import DEFAULT_TABLE, percent
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import journal_keys
@@ -280,8 +280,8 @@ class Model:
         self.events, self.stage, self.p, self.sp, self.term = [], "", 0, 0, ""
 
     def add(self, event: Draft, *, first: bool = False) -> None:
-        row = STAGES[event.stage]
-        rank = STAGES[self.stage].rank if self.stage else 0
+        row = DEFAULT_TABLE[event.stage]
+        rank = DEFAULT_TABLE[self.stage].rank if self.stage else 0
         shown = self.stage == event.stage
         self.n += 1
         if not row.terminal and (row.rank < rank or (shown and (first or self.sp == 100))):
@@ -296,7 +296,7 @@ class Model:
             self.term = event.stage
 
 
-OPEN_STAGES = [name for name, row in STAGES.items() if not row.terminal]
+OPEN_STAGES = [name for name, row in DEFAULT_TABLE.items() if not row.terminal]
 EVENTS = st.builds(
     draft, st.sampled_from([*OPEN_STAGES, *OPEN_STAGES, "complete", "error"]), st.integers(0, 100)
 )
@@ -467,7 +467,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert [(e["stage"], e["progress"], e["stageProgress"]) for e in told] == self.model.events
         assert page.term == self.model.term
         assert [frame.terminal for frame in page.frames].count(True) == bool(self.model.term)
-        ranks = [STAGES[event["stage"]].rank for event in told]
+        ranks = [DEFAULT_TABLE[event["stage"]].rank for event in told]
         assert ranks == sorted(ranks)
 
 

@@ -19,7 +19,7 @@ from sse_progress.model.events import Error, Event
 from sse_progress.model.ids import UPLOAD_ID_PATTERN
 from sse_progress.model.media import DerivedFile, Media
 from sse_progress.model.stage_api import Upload
-from sse_progress.model.stage_table import STAGES, percent
+from sse_progress.model.stage_table import DEFAULT_TABLE, percent
 from sse_progress.settings import Settings
 from sse_progress.worker.result import media_of
 
@@ -108,7 +108,7 @@ def test_the_browser_counts_percents_as_the_service_does() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert json.loads(run.stdout) == {
-        name: [percent(name, at) for at in range(101)] for name in STAGES
+        name: [percent(name, at) for at in range(101)] for name in DEFAULT_TABLE
     }
 
 

@@ -6,15 +6,15 @@ import pytest
 
 from sse_progress.model.errors import TooLarge
 from sse_progress.model.messages import BEGIN, END, failure, size_text
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.model.text import clean_text
 
 
 def test_every_stage_has_its_sentences() -> None:
     """What begins and ends is told for every row of the table, in its order."""
     told_once = {"file_received", "complete", "error", "cancelled"}
-    assert list(BEGIN) == [name for name in STAGES if name not in told_once]
-    assert list(END) == [name for name in STAGES if name != "error"]
+    assert list(BEGIN) == [name for name in DEFAULT_TABLE if name not in told_once]
+    assert list(END) == [name for name in DEFAULT_TABLE if name != "error"]
 
 
 @pytest.mark.parametrize("text", [*BEGIN.values(), *END.values()])

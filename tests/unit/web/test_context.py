@@ -19,7 +19,7 @@ from sse_progress.model.errors import (
     UnknownUpload,
 )
 from sse_progress.model.events import encode_json
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import queries as module
@@ -129,7 +129,7 @@ async def test_an_upload_is_cancelled_in_any_state(
         assert (await story_of(core))[-1] == ("cancelled", 0)
         error = (await events_of(core))[-1]["error"]
         assert (error["code"], error["detail"]) == ("cancelled", Cancelled.sentence)
-        assert error["stage"] in STAGES
+        assert error["stage"] in DEFAULT_TABLE
         assert left_over(core) == []
         with pytest.raises(AlreadyFinished):
             await service.uploads.cancel("up", owner="ann")

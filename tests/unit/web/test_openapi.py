@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Event
-from sse_progress.model.stage_table import STAGES
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.web.app import ROUTES
 from sse_progress.web.openapi import document
 
@@ -110,7 +110,7 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
     event = DOCUMENT["components"]["schemas"]["Event"]
     fields = {field.encode_name for field in msgspec.structs.fields(Event)}
     assert set(event["properties"]) == fields
-    assert all(stage in event["properties"]["stage"]["description"] for stage in STAGES)
+    assert all(stage in event["properties"]["stage"]["description"] for stage in DEFAULT_TABLE)
     state = DOCUMENT["components"]["schemas"]["State"]
     assert set(state["properties"]) == fields - {"type"} | {
         "status",
