@@ -242,6 +242,29 @@ class Settings(BaseSettings):
     clamd_fail: Literal["closed", "open"] = "closed"
     """If clamd is unreachable: refuse the file (`closed`) or note it as not checked (`open`)."""
 
+    # ---- moderation services, with the built-in pipeline
+    moderation_api_url: str | None = None
+    """Base URL of an OpenAI-compatible API, such as `https://api.openai.com/v1`: its `moderations`
+    endpoint is shown the name, text and pictures of every file; what it flags is for review."""
+    moderation_api_key: SecretStr | None = None
+    """Bearer key of that API."""
+    moderation_api_model: str = "omni-moderation-latest"
+    """Model that is named to it."""
+    moderation_api_refuse: float | None = Field(None, ge=0, le=1)
+    """Score (0-1) of any of its categories at which a file is refused; unset: none is."""
+    moderation_hook_url: SecretStr | None = None
+    """`http://` or `https://`: asked about every file by signed JSON; it answers with a verdict."""
+    moderation_hook_secret: SecretStr | None = None
+    """Signs what the hook is asked, and what it answers later, as `_WEBHOOK_SECRET` does."""
+    moderation_hook_wait_s: float = Field(3600, gt=0)
+    """Seconds that the hook may take for an answer that it promised for later (202); then the file
+    is refused if `_MODERATION_FAIL` is `closed`, else marked for review."""
+    moderation_timeout_s: float = Field(20, gt=0)
+    """Seconds for one request to a moderation service; it is made up to 4 times."""
+    moderation_fail: Literal["retry", "closed", "open"] = "retry"
+    """If a moderation service does not answer: try the upload again later (`retry`), refuse it
+    (`closed`), or note it as not checked (`open`)."""
+
     # ---- checks
 
     @field_validator("prefix")
@@ -275,11 +298,12 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
-    @field_validator("webhook_url")
+    @field_validator("webhook_url", "moderation_hook_url", "moderation_api_url")
     @classmethod
-    def _webhook_url(cls, value: SecretStr | None) -> SecretStr | None:
+    def _http_url(cls, value: SecretStr | str | None) -> SecretStr | str | None:
         if value is not None:
-            parts = urlsplit(value.get_secret_value())
+            text = value.get_secret_value() if isinstance(value, SecretStr) else value
+            parts = urlsplit(text)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError("must be an http:// or https:// URL")
         return value
@@ -312,11 +336,10 @@ class Settings(BaseSettings):
         ]
         if len(keys) > 1:
             raise ValueError(f"set only one of {' and '.join(f'SSE_PROGRESS_{k}' for k in keys)}")
-        if (self.webhook_url is None) != (self.webhook_secret is None):
-            raise ValueError(
-                "SSE_PROGRESS_WEBHOOK_URL and SSE_PROGRESS_WEBHOOK_SECRET need each other: "
-                "set both or neither"
-            )
+        for name in ("webhook", "moderation_hook"):
+            if (getattr(self, f"{name}_url") is None) != (getattr(self, f"{name}_secret") is None):
+                url, secret = (f"SSE_PROGRESS_{name}_{part}".upper() for part in ("url", "secret"))
+                raise ValueError(f"{url} and {secret} need each other: set both or neither")
         if self.nsfw_review > self.nsfw_refuse:
             raise ValueError(
                 "SSE_PROGRESS_NSFW_REVIEW must not be above SSE_PROGRESS_NSFW_REFUSE "

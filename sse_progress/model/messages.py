@@ -9,11 +9,11 @@ from sse_progress.model.stage_table import Stage
 __all__ = [
     "BEGIN",
     "CHECKING",
+    "DECIDED",
     "END",
     "PARKED",
     "PAUSED",
     "RESUMED",
-    "REVIEWED",
     "WAITING",
     "begin_text",
     "end_text",
@@ -55,8 +55,14 @@ def end_text(stage: Stage) -> str:
 
 PAUSED = "Connection lost, waiting for the rest"
 RESUMED = "Upload resumed"
-WAITING = "Waiting for a person to look at it"
-REVIEWED = "A person has looked at it"
+WAITING = {
+    "review": "Waiting for a person to look at it",
+    "moderation": "Waiting for the moderation service",
+}
+DECIDED = {
+    "review": "A person has looked at it",
+    "moderation": "The moderation service has answered",
+}
 CHECKING = "Computing the checksum of what arrived"
 
 PARKED = "The work is paused until an operator resumes it; the file is kept"

@@ -73,6 +73,16 @@ class Report(Protocol):
         """`fraction` of this function's work done, 0.0-1.0; `message` one sentence for a person."""
 
 
+class WithSampler(Protocol):
+    """An `async def` function that needs something of the file, which only a `def` may decode.
+
+    `sampler` names a `def` stage function, `package.module:name`. It is run first, with the same
+    scratch directory, and the function reads there what it wrote.
+    """
+
+    sampler: str
+
+
 StageResult: TypeAlias = dict[str, Any] | None
 StageFunction: TypeAlias = (
     Callable[[Upload, Report], StageResult] | Callable[[Upload, Report], Awaitable[StageResult]]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from sse_progress.emitter.emitter import Emitter
@@ -23,7 +24,7 @@ from sse_progress.storage.port import Storage
 from sse_progress.uploads.deliveries import Deliveries
 from sse_progress.uploads.recovery import Recovery
 
-__all__ = ["WEBHOOKS", "Components", "check", "open_storage", "opened", "webhook_keys"]
+__all__ = ["WEBHOOKS", "Components", "check", "hook_keys", "open_storage", "opened", "webhook_keys"]
 
 WEBHOOKS = "webhooks"
 """The consumer of ends that webhooks are."""
@@ -52,17 +53,27 @@ def check(settings: Settings) -> None:
     """
     _redis_url(settings)
     webhook_keys(settings)
+    hook_keys(settings)
     open_storage(settings)
 
 
 def webhook_keys(settings: Settings) -> tuple[bytes, ...]:
     """What signs webhooks; none if there are none. Raises SettingsError."""
-    if settings.webhook_secret is None:
+    return _keys("WEBHOOK_SECRET", settings.webhook_secret)
+
+
+def hook_keys(settings: Settings) -> tuple[bytes, ...]:
+    """What signs requests to the moderation hook, and its answers. Raises SettingsError."""
+    return _keys("MODERATION_HOOK_SECRET", settings.moderation_hook_secret)
+
+
+def _keys(name: str, secret: SecretStr | None) -> tuple[bytes, ...]:
+    if secret is None:
         return ()
     try:
-        return secrets_of(settings.webhook_secret.get_secret_value())
+        return secrets_of(secret.get_secret_value())
     except ValueError as error:
-        raise SettingsError(f"SSE_PROGRESS_WEBHOOK_SECRET: {error}") from error
+        raise SettingsError(f"SSE_PROGRESS_{name}: {error}") from error
 
 
 def _redis_url(settings: Settings) -> str:

@@ -1,8 +1,8 @@
-"""Uploads that wait until a person has looked at them: the list of them, and what is decided.
+"""Uploads that wait until a person, or a service that takes long, has looked at them.
 
 What waits, and what for, is in its journal: the latest event says `waiting`, and the stage's result
-is kept. The list may name too much. A decision is one step of the journal, so two persons cannot
-decide differently; the worker that takes the job then acts on it.
+is kept. The list of what waits for a person may name too much. A decision is one step of the
+journal, so two persons cannot decide differently; the worker that takes the job then acts on it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anyio
 from redis.exceptions import RedisError
@@ -26,40 +26,80 @@ from sse_progress.model.errors import (
 from sse_progress.model.events import Draft, decode_json, encode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.kinds import DEFAULT_KIND
-from sse_progress.model.messages import REVIEWED
+from sse_progress.model.messages import DECIDED
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
+from sse_progress.model.text import clean_text
 from sse_progress.model.timestamps import rfc3339
+from sse_progress.model.verdicts import Verdict
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_keys import reviews_key
 from sse_progress.storage.port import StoredObject
 from sse_progress.uploads.components import Components
 
-__all__ = ["DECISION", "HELD", "Decision", "Reviews", "waits"]
+__all__ = ["DECISION", "HELD", "Answered", "Decision", "Reviews", "WaitsFor", "waits_for"]
+
+WaitsFor = Literal["review", "moderation"]
+"""A person, or the moderation hook."""
 
 HELD = "held"
-"""Result field: [stage, its result], of an upload that waits or has waited."""
+"""Result field: [stage, its result, whom it waits for], of an upload that waits or has waited."""
 DECISION = "decision"
-"""Result field: what was decided, as `moderation.review` has it."""
+"""Result field: what was decided, as `moderation.review` has it, and by whom it was (`for`)."""
+
+NO_ANSWER = "The moderation service did not answer. Please try again."
 
 REDIS_WAIT_S = 5.0
 LIST_TTL_S = 30 * 24 * 3600
 TRIES = 5
 
 
-def waits(page: Page | None) -> bool:
-    """The upload waits for a person."""
+def waits_for(page: Page | None) -> WaitsFor | None:
+    """Whom the upload waits for; None: it does not wait."""
     if page is None or page.terminal or page.last is None:
-        return False
-    return bool(decode_json(page.last.data).get("waiting") == "review")
+        return None
+    waiting = decode_json(page.last.data).get("waiting")
+    return waiting if waiting in get_args(WaitsFor) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`by`: the reviewer; None: it waited for too long."""
+    """What a person decided. `by`: the reviewer; None: it waited for too long."""
 
     decision: Literal["approve", "refuse"]
     by: str | None
     reason: str = ""
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        what = {"for": "review", "decision": self.decision, "at": rfc3339(time.time())}
+        if self.by is not None:
+            what["by"] = self.by
+        if self.reason:
+            what["reason"] = self.reason
+        return what
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the moderation hook answered in the end; `verdict` None: nothing in time.
+
+    `fail`: what is done with the file then.
+    """
+
+    verdict: Verdict | None
+    fail: Literal["refuse", "review"] = "review"
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        what: dict[str, Any] = {"for": "moderation", "decision": "approve"}
+        if self.verdict is None and self.fail == "refuse":
+            return {**what, "decision": "refuse", "code": "unavailable", "reason": NO_ANSWER}
+        if self.verdict is None:
+            note = "moderation by the hook (it did not answer in time)"
+            return {**what, "result": {"verdict": "review", "notChecked": [note]}}
+        if self.verdict.verdict == "refused":
+            return {**what, "decision": "refuse", "reason": clean_text(self.verdict.reason)}
+        return {**what, "result": {**self.verdict.result(), "checks": ["moderation by the hook"]}}
 
 
 class Reviews:
@@ -87,30 +127,26 @@ class Reviews:
     async def file_of(self, upload_id: str, name: str) -> StoredObject:
         """The stored upload, if it waits and its original has this name. Raises NotFound."""
         found = None
-        if waits(await self._head(upload_id)):
+        if waits_for(await self._head(upload_id)) == "review":
             found = await blocking(self._components.storage.objects.find, upload_id)
         if found is None or found.manifest.filename != name:
             raise NotFound("No upload that waits has a file of this name.")
         return found
 
     async def is_waiting(self, upload_id: str) -> bool:
-        return waits(await self._head(upload_id))
+        return waits_for(await self._head(upload_id)) == "review"
 
-    async def decide(self, upload_id: str, decision: Decision) -> None:
+    async def decide(self, upload_id: str, decision: Decision | Answered) -> None:
         """The work goes on, or ends. Raises UnknownUpload, or AlreadyFinished where it does not
-        wait (any more)."""
-        what = {"decision": decision.decision, "at": rfc3339(time.time())}
-        if decision.by is not None:
-            what["by"] = decision.by
-        if decision.reason:
-            what["reason"] = decision.reason
+        wait for this decision (any more)."""
+        what = decision.kept
         for _ in range(TRIES):
             page = await self._head(upload_id)
             if page is None:
                 raise UnknownUpload
-            if not waits(page):
+            if waits_for(page) != what["for"]:
                 break
-            if await self._decided(upload_id, page, encode_json(what)):
+            if await self._decided(upload_id, page, what):
                 return
         raise AlreadyFinished("This upload does not wait for a decision.")
 
@@ -123,7 +159,7 @@ class Reviews:
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=2) from exc
 
-    async def _decided(self, upload_id: str, page: Page, what: bytes) -> bool:
+    async def _decided(self, upload_id: str, page: Page, what: dict[str, Any]) -> bool:
         """Keep a decision, if the journal is still where `page` saw it."""
         kind = decode_json(b"{%b}" % page.tags).get("kind", DEFAULT_KIND)
         try:
@@ -134,9 +170,9 @@ class Reviews:
                     owner="",
                     fence=page.fence,
                     seen=Position("", page.end.seq),
-                    draft=Draft(stage=page.stage, stage_progress=99, message=REVIEWED),
+                    draft=Draft(stage=page.stage, stage_progress=99, message=DECIDED[what["for"]]),
                     table=self._tables.get(kind, DEFAULT_TABLE),
-                    result=(DECISION, what),
+                    result=(DECISION, encode_json(what)),
                 )
                 if answer.status != "ok":
                     await asyncio.sleep(answer.wait_ms / 1000)
@@ -160,11 +196,11 @@ class Reviews:
         found = []
         for upload_id in [row.decode() for row in rows]:
             page = await self._components.journal.read(upload_id, about=True)
-            if not isinstance(page, Page) or not waits(page):
+            if not isinstance(page, Page) or waits_for(page) != "review":
                 await self._components.redis.zrem(self._key, upload_id)
                 continue
             results = await self._components.journal.results(upload_id)
-            stage, result = decode_json(results.get(HELD, b'["",{}]'))
+            stage, result, *_ = decode_json(results.get(HELD, b'["",{}]'))
             found.append(
                 {
                     "uploadId": upload_id,

@@ -60,6 +60,10 @@ class Access:
         await self._count_user(principal)
         return principal
 
+    async def anyone(self, request: HTTPConnection) -> None:
+        """Whose message says itself who it is from; counted by its address."""
+        await self._count_address(request)
+
     async def writer(self, request: HTTPConnection) -> Principal:
         """Changes uploads: `upload:write`. With a cookie, a known page has to vouch for it."""
         await self._count_address(request)

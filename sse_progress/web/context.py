@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.settings import Settings
 from sse_progress.uploads.batches import Batches
-from sse_progress.uploads.components import Components, opened
+from sse_progress.uploads.components import Components, hook_keys, opened
 from sse_progress.uploads.jobs import Jobs
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import Uploads
@@ -53,6 +53,7 @@ class WebContext:
     resumable: Resumable
     batches: Batches
     reviews: Reviews
+    hook_keys: Sequence[bytes]
     jobs: Jobs
     kinds: Kinds
     limits: Limits
@@ -130,6 +131,7 @@ async def serving(
                 components, config, receivers=ingest.receivers, journaling=ingest.journaling
             ),
             reviews=Reviews(components, {name: kind.table for name, kind in kinds.items()}),
+            hook_keys=hook_keys(settings),
             batches=Batches(components, most=settings.max_batch),
             jobs=Jobs(components, kinds),
             kinds=kinds,

@@ -11,6 +11,7 @@ from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Error, Event
 from sse_progress.model.media import Media
 from sse_progress.model.stage_table import DEFAULT_TABLE
+from sse_progress.model.verdicts import Verdict
 from sse_progress.web.operations import DELIVERY_ID, ID, DescribedRoute, Object, ref
 
 __all__ = ["document"]
@@ -44,7 +45,7 @@ def document(routes: Iterable[BaseRoute], *, version: str, prefix: str, tokens: 
 
 def _schemas() -> Object:
     _, schemas = msgspec.json.schema_components(
-        [Event, Error, Media], ref_template="#/components/schemas/{name}"
+        [Event, Error, Media, Verdict], ref_template="#/components/schemas/{name}"
     )
     event = schemas["Event"]
     event["properties"]["media"] = ref("Media")

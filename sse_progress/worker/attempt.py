@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from redis.exceptions import RedisError
@@ -39,13 +39,15 @@ from sse_progress.model.messages import (
     failure,
     retry_text,
 )
-from sse_progress.model.stage_api import StageFunction, Upload
+from sse_progress.model.stage_api import Report, StageFunction, Upload
 from sse_progress.model.text import clean_text
 from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.sandbox.function_ref import Reference
 from sse_progress.sandbox.pool import ChildLost, StageUnavailable
+from sse_progress.stages.progress import part
 from sse_progress.storage.port import StoredObject
-from sse_progress.uploads.reviews import DECISION, HELD
+from sse_progress.uploads.reviews import DECISION, HELD, WaitsFor
 from sse_progress.worker.context import KindOfWork, WorkerContext
 from sse_progress.worker.eta import Estimate
 from sse_progress.worker.result import check_result, media_of, named_apart
@@ -199,36 +201,59 @@ class Attempt:
         self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
     ) -> None:
         self._stage = name
-        if HELD in self._results:
-            held, result = decode_json(self._results[HELD])
-            if held == name:
-                await self._checkpoint(name, await self._decided(result))
-                return
+        if (held := self._held(name)) is not None:
+            await self._checkpoint(name, await self._decided(*held))
+            return
         self.writer.first(
             Draft(stage=name, stage_progress=0, message=begin_text(self._kind.table[name]))
         )
         estimate.begin(name)
         with self._measured(name):
             result = await self._result_of(name, functions, scratch=scratch, estimate=estimate)
-        if self._config.hold_reviews and result.get("verdict") == "review":
-            self._results[HELD] = encode_json([name, result])
-            await self.writer.note(HELD, self._results[HELD])
-            result = await self._decided(result)
-        await self._checkpoint(name, result)
+        await self._checkpoint(name, await self._agreed(result))
         await estimate.finish()
 
-    async def _decided(self, result: dict[str, Any]) -> dict[str, Any]:
-        """A held stage's result with what a person decided. Raises Waits, or Rejected."""
-        if (decision := self._results.get(DECISION)) is None:
+    def _held(self, name: str) -> tuple[dict[str, Any], WaitsFor] | None:
+        """The result of this stage, and whose answer it waits, if it is held."""
+        held, result, *waits_for = decode_json(self._results.get(HELD, b'["",{}]'))
+        return (result, waits_for[0] if waits_for else "review") if held == name else None
+
+    async def _agreed(self, result: dict[str, Any]) -> dict[str, Any]:
+        """A stage's result, unless it is held. Raises Waits."""
+        if result.pop("waiting", None) == "moderation":
+            await self._hold(result, "moderation")
+        if self._config.hold_reviews and result.get("verdict") == "review":
+            await self._hold(result, "review")
+        return result
+
+    async def _hold(self, result: dict[str, Any], waits_for: WaitsFor) -> NoReturn:
+        self._results[HELD] = encode_json([self._stage, result, waits_for])
+        await self.writer.note(HELD, self._results[HELD])
+        await self._wait(waits_for)
+
+    async def _wait(self, waits_for: WaitsFor) -> NoReturn:
+        if waits_for == "review":
             await self._reviews.held(self.upload_id)
-            await self.writer.last(
-                Draft(stage=self._stage, stage_progress=99, message=WAITING, waiting="review")
+        await self.writer.last(
+            Draft(
+                stage=self._stage,
+                stage_progress=99,
+                message=WAITING[waits_for],
+                waiting=waits_for,
             )
-            raise Waits
-        review = decode_json(decision)
-        if review["decision"] == "refuse":
-            raise Rejected(REFUSED, review.get("reason") or None)
-        return {**result, "verdict": "approved", "review": review}
+        )
+        raise Waits
+
+    async def _decided(self, result: dict[str, Any], waits_for: WaitsFor) -> dict[str, Any]:
+        """A held stage's result with what was decided. Raises Waits, or Rejected."""
+        decision = decode_json(self._results.get(DECISION, b"{}"))
+        if decision.pop("for", "review") != waits_for or not decision:
+            await self._wait(waits_for)
+        if decision["decision"] == "refuse":
+            raise Rejected(decision.get("code", REFUSED), decision.get("reason") or None)
+        if waits_for == "moderation":
+            return await self._agreed(merged(result, decision["result"]))
+        return {**result, "verdict": "approved", "review": decision}
 
     async def _result_of(
         self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
@@ -299,7 +324,7 @@ class Attempt:
         return [{**file, "size": sizes.get(file["name"], 0)} for file in named]
 
     async def _call(
-        self, function: StageFunction, scratch: Path, report: Callable[[float, str | None], None]
+        self, function: StageFunction, scratch: Path, report: Report
     ) -> tuple[dict[str, Any], Path]:
         """Run one function; a child that something outside ended is worth another try.
 
@@ -309,14 +334,19 @@ class Attempt:
             own = scratch / str(next(self._numbers))
             await blocking(own.mkdir, mode=0o700)
             try:
-                result = await self._pool.run(
-                    function, self._upload(own), report, timeout_s=self._config.stage_timeout_s
-                )
+                result = await self._run(function, self._upload(own), report)
             except ChildLost:
                 log.warning("a stage's child was lost", upload_id=self.upload_id, left=left)
             else:
                 return result, own
         raise Internal("The work was given up after several crashes.")
+
+    async def _run(self, function: StageFunction, upload: Upload, report: Report) -> dict[str, Any]:
+        timeout_s = self._config.stage_timeout_s
+        if (sampler := getattr(function, "sampler", None)) is not None:
+            first, report = part(report, 0.0, 0.2), part(report, 0.2, 1.0)
+            await self._pool.run(Reference(sampler), upload, first, timeout_s=timeout_s)
+        return await self._pool.run(function, upload, report, timeout_s=timeout_s)
 
     async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
         self._results[name] = encode_json(result)
@@ -329,21 +359,19 @@ class Attempt:
             )
         await self._list()
 
-    def _report(
-        self, name: str, at: int, slices: int, estimate: Estimate
-    ) -> Callable[[float, str | None], None]:
+    def _report(self, name: str, at: int, slices: int, estimate: Estimate) -> Report:
         """Each of a stage's functions has an equal slice of it."""
-        message = begin_text(self._kind.table[name])
+        latest = begin_text(self._kind.table[name])
 
-        def report(fraction: float, text: str | None) -> None:
-            nonlocal message
-            message = text or message
+        def report(fraction: float, message: str | None = None) -> None:
+            nonlocal latest
+            latest = message or latest
             whole = (at + min(max(fraction, 0.0), 1.0)) / slices
             self.writer.progress(
                 Draft(
                     stage=name,
                     stage_progress=min(99, int(whole * 100)),
-                    message=message,
+                    message=latest,
                     eta_seconds=estimate.remaining_s(whole),
                 )
             )

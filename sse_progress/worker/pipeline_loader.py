@@ -23,6 +23,7 @@ from sse_progress.sandbox.function_ref import (
 )
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.stages.scans.clamd import scan_with_clamd
+from sse_progress.worker.services import services_of
 
 __all__ = ["BUILT_IN", "GROUP", "load_pipeline", "pipeline_of"]
 
@@ -41,8 +42,9 @@ def load_pipeline(
     """(stage name, function) in the order of the stage table.
 
     With SSE_PROGRESS_PIPELINE=`package.module:name`, that list or tuple of pairs, or what that
-    function returns, and nothing else. Without it the built-in pipeline; functions of installed
-    entry points follow those of their stage, in the order of their names. A function may also be
+    function returns, and nothing else. Without it the built-in pipeline; the moderation services of
+    the settings and functions of installed entry points follow those of their stage, in the order
+    of their names. A function may also be
     given as text, `package.module:name`: then a `def` is imported in children only.
 
     Raises SettingsError, which names what is wrong and how to fix it.
@@ -52,8 +54,9 @@ def load_pipeline(
     rows = _load(BUILT_IN, source=BUILT_IN)
     if settings.clamd is None:  # its share of the stage's percent would pass in no time
         rows = [row for row in rows if row[1] is not scan_with_clamd]
-    for point in sorted(installed(), key=lambda point: point.name):
-        row = _plug_in(point)
+    added = [("moderating", service) for service in services_of(settings)]
+    added += [_plug_in(point) for point in sorted(installed(), key=lambda point: point.name)]
+    for row in added:
         ranks = [DEFAULT_TABLE[name].rank for name, _ in rows]
         after = sum(rank <= DEFAULT_TABLE[row[0]].rank for rank in ranks)
         rows.insert(after, row)

@@ -186,6 +186,8 @@ async def _work(settings: Settings) -> None:
             reviews=reviews,
             review_s=settings.review_days * 86400,
             on_review_timeout=settings.review_timeout,
+            hook_wait_s=settings.moderation_hook_wait_s,
+            on_hook_timeout="refuse" if settings.moderation_fail == "closed" else "review",
         )
         batches = Batches(components, most=settings.max_batch)
         keeper = BatchKeeper(components, batches, repair_s=settings.lease_s / 2)

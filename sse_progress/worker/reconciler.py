@@ -30,7 +30,7 @@ from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import Storage
-from sse_progress.uploads.reviews import Decision, Reviews, waits
+from sse_progress.uploads.reviews import Answered, Decision, Reviews, WaitsFor, waits_for
 from sse_progress.worker.resting import RestingBodies
 
 __all__ = ["Reconciler"]
@@ -45,7 +45,8 @@ class Reconciler:
     """`lease_s` is how long a receiver or a young Redis is given before it is judged.
 
     `retention_s`: how long finished uploads are kept, by their kind; a kind that is not there is
-    kept forever. After `review_s` what waits for a person is decided as `on_review_timeout` says.
+    kept forever. After `review_s` what waits for a person is decided as `on_review_timeout` says,
+    after `hook_wait_s` what waits for the moderation hook as `on_hook_timeout` does.
     """
 
     def __init__(
@@ -61,12 +62,15 @@ class Reconciler:
         reviews: Reviews | None = None,
         review_s: float = 7 * 86400,
         on_review_timeout: Literal["refuse", "approve"] = "refuse",
+        hook_wait_s: float = 3600,
+        on_hook_timeout: Literal["refuse", "review"] = "review",
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
         self._lease_s, self._retention_s, self._now = lease_s, retention_s, now
         self._reviews, self._review_s = reviews, review_s
         self._on_review_timeout = on_review_timeout
+        self._hook_wait_s, self._on_hook_timeout = hook_wait_s, on_hook_timeout
         self._renewed_at = self._expired_at = 0.0
         self._resting = RestingBodies(
             journal=journal, storage=storage, index=index, lease_s=lease_s, resume_s=resume_s
@@ -125,8 +129,8 @@ class Reconciler:
         elif found is not None:
             if page is not None and page.stage == "receiving" and self._held(page):
                 return  # its receiver is about to tell that it is stored
-            if page is not None and waits(page):
-                await self._expire_review(upload_id, page)
+            if page is not None and (waiting := waits_for(page)) is not None:
+                await self._expire_wait(upload_id, page, waiting)
                 return
             manifest = found.manifest
             await self._queue.enqueue(upload_id, owner=manifest.owner, priority=manifest.priority)
@@ -142,13 +146,17 @@ class Reconciler:
         else:
             await self._queue.enqueue(upload_id)  # a worker finds out what became of its file
 
-    async def _expire_review(self, upload_id: str, page: Page) -> None:
-        """A person has had long enough to look at it."""
-        if self._reviews is None or page.now_ms - page.changed_ms < self._review_s * 1000:
+    async def _expire_wait(self, upload_id: str, page: Page, waiting: WaitsFor) -> None:
+        """A person, or the moderation hook, has had long enough to look at it."""
+        limit_s = self._review_s if waiting == "review" else self._hook_wait_s
+        if self._reviews is None or page.now_ms - page.changed_ms < limit_s * 1000:
             return
+        decision: Decision | Answered = Answered(None, fail=self._on_hook_timeout)
+        if waiting == "review":
+            decision = Decision(self._on_review_timeout, by=None)
         with contextlib.suppress(AlreadyFinished, UnknownUpload):
-            await self._reviews.decide(upload_id, Decision(self._on_review_timeout, by=None))
-            log.info("review timed out", upload_id=upload_id, decision=self._on_review_timeout)
+            await self._reviews.decide(upload_id, decision)
+            log.info("decision timed out", upload_id=upload_id, waited_for=waiting)
 
     async def _judge_job(self, upload_id: str, page: Page) -> None:
         """Another service's work: it has no file, and is lost where no report renews its lease."""

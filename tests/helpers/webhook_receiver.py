@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +40,8 @@ class Receiver:
     hang: threading.Event | None = None
     drips: bool = False
     endless: bool = False
+    reply: Callable[[str, Receipt], tuple[int, bytes]] | None = None
+    """Of a path and what came: status and body. Instead of `answers`."""
 
     def of(self, upload_id: str) -> list[Receipt]:
         return [one for one in self.receipts if one.message["data"]["uploadId"] == upload_id]
@@ -53,7 +55,15 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            told.receipts.append(Receipt({k.lower(): v for k, v in self.headers.items()}, body))
+            receipt = Receipt({k.lower(): v for k, v in self.headers.items()}, body)
+            told.receipts.append(receipt)
+            if told.reply is not None:
+                status, content = told.reply(self.path, receipt)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+                return
             if told.hang is not None:
                 self._wait(told.hang)
             status, headers = told.answers.pop(0) if told.answers else (204, {})

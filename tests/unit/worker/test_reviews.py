@@ -6,12 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sse_progress.model.errors import AlreadyFinished, UnknownUpload
+from sse_progress.model.verdicts import Verdict
 from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.uploads.components import Components
-from sse_progress.uploads.reviews import Decision, Reviews
+from sse_progress.uploads.reviews import Answered, Decision, Reviews
 from tests.helpers.components import components, events_of, left_over, stored, story_of
 from tests.unit.worker.test_reconciler import grow_old, reconciler_of
 from tests.unit.worker.test_runner import Calls, run, runner_of
@@ -115,7 +117,7 @@ async def test_two_reviewers_cannot_decide_differently(redis_url: str, tmp_path:
         assert sorted(type(one).__name__ for one in outcomes) == ["AlreadyFinished", "NoneType"]
         await core.redis.hincrby(journal_keys("up")[0], "ts", -10_000)
         kept = await core.journal.results("up")
-        assert not await reviews._decided("up", looked_at, b"{}")
+        assert not await reviews._decided("up", looked_at, {"for": "review"})
         assert await core.journal.results("up") == kept
 
 
@@ -150,3 +152,71 @@ async def test_nobody_looked_in_time(redis_url: str, tmp_path: Path, what: str) 
         assert end["stage"] == ("complete" if what == "approve" else "error")
         if what == "approve":
             assert "by" not in end["media"]["moderation"]["review"]
+
+
+# ---- a moderation hook that answers later
+
+PENDING = {"verdict": "approved", "waiting": "moderation"}
+
+
+async def promised(core: Components) -> tuple[Calls, Any]:
+    """An upload that waits for the hook, where persons decide about what it marks."""
+    await stored(core)
+    calls = Calls()
+    runner = runner_of(
+        core,
+        ("moderating", calls.stage("moderating", PENDING)),
+        ("processing", calls.stage("processing", {})),
+        hold_reviews=True,
+    )
+    assert await run(runner) is None
+    return calls, runner
+
+
+async def test_the_hook_may_hand_over_to_a_person(redis_url: str, tmp_path: Path) -> None:
+    """It waits for one after the other; neither can decide in the other's place, and the job that
+    comes again between the two changes nothing."""
+    async with components(redis_url, tmp_path) as core:
+        calls, runner = await promised(core)
+        assert (await events_of(core))[-1]["waiting"] == "moderation"
+        reviews = Reviews(core, {})
+        assert await reviews.waiting(limit=10) == []
+        with pytest.raises(AlreadyFinished):
+            await reviews.decide("up", APPROVE)
+        reason = {"rule": "odd", "detail": "Odd."}
+        verdict = msgspec.convert({"verdict": "review", "reasons": [reason]}, Verdict)
+        await reviews.decide("up", Answered(verdict))
+        assert await run(runner) is None
+        assert await run(runner) is None
+        assert (await events_of(core))[-1]["waiting"] == "review"
+        (one,) = await reviews.waiting(limit=10)
+        assert one["reasons"] == [reason]
+        with pytest.raises(AlreadyFinished):
+            await reviews.decide("up", Answered(verdict))
+        await reviews.decide("up", APPROVE)
+        await run(runner)
+        moderation = (await events_of(core))[-1]["media"]["moderation"]
+        assert moderation["reasons"] == [reason]
+        assert moderation["review"]["by"] == "mod"
+        assert calls == ["moderating", "processing"]
+
+
+@pytest.mark.parametrize("fail", ["refuse", "review"])
+async def test_the_hook_did_not_answer_in_time(redis_url: str, tmp_path: Path, fail: str) -> None:
+    """Refused, or looked at by a person, as the setting says; never approved in silence."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        _, runner = await promised(core)
+        reconciler = reconciler_of(core, reviews=Reviews(core, {}), on_hook_timeout=fail)
+        await reconciler.round()
+        assert (await events_of(core))[-1]["waiting"] == "moderation"
+        await core.redis.hincrby(journal_keys("up")[0], "ts", -3_600_001)
+        await reconciler.round()
+        await run(runner)
+        end = (await events_of(core))[-1]
+        if fail == "refuse":
+            assert end["error"]["code"] == "unavailable"
+        else:
+            assert end["waiting"] == "review"
+            (one,) = await Reviews(core, {}).waiting(limit=10)
+            assert one["notChecked"] == ["moderation by the hook (it did not answer in time)"]
