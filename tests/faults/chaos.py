@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from tests.faults.people import Seen, Sent, content, follow, send
+from tests.faults.producers import Produced, close_batch, open_batch, produce
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.service import Service
 from tests.helpers.sse import Frame, journal, read_events
@@ -35,6 +36,7 @@ class Plan:
     seed: int
     uploads: int = 24
     readers: int = 48
+    jobs: int = 6
     faults: tuple[str, ...] = KINDS
     rewind: bool = False
     rest_s: float = 90
@@ -62,16 +64,30 @@ class Chaos:
         self.report = Report(plan.seed)
         self.readers: dict[tuple[str, int], tuple[Seen, asyncio.Task[None]]] = {}
         self.rest = asyncio.Event()
+        self.batch = f"b{plan.seed}"
+        self.jobs = [
+            Produced(f"j{plan.seed}-{number}", self.rng.choice(["complete", "complete", "error"]))
+            for number in range(plan.jobs)
+        ]
 
     async def run(self) -> Report:
         began = time.monotonic()
         async with asyncio.TaskGroup() as people:
+            await open_batch(self.service.url, self.batch)
             breaking = people.create_task(self._break_things())
+            for number, job in enumerate(self.jobs):
+                people.create_task(self._one_job(number, job))
+            for number in range(2):
+                seen = Seen(self.batch, of="batches")
+                self.seen.append(seen)
+                people.create_task(self._reader(seen, number, self.rng.randrange(2**30)))
             for number in range(self.plan.uploads):
                 people.create_task(self._one_upload(number, begin_within_s=8))
             people.create_task(self._keep_busy(people))
             await breaking
             self.rest.set()
+            await self._all_items_begun()
+            await close_batch(self.service.url, self.batch)
             await self._come_to_rest()
         self.report.seconds = time.monotonic() - began
         return self.report
@@ -93,7 +109,7 @@ class Chaos:
         await asyncio.sleep(rng.uniform(0, begin_within_s))
         upload_id = f"c{self.plan.seed}-{number}"
         name, file, good = content(rng, number)
-        sent = Sent(upload_id, file, good)
+        sent = Sent(upload_id, file, good, batch=self.batch if number % 3 == 0 else "")
         self.sent.append(sent)
         async with asyncio.TaskGroup() as group:
             for at in range(self.plan.readers // self.plan.uploads):
@@ -117,6 +133,26 @@ class Chaos:
 
     def _begun(self, upload_id: str) -> bool:
         return any(seen.frames for seen in self.seen if seen.upload_id == upload_id)
+
+    async def _one_job(self, number: int, job: Produced) -> None:
+        rng = random.Random(self.plan.seed * 2000 + number)
+        await asyncio.sleep(rng.uniform(0, 6))
+        seen = Seen(job.upload_id)
+        self.seen.append(seen)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reader(seen, 0, rng.randrange(2**30)))
+            await produce(self.service.url, job, self.batch, rng)
+
+    async def _all_items_begun(self) -> None:
+        """Whatever is to belong to the batch has joined it, and jobs have said their end."""
+        await eventually(
+            lambda: all(job.told or job.stopped for job in self.jobs), "the jobs are done"
+        )
+        items = [sent for sent in self.sent if sent.batch]
+        await eventually(
+            lambda: all(sent.status or self._begun(sent.upload_id) for sent in items),
+            "the items have begun",
+        )
 
     async def _reader(self, seen: Seen, delay_s: float, seed: int) -> None:
         await asyncio.sleep(delay_s)
@@ -236,12 +272,45 @@ class Chaos:
                 journals[sent.upload_id] = frames
                 self._check_journal(sent, frames)
                 await self._check_upload(client, sent, frames[-1])
+            for job in self.jobs:
+                journals[job.upload_id] = await self._check_job(job)
+            journals[self.batch] = await self._check_batch(journals)
         for seen in self.seen:
             self._check_reader(seen, journals[seen.upload_id])
+        ends = {id: frames[-1].stage for id, frames in journals.items() if frames}
+        complete = [sent for sent in self.sent if ends.get(sent.upload_id) == "complete"]
         kept = {f.split("/")[2] for f in self.service.files() if f.startswith("objects/")}
-        ends = [frames[-1].stage for frames in journals.values() if frames]
-        complete = [end for end in ends if end == "complete"]
         assert len(kept) == len(complete), "objects of uploads that are not complete"
+
+    async def _check_job(self, job: Produced) -> list[Frame]:
+        """What its producer was told is what it ended with."""
+        where = f"seed {self.plan.seed}, {job}"
+        frames = journal(await read_events(f"{self.service.url}/upload/{job.upload_id}/progress"))
+        self._check_frames(where, frames)
+        end = frames[-1].json
+        if not self.plan.rewind:
+            assert job.told == job.end == end["stage"], f"{where}: {end}"
+            if job.end == "complete":
+                assert end["result"] == {"by": job.upload_id}, where
+            else:
+                assert end["error"]["code"] == "no_sound", where
+        return frames
+
+    async def _check_batch(self, journals: dict[str, list[Frame]]) -> list[Frame]:
+        """It has one end, and counts each of its items once, as it ended."""
+        where = f"seed {self.plan.seed}, batch {self.batch}"
+        frames = journal(await read_events(f"{self.service.url}/batches/{self.batch}/progress"))
+        self._check_frames(where, frames)
+        items = [sent.upload_id for sent in self.sent if sent.batch]
+        items += [job.upload_id for job in self.jobs]
+        ends = Counter(str(journals[item][-1].stage) for item in items if journals[item])
+        told = frames[-1].json
+        assert told["stage"] == "complete", f"{where}: {told}"
+        if not self.plan.rewind:
+            counts = {end: ends[end] for end in ("complete", "error", "cancelled")}
+            expected = {"total": len(items), "running": 0, **counts}
+            assert told["items"] == expected, f"{where}: {told['items']}, not {expected}"
+        return frames
 
     async def _forgotten(self, client: httpx.AsyncClient, sent: Sent) -> bool:
         """A rewind takes back the end of what left no file; nothing else may be forgotten."""
@@ -254,17 +323,21 @@ class Chaos:
 
     def _check_journal(self, sent: Sent, frames: list[Frame]) -> None:
         where = f"seed {self.plan.seed}, upload {sent.upload_id}"
+        self._check_frames(where, frames)
+        self.report.events += len(frames)
+        error = frames[-1].json.get("error")
+        if error and error["code"] == "internal":
+            assert self.plan.rewind, f"{where}: {error}"
+        self.report.ends[error["code"] if error else str(frames[-1].stage)] += 1
+
+    def _check_frames(self, where: str, frames: list[Frame]) -> None:
+        """Numbered without a gap, in one epoch, with one end, never going back."""
         numbers = [_seq(frame) for frame in frames]
         assert numbers == list(range(1, len(frames) + 1)), f"{where}: {numbers}"
         assert len({_epoch(frame) for frame in frames}) == 1, where
         assert [frame.terminal for frame in frames] == [False] * (len(frames) - 1) + [True], where
         percents = [frame.json["progress"] for frame in frames[:-1]]
         assert percents == sorted(percents), f"{where}: {percents}"
-        self.report.events += len(frames)
-        error = frames[-1].json.get("error")
-        if error and error["code"] == "internal":
-            assert self.plan.rewind, f"{where}: {error}"
-        self.report.ends[error["code"] if error else str(frames[-1].stage)] += 1
 
     async def _check_upload(self, client: httpx.AsyncClient, sent: Sent, end: Frame) -> None:
         where = f"seed {self.plan.seed}, upload {sent.upload_id} ({sent.status} {sent.code})"

@@ -26,6 +26,7 @@ class Sent:
     status: int = 0
     code: str = ""
     sending: bool = False
+    batch: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -38,7 +39,10 @@ class Sent:
 
 @dataclass
 class Seen:
-    """What one reader saw: every journal frame in its order, with resets marked."""
+    """What one reader saw: every journal frame in its order, with resets marked.
+
+    `of`: what it reads, `upload` or `batches`.
+    """
 
     upload_id: str
     frames: list[tuple[Frame, bool]] = field(default_factory=list)
@@ -46,6 +50,7 @@ class Seen:
     cut: int = 0
     ended: str = ""
     live: bool = False
+    of: str = "upload"
 
 
 def content(rng: random.Random, number: int) -> tuple[str, bytes, bool]:
@@ -74,7 +79,7 @@ async def send(url: str, sent: Sent, name: str, rng: random.Random, *, timeout_s
     parts = urlsplit(url)
     slow = rng.random() < 0.5
     lines = [
-        "POST /upload HTTP/1.1",
+        f"POST /upload{'?batch=' + sent.batch if sent.batch else ''} HTTP/1.1",
         f"Host: {parts.netloc}",
         f"X-Upload-ID: {sent.upload_id}",
         f"Content-Type: {content_type()}",
@@ -119,7 +124,7 @@ async def follow(url: str, seen: Seen, rng: random.Random, *, whole: asyncio.Eve
         hang_up = rng.randrange(2, 9) if rng.random() < 0.5 and not whole.is_set() else None
         try:
             async with EventStream(
-                f"{url}/upload/{seen.upload_id}/progress", headers=headers, timeout_s=40
+                f"{url}/{seen.of}/{seen.upload_id}/progress", headers=headers, timeout_s=40
             ) as stream:
                 seen.connections += 1
                 if stream.status == 204:
