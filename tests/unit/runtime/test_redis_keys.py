@@ -9,11 +9,19 @@ from redis.crc import key_slot
 
 import sse_progress
 from sse_progress.runtime.redis_keys import (
+    DeliveryKeys,
     QueueKeys,
+    batch_items_key,
+    batch_name,
+    ended_key,
     journal_channel,
     journal_keys,
+    open_batches_key,
+    open_key,
     owned_key,
     owner_channel,
+    reviews_key,
+    turn_channel,
 )
 
 
@@ -31,11 +39,23 @@ def test_key_names_are_written_in_one_module() -> None:
 
 
 def test_what_one_script_touches_is_on_one_node() -> None:
-    """A journal's keys and channel share a slot; so do a queue's, and an owner's."""
+    """A journal's keys and channels share a slot; so do a storage's queue and lists, an owner's
+    list and channel, and a batch's journal and items."""
+    batch, deliveries = batch_name("b"), DeliveryKeys("s")
     for names in (
-        (*journal_keys("up"), journal_channel("up")),
-        (*QueueKeys.of("s"), QueueKeys.channel("s")),
+        (*journal_keys("up"), journal_channel("up"), turn_channel("up")),
+        (
+            *QueueKeys.of("s"),
+            QueueKeys.channel("s"),
+            open_key("s"),
+            ended_key("s", "webhooks"),
+            open_batches_key("s"),
+            reviews_key("s"),
+            deliveries.due,
+            deliveries.one("d"),
+        ),
         (owned_key("ann"), owner_channel("ann")),
+        (*journal_keys(batch), batch_items_key("b")),
     ):
         assert len({key_slot(name.encode()) for name in names}) == 1
 
