@@ -67,12 +67,12 @@ export class Client {
 
   /**
    * `url`: the service's root. `token`: a string, or a function that returns one. `credentials`: as
-   * for fetch. `parallel`: bodies sent at once. `remember`: keep file names in this browser so that
-   * they survive a reload.
-   * @param {ServiceOptions & { parallel?: number, remember?: boolean }} [options]
+   * for fetch. `caller`: the user's name, where a cookie says who it is. `parallel`: bodies sent at once. `remember`: keep file names in this browser so that
+   * they survive a reload. `tabs`: share the stream for everything with the browser's other tabs, or not.
+   * @param {ServiceOptions & { parallel?: number, remember?: boolean, tabs?: "shared" | "alone" }} [options]
    */
-  constructor({ url, token, credentials, parallel = 3, remember = true } = {}) {
-    this.#service = new Service({ url, token, credentials });
+  constructor({ parallel = 3, remember = true, tabs = "shared", ...service } = {}) {
+    this.#service = new Service(service);
     this.#remember = remember;
     this.#outbox = new Outbox(this.#service, {
       parallel,
@@ -80,7 +80,8 @@ export class Client {
       onAnswer: (upload) => this.#release(upload),
       onSilence: (upload) => void this.#ask(upload),
     });
-    this.#streams = new Streams(this.#service, {
+    /** @type {import("./streams.js").Owner} */
+    const owner = {
       wanted: ({ asleep }) => this.#wanted(asleep),
       onFrame: (frame) => this.#event(frame),
       onLive: () => this.#sweepSoon(),
@@ -88,7 +89,8 @@ export class Client {
       readAll: (options) => this.#readAll(options),
       readOne: (id, options) => this.#readOne(id, options),
       onLink: () => this.#relink(),
-    });
+    };
+    this.#streams = new Streams(this.#service, owner, { tabs });
   }
 
   /** The service's root, absolute, ending in a slash. */
@@ -237,9 +239,9 @@ export class Client {
 
   /**
    * @param {UploadState} state
-   * @param {{ file?: Blob | null, options?: UploadOptions, own?: boolean }} [about]
+   * @param {{ file?: Blob | null, options?: UploadOptions, own?: boolean, event?: ProgressEvent | null }} [about]
    */
-  #enter(state, { file = null, options = {}, own = false } = {}) {
+  #enter(state, { file = null, options = {}, own = false, event = null } = {}) {
     /** @type {import("./upload.js").Actions} */
     const actions = {
       cancel: (upload) => this.#cancel(upload),
@@ -262,7 +264,7 @@ export class Client {
     };
     this.#rows.set(state.id, row);
     upload.relink(upload.ended ? "idle" : this.#streams.linkOf(state.id));
-    this.#observers.notify(upload, null);
+    this.#observers.notify(upload, event);
     this.#streams.planSoon();
     return upload;
   }
@@ -369,7 +371,7 @@ export class Client {
     if (!this.#watchers) return;
     const unknown = initial({ id, ...this.#recall(id) });
     const state = next(unknown, input);
-    if (state !== unknown) this.#enter(state);
+    if (state !== unknown) this.#enter(state, { event });
   }
 
   /**

@@ -11,6 +11,8 @@ export interface ServiceOptions {
   token?: string | (() => string | null | Promise<string | null>) | null;
   /** As for fetch; `include` for cookies of another origin. Default: `same-origin` */
   credentials?: RequestCredentials;
+  /** The user, where a cookie says who it is: tabs share a stream only with tabs of the same one. */
+  caller?: string;
 }
 
 export interface ClientOptions extends ServiceOptions {
@@ -18,6 +20,11 @@ export interface ClientOptions extends ServiceOptions {
   parallel?: number;
   /** Keep file names in this browser so that they survive a reload. Default: true */
   remember?: boolean;
+  /**
+   * `shared`: one stream of all uploads for every tab of this browser with the same user, where the
+   * browser has Web Locks. `alone`: one for this tab. Default: `shared`
+   */
+  tabs?: "shared" | "alone";
 }
 
 export type KnownStage =

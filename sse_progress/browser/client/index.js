@@ -33,9 +33,9 @@ const clients = new Map();
  * @param {ServiceOptions} [options]
  * @returns {Client}
  */
-export function clientFor({ url, token, credentials } = {}) {
-  const key = `${credentials} ${rootOf(url)}`;
-  const client = clients.get(key) ?? new Client({ url, token, credentials });
+export function clientFor({ url, token, credentials, caller } = {}) {
+  const key = `${credentials} ${caller} ${rootOf(url)}`;
+  const client = clients.get(key) ?? new Client({ url, token, credentials, caller });
   clients.set(key, client);
   if (token !== undefined) client.token = token;
   return client;
@@ -46,8 +46,8 @@ export function clientFor({ url, token, credentials } = {}) {
  * @param {Blob} file
  * @param {UploadOptions & ServiceOptions} [options]
  */
-export function upload(file, { url, token, credentials, ...options } = {}) {
-  return clientFor({ url, token, credentials }).upload(file, options);
+export function upload(file, { url, token, credentials, caller, ...options } = {}) {
+  return clientFor({ url, token, credentials, caller }).upload(file, options);
 }
 
 /**
@@ -55,8 +55,8 @@ export function upload(file, { url, token, credentials, ...options } = {}) {
  * @param {string} id
  * @param {FollowOptions & ServiceOptions} [options]
  */
-export function follow(id, { url, token, credentials, ...options } = {}) {
-  return clientFor({ url, token, credentials }).follow(id, options);
+export function follow(id, { url, token, credentials, caller, ...options } = {}) {
+  return clientFor({ url, token, credentials, caller }).follow(id, options);
 }
 
 /**
@@ -64,6 +64,6 @@ export function follow(id, { url, token, credentials, ...options } = {}) {
  * @param {(upload: Upload, event: ProgressEvent | null) => void} listener
  * @param {ServiceOptions & { signal?: AbortSignal }} [options]
  */
-export function observe(listener, { url, token, credentials, signal } = {}) {
-  return clientFor({ url, token, credentials }).observe(listener, { signal });
+export function observe(listener, { url, token, credentials, caller, signal } = {}) {
+  return clientFor({ url, token, credentials, caller }).observe(listener, { signal });
 }

@@ -7,7 +7,7 @@ import { UploadError } from "./errors.js";
 
 /**
  * @typedef {string | (() => string | null | Promise<string | null>) | null | undefined} Token
- * @typedef {{ url?: string, token?: Token, credentials?: RequestCredentials }} ServiceOptions
+ * @typedef {{ url?: string, token?: Token, credentials?: RequestCredentials, caller?: string }} ServiceOptions
  * @typedef {Record<string, string | number | null | undefined>} Params
  * @typedef {{ params?: Params, headers?: Record<string, string>, signal?: AbortSignal, timeoutMs?: number }} RequestOptions
  * @typedef {{ status: number, body: any, etag?: string | null }} Answer
@@ -18,15 +18,17 @@ const TIMEOUT_MS = 15_000;
 export class Service {
   /**
    * `url` is the service's root, with its prefix, absolute or relative to the document. `token` is
-   * a string, or a function (may be async) that is asked before every request and attempt.
+   * a string, or a function (may be async) that is asked before every request and attempt. `caller`
+   * names the user where a cookie does it, so that tabs of two users are not taken for one's.
    * @param {ServiceOptions} [options]
    */
-  constructor({ url, token = null, credentials = "same-origin" } = {}) {
+  constructor({ url, token = null, credentials = "same-origin", caller = "" } = {}) {
     this.root = rootOf(url);
     /** @type {Token} */
     this.token = token;
     /** @type {RequestCredentials} */
     this.credentials = credentials;
+    this.caller = caller;
   }
 
   get hasToken() {

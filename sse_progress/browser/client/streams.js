@@ -1,6 +1,7 @@
 /**
  * Which streams are open: one for everything where the service has it, else one for each of a few
- * uploads. Wakes them when the page or the network comes back.
+ * uploads. Wakes them when the page or the network comes back. The one for everything is shared with the
+ * browser's other tabs.
  */
 
 /**
@@ -22,6 +23,7 @@
 import { Feed } from "./feed.js";
 import { Observers } from "./observers.js";
 import { uploadPath } from "./service.js";
+import { SharedFeed, canShare } from "./tabs.js";
 
 const ALL = "*";
 /** Streams of single uploads at once, where the service has no stream for all: it is HTTP/1.1's six. */
@@ -37,7 +39,8 @@ const LINKS = ["denied", "reconnecting", "polling", "connecting", "live"];
 export class Streams {
   #service;
   #owner;
-  /** @type {Map<string, Feed>} ALL or an upload's id → its feed */
+  #Shared;
+  /** @type {Map<string, Feed | SharedFeed>} ALL or an upload's id → its feed */
   #feeds = new Map();
   #singles = false;
   #asleep = false;
@@ -53,10 +56,13 @@ export class Streams {
    * `onFrame(frame)`; `onLive()` when a stream has come (back); `onRefused(id)` for a single
    * stream's 204 or 403; `readAll(options)` and `readOne(id, options)` as Feed's `read`, where
    * `readAll` may also resolve to "missing"; `onLink()` when `linkOf` may have changed.
+   * `tabs`: whether the stream for everything is shared with the browser's other tabs.
    * @param {Service} service
    * @param {Owner} owner
+   * @param {{ tabs: "shared" | "alone" }} options
    */
-  constructor(service, owner) {
+  constructor(service, owner, { tabs }) {
+    this.#Shared = tabs === "shared" && canShare() ? SharedFeed : Feed;
     this.#service = service;
     this.#owner = owner;
     this.#listenToPage();
@@ -148,7 +154,7 @@ export class Streams {
       return new Feed(this.#service, uploadPath(key, "/progress"), { ...common, onRefused, read });
     }
     const read = (/** @type {ReadOptions} */ options) => this.#readAll(options);
-    return new Feed(this.#service, "uploads/progress", { ...common, onRefused: () => {}, read });
+    return new this.#Shared(this.#service, "uploads/progress", { ...common, onRefused: () => {}, read });
   }
 
   /**
