@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -32,13 +32,14 @@ def coding_refused(coding: str) -> Problem | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """multipart/form-data as it arrives: its header, its bytes, and how many the client announced
-    (None: not said)."""
+    (None: not said). `concat`: of which uploads it is made, as tus' `Upload-Concat` says it."""
 
     content_type: str
     chunks: AsyncIterator[bytes]
     total: int | None
     labelling: Labelling
     coding: str = ""
+    concat: str = ""
 
     def form(self, limits: ReceiveLimits) -> Form:
         """What takes its chunks apart. Raises UnsupportedMediaType."""
@@ -71,11 +72,13 @@ class PlainBody(Body):
     """A body that is the file. `filename` is as it came."""
 
     filename: str
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def form(self, limits: ReceiveLimits) -> Form:
         return PlainFile(
             filename=self.filename,
             claimed_type=claimed_type_of(self.content_type.encode("latin-1")),
+            fields=self.fields,
             limits=self._widest(limits),
         )
 

@@ -17,7 +17,6 @@ import structlog
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import Body, OpenBody, Receivers
 from sse_progress.ingest.journaling import Journaling, Parts, ended_by
-from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.progress import receiving_progress
 from sse_progress.ingest.to_disk import Received, receive
@@ -143,7 +142,7 @@ class Ingest:
         # and what ends it from now on finds it on the storage.
         under_way.stored = True
         with anyio.CancelScope(shield=True):
-            manifest = _manifest(upload_id, received, writer, created_at, body.labelling)
+            manifest = _manifest(upload_id, received, writer, created_at, body)
             await blocking(received.incoming.store, manifest)
             await self.journaling.tell_stored(
                 upload_id, writer, manifest=manifest, total=body.total
@@ -162,7 +161,7 @@ def _manifest(
     received: Received,
     writer: JournalWriter,
     created_at: float,
-    labelling: Labelling,
+    body: Body,
 ) -> Manifest:
     return Manifest(
         upload_id=upload_id,
@@ -174,6 +173,7 @@ def _manifest(
         sha256=received.sha256,
         epoch=writer.position.epoch,
         created_at=rfc3339(created_at),
-        labels=labelling.labels,
-        priority=labelling.priority,
+        labels=body.labelling.labels,
+        priority=body.labelling.priority,
+        concat=body.concat,
     )

@@ -87,14 +87,19 @@ class Journaling:
         under_way: OpenBody,
         tags: bytes = b"",
         table: StageTable = DEFAULT_TABLE,
+        listed: bool = True,
     ) -> JournalWriter:
-        """The first event. Raises Forbidden, UploadIdInUse or Unavailable."""
+        """The first event. `listed`: its owner finds it among all uploads.
+
+        Raises Forbidden, UploadIdInUse or Unavailable.
+        """
+        listed_for = owner if listed else None
         draft = Draft(
             stage="receiving", stage_progress=0, message=BEGIN["receiving"], bytes=0, total=total
         )
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                await self._index.opened(upload_id, owner=owner, now_s=time.time())
+                await self._index.opened(upload_id, owner=listed_for, now_s=time.time())
                 answer = await self._journal.begin(
                     upload_id, owner=owner, draft=draft, lease_s=lease_s, tags=tags, table=table
                 )
@@ -104,7 +109,8 @@ class Journaling:
             raise Forbidden("This upload id belongs to another user.")
         if answer.status == "in_use":
             raise UploadIdInUse
-        self._background.spawn(self._announce(upload_id, owner=owner))
+        if listed:
+            self._background.spawn(self._announce(upload_id, owner=owner))
         return JournalWriter(
             self._journal,
             upload_id,
@@ -116,18 +122,21 @@ class Journaling:
             tags=tags,
             table=table,
             on_lost=lambda lost: under_way.stop(lost_to(lost)),
-            on_new_epoch=lambda: self._background.spawn(self.list_again(upload_id, owner=owner)),
+            on_new_epoch=lambda: self._background.spawn(
+                self.list_again(upload_id, owner=listed_for)
+            ),
         )
 
     async def _announce(self, upload_id: str, *, owner: str) -> None:
         with contextlib.suppress(RedisError, OSError):  # who misses it sees it in the index
             await self._index.announce(upload_id, owner=owner)
 
-    async def list_again(self, upload_id: str, *, owner: str) -> None:
+    async def list_again(self, upload_id: str, *, owner: str | None) -> None:
         """Redis lost its lists as well: list the upload again, so that the reconciler finds it."""
         with contextlib.suppress(RedisError, OSError):
             await self._index.opened(upload_id, owner=owner, now_s=time.time())
-            await self._index.announce(upload_id, owner=owner)
+            if owner is not None:
+                await self._index.announce(upload_id, owner=owner)
 
     async def tell_stored(
         self,

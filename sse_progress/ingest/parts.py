@@ -40,14 +40,15 @@ class Part:
 class Extent:
     """Where a body stands: bytes that will not have to be sent again, of how many.
 
-    `complete`: it is stored. `metadata` as it came with tus; `expires_s`: how long it may rest
-    from now on, seconds.
+    `complete`: it is stored. `metadata` as it came with tus, `concat` its `Upload-Concat`;
+    `expires_s`: how long it may rest from now on, seconds.
     """
 
     offset: int
     length: int | None
     complete: bool = False
     metadata: str = ""
+    concat: str = ""
     expires_s: float | None = None
 
 

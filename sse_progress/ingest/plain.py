@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from sse_progress.ingest.limits import ReceiveLimits
@@ -32,10 +33,17 @@ class Form(Protocol):
 class PlainFile:
     """`Form` of a body that is the file: its name and type come from the request's headers."""
 
-    def __init__(self, *, filename: str, claimed_type: str, limits: ReceiveLimits) -> None:
+    def __init__(
+        self,
+        *,
+        filename: str,
+        claimed_type: str,
+        limits: ReceiveLimits,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
         self.filename = clean_filename(filename)
         self.claimed_type = claimed_type
-        self.fields: dict[str, str | list[str]] = {}
+        self.fields: dict[str, str | list[str]] = {**(fields or {})}
         self.body_bytes = 0
         self._limit = limits.max_upload_bytes
 

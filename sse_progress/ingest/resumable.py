@@ -25,6 +25,7 @@ from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import (
     Cancelled,
     DigestMismatch,
+    Forbidden,
     InconsistentLength,
     Internal,
     Problem,
@@ -103,6 +104,8 @@ class Resumable:
         with self._receivers.one() as under_way:
             opened = await self._opened(upload_id, owner, under_way)
             if isinstance(opened, Extent):
+                if opened.concat:  # tus: nothing can be added to a final upload
+                    raise Forbidden("This upload was made of others, and is whole.")
                 whole_length(part, offset=opened.offset, length=opened.length)
                 if part.size:
                     raise InconsistentLength(f"The upload is whole with {opened.offset} bytes.")
@@ -248,7 +251,7 @@ class Resumable:
                 limits=self._config.limits_of(body.announced.labels),
                 progress=told,
             )
-            if not part.completes(offset=offset, length=length):
+            if body.announced.partial or not part.completes(offset=offset, length=length):
                 await told.last(offset)
                 extent = self._extent_of(body, offset)
                 await blocking(body.close)
@@ -335,6 +338,7 @@ class Resumable:
             offset=offset,
             length=body.announced.length,
             metadata=body.announced.metadata,
+            concat="partial" if body.announced.partial else "",
             expires_s=self._config.resume_s,
         )
 

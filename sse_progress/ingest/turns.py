@@ -72,6 +72,7 @@ class Turns:
             under_way=under_way,
             tags=announced.tags,
             table=self._kinds.of(announced.labels).table,
+            listed=not announced.partial,
         )
 
     async def page(self, upload_id: str, *, owner: str) -> Page:
@@ -109,7 +110,8 @@ class Turns:
         found = await blocking(self._storage.objects.find, upload_id)
         if found is not None:
             size = found.manifest.size
-            return Extent(offset=size, length=size, complete=True)
+            concat = found.manifest.concat
+            return Extent(offset=size, length=size, complete=True, concat=concat)
         if page.stage != "receiving":
             raise UploadGone("The files of this upload are deleted.")
         return None

@@ -32,15 +32,17 @@ class Index:
         self._open_key = open_key(storage_id)
         self._ended_keys = {name: ended_key(storage_id, name) for name in consumers}
 
-    async def opened(self, upload_id: str, *, owner: str, now_s: float) -> None:
-        """Before an upload's first event. `now_s`: Unix time."""
-        owned = owned_key(owner)
+    async def opened(self, upload_id: str, *, owner: str | None, now_s: float) -> None:
+        """Before an upload's first event. `owner` None: it stands in nobody's list. `now_s`: Unix
+        time."""
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zadd(self._open_key, {upload_id: int(now_s * 1e3)}, nx=True)
             pipe.expire(self._open_key, OPEN_TTL_S)
-            pipe.zadd(owned, {upload_id: int(now_s * 1e6)}, nx=True)
-            pipe.zremrangebyrank(owned, 0, -OWNED_LIMIT - 1)
-            pipe.expire(owned, OWNED_TTL_S)
+            if owner is not None:
+                owned = owned_key(owner)
+                pipe.zadd(owned, {upload_id: int(now_s * 1e6)}, nx=True)
+                pipe.zremrangebyrank(owned, 0, -OWNED_LIMIT - 1)
+                pipe.expire(owned, OWNED_TTL_S)
             await pipe.execute()
 
     async def announce(self, upload_id: str, *, owner: str) -> None:

@@ -124,9 +124,14 @@ _STAGE_END = b'"}}'
 """The end of an event whose error has no stage: `error` is last, and `stage` last in it."""
 
 
-def tags_of(*, filename: str, labels: Labels = NO_LABELS) -> bytes:
-    """What every event of an upload has, as JSON members without braces; empty: nothing yet."""
-    members = labels.members()
+def tags_of(*, filename: str, labels: Labels = NO_LABELS, partial: bool = False) -> bytes:
+    """What every event of an upload has, as JSON members without braces; empty: nothing yet.
+
+    `partial`: its bytes will be a part of another upload's.
+    """
+    members: dict[str, Any] = labels.members()
+    if partial:
+        members["partial"] = True
     if filename:
         members["filename"] = filename
     return encode_json(members)[1:-1]

@@ -23,6 +23,7 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `token` is random, so that two bodies under one id are never taken for each other. `length` in
     bytes, None while it is not said; `digests` of the whole file by algorithm, where the sender
     gave some; `metadata` as tus' header had it; `created_at` RFC 3339 with milliseconds, UTC.
+    `partial`: it is never stored by itself, its bytes become a part of another upload's.
     """
 
     upload_id: str
@@ -37,11 +38,17 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     metadata: str = ""
     labels: Labels = NO_LABELS
     priority: Priority = "normal"
+    partial: bool = False
 
     @property
     def tags(self) -> bytes:
         """What every event of the upload has (`tags_of`)."""
-        return tags_of(filename=self.filename, labels=self.labels)
+        return tags_of(filename=self.filename, labels=self.labels, partial=self.partial)
+
+    @property
+    def listed_for(self) -> str | None:
+        """In whose list of uploads it stands; None: in nobody's."""
+        return None if self.partial else self.owner
 
 
 class Partial(NamedTuple):

@@ -153,6 +153,18 @@ class DiskBodies:
             finally:
                 os.close(descriptor)
 
+    def read(self, upload_id: str, offset: int, most_bytes: int) -> bytes:
+        with storage_errors():
+            try:
+                path = self._layout.partial_of(upload_id) / ORIGINAL
+                descriptor = open_private(path, os.O_RDONLY)
+            except FileNotFoundError:
+                raise UnknownUpload from None
+            try:
+                return os.pread(descriptor, most_bytes, offset)
+            finally:
+                os.close(descriptor)
+
     def partials(self) -> Iterator[Partial]:
         """All bodies that may rest, in no order; their offsets as they are in memory."""
         with storage_errors():

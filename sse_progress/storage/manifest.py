@@ -35,7 +35,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What was received, as it is kept with the file.
 
     `size` in bytes, `sha256` hex, both of the file as it came; `created_at` RFC 3339 with
-    milliseconds, UTC; `epoch` is the journal's at that time.
+    milliseconds, UTC; `epoch` is the journal's at that time. `concat`: of which uploads it was
+    made, as tus' `Upload-Concat` had it; empty: of none.
     """
 
     upload_id: str
@@ -49,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     labels: Labels = NO_LABELS
     priority: Priority = "normal"
+    concat: str = ""
 
     @property
     def tags(self) -> bytes:

@@ -146,6 +146,9 @@ class Bodies(Protocol):
     def partial(self, upload_id: str) -> Partial | None:
         """What there is of a body that may rest; its offset is durable. None: nothing."""
 
+    def read(self, upload_id: str, offset: int, most_bytes: int) -> bytes:
+        """Bytes of a body that may rest; none at its end. Raises UnknownUpload."""
+
     def partials(self) -> Iterator[Partial]:
         """All of them; offsets need not be durable."""
 

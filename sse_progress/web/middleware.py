@@ -25,7 +25,7 @@ __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 _ALLOW_HEADERS = (
     "Authorization, X-Upload-ID, Last-Event-ID, Prefer, If-None-Match, Content-Type, "
     "Content-Disposition, Tus-Resumable, Upload-Length, Upload-Defer-Length, Upload-Offset, "
-    "Upload-Metadata, Upload-Checksum, X-HTTP-Method-Override, Upload-Complete, "
+    "Upload-Metadata, Upload-Checksum, Upload-Concat, X-HTTP-Method-Override, Upload-Complete, "
     "Upload-Incomplete, Upload-Draft-Interop-Version, Content-Digest, Repr-Digest, X-Writer, "
     "Idempotency-Key"
 )

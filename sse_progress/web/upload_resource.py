@@ -105,6 +105,8 @@ async def taken_over(request: Request, upload_id: str, *, owner: str) -> Respons
         headers["Upload-Length"] = str(extent.length)
     if extent.metadata:
         headers["Upload-Metadata"] = extent.metadata
+    if extent.concat:
+        headers["Upload-Concat"] = extent.concat
     if extent.expires_s is not None:
         headers["Upload-Expires"] = expires(extent.expires_s)
     return Response(status_code=200 if interop is None else 204, headers=headers)

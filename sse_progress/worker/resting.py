@@ -46,7 +46,9 @@ class RestingBodies:
         for found in await blocking(lambda: list(self._storage.bodies.partials())):
             announced = found.announced
             if not found.held and announced.upload_id not in known:
-                await self._index.opened(announced.upload_id, owner=announced.owner, now_s=now_s)
+                await self._index.opened(
+                    announced.upload_id, owner=announced.listed_for, now_s=now_s
+                )
 
     async def judge(self, upload_id: str, page: Page | None, found: Partial) -> None:
         """A body that nobody holds, of an upload that has not ended."""

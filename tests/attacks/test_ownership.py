@@ -148,6 +148,20 @@ async def test_everything_of_anothers_is_refused(
     assert upload_id.encode() not in mallory.ask("GET", "/uploads").body
 
 
+def test_anothers_part_joins_no_upload(alice: Caller, mallory: Caller) -> None:
+    """A partial upload of tus is its owner's; what is refused takes nothing from it."""
+    tus = {"Tus-Resumable": "1.0.0"}
+    begun = alice.ask(
+        "POST", "/upload", headers={**tus, "Upload-Concat": "partial", "Upload-Length": "5"}
+    )
+    url = begun.headers["location"]
+    append = {**tus, "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+    assert alice.ask("PATCH", url, headers=append, raw=b"words").status == 204
+    final = {**tus, "Upload-Concat": f"final;{url}", "X-Upload-ID": new_id()}
+    check_problem(mallory.ask("POST", "/upload", headers=final), 403, "forbidden")
+    assert alice.ask("POST", "/upload", headers=final).status == 201
+
+
 async def test_the_stream_of_all_shows_ones_own(alice: Caller, mallory: Caller) -> None:
     """Asking for another's id on the stream of all brings nothing of it, live or old."""
     theirs, mine = complete(alice).upload_id, new_id()

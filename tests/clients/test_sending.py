@@ -86,6 +86,17 @@ async def test_a_client_sends_over_cuts(
     await check_whole(running, upload_id, metadata=not protocol.startswith("ietf"))
 
 
+async def test_a_client_sends_parts_side_by_side(running: Service, file: Path) -> None:
+    """tus-js-client with `parallelUploads`, over cuts: one upload, with the id that it gave."""
+    upload_id = new_id()
+    with CuttingUploads(running.url, cuts=[100_000, 250_000]) as proxy:
+        command = [*NODE, f"{proxy.url}/upload", str(file), upload_id, "tus-v1", str(CHUNK), "3"]
+        url = await sent(command)
+        assert proxy.made == 2
+    assert url.endswith(f"/upload/{upload_id}")
+    await check_whole(running, upload_id, metadata=True)
+
+
 async def test_the_module_sends_over_cuts(running: Service, file: Path) -> None:
     """In node, where fetch carries the body; it waits for the end of the stages as well."""
     upload_id = new_id()

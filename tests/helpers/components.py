@@ -33,11 +33,13 @@ def draft(stage: str, stage_progress: int = 0, **more: Any) -> Draft:
     return Draft(stage=stage, stage_progress=stage_progress, message="testing", **more)
 
 
-async def begin(core: Components, upload_id: str = "up", *, lease_s: float = 60) -> Answer:
+async def begin(
+    core: Components, upload_id: str = "up", *, lease_s: float = 60, tags: bytes = b""
+) -> Answer:
     """The first event of an upload of `ann`, as a web process makes it."""
     await core.index.opened(upload_id, owner="ann", now_s=1_800_000_000)
     answer = await core.journal.begin(
-        upload_id, owner="ann", draft=draft("receiving"), lease_s=lease_s
+        upload_id, owner="ann", draft=draft("receiving"), lease_s=lease_s, tags=tags
     )
     assert answer.status == "ok"
     return answer

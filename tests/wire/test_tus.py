@@ -368,3 +368,110 @@ def test_two_appends_at_one_offset(running: Service, client: httpx.Client) -> No
         connection.close()
     assert statuses in ([204, 409], [409, 409])
     assert offset_of(client, upload_id) in (0, 64)
+
+
+# ---- concatenation
+
+
+def partial(client: httpx.Client, content: bytes, *, whole: bool = True, **more: str) -> str:
+    """The address of a partial upload; without its last byte if it is not to be whole."""
+    headers = {**TUS, "Upload-Concat": "partial", "Upload-Length": str(len(content)), **more}
+    answer = client.post("/upload", headers=headers)
+    assert answer.status_code == 201, answer.text
+    url = answer.headers["location"]
+    sent = content if whole else content[:-1]
+    headers = {**APPEND, "Upload-Offset": "0"}
+    assert client.patch(url, headers=headers, content=sent).status_code == 204
+    return str(url)
+
+
+def join(
+    client: httpx.Client, upload_id: str, *urls: str, filename: str = "words.txt", **headers: str
+) -> httpx.Response:
+    named = f"filename {b64(filename)},album {b64('Sea')}"
+    given = {"Upload-Concat": f"final;{' '.join(urls)}", "Upload-Metadata": named, **headers}
+    return client.post("/upload", headers={**TUS, "X-Upload-ID": upload_id, **given})
+
+
+async def test_parts_that_came_side_by_side(running: Service, client: httpx.Client) -> None:
+    """One upload of their bytes in the order of their addresses, relative or absolute; its stages
+    run once. The parts stand in no list, and are gone then."""
+    assert "concatenation" in client.options("/upload").headers["tus-extension"]
+    upload_id, picture = new_id(), jpeg(1600, 1200)
+    third = len(picture) // 3
+    name = {"X-Upload-ID": upload_id}
+    before = {file for file in running.files() if file.startswith("partial/")}
+    second = partial(client, picture[third : 2 * third], **name)
+    first = partial(client, picture[:third], **name)
+    last = partial(client, picture[2 * third :], **name)
+    assert len({first, second, last, f"/upload/{upload_id}"}) == 4
+    head = client.head(first, headers=TUS).headers
+    assert (head["upload-concat"], head["upload-offset"]) == ("partial", str(third))
+    state = client.get(first).json()
+    assert (state["status"], state["partial"]) == ("receiving", True)
+    listed = [one["uploadId"] for one in client.get("/uploads?limit=50").json()["uploads"]]
+    assert not {url.rpartition("/")[2] for url in (first, second, last)} & set(listed)
+
+    answer = join(client, upload_id, first, f"{running.url}{second}", last, filename="a.jpg")
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"/upload/{upload_id}"
+    frames = await journal_of(running, upload_id)
+    check_journal(frames)
+    media = frames[-1].json["media"]
+    assert media["sha256"] == hashlib.sha256(picture).hexdigest()
+    assert (media["filename"], media["fields"]) == ("a.jpg", {"album": "Sea"})
+    head = client.head(f"/upload/{upload_id}", headers=TUS).headers
+    assert head["upload-concat"] == f"final;{first} {running.url}{second} {last}"
+    assert head["upload-length"] == head["upload-offset"] == str(len(picture))
+    more = append(client, upload_id, len(picture), b"x")
+    assert (more.status_code, more.json()["code"]) == (403, "forbidden")
+    assert client.head(first, headers=TUS).status_code == 410
+    assert {file for file in running.files() if file.startswith("partial/")} == before
+    again = join(client, upload_id, first, second)
+    assert again.status_code == 404
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_final_upload_waits_for_whole_parts(client: httpx.Client, whole: bool) -> None:
+    """A part that is not whole, or ordinary, refuses the final one, and stays as it was."""
+    upload_id = new_id()
+    first, second = partial(client, b"some words "), partial(client, b"and more", whole=False)
+    refused = join(client, upload_id, first, second)
+    check_problem(refused, 400, "bad_request")
+    assert client.head(first, headers=TUS).headers["upload-offset"] == "11"
+    assert client.get(f"/upload/{upload_id}").status_code == 404
+    ordinary = new_id()
+    create(client, ordinary, 5)
+    check_problem(join(client, upload_id, first, f"/upload/{ordinary}"), 400, "bad_request")
+    if whole:
+        headers = {**APPEND, "Upload-Offset": "7"}
+        assert client.patch(second, headers=headers, content=b"e").status_code == 204
+        assert join(client, upload_id, first, second).status_code == 201
+        wait_until(
+            lambda: client.get(f"/upload/{upload_id}").json()["status"] == "complete", "it is done"
+        )
+        assert client.get(f"/upload/{upload_id}/files/words.txt").text == "some words and more"
+    client.delete(f"/upload/{ordinary}")
+
+
+@pytest.mark.parametrize(
+    ("concat", "more", "code"),
+    [
+        ("final;", {}, "bad_request"),
+        ("final", {}, "bad_request"),
+        ("final;/upload/nobody", {}, "unknown_upload"),
+        ("final;/upload/nobody", {"Upload-Length": "5"}, "bad_request"),
+        ("final;/upload/a /upload/a", {}, "bad_request"),
+        ("final;/elsewhere/a", {}, "bad_request"),
+        ("final;https://user:password@other.example/upload/../upload/a", {}, "bad_request"),
+        ("final;" + " ".join(f"/upload/u{n}" for n in range(1001)), {}, "bad_request"),
+        ("partial", {}, "bad_request"),
+        ("whole", {"Upload-Length": "5"}, "bad_request"),
+    ],
+)
+def test_what_cannot_be_concatenated(
+    client: httpx.Client, concat: str, more: dict[str, str], code: str
+) -> None:
+    headers = {**TUS, "X-Upload-ID": new_id(), "Upload-Concat": concat, **more}
+    answer = client.post("/upload", headers=headers)
+    check_problem(answer, 404 if code == "unknown_upload" else 400, code)

@@ -19,23 +19,41 @@ __all__ = [
     "VERSION",
     "TusAppend",
     "TusCreation",
+    "TusFinal",
     "read_append",
     "read_creation",
+    "read_final",
 ]
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum"
+EXTENSIONS = (
+    "creation,creation-with-upload,creation-defer-length,expiration,termination,checksum,"
+    "concatenation"
+)
 APPEND_TYPE = "application/offset+octet-stream"
 METADATA_LIMIT_BYTES = 32 * 1024
+MOST_PARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class TusCreation:
-    """`length` None: it follows later. `metadata` is decoded; a key alone has an empty value."""
+    """`length` None: it follows later. `metadata` is decoded; a key alone has an empty value.
+
+    `partial`: it will be a part of another upload.
+    """
 
     length: int | None
     metadata: dict[str, str]
     metadata_header: str
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TusFinal:
+    """An upload that is made of partial ones: their addresses, as they were given."""
+
+    urls: tuple[str, ...]
+    metadata: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +72,25 @@ def read_creation(fields: HeaderFields) -> TusCreation:
         raise BadRequest("Upload-Defer-Length must be 1.")
     if (length is None) == (deferred is None):
         raise BadRequest("Send either Upload-Length or Upload-Defer-Length: 1.")
-    header = fields("upload-metadata") or ""
-    return TusCreation(length, _metadata(header), header)
+    header, concat = fields("upload-metadata") or "", fields("upload-concat")
+    if concat not in (None, "partial"):
+        raise BadRequest("Upload-Concat must be partial, or final; and the partial uploads.")
+    return TusCreation(length, _metadata(header), header, partial=concat == "partial")
+
+
+def read_final(fields: HeaderFields) -> TusFinal | None:
+    """`Upload-Concat: final;/upload/a /upload/b`; None: it is another creation."""
+    kind, semicolon, urls = (fields("upload-concat") or "").partition(";")
+    if kind.strip(" ") != "final" or not semicolon:
+        return None
+    if fields("upload-length") is not None or fields("upload-defer-length") is not None:
+        raise BadRequest("A final upload has the length of its parts; send no Upload-Length.")
+    given = tuple(urls.split())
+    if not 0 < len(given) <= MOST_PARTS:
+        raise BadRequest(f"Upload-Concat has {len(given)} partial uploads, 1 to {MOST_PARTS} go.")
+    if len(set(given)) < len(given):
+        raise BadRequest("A partial upload came twice in Upload-Concat.")
+    return TusFinal(given, _metadata(fields("upload-metadata") or ""))
 
 
 def read_append(fields: HeaderFields) -> TusAppend:

@@ -1,27 +1,38 @@
-"""tus 1.0: creation and append (tus.io/protocols/resumable-upload)."""
+"""tus 1.0: creation, append and concatenation (tus.io/protocols/resumable-upload).
+
+Of an upload whose parts come side by side, `X-Upload-ID` names the whole: partial uploads have ids
+of their own and stand in no list.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sse_progress.ingest.body import PlainBody
 from sse_progress.ingest.checksums import TUS_ALGORITHMS
+from sse_progress.ingest.concatenation import bytes_of, whole_parts
 from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits, ensure_fields
 from sse_progress.ingest.part_headers import claimed_type_of
 from sse_progress.ingest.parts import Extent, Part
 from sse_progress.model.errors import (
+    BadRequest,
     Problem,
     UnsupportedMediaType,
     UnsupportedTusVersion,
     UploadIdInUse,
 )
 from sse_progress.model.filenames import clean_filename
+from sse_progress.model.ids import new_upload_id, valid_upload_id
+from sse_progress.model.labels import NO_LABELS
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.urls import url_of
 from sse_progress.settings import Settings
@@ -40,10 +51,17 @@ async def create(request: Request, upload_id: str) -> Response:
     """`POST /upload`: 201, and the upload's address."""
     _check_version(request)
     context, fields = context_of(request), fields_of(request)
+    if (final := tus.read_final(fields)) is not None:
+        return await _concatenate(request, upload_id, final)
     creation = tus.read_creation(fields)
     principal = await access_of(request).writer(request)
-    labelling = labelling_of(request, principal)
-    kind = labelling.settle(creation.metadata.items())
+    if creation.partial:
+        upload_id = request.state.upload_id = new_upload_id()
+        labelling = Labelling(NO_LABELS, context.kinds, allowed=principal.kinds)
+    else:
+        labelling = labelling_of(request, principal)
+        labelling.settle(creation.metadata.items())
+    kind = labelling.kind
     limits = replace(context.ingest.limits, max_upload_bytes=kind.max_bytes or 0)
     part = Part(
         chunks=_creation_chunks(request),
@@ -62,6 +80,49 @@ async def create(request: Request, upload_id: str) -> Response:
         return refusal(problem, upload_id, context.settings)
     location = url_of(upload_id, prefix=context.settings.prefix)
     return Response(status_code=201, headers={"Location": location, **_told(upload_id, extent)})
+
+
+async def _concatenate(request: Request, upload_id: str, final: tus.TusFinal) -> Response:
+    """`POST /upload` with `Upload-Concat: final;…`: 201 once the whole is stored."""
+    context = context_of(request)
+    principal = await access_of(request).writer(request)
+    owner, bodies = principal.sub, context.components.storage.bodies
+    labelling = labelling_of(request, principal)
+    labelling.settle(final.metadata.items())
+    named = dict(final.metadata)
+    filename, filetype = named.pop("filename", ""), named.pop("filetype", "")
+    ensure_fields(named, context.ingest.limits)
+    upload_ids = [_id_in(url, context.settings) for url in final.urls]
+    parts = await whole_parts(bodies, upload_ids, owner=owner)
+    body = PlainBody(
+        filename=filename,
+        content_type=filetype.encode("ascii", "replace").decode(),
+        chunks=bytes_of(bodies, parts),
+        total=sum(part.offset for part in parts),
+        labelling=labelling,
+        fields=named,
+        concat=f"final;{' '.join(final.urls)}",
+    )
+    await join_batch(request, labelling, upload_id, owner=owner)
+    try:
+        async with context.limits.uploads(owner):
+            await context.ingest.take_in(upload_id, body, owner=owner)
+    except UploadIdInUse as problem:
+        return await id_in_use(context, upload_id, owner, problem)
+    for part in parts:  # what is left of one expires
+        with contextlib.suppress(Problem):
+            await context.uploads.cancel(part.announced.upload_id, owner=owner)
+    location = url_of(upload_id, prefix=context.settings.prefix)
+    return Response(status_code=201, headers={"Location": location, "X-Upload-ID": upload_id})
+
+
+def _id_in(url: str, settings: Settings) -> str:
+    """The upload that an address is of. Raises BadRequest."""
+    path = urlsplit(url).path
+    upload_id = path.rpartition("/")[2]
+    if not valid_upload_id(upload_id) or path != url_of(upload_id, prefix=settings.prefix):
+        raise BadRequest("An address in Upload-Concat is of no upload here.")
+    return upload_id
 
 
 async def append(request: Request, upload_id: str) -> Response:
@@ -144,6 +205,7 @@ def _announced(
         metadata=creation.metadata_header,
         labels=labelling.labels,
         priority=labelling.priority,
+        partial=creation.partial,
     )
 
 

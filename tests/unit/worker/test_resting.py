@@ -183,3 +183,14 @@ async def test_a_stored_body_of_a_dead_receiver_is_queued(redis_url: str, tmp_pa
         await quiet(core)
         await reconciler_of(core).round()
         assert (await core.queue.depth())[0] == 1
+
+
+async def test_a_partial_upload_stands_in_nobodys_list(redis_url: str, tmp_path: Path) -> None:
+    """Listed again after Redis lost it, so that it expires; its owner's list does not have it."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        resting(core, length=20, partial=True).close()
+        await reconciler_of(core).round()
+        assert await open_ids(core) == ["up"]
+        assert await core.index.owned("ann", before_us=None, limit=9) == []
+        assert (await events_of(core))[-1]["partial"] is True

@@ -16,6 +16,7 @@ import anyio
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from sse_progress.model.events import tags_of
 from sse_progress.model.webhooks import RETRIES_S, secrets_of
 from sse_progress.uploads import ends
 from sse_progress.uploads.components import Components
@@ -306,6 +307,19 @@ async def test_a_sender_that_dies_is_replaced(
         clock.now += 61
         await look(core, told, now=clock)
         assert len(told.receipts) == 1
+
+
+async def test_the_end_of_a_partial_upload_tells_nobody(
+    redis_url: str, tmp_path: Path, told: Receiver
+) -> None:
+    async with parts(redis_url, tmp_path, told) as core:
+        await begin(core, tags=tags_of(filename="", partial=True))
+        await core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        await core.index.closed("up")
+        await end(core, "other")
+        while await make_deliveries(core):
+            pass
+        assert (await only(core)).upload_id == "other"
 
 
 async def test_waiting_deliveries_are_bounded(
