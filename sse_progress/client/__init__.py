@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+from sse_progress.client._async.batches import AsyncBatch
 from sse_progress.client._async.client import AsyncClient
 from sse_progress.client._async.jobs import AsyncJob
 from sse_progress.client._async.streams import AsyncDownload, AsyncFollow
+from sse_progress.client._sync.batches import Batch
 from sse_progress.client._sync.client import Client
 from sse_progress.client._sync.jobs import Job
 from sse_progress.client._sync.streams import Download, Follow
@@ -30,15 +32,29 @@ from sse_progress.client.failures import (
 )
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
-from sse_progress.client.shapes import History, Media, Page, State, StoredFile
+from sse_progress.client.shapes import (
+    BatchEvent,
+    BatchItem,
+    BatchState,
+    History,
+    Media,
+    Page,
+    State,
+    StoredFile,
+)
 from sse_progress.model.events import Error, Event
 
 __all__ = [
+    "AsyncBatch",
     "AsyncClient",
     "AsyncDownload",
     "AsyncFollow",
     "AsyncJob",
     "BadAnswer",
+    "Batch",
+    "BatchEvent",
+    "BatchItem",
+    "BatchState",
     "Busy",
     "Client",
     "ClientError",

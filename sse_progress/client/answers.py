@@ -21,7 +21,17 @@ from sse_progress.client.failures import (
 )
 from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 
-__all__ = ["BODY_LIMIT_BYTES", "base_url", "read_shape", "refusal", "retry_after_s", "upload_path"]
+__all__ = [
+    "BODY_LIMIT_BYTES",
+    "base_url",
+    "batch_path",
+    "check",
+    "file_path",
+    "read_shape",
+    "refusal",
+    "retry_after_s",
+    "upload_path",
+]
 
 T = TypeVar("T")
 
@@ -53,6 +63,13 @@ def upload_path(upload_id: str, rest: str = "") -> str:
     if not valid_upload_id(upload_id):
         raise ValueError(f"{upload_id!r} is no upload id: {UPLOAD_ID_PATTERN}")
     return f"/upload/{upload_id}{rest}"
+
+
+def batch_path(batch_id: str, rest: str = "") -> str:
+    """Path of one batch; raises ValueError for an id that the service would refuse."""
+    if not valid_upload_id(batch_id):
+        raise ValueError(f"{batch_id!r} is no batch id: {UPLOAD_ID_PATTERN}")
+    return f"/batches/{batch_id}{rest}"
 
 
 def file_path(upload_id: str, name: str) -> str:

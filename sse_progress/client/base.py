@@ -5,23 +5,35 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import httpx
 
-from sse_progress.client.answers import base_url, refusal, upload_path
+from sse_progress.client.answers import base_url, batch_path, refusal, upload_path
 from sse_progress.client.body import Body, Fields
 from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
 from sse_progress.client.following import Following, Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import LARGE_BYTES, Parts
 from sse_progress.client.sending import Accepted, Lost, News, Sending
-from sse_progress.client.shapes import State
+from sse_progress.client.shapes import BatchEvent, State
+from sse_progress.model.events import Event
 
-__all__ = ["LIMITS", "BaseClient", "Token", "in_use", "in_words"]
+__all__ = [
+    "LIMITS",
+    "BaseClient",
+    "Label",
+    "Token",
+    "bulk_choice",
+    "in_use",
+    "in_words",
+    "labels",
+]
 
 Token: TypeAlias = str | Callable[[], str] | None
+Label: TypeAlias = tuple[str, str]
+"""A query parameter that labels an upload, or chooses uploads by their labels."""
 
 _ANSWER_TIMEOUT_S = 120.0
 """For the answer to a whole body: the service syncs the file to its disk first."""
@@ -91,11 +103,12 @@ class BaseClient:
         upload_id: str,
         last_event_id: str | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> Following:
+    ) -> Following[Event]:
         return Following(
             self.url,
             upload_path(upload_id, "/progress"),
-            upload_id=upload_id,
+            kind=Event,
+            subject={"uploadId": upload_id},
             last_event_id=last_event_id,
             now=time.monotonic,
             chance=random.random,
@@ -105,11 +118,27 @@ class BaseClient:
 
     def _following_all(
         self, ids: Iterable[str], on_phase: Callable[[Phase], None] | None
-    ) -> Following:
+    ) -> Following[Event]:
         return Following(
             self.url,
             "/uploads/progress",
+            kind=Event,
             params=[("id", upload_path(one).rpartition("/")[2]) for one in ids],
+            now=time.monotonic,
+            chance=random.random,
+            pace=self._pace,
+            on_phase=on_phase,
+        )
+
+    def _following_batch(
+        self, batch_id: str, last_event_id: str | None, on_phase: Callable[[Phase], None] | None
+    ) -> Following[BatchEvent]:
+        return Following(
+            self.url,
+            batch_path(batch_id, "/progress"),
+            kind=BatchEvent,
+            subject={"batchId": batch_id},
+            last_event_id=last_event_id,
             now=time.monotonic,
             chance=random.random,
             pace=self._pace,
@@ -126,6 +155,7 @@ class BaseClient:
         fields: Fields | None,
         resume: bool | None,
         *,
+        labelled: Sequence[Label] = (),
         known: bool,
     ) -> Parts | None:
         """What sends the file in parts; None: it goes in one request."""
@@ -140,19 +170,13 @@ class BaseClient:
             upload_id,
             url=self.url,
             size=body.size or 0,
+            params=labelled,
             metadata={**about, **{name: str(value) for name, value in (fields or {}).items()}},
             known=known and bool(resume),
             pace=self._pace,
             now=time.monotonic,
             chance=random.random,
         )
-
-    @staticmethod
-    def _page_params(
-        status: str | None, limit: int | None, after: str | None
-    ) -> list[tuple[str, str]]:
-        given = {"status": status, "limit": limit, "after": after}
-        return [(name, str(value)) for name, value in given.items() if value is not None]
 
     def _told(self, status: int, headers: Mapping[str, str], body: bytes) -> News:
         """What the answer to a POST says."""
@@ -176,3 +200,27 @@ def in_use(state: State) -> Conflict:
     error = Conflict(409, "upload_id_in_use", "This id already names an upload.")
     error.upload = {"status": state.status, "uploadId": state.upload_id}
     return error
+
+
+def labels(
+    kind: str | None, context: Mapping[str, str] | None, batch_id: str | None
+) -> list[Label]:
+    """Labels as query parameters."""
+    given = {"kind": kind, "batch": batch_id}
+    found = [(name, value) for name, value in given.items() if value is not None]
+    return found + [(f"context.{key}", value) for key, value in (context or {}).items()]
+
+
+def bulk_choice(
+    ids: Iterable[str] | None,
+    status: str | None,
+    kind: str | None,
+    context: Mapping[str, str] | None,
+    batch_id: str | None,
+) -> dict[str, object]:
+    """Which uploads bulk work is about; raises ValueError unless that is either ids or a filter."""
+    named = {"status": status, "kind": kind, "context": context, "batchId": batch_id}
+    chosen: dict[str, object] = {name: value for name, value in named.items() if value}
+    if (ids is None) == (not chosen):
+        raise ValueError("name either ids, or a filter: status, kind, context, batch_id")
+    return chosen if ids is None else {"ids": [upload_path(id).rpartition("/")[2] for id in ids]}

@@ -7,7 +7,7 @@ machine what came. Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -22,15 +22,18 @@ __all__ = ["Following", "Phase"]
 Phase: TypeAlias = Literal["connecting", "live", "reconnecting", "polling"]
 Expected: TypeAlias = Literal["stream", "state", "refusal", "nothing"]
 
+E = TypeVar("E", bound=Event)
+
 _SEEN_LIMIT = 65_536
 _NOT_NOW = frozenset((408, 425, 429))
 
 
-class Following:
+class Following(Generic[E]):
     """One stream, from the first request to its end.
 
-    `upload_id` names what is followed; without it (the stream of all uploads) nothing is polled,
-    and no event ends it. `now` is a monotonic clock, `chance` gives numbers from 0 to 1.
+    Its events are of the type `kind`. `subject` is the member that names what is followed, such as
+    `{"uploadId": …}`; without it (the stream of all uploads) nothing is polled, and no event ends
+    it. `now` is a monotonic clock, `chance` gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -38,9 +41,10 @@ class Following:
         url: str,
         path: str,
         *,
+        kind: type[E],
         now: Callable[[], float],
         chance: Callable[[], float],
-        upload_id: str | None = None,
+        subject: Mapping[str, str] | None = None,
         params: Iterable[tuple[str, str]] = (),
         last_event_id: str | None = None,
         pace: Pace | None = None,
@@ -51,7 +55,8 @@ class Following:
         self.done = False
         self.last_event_id = last_event_id or ""
         self.phase: Phase = "connecting"
-        self._url, self._path, self._upload_id = url, path, upload_id
+        self._url, self._path = url, path
+        self._kind, self._subject = kind, subject
         self._params = (*params, ("heartbeat", "event"))
         self._now, self._chance, self._pace = now, chance, pace or Pace()
         self._on_phase = on_phase
@@ -126,7 +131,7 @@ class Following:
             return "nothing"
         return "stream"
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
+    def feed(self, chunk: bytes) -> Iterator[E]:
         """Bytes of a stream. Raises BadAnswer for what is not an event of this service."""
         if not chunk:
             return
@@ -147,7 +152,7 @@ class Following:
         if self._decoder.retry_ms is not None:
             self._retry_s = min(self._decoder.retry_ms / 1000, self._pace.retry_limit_s)
 
-    def state(self, body: bytes, headers: Mapping[str, str]) -> Iterator[Event]:
+    def state(self, body: bytes, headers: Mapping[str, str]) -> Iterator[E]:
         """A polled state. Raises BadAnswer for what is not a state."""
         self._polled(changed=True)
         self._etag = headers.get("etag")
@@ -155,7 +160,7 @@ class Following:
             fields = msgspec.json.decode(body, type=dict[str, Any])
             if "status" not in fields:
                 raise ValueError("no status")
-            event = msgspec.convert({**fields, "type": "progress"}, Event)
+            event = msgspec.convert({**fields, "type": "progress"}, self._kind)
         except ValueError as error:
             raise BadAnswer(self._url, 200, f"not a state of this service ({error})") from error
         if event.stage is None:
@@ -167,7 +172,7 @@ class Following:
         self.done = event.terminal
         yield event
 
-    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[Event]:
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[E]:
         """An answer of 400 or more. Raises it if trying again cannot help."""
         error = refusal(status, headers, body)
         if status == 404 and self._polling and error.code == "unknown_upload":
@@ -191,10 +196,10 @@ class Following:
 
     # ---- inside
 
-    def _event(self, frame: ServerSentEvent) -> Event | None:
+    def _event(self, frame: ServerSentEvent) -> E | None:
         if frame.event != "message":
             return None
-        event = _read(frame.data)
+        event = _read(frame.data, self._kind)
         if event is None:
             return None
         if event.type == "reset":
@@ -203,7 +208,7 @@ class Following:
             if frame.id in self._seen:
                 return None
             self._moved(frame.id)
-        if self._upload_id is not None:
+        if self._subject is not None:
             gone = event.error is not None and event.error.code == "unknown_upload"
             self.done = event.terminal or gone
         return event
@@ -232,13 +237,13 @@ class Following:
             self._pause_s = 0.0
 
     def _blocked(self, what: str) -> None:
-        if self._upload_id is None:
+        if self._subject is None:
             raise BadAnswer(self._url, 200, what)
         self._poll()
         self._pause_s = 0.0
 
     def _poll(self) -> None:
-        if self._upload_id is not None:
+        if self._subject is not None:
             self._polling = self._hold = True
             self._mute = 0
 
@@ -269,25 +274,26 @@ class Following:
             if self._on_phase is not None:
                 self._on_phase(phase)
 
-    def _forgotten(self) -> Event:
+    def _forgotten(self) -> E:
         text = "Upload not found or expired."
-        return Event(
-            type="reset",
-            upload_id=self._upload_id or "",
-            progress=0,
-            stage="error",
-            message=text,
-            error=Error("unknown_upload", text, "error"),
-        )
+        fields = {
+            **(self._subject or {}),
+            "type": "reset",
+            "progress": 0,
+            "stage": "error",
+            "message": text,
+            "error": Error("unknown_upload", text, "error"),
+        }
+        return msgspec.convert(fields, self._kind)
 
 
 def _is_position(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable()
 
 
-def _read(data: str) -> Event | None:
+def _read(data: str, kind: type[E]) -> E | None:
     """A journal's event; None for other types, known or not. Raises ValueError for the rest."""
     fields = msgspec.json.decode(data, type=dict[str, Any])
     if not isinstance(fields.get("type"), str):
         raise ValueError("no type")  # noqa: TRY004  # what came is wrong, not what was called
-    return msgspec.convert(fields, Event) if fields["type"] in ("progress", "reset") else None
+    return msgspec.convert(fields, kind) if fields["type"] in ("progress", "reset") else None

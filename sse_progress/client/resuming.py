@@ -6,7 +6,7 @@ After a cut the service is asked where the body ends, and the rest follows from 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +35,7 @@ class PartAsk:
     start: int
     end: int
     pause_s: float
+    params: Sequence[tuple[str, str]] = ()
 
 
 class Parts:
@@ -50,6 +51,7 @@ class Parts:
         url: str,
         size: int,
         metadata: Mapping[str, str],
+        params: Sequence[tuple[str, str]] = (),
         known: bool,
         pace: Pace,
         now: Callable[[], float],
@@ -57,7 +59,7 @@ class Parts:
     ) -> None:
         self.told: Accepted | Refused | BadAnswer | Lost | None = None
         self._upload_id, self._url, self._size = upload_id, url, size
-        self._metadata, self._known = metadata, known
+        self._metadata, self._params, self._known = metadata, params, known
         self._pace, self._now, self._chance = pace, now, chance
         self._offset: int | None = None
         self._failures = 0
@@ -74,7 +76,7 @@ class Parts:
                 "Upload-Length": str(self._size),
                 "Upload-Metadata": _encoded(self._metadata),
             }
-            return PartAsk("POST", "/upload", headers, 0, 0, pause_s)
+            return PartAsk("POST", "/upload", headers, 0, 0, pause_s, self._params)
         if self._offset is None:
             return PartAsk("HEAD", path, tus, 0, 0, pause_s)
         end = min(self._offset + PART_BYTES, self._size)

@@ -47,7 +47,17 @@ class Followed:
 
 News: TypeAlias = Event | Accepted | Refused | BadAnswer | Lost | Followed
 
-_OTHERS = frozenset(("upload_id_in_use", "invalid_upload_id", "bad_request"))
+_OTHERS = frozenset(
+    (
+        "upload_id_in_use",
+        "invalid_upload_id",
+        "bad_request",
+        "batch_closed",
+        "unknown_kind",
+        "missing_context",
+        "invalid_context",
+    )
+)
 
 
 class Sending:

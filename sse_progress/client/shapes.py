@@ -9,7 +9,19 @@ import msgspec
 from sse_progress.model.events import Error, Event
 from sse_progress.model.stage_table import TERMINAL
 
-__all__ = ["History", "JobOpened", "Media", "Page", "State", "StoredFile", "media_of"]
+__all__ = [
+    "BatchEvent",
+    "BatchItem",
+    "BatchMade",
+    "BatchState",
+    "History",
+    "JobOpened",
+    "Media",
+    "Page",
+    "State",
+    "StoredFile",
+    "media_of",
+]
 
 
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -123,3 +135,50 @@ class Page(_Shape, frozen=True, kw_only=True):
 
     uploads: tuple[State, ...] = ()
     next: str | None = None
+
+
+class BatchItem(_Shape, frozen=True, kw_only=True):
+    """The upload or job of a batch that an event is about."""
+
+    upload_id: str
+    status: str
+
+
+class BatchEvent(Event, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """One message of a batch's stream: `batch_id` names it.
+
+    `items` has the counts `total`, `complete`, `error`, `cancelled` and `running`.
+    """
+
+    upload_id: str = ""
+    item: BatchItem | None = None
+
+
+class BatchState(_Shape, frozen=True, kw_only=True):
+    """How far a batch is: `status` is `processing`, `complete` or `cancelled`.
+
+    `items` has the counts `total`, `complete`, `error`, `cancelled` and `running`.
+    """
+
+    status: str
+    batch_id: str
+    progress: int = 0
+    stage: str | None = None
+    message: str = ""
+    timestamp: str | None = None
+    stage_progress: int | None = None
+    title: str | None = None
+    kind: str | None = None
+    context: dict[str, str] | None = None
+    items: dict[str, int] = {}
+    item: BatchItem | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.stage in TERMINAL
+
+
+class BatchMade(_Shape, frozen=True, kw_only=True):
+    """A batch that was begun."""
+
+    batch_id: str

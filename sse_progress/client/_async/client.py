@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Self, TypeVar
 
 import httpx
 
 from sse_progress.client._async.backend import AsyncSides, OnEvent, call, pause, two_sides
 from sse_progress.client._async.jobs import AsyncJob
+from sse_progress.client._async.many import AsyncMany
 from sse_progress.client._async.streams import AsyncDownload, AsyncFollow
-from sse_progress.client.answers import (
-    BODY_LIMIT_BYTES,
-    check,
-    file_path,
-    read_shape,
-    upload_path,
-)
-from sse_progress.client.base import LIMITS, BaseClient, Token, in_use, in_words
+from sse_progress.client.answers import check, file_path, upload_path
+from sse_progress.client.base import Label, Token, in_use, in_words, labels
 from sse_progress.client.body import Body, Fields, Source, Stopped
 from sse_progress.client.failures import BadAnswer, ClientError, JobFailed, NotFound, Unreachable
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import PartAsk, Parts
 from sse_progress.client.sending import Followed, News
-from sse_progress.client.shapes import History, Media, Page, State
+from sse_progress.client.shapes import History, Media, State
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
 
 __all__ = ["AsyncClient"]
 
-T = TypeVar("T")
 
-
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncMany):
     """One service, one caller.
 
     `url` is where the service is, with its prefix if it has one; `timeout` the seconds that a
@@ -51,17 +43,7 @@ class AsyncClient(BaseClient):
         pace: Pace | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(url, token=token, timeout=timeout, pace=pace)
-        self._http = httpx.AsyncClient(transport=transport, timeout=self._timeout, limits=LIMITS)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
+        super().__init__(url, token=token, timeout=timeout, pace=pace, transport=transport)
 
     # ---- one upload
 
@@ -73,11 +55,16 @@ class AsyncClient(BaseClient):
         fields: Fields | None = None,
         filename: str | None = None,
         content_type: str | None = None,
+        kind: str | None = None,
+        context: Mapping[str, str] | None = None,
+        batch_id: str | None = None,
         resume: bool | None = None,
         on_event: OnEvent | None = None,
         on_phase: Callable[[Phase], None] | None = None,
     ) -> Media:
         """Send a file (a path, or a binary file object) and follow its journal to the end.
+
+        `kind`, `context` and `batch_id` label it for good (docs/kinds.md); `fields` are its own.
 
         The body is read from disk while it is sent, and `on_event` sees every event of the
         journal meanwhile, from the first bytes that arrived to the last stage; an exception in it
@@ -95,15 +82,18 @@ class AsyncClient(BaseClient):
         upload_path(upload_id)
         if id is not None and not resume:
             await self._check_free(id)
+        labelled = labels(kind, context, batch_id)
         body = Body(file, fields=fields, filename=filename, content_type=content_type)
-        parts = self._parts(upload_id, body, fields, resume, known=id is not None)
+        parts = self._parts(
+            upload_id, body, fields, resume, labelled=labelled, known=id is not None
+        )
         sending = self._sending(upload_id)
         follow = self.follow(upload_id, on_phase=on_phase)
         try:
             async with two_sides() as sides:
                 sides.start(self._follow_into, follow)
                 if parts is None:
-                    sides.start(self._post_into, upload_id, body)
+                    sides.start(self._post_into, upload_id, body, labelled)
                 else:
                     sides.start(self._parts_into, parts, body)
                 while not sending.over:
@@ -126,7 +116,7 @@ class AsyncClient(BaseClient):
         *,
         last_event_id: str | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> AsyncFollow:
+    ) -> AsyncFollow[Event]:
         """Every event of an upload's journal, in order, once; ends after the terminal one.
 
         Begins at the beginning, or after `last_event_id`, and waits if the upload has not begun.
@@ -165,6 +155,10 @@ class AsyncClient(BaseClient):
     async def cancel(self, id: str) -> None:
         """End an upload, also one that has not begun. Raises NotFound, Conflict once it ended."""
         await self._call("DELETE", upload_path(id))
+
+    async def delete(self, id: str) -> None:
+        """Delete the files of a finished upload; its state stays. Raises NotFound, Conflict."""
+        await self._call("DELETE", upload_path(id, "/files"))
 
     @asynccontextmanager
     async def file(self, id: str, name: str) -> AsyncIterator[AsyncDownload]:
@@ -229,23 +223,6 @@ class AsyncClient(BaseClient):
             raise
         await job.complete()
 
-    # ---- all of them
-
-    async def uploads(
-        self, *, status: str | None = None, limit: int | None = None, after: str | None = None
-    ) -> Page:
-        """The caller's uploads, newest first; `after` takes the `next` of the page before."""
-        return await self._get(Page, "/uploads", self._page_params(status, limit, after))
-
-    def follow_all(
-        self, ids: Iterable[str] = (), *, on_phase: Callable[[Phase], None] | None = None
-    ) -> AsyncFollow:
-        """Events of all the caller's uploads (or of `ids`), for as long as it is iterated.
-
-        First a `reset` with the state of each; after a reconnect these come again.
-        """
-        return AsyncFollow(self, self._following_all(ids, on_phase))
-
     # ---- inside
 
     async def _check_free(self, upload_id: str) -> None:
@@ -256,7 +233,7 @@ class AsyncClient(BaseClient):
         if state.status != "pending":
             raise in_use(state)
 
-    async def _follow_into(self, sides: AsyncSides, follow: AsyncFollow) -> None:
+    async def _follow_into(self, sides: AsyncSides, follow: AsyncFollow[Event]) -> None:
         error: ClientError | None = None
         try:
             async for event in follow:
@@ -265,10 +242,13 @@ class AsyncClient(BaseClient):
             error = caught
         await sides.put(Followed(error))
 
-    async def _post_into(self, sides: AsyncSides, upload_id: str, body: Body) -> None:
+    async def _post_into(
+        self, sides: AsyncSides, upload_id: str, body: Body, labelled: list[Label]
+    ) -> None:
         request = self._http.build_request(
             "POST",
             f"{self.url}/upload",
+            params=list(labelled),
             content=body.aiter_chunks(),
             headers=self._post_headers(upload_id, body.headers),
             timeout=self._post_timeout,
@@ -313,6 +293,7 @@ class AsyncClient(BaseClient):
         request = self._http.build_request(
             ask.method,
             self.url + ask.path,
+            params=list(ask.params),
             content=body.aiter_bytes(ask.start, ask.end) if ask.end > ask.start else None,
             headers=self._headers(ask.headers),
             timeout=self._post_timeout,
@@ -320,60 +301,3 @@ class AsyncClient(BaseClient):
         response = await self._http.send(request, stream=True)
         async with aclosing(response):
             return response.status_code, response.headers, await self._read(response)
-
-    async def _get(self, kind: type[T], path: str, params: Iterable[tuple[str, str]] = ()) -> T:
-        status, body = await self._call("GET", path, params)
-        return read_shape(kind, self.url, status, body)
-
-    async def _post_json(
-        self, kind: type[T], path: str, content: bytes, headers: Mapping[str, str] | None = None
-    ) -> T:
-        sent = {"Content-Type": "application/json", **(headers or {})}
-        status, body = await self._call("POST", path, headers=sent, content=content)
-        return read_shape(kind, self.url, status, body)
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        params: Iterable[tuple[str, str]] = (),
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-    ) -> tuple[int, bytes]:
-        try:
-            response = await self._open(method, path, params, headers, content=content)
-            async with aclosing(response):
-                body = await self._read(response)
-        except httpx.RequestError as error:
-            raise Unreachable(self.url, in_words(error)) from error
-        check(self.url, response.status_code, response.headers, body)
-        return response.status_code, body
-
-    async def _open(
-        self,
-        method: str,
-        path: str,
-        params: Iterable[tuple[str, str]],
-        headers: Mapping[str, str] | None = None,
-        *,
-        timeout: httpx.Timeout | None = None,
-        content: bytes | None = None,
-    ) -> httpx.Response:
-        request = self._http.build_request(
-            method,
-            self.url + path,
-            params=list(params),
-            headers=self._headers(headers),
-            content=content,
-            timeout=timeout or self._timeout,
-        )
-        return await self._http.send(request, stream=True)
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > BODY_LIMIT_BYTES:
-                raise BadAnswer(self.url, response.status_code, f"over {BODY_LIMIT_BYTES} bytes")
-        return bytes(body)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self
 
 import httpx
 
 from sse_progress.client._async.backend import AsyncStop, read_limit_s, within
 from sse_progress.client.base import in_words
 from sse_progress.client.failures import Unreachable
-from sse_progress.client.following import Following, Phase
+from sse_progress.client.following import E, Following, Phase
 from sse_progress.client.pace import Ask
-from sse_progress.model.events import Event
 
 if TYPE_CHECKING:
-    from sse_progress.client._async.client import AsyncClient
+    from sse_progress.client._async.requests import AsyncRequests
 
 __all__ = ["AsyncDownload", "AsyncFollow"]
 
 
-class AsyncFollow:
+class AsyncFollow(Generic[E]):
     """Events as they come: `async for event in follow`; `await follow.aclose()` leaves early."""
 
-    def __init__(self, client: AsyncClient, following: Following) -> None:
+    def __init__(self, client: AsyncRequests, following: Following[E]) -> None:
         self._client, self._following = client, following
         self._stop = AsyncStop()
         self._events = self._run()
@@ -42,7 +41,7 @@ class AsyncFollow:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> E:
         return await anext(self._events)
 
     async def __aenter__(self) -> Self:
@@ -55,7 +54,7 @@ class AsyncFollow:
         """Leave early, also in the middle of a wait."""
         await self._stop.close(self._events)
 
-    async def _run(self) -> AsyncGenerator[Event]:
+    async def _run(self) -> AsyncGenerator[E]:
         following, stop = self._following, self._stop
         while not (following.done or await stop.wait(following.pause_s())):
             try:
@@ -67,7 +66,7 @@ class AsyncFollow:
                     silent = isinstance(error, TimeoutError | httpx.ReadTimeout)
                     following.lost(in_words(error), silent=silent)
 
-    async def _attempt(self, ask: Ask) -> AsyncGenerator[Event]:
+    async def _attempt(self, ask: Ask) -> AsyncGenerator[E]:
         following, client, stop = self._following, self._client, self._stop
         timeout = client._stream_timeout(read_limit_s(ask))
         async with within(ask.opening_s):

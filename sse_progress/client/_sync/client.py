@@ -3,39 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Self, TypeVar
 
 import httpx
 
 from sse_progress.client._sync.backend import OnEvent, Sides, call, pause, two_sides
 from sse_progress.client._sync.jobs import Job
+from sse_progress.client._sync.many import Many
 from sse_progress.client._sync.streams import Download, Follow
-from sse_progress.client.answers import (
-    BODY_LIMIT_BYTES,
-    check,
-    file_path,
-    read_shape,
-    upload_path,
-)
-from sse_progress.client.base import LIMITS, BaseClient, Token, in_use, in_words
+from sse_progress.client.answers import check, file_path, upload_path
+from sse_progress.client.base import Label, Token, in_use, in_words, labels
 from sse_progress.client.body import Body, Fields, Source, Stopped
 from sse_progress.client.failures import BadAnswer, ClientError, JobFailed, NotFound, Unreachable
 from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import PartAsk, Parts
 from sse_progress.client.sending import Followed, News
-from sse_progress.client.shapes import History, Media, Page, State
+from sse_progress.client.shapes import History, Media, State
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
 
 __all__ = ["Client"]
 
-T = TypeVar("T")
 
-
-class Client(BaseClient):
+class Client(Many):
     """One service, one caller.
 
     `url` is where the service is, with its prefix if it has one; `timeout` the seconds that a
@@ -52,17 +44,7 @@ class Client(BaseClient):
         pace: Pace | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        super().__init__(url, token=token, timeout=timeout, pace=pace)
-        self._http = httpx.Client(transport=transport, timeout=self._timeout, limits=LIMITS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
+        super().__init__(url, token=token, timeout=timeout, pace=pace, transport=transport)
 
     # ---- one upload
 
@@ -74,11 +56,16 @@ class Client(BaseClient):
         fields: Fields | None = None,
         filename: str | None = None,
         content_type: str | None = None,
+        kind: str | None = None,
+        context: Mapping[str, str] | None = None,
+        batch_id: str | None = None,
         resume: bool | None = None,
         on_event: OnEvent | None = None,
         on_phase: Callable[[Phase], None] | None = None,
     ) -> Media:
         """Send a file (a path, or a binary file object) and follow its journal to the end.
+
+        `kind`, `context` and `batch_id` label it for good (docs/kinds.md); `fields` are its own.
 
         The body is read from disk while it is sent, and `on_event` sees every event of the
         journal meanwhile, from the first bytes that arrived to the last stage; an exception in it
@@ -96,15 +83,18 @@ class Client(BaseClient):
         upload_path(upload_id)
         if id is not None and not resume:
             self._check_free(id)
+        labelled = labels(kind, context, batch_id)
         body = Body(file, fields=fields, filename=filename, content_type=content_type)
-        parts = self._parts(upload_id, body, fields, resume, known=id is not None)
+        parts = self._parts(
+            upload_id, body, fields, resume, labelled=labelled, known=id is not None
+        )
         sending = self._sending(upload_id)
         follow = self.follow(upload_id, on_phase=on_phase)
         try:
             with two_sides() as sides:
                 sides.start(self._follow_into, follow)
                 if parts is None:
-                    sides.start(self._post_into, upload_id, body)
+                    sides.start(self._post_into, upload_id, body, labelled)
                 else:
                     sides.start(self._parts_into, parts, body)
                 while not sending.over:
@@ -127,7 +117,7 @@ class Client(BaseClient):
         *,
         last_event_id: str | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-    ) -> Follow:
+    ) -> Follow[Event]:
         """Every event of an upload's journal, in order, once; ends after the terminal one.
 
         Begins at the beginning, or after `last_event_id`, and waits if the upload has not begun.
@@ -166,6 +156,10 @@ class Client(BaseClient):
     def cancel(self, id: str) -> None:
         """End an upload, also one that has not begun. Raises NotFound, Conflict once it ended."""
         self._call("DELETE", upload_path(id))
+
+    def delete(self, id: str) -> None:
+        """Delete the files of a finished upload; its state stays. Raises NotFound, Conflict."""
+        self._call("DELETE", upload_path(id, "/files"))
 
     @contextmanager
     def file(self, id: str, name: str) -> Iterator[Download]:
@@ -228,23 +222,6 @@ class Client(BaseClient):
             raise
         job.complete()
 
-    # ---- all of them
-
-    def uploads(
-        self, *, status: str | None = None, limit: int | None = None, after: str | None = None
-    ) -> Page:
-        """The caller's uploads, newest first; `after` takes the `next` of the page before."""
-        return self._get(Page, "/uploads", self._page_params(status, limit, after))
-
-    def follow_all(
-        self, ids: Iterable[str] = (), *, on_phase: Callable[[Phase], None] | None = None
-    ) -> Follow:
-        """Events of all the caller's uploads (or of `ids`), for as long as it is iterated.
-
-        First a `reset` with the state of each; after a reconnect these come again.
-        """
-        return Follow(self, self._following_all(ids, on_phase))
-
     # ---- inside
 
     def _check_free(self, upload_id: str) -> None:
@@ -255,7 +232,7 @@ class Client(BaseClient):
         if state.status != "pending":
             raise in_use(state)
 
-    def _follow_into(self, sides: Sides, follow: Follow) -> None:
+    def _follow_into(self, sides: Sides, follow: Follow[Event]) -> None:
         error: ClientError | None = None
         try:
             for event in follow:
@@ -264,10 +241,11 @@ class Client(BaseClient):
             error = caught
         sides.put(Followed(error))
 
-    def _post_into(self, sides: Sides, upload_id: str, body: Body) -> None:
+    def _post_into(self, sides: Sides, upload_id: str, body: Body, labelled: list[Label]) -> None:
         request = self._http.build_request(
             "POST",
             f"{self.url}/upload",
+            params=list(labelled),
             content=body.iter_chunks(),
             headers=self._post_headers(upload_id, body.headers),
             timeout=self._post_timeout,
@@ -312,6 +290,7 @@ class Client(BaseClient):
         request = self._http.build_request(
             ask.method,
             self.url + ask.path,
+            params=list(ask.params),
             content=body.iter_bytes(ask.start, ask.end) if ask.end > ask.start else None,
             headers=self._headers(ask.headers),
             timeout=self._post_timeout,
@@ -319,60 +298,3 @@ class Client(BaseClient):
         response = self._http.send(request, stream=True)
         with closing(response):
             return response.status_code, response.headers, self._read(response)
-
-    def _get(self, kind: type[T], path: str, params: Iterable[tuple[str, str]] = ()) -> T:
-        status, body = self._call("GET", path, params)
-        return read_shape(kind, self.url, status, body)
-
-    def _post_json(
-        self, kind: type[T], path: str, content: bytes, headers: Mapping[str, str] | None = None
-    ) -> T:
-        sent = {"Content-Type": "application/json", **(headers or {})}
-        status, body = self._call("POST", path, headers=sent, content=content)
-        return read_shape(kind, self.url, status, body)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        params: Iterable[tuple[str, str]] = (),
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-    ) -> tuple[int, bytes]:
-        try:
-            response = self._open(method, path, params, headers, content=content)
-            with closing(response):
-                body = self._read(response)
-        except httpx.RequestError as error:
-            raise Unreachable(self.url, in_words(error)) from error
-        check(self.url, response.status_code, response.headers, body)
-        return response.status_code, body
-
-    def _open(
-        self,
-        method: str,
-        path: str,
-        params: Iterable[tuple[str, str]],
-        headers: Mapping[str, str] | None = None,
-        *,
-        timeout: httpx.Timeout | None = None,
-        content: bytes | None = None,
-    ) -> httpx.Response:
-        request = self._http.build_request(
-            method,
-            self.url + path,
-            params=list(params),
-            headers=self._headers(headers),
-            content=content,
-            timeout=timeout or self._timeout,
-        )
-        return self._http.send(request, stream=True)
-
-    def _read(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > BODY_LIMIT_BYTES:
-                raise BadAnswer(self.url, response.status_code, f"over {BODY_LIMIT_BYTES} bytes")
-        return bytes(body)

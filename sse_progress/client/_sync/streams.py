@@ -5,27 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self
 
 import httpx
 
 from sse_progress.client._sync.backend import Stop, read_limit_s, within
 from sse_progress.client.base import in_words
 from sse_progress.client.failures import Unreachable
-from sse_progress.client.following import Following, Phase
+from sse_progress.client.following import E, Following, Phase
 from sse_progress.client.pace import Ask
-from sse_progress.model.events import Event
 
 if TYPE_CHECKING:
-    from sse_progress.client._sync.client import Client
+    from sse_progress.client._sync.requests import Requests
 
 __all__ = ["Download", "Follow"]
 
 
-class Follow:
+class Follow(Generic[E]):
     """Events as they come: `for event in follow`; `follow.close()` leaves early."""
 
-    def __init__(self, client: Client, following: Following) -> None:
+    def __init__(self, client: Requests, following: Following[E]) -> None:
         self._client, self._following = client, following
         self._stop = Stop()
         self._events = self._run()
@@ -43,7 +42,7 @@ class Follow:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> E:
         return next(self._events)
 
     def __enter__(self) -> Self:
@@ -56,7 +55,7 @@ class Follow:
         """Leave early, also in the middle of a wait."""
         self._stop.close(self._events)
 
-    def _run(self) -> Generator[Event]:
+    def _run(self) -> Generator[E]:
         following, stop = self._following, self._stop
         while not (following.done or stop.wait(following.pause_s())):
             try:
@@ -68,7 +67,7 @@ class Follow:
                     silent = isinstance(error, TimeoutError | httpx.ReadTimeout)
                     following.lost(in_words(error), silent=silent)
 
-    def _attempt(self, ask: Ask) -> Generator[Event]:
+    def _attempt(self, ask: Ask) -> Generator[E]:
         following, client, stop = self._following, self._client, self._stop
         timeout = client._stream_timeout(read_limit_s(ask))
         with within(ask.opening_s):

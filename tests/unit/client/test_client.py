@@ -65,10 +65,11 @@ def positions(service: FakeService) -> list[str | None]:
 def test_what_is_public() -> None:
     """The names that others may rely on, and nothing else."""
     assert sdk.__all__ == [
-        "AsyncClient", "AsyncDownload", "AsyncFollow", "AsyncJob", "BadAnswer", "Busy", "Client",
-        "ClientError", "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History",
-        "Job", "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase", "Refused",
-        "State", "StoredFile", "Unreachable", "UploadCancelled", "UploadFailed",
+        "AsyncBatch", "AsyncClient", "AsyncDownload", "AsyncFollow", "AsyncJob", "BadAnswer",
+        "Batch", "BatchEvent", "BatchItem", "BatchState", "Busy", "Client", "ClientError",
+        "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History", "Job",
+        "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase", "Refused", "State",
+        "StoredFile", "Unreachable", "UploadCancelled", "UploadFailed",
     ]  # fmt: skip
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
@@ -79,7 +80,7 @@ def test_both_clients_offer_the_same() -> None:
     def offered(kind: type, closer: str) -> dict[str, list[str]]:
         return {
             name: list(inspect.signature(value).parameters)
-            for name, value in vars(kind).items()
+            for name, value in inspect.getmembers(kind, inspect.isfunction)
             if not name.startswith("_") and name != closer
         }
 
@@ -514,7 +515,13 @@ def machine(**options: Any) -> tuple[Following, list[float]]:
     chance = options.pop("chance", 1.0)
     return (
         Following(
-            "http://s", "/p", upload_id="u", now=lambda: clock[0], chance=lambda: chance, **options
+            "http://s",
+            "/p",
+            kind=Event,
+            subject={"uploadId": "u"},
+            now=lambda: clock[0],
+            chance=lambda: chance,
+            **options,
         ),
         clock,
     )

@@ -1,0 +1,100 @@
+"""One request and its answer, for everything that the client offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from typing import Self, TypeVar
+
+import httpx
+
+from sse_progress.client.answers import BODY_LIMIT_BYTES, check, read_shape
+from sse_progress.client.base import LIMITS, BaseClient, Token, in_words
+from sse_progress.client.failures import BadAnswer, Unreachable
+from sse_progress.client.pace import Pace
+
+__all__ = ["AsyncRequests"]
+
+T = TypeVar("T")
+
+
+class AsyncRequests(BaseClient):
+    """The connections to one service; every failure of a request is a ClientError."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Token,
+        timeout: float,
+        pace: Pace | None,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        super().__init__(url, token=token, timeout=timeout, pace=pace)
+        self._http = httpx.AsyncClient(transport=transport, timeout=self._timeout, limits=LIMITS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _get(self, kind: type[T], path: str, params: Iterable[tuple[str, str]] = ()) -> T:
+        status, body = await self._call("GET", path, params)
+        return read_shape(kind, self.url, status, body)
+
+    async def _post_json(
+        self, kind: type[T], path: str, content: bytes, headers: Mapping[str, str] | None = None
+    ) -> T:
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        status, body = await self._call("POST", path, headers=sent, content=content)
+        return read_shape(kind, self.url, status, body)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        params: Iterable[tuple[str, str]] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> tuple[int, bytes]:
+        try:
+            response = await self._open(method, path, params, headers, content=content)
+            async with aclosing(response):
+                body = await self._read(response)
+        except httpx.RequestError as error:
+            raise Unreachable(self.url, in_words(error)) from error
+        check(self.url, response.status_code, response.headers, body)
+        return response.status_code, body
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        params: Iterable[tuple[str, str]],
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: httpx.Timeout | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        request = self._http.build_request(
+            method,
+            self.url + path,
+            params=list(params),
+            headers=self._headers(headers),
+            content=content,
+            timeout=timeout or self._timeout,
+        )
+        return await self._http.send(request, stream=True)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > BODY_LIMIT_BYTES:
+                raise BadAnswer(self.url, response.status_code, f"over {BODY_LIMIT_BYTES} bytes")
+        return bytes(body)
