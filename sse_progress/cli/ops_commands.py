@@ -53,10 +53,10 @@ class Operator:
 
     async def list_uploads(self, *, limit: int) -> list[dict[str, Any]]:
         """Open uploads, oldest first."""
-        rows = sorted(await self.index.open_uploads(), key=lambda row: row[1])
+        rows = await self.index.open_uploads(limit=limit)
         return [
             {"began": rfc3339(began_ms / 1000), **await self._summary(upload_id)}
-            for upload_id, began_ms in rows[:limit]
+            for upload_id, began_ms in rows
         ]
 
     async def show(self, upload_id: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Turns:
         kinds: Kinds,
     ) -> None:
         self._journal, self._storage, self._emitter = parts.journal, parts.storage, parts.emitter
-        self._background = parts.background
+        self._background, self._index = parts.background, parts.index
         self._journaling, self._kinds = journaling, kinds
         self._lease_s, self._resume_s = lease_s, resume_s
 
@@ -121,6 +121,7 @@ class Turns:
         try:
             with anyio.fail_after(REDIS_WAIT_S):
                 answer = await self._journal.resume(upload_id, owner=owner, lease_s=self._resume_s)
+                await self._index.look_at(upload_id)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
         match answer.status:

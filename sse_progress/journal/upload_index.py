@@ -14,7 +14,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_keys import ended_key, open_key, owned_key, owner_channel
+from sse_progress.runtime.redis_keys import (
+    QueueKeys,
+    ended_key,
+    open_key,
+    owned_key,
+    owner_channel,
+    put_off_key,
+)
 
 __all__ = ["Index"]
 
@@ -29,7 +36,15 @@ class Index:
 
     def __init__(self, redis: Redis, *, storage_id: str, consumers: Sequence[str] = ()) -> None:
         self.redis = redis
-        self._open_key = open_key(storage_id)
+        self._open_key, self._put_off_key = open_key(storage_id), put_off_key(storage_id)
+        queue = QueueKeys.of(storage_id)
+        self._elsewhere = (
+            queue.waiting,
+            queue.running,
+            queue.delayed,
+            queue.parked,
+            self._put_off_key,
+        )
         self._ended_keys = {name: ended_key(storage_id, name) for name in consumers}
 
     async def opened(self, upload_id: str, *, owner: str | None, now_s: float) -> None:
@@ -53,6 +68,7 @@ class Index:
         """After an upload's end and the removal of what it left."""
         async with self.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(self._open_key, upload_id)
+            pipe.zrem(self._put_off_key, upload_id)
             for key in self._ended_keys.values():
                 pipe.zadd(key, {upload_id: int(time.time() * 1e3)}, nx=True)
                 pipe.expire(key, OPEN_TTL_S)
@@ -73,10 +89,44 @@ class Index:
         if names := list(upload_ids):
             await self.redis.zrem(self._ended_keys[consumer], *names)
 
-    async def open_uploads(self) -> list[tuple[str, int]]:
-        """(upload id, ms since 1970 when it began) of every upload that may be open."""
-        rows: Any = await self.redis.zrange(self._open_key, 0, -1, withscores=True)
+    async def open_uploads(self, *, limit: int | None = None) -> list[tuple[str, int]]:
+        """(upload id, ms since 1970 when it began) of every upload that may be open, or of the
+        oldest ones."""
+        last = -1 if limit is None else limit - 1
+        rows: Any = await self.redis.zrange(self._open_key, 0, last, withscores=True)
         return [(name.decode(), int(score)) for name, score in rows]
+
+    async def open_before(self, began_ms: int, *, after: int, limit: int) -> list[str]:
+        """Some of those that began before a moment, oldest first, without the first `after`."""
+        rows: Any = await self.redis.zrangebyscore(
+            self._open_key, "-inf", f"({began_ms}", start=after, num=limit
+        )
+        return [name.decode() for name in rows]
+
+    async def unattended(self, *, now_s: float) -> list[tuple[str, int]]:
+        """As `open_uploads`: those for which there is no job, and that are not put off.
+
+        Redis finds them, so what waits for a worker costs nothing here, however much it is.
+        """
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(self._put_off_key, "-inf", int(now_s * 1e3))
+            pipe.zdiff([self._open_key, *self._elsewhere], withscores=True)
+            _, rows = await pipe.execute()
+        return [
+            (name.decode(), int(began_ms))
+            for name, began_ms in zip(rows[::2], rows[1::2], strict=True)
+        ]
+
+    async def put_off(self, upload_id: str, *, until_s: float) -> None:
+        """It need not be looked at before that, unless `look_at` says so."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(self._put_off_key, {upload_id: int(until_s * 1e3)})
+            pipe.expire(self._put_off_key, OPEN_TTL_S)
+            await pipe.execute()
+
+    async def look_at(self, upload_id: str) -> None:
+        """What had it put off is over."""
+        await self.redis.zrem(self._put_off_key, upload_id)
 
     async def open_count(self) -> int:
         """How many uploads may be open."""

@@ -74,7 +74,7 @@ class Consumer:
             try:
                 async with create_task_group() as jobs:
                     group.start_soon(self._keep, jobs)
-                    jobs.start_soon(self._store.listen, self._notify)
+                    jobs.start_soon(self._store.listen, self._worker, self._notify)
                     try:
                         await sleep_forever()
                     finally:

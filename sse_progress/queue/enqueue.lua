@@ -1,6 +1,6 @@
 -- Put a job into the queue, unless it is there already: waiting, running, delayed or parked.
--- KEYS: waiting running jobs workers delayed parked arrived turns, as in report.lua
--- ARGV: id ttl_s channel again owner head_start
+-- KEYS: waiting running jobs workers delayed parked arrived turns idle, as in report.lua
+-- ARGV: id ttl_s channel again owner head_start lease_ms
 --   again = 1: a delayed or parked job waits again, its attempts are forgotten
 --   owner: whose turn it takes; head_start: jobs of others that it goes before
 -- Reply: where the job was: '' (it is new), waiting, running, delayed or parked
@@ -9,9 +9,9 @@
 -- last. So the jobs of several owners alternate, however many one of them has.
 
 local waiting, running, jobs, delayed, parked = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
-local arrived, turns = KEYS[7], KEYS[8]
+local workers, arrived, turns, idle = KEYS[4], KEYS[7], KEYS[8], KEYS[9]
 local id, ttl, channel, again = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local owner, head_start = ARGV[5], tonumber(ARGV[6])
+local owner, head_start, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
 if redis.call('ZSCORE', running, id) then return 'running' end
 if redis.call('ZSCORE', waiting, id) then return 'waiting' end
@@ -29,7 +29,8 @@ redis.call('ZADD', turns, turn, owner)
 redis.call('ZADD', waiting, turn - head_start, id)
 
 local t = redis.call('TIME')
-redis.call('ZADD', arrived, t[1] * 1000 + math.floor(t[2] / 1000), id)
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('ZADD', arrived, now, id)
 for _, key in ipairs({ waiting, arrived, turns }) do redis.call('EXPIRE', key, ttl) end
-redis.call('PUBLISH', channel, '')
+wake(idle, workers, channel, 1, now - lease)
 return was

@@ -16,7 +16,7 @@ from anyio import fail_after, sleep
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.runtime.redis_keys import QueueKeys, digest
+from sse_progress.runtime.redis_keys import QueueKeys, digest, open_key
 
 __all__ = [
     "AWAY",
@@ -126,6 +126,7 @@ class JobStore:
         self._redis = redis
         self._channel = QueueKeys.channel(name)
         self._keys = QueueKeys.of(name)
+        self._open_key = open_key(name)
         self._enqueue = redis.register_script(_source("enqueue.lua"))
         self._report = redis.register_script(_source("report.lua"))
 
@@ -140,6 +141,7 @@ class JobStore:
             int(again),
             digest(owner),
             head_start,
+            int(self.lease_s * 1000),
         ]
         was: bytes = await self._enqueue(keys=self._keys, args=args)
         return was.decode()
@@ -149,17 +151,20 @@ class JobStore:
         rank: int | None = await self._redis.zrank(self._keys.waiting, upload_id)  # type: ignore[assignment]
         return None if rank is None else rank + 1
 
-    async def forget_parked(self, upload_ids: Iterable[str]) -> None:
-        """Jobs whose uploads have ended otherwise."""
+    async def drop(self, upload_ids: Iterable[str]) -> None:
+        """Jobs that nobody has, of uploads that have ended otherwise."""
+        keys = self._keys
         async with self._redis.pipeline(transaction=False) as pipe:
             for upload_id in upload_ids:
-                pipe.zrem(self._keys.parked, upload_id)
-                pipe.hdel(self._keys.jobs, f"crashes/{upload_id}")
+                for key in (keys.waiting, keys.arrived, keys.delayed, keys.parked):
+                    pipe.zrem(key, upload_id)
+                pipe.hdel(keys.jobs, f"crashes/{upload_id}")
             await pipe.execute()
 
-    async def parked(self) -> set[str]:
-        names: list[bytes] = await self._redis.zrange(self._keys.parked, 0, -1)  # type: ignore[assignment]
-        return {name.decode() for name in names}
+    async def parked_in_vain(self) -> list[str]:
+        """Parked jobs whose uploads are not open any more."""
+        names: list[bytes] = await self._redis.zdiff([self._keys.parked, self._open_key])  # type: ignore[assignment]
+        return [name.decode() for name in names]
 
     async def place(self, upload_id: str) -> tuple[str, int]:
         """Where a job is, empty if there is none, and how many attempts it has had."""
@@ -273,21 +278,25 @@ class JobStore:
             lapse_s=lapse_ms / 1000,
         )
 
-    async def listen(self, notify: Callable[[], None]) -> None:
-        """Call `notify` when a job has come, and when one may have come unheard; never returns.
+    async def listen(self, worker: str, notify: Callable[[], None]) -> None:
+        """Call `notify` when a job has come for `worker`, and when one may have come unheard.
+        Never returns.
 
         Only for speed: a worker that reports regularly misses nothing.
         """
+        name = worker.encode()
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(self._channel)
-                    async for _ in pubsub.listen():
-                        notify()
+                    async for message in pubsub.listen():
+                        if message["type"] != "message" or message["data"] in (b"", name):
+                            notify()
             except AWAY:
                 pass
             await sleep(PAUSE_S)
 
 
 def _source(name: str) -> str:
-    return (files("sse_progress.queue") / name).read_text()
+    folder = files("sse_progress.queue")
+    return (folder / "wake.lua").read_text() + (folder / name).read_text()

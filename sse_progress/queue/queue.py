@@ -57,10 +57,15 @@ class Queue:
         """
         return await self._store.add(upload_id, again=True)
 
-    async def forget_parked(self, *, open_uploads: set[str]) -> None:
-        """Drop parked jobs whose uploads are not open any more."""
-        if ended := await self._store.parked() - open_uploads:
-            await self._store.forget_parked(ended)
+    async def drop(self, upload_id: str) -> None:
+        """Its upload has ended, so it need not be worked on; a job that runs finds out itself.
+        Raises as `depth` does."""
+        await self._store.drop([upload_id])
+
+    async def drop_parked(self) -> None:
+        """Drop parked jobs whose uploads are not open any more. Raises as `depth` does."""
+        if ended := await self._store.parked_in_vain():
+            await self._store.drop(ended)
 
     async def pause(self) -> None:
         """Give out no more jobs, on any worker, until `resume`; those that run go on."""

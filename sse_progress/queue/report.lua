@@ -11,19 +11,20 @@
 --       parked   sorted set: id by the time since when it waits for an operator, ms
 --       arrived  sorted set: waiting id by the time since when it waits, ms
 --       turns    sorted set: owner by the latest turn of its jobs, where that is still to come
+--       idle     sorted set: worker by how many more jobs it takes, until it is woken (see wake.lua)
 -- ARGV: worker number room lease_ms ttl_s channel unsure leaving,
 --       then (held | done | back | later | park) id number delay_ms, …
 -- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }, ms until a lease may run out
 
 local waiting, running, jobs, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local delayed, parked, arrived, turns = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local delayed, parked, arrived, turns, idle = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, ttl, channel, unsure = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local leaving = ARGV[8] == '1'
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local freed = false
+local freed = 0
 
 local function owner_of(id)
   local owner = redis.call('HGET', jobs, 'owner/' .. id)
@@ -45,7 +46,7 @@ end
 local function wait(id, turn)
   redis.call('ZADD', waiting, 'NX', turn, id)
   redis.call('ZADD', arrived, 'NX', now, id)
-  freed = true
+  freed = freed + 1
 end
 
 local function give_back(id)
@@ -69,7 +70,9 @@ if leaving then
 else
   redis.call('ZADD', workers, now, worker)
 end
-redis.call('ZREMRANGEBYSCORE', workers, '-inf', now - ttl * 1000)
+if redis.call('ZREMRANGEBYSCORE', workers, '-inf', now - ttl * 1000) > 0 then
+  redis.call('ZINTERSTORE', idle, 2, idle, workers, 'WEIGHTS', 1, 0)
+end
 
 -- ---- what the worker says. A job that Redis lost, or took for dead too early, is its again.
 
@@ -144,7 +147,14 @@ if room > 0 and redis.call('HEXISTS', jobs, 'paused') == 0 then
   redis.call('HSET', jobs, 'turn', turn)
   redis.call('ZREMRANGEBYSCORE', turns, '-inf', turn)
 end
-if freed and redis.call('ZCARD', waiting) > 0 then redis.call('PUBLISH', channel, '') end
+room = room - #taken / 2
+if room > 0 and not leaving then
+  redis.call('ZADD', idle, room, worker)
+else
+  redis.call('ZREM', idle, worker)
+end
+freed = math.min(freed, redis.call('ZCARD', waiting))
+if freed > 0 then wake(idle, workers, channel, freed, now - lease) end
 
 for _, key in ipairs(KEYS) do
   if redis.call('TTL', key) < ttl / 2 then redis.call('EXPIRE', key, ttl) end

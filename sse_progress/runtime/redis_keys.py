@@ -22,12 +22,14 @@ __all__ = [
     "health_key",
     "journal_channel",
     "journal_keys",
+    "leader_key",
     "limit_key",
     "open_batches_key",
     "open_key",
     "owned_key",
     "owner_channel",
     "probe_channel",
+    "put_off_key",
     "reviews_key",
     "ticket_key",
     "turn_channel",
@@ -81,6 +83,16 @@ def open_key(storage_id: str) -> str:
     return f"sp:s:{{{storage_id}}}:open"
 
 
+def put_off_key(storage_id: str) -> str:
+    """Sorted set: open uploads of a storage that need no look, by ms since 1970 until when."""
+    return f"sp:s:{{{storage_id}}}:put-off"
+
+
+def leader_key(storage_id: str) -> str:
+    """Which worker does for a storage what one has to do, for as long as it says so."""
+    return f"sp:s:{{{storage_id}}}:leader"
+
+
 def ended_key(storage_id: str, consumer: str) -> str:
     """Sorted set: uploads whose end a consumer has not dealt with, by ms since 1970 when noted."""
     return f"sp:s:{{{storage_id}}}:ended:{consumer}"
@@ -107,6 +119,7 @@ class QueueKeys(NamedTuple):
     parked: str
     arrived: str
     turns: str
+    idle: str
 
     @classmethod
     def of(cls, name: str) -> QueueKeys:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -240,10 +240,18 @@ class Batches:
 
 class BatchKeeper:
     """The guarantee that every item's end is in its batch: reads the list of ended uploads, and
-    looks at every open batch once in `repair_s`. Harmless on several workers."""
+    looks at every open batch once in `repair_s` where it `leads`. Harmless on several workers."""
 
-    def __init__(self, components: Components, batches: Batches, *, repair_s: float) -> None:
-        self._index, self._batches, self._repair_s = components.index, batches, repair_s
+    def __init__(
+        self,
+        components: Components,
+        batches: Batches,
+        *,
+        repair_s: float,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._index, self._batches = components.index, batches
+        self._repair_s, self._leads = repair_s, leads
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -251,7 +259,7 @@ class BatchKeeper:
         while True:
             try:
                 await self.round()
-                if time.monotonic() - repaired_at > self._repair_s:
+                if self._leads() and time.monotonic() - repaired_at > self._repair_s:
                     repaired_at = time.monotonic()
                     await self._batches.repair()
             except (RedisError, OSError, Problem) as exc:

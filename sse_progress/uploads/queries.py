@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -186,6 +187,10 @@ class Uploads:
                 raise AlreadyFinished
         self._components.metrics.ended("cancelled")
         await blocking(self._components.storage.remove, upload_id)
+        # What is not reached here, the reconciler does.
+        with contextlib.suppress(TimeoutError, RedisError, OSError), anyio.fail_after(REDIS_WAIT_S):
+            await self._components.queue.drop(upload_id)
+            await self._components.index.closed(upload_id)
 
     async def delete_files(self, upload_id: str, *, owner: str) -> None:
         """Remove a finished upload's bytes; harmless twice. Raises NotFound while it is not."""

@@ -34,6 +34,7 @@ from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
+from sse_progress.worker.leader import Leader
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
 from sse_progress.worker.reconciler import Reconciler
 from sse_progress.worker.runner import Runner
@@ -175,11 +176,15 @@ async def _work(settings: Settings) -> None:
                 hold_reviews=settings.review == "hold",
             ),
         )
+        leader = Leader(
+            components.redis, storage_id=components.storage.id, lease_s=settings.lease_s
+        )
         reconciler = Reconciler(
             journal=components.journal,
             storage=components.storage,
             index=components.index,
             queue=components.queue,
+            leader=leader,
             lease_s=settings.lease_s,
             retention_s=retention_of(kinds, settings),
             resume_s=settings.resume_s,
@@ -190,7 +195,9 @@ async def _work(settings: Settings) -> None:
             on_hook_timeout="refuse" if settings.moderation_fail == "closed" else "review",
         )
         batches = Batches(components, most=settings.max_batch)
-        keeper = BatchKeeper(components, batches, repair_s=settings.lease_s / 2)
+        keeper = BatchKeeper(
+            components, batches, repair_s=settings.lease_s / 2, leads=lambda: leader.leading
+        )
         await pool.start()
         running = components.tasks.running
         try:

@@ -1,13 +1,16 @@
 """The guarantee behind the queue: every upload that is open is being worked on, or is ended.
 
-Walks the open uploads and the storage from time to time and at the start of a worker. It judges
-nothing by a Redis that has only just come (back), and no body whose receiver still holds its file.
+One worker at a time sees to it. It looks at open uploads that have no job: Redis finds those, so
+what waits for a worker costs nothing. It compares with the storage when Redis may have lost
+something, and now and then. It judges nothing by a Redis that has only just come (back), and no
+body whose receiver still holds its file.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -31,13 +34,24 @@ from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import Storage
 from sse_progress.uploads.reviews import Answered, Decision, Reviews, WaitsFor, waits_for
+from sse_progress.worker.leader import Leader
 from sse_progress.worker.resting import RestingBodies
 
 __all__ = ["Reconciler"]
 
 log = structlog.get_logger(__name__)
 
-RENEW_EVERY_S = 3600
+COMPARE_EVERY_S = 60.0
+COMPARE_PAUSE = 20
+"""Between two comparisons with the storage, times what one takes: a twentieth of a core at most."""
+PUT_OFF_S = 60.0
+"""How long at most what rests is not looked at."""
+ASK_AFTER = 100
+"""Uploads that are looked at before this worker asks whether it still leads."""
+RENEW_EVERY_S = 12 * 3600
+RENEW_AFTER_S = 24 * 3600
+"""How old an upload is before its keys are renewed here: its events renew them as well."""
+RENEW_AT_ONCE = 500
 EXPIRE_EVERY_S = 3600
 
 
@@ -56,6 +70,7 @@ class Reconciler:
         storage: Storage,
         index: Index,
         queue: Queue,
+        leader: Leader,
         lease_s: float,
         retention_s: Mapping[str, float],
         resume_s: float = 24 * 3600,
@@ -67,43 +82,64 @@ class Reconciler:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
-        self._lease_s, self._retention_s, self._now = lease_s, retention_s, now
+        self._leader, self._lease_s, self._now = leader, lease_s, now
+        self._retention_s = retention_s
         self._reviews, self._review_s = reviews, review_s
         self._on_review_timeout = on_review_timeout
         self._hook_wait_s, self._on_hook_timeout = hook_wait_s, on_hook_timeout
         self._renewed_at = self._expired_at = 0.0
+        self._age_s, self._compare_at = math.inf, 0.0
         self._resting = RestingBodies(
             journal=journal, storage=storage, index=index, lease_s=lease_s, resume_s=resume_s
         )
 
     async def run(self, *, every_s: float) -> None:
-        """A round now and one every `every_s`, until cancelled."""
-        while True:
-            try:
-                await self.round()
-            except (RedisError, OSError, Problem) as exc:
-                log.warning("reconcile skipped", error=type(exc).__name__)
-            except Exception:
-                log.exception("reconcile failed")
-            await asyncio.sleep(every_s)
+        """While this worker leads, a round now and one every `every_s`, until cancelled."""
+        try:
+            while True:
+                try:
+                    if await self._leader.leads():
+                        await self.round()
+                except (RedisError, OSError, Problem) as exc:
+                    log.warning("reconcile skipped", error=type(exc).__name__)
+                except Exception:
+                    log.exception("reconcile failed")
+                await asyncio.sleep(every_s)
+        finally:
+            await self._leader.resign()
 
     async def round(self) -> None:
-        await self._stored()
-        if await self._journal.age_s() < self._lease_s:
+        if await self._compared():
             return
-        known = {upload_id for upload_id, _ in await self._index.open_uploads()}
-        await self._resting.list_again(known, now_s=self._now())
-        open_uploads = await self._index.open_uploads()
-        for upload_id, began_ms in open_uploads:
+        for number, (upload_id, began_ms) in enumerate(
+            await self._index.unattended(now_s=self._now()), 1
+        ):
             await self._judge(upload_id, began_ms)
+            if number % ASK_AFTER == 0 and not await self._leader.leads():
+                return
         await blocking(self._storage.sweep)
-        await self._queue.forget_parked(open_uploads={upload_id for upload_id, _ in open_uploads})
-        if self._now() - self._renewed_at > RENEW_EVERY_S:
-            self._renewed_at = self._now()
-            await self._journal.keep_open(upload_id for upload_id, _ in open_uploads)
+        await self._queue.drop_parked()
+        await self._renew()
         await self._expire()
 
-    async def _stored(self) -> None:
+    async def _compared(self) -> bool:
+        """Whether Redis is too young for judgements. What the storage has is listed where Redis
+        may have lost it, and now and then."""
+        age_s = await self._journal.age_s()
+        young, lost = age_s < self._lease_s, age_s < self._age_s
+        self._age_s = age_s
+        if young or lost or time.monotonic() >= self._compare_at:
+            began = time.monotonic()
+            await self._list_stored()
+            if not young:
+                known = {upload_id for upload_id, _ in await self._index.open_uploads()}
+                await self._resting.list_again(known, now_s=self._now())
+            ended = time.monotonic()
+            pause_s = max(COMPARE_EVERY_S, COMPARE_PAUSE * (ended - began))
+            self._compare_at = ended if young else ended + pause_s
+        return young
+
+    async def _list_stored(self) -> None:
         """What is stored and unfinished stands among the open uploads, whatever Redis has lost."""
         known = {upload_id for upload_id, _ in await self._index.open_uploads()}
         for manifest in await blocking(lambda: list(self._storage.objects.open_uploads())):
@@ -114,6 +150,16 @@ class Reconciler:
                 await self._queue.enqueue(
                     manifest.upload_id, owner=manifest.owner, priority=manifest.priority
                 )
+
+    async def _renew(self) -> None:
+        """Journals of uploads that are open for long do not expire."""
+        if self._now() - self._renewed_at < RENEW_EVERY_S:
+            return
+        before_ms, done = int((self._now() - RENEW_AFTER_S) * 1000), 0
+        while names := await self._index.open_before(before_ms, after=done, limit=RENEW_AT_ONCE):
+            await self._journal.keep_open(names)
+            done += len(names)
+        self._renewed_at = self._now()
 
     async def _judge(self, upload_id: str, began_ms: int) -> None:
         page = await self._journal.head(upload_id)
@@ -137,7 +183,7 @@ class Reconciler:
         elif await blocking(self._storage.bodies.receiving, upload_id):
             return
         elif partial is not None:
-            await self._resting.judge(upload_id, page, partial)
+            await self._put_off(upload_id, await self._resting.judge(upload_id, page, partial))
         elif page is None or not page.stage:
             if self._now() * 1000 - began_ms > self._lease_s * 1000:
                 await self._index.closed(upload_id)
@@ -149,7 +195,9 @@ class Reconciler:
     async def _expire_wait(self, upload_id: str, page: Page, waiting: WaitsFor) -> None:
         """A person, or the moderation hook, has had long enough to look at it."""
         limit_s = self._review_s if waiting == "review" else self._hook_wait_s
-        if self._reviews is None or page.now_ms - page.changed_ms < limit_s * 1000:
+        left_s = limit_s - (page.now_ms - page.changed_ms) / 1000
+        if self._reviews is None or left_s > 0:
+            await self._put_off(upload_id, left_s)
             return
         decision: Decision | Answered = Answered(None, fail=self._on_hook_timeout)
         if waiting == "review":
@@ -157,6 +205,12 @@ class Reconciler:
         with contextlib.suppress(AlreadyFinished, UnknownUpload):
             await self._reviews.decide(upload_id, decision)
             log.info("decision timed out", upload_id=upload_id, waited_for=waiting)
+
+    async def _put_off(self, upload_id: str, seconds: float) -> None:
+        """It rests for so long, and is looked at again after it, or in a while."""
+        if seconds > 0:
+            until_s = self._now() + min(seconds, PUT_OFF_S)
+            await self._index.put_off(upload_id, until_s=until_s)
 
     async def _judge_job(self, upload_id: str, page: Page) -> None:
         """Another service's work: it has no file, and is lost where no report renews its lease."""
@@ -172,6 +226,8 @@ class Reconciler:
         if answer.status in ("ok", "ended"):
             log.warning("job lost with its producer", upload_id=upload_id)
             await self._index.closed(upload_id)
+        else:
+            await self._put_off(upload_id, (page.lease_until_ms - page.now_ms) / 1000)
 
     def _held(self, page: Page) -> bool:
         """Its lease runs, and not longer than a clock that was set back would have it.

@@ -50,19 +50,24 @@ class RestingBodies:
                     announced.upload_id, owner=announced.listed_for, now_s=now_s
                 )
 
-    async def judge(self, upload_id: str, page: Page | None, found: Partial) -> None:
-        """A body that nobody holds, of an upload that has not ended."""
+    async def judge(self, upload_id: str, page: Page | None, found: Partial) -> float:
+        """A body that nobody holds, of an upload that has not ended. For how many seconds it rests
+        from now on, if nobody goes on with it; 0: it does not, or not yet."""
         if page is None or not page.stage:
             await self._begin_again(found)
-            return
+            return self._resume_s
         paused, left_ms = _is_paused(page), page.lease_until_ms - page.now_ms
         if left_ms <= 0 and not paused and page.lease_ms <= self._lease_s * 1000:
             # It was begun, and whoever did died before it could make the lease longer.
             await self._pause(upload_id, page, found, lease_s=self._resume_s)
-        elif left_ms <= 0:
+            return self._resume_s
+        if left_ms <= 0:
             await self._expire(upload_id, page)
-        elif page.now_ms - page.changed_ms > self._lease_s * 1000 and not paused:
+            return 0
+        if page.now_ms - page.changed_ms > self._lease_s * 1000 and not paused:
             await self._pause(upload_id, page, found, lease_s=left_ms / 1000)
+            paused = True
+        return left_ms / 1000 if paused else 0
 
     async def _pause(self, upload_id: str, page: Page, found: Partial, *, lease_s: float) -> None:
         await self._journal.tell(

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sse_progress.queue.consumer import Consumer
 from sse_progress.queue.job_store import Answer, JobStore, JobUpdate
 from sse_progress.queue.queue import Job, Outcome, Park, Queue, RetryLater
 from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_keys import QueueKeys, open_key
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
@@ -151,7 +152,8 @@ async def at_work(
 async def left_in(redis: Redis) -> dict[str, list[str]]:
     """Every key of jobs, with the members or fields in it."""
     found = {}
-    for key in set(await redis.keys("*")) - {b"sp:q:{storage}:workers"}:
+    of_workers = {b"sp:q:{storage}:workers", b"sp:q:{storage}:idle"}
+    for key in set(await redis.keys("*")) - of_workers:
         kind = await redis.type(key)
         members = redis.hkeys(key) if kind == b"hash" else redis.zrange(key, 0, -1)
         found[key.decode()] = sorted(member.decode() for member in await members)
@@ -368,6 +370,70 @@ async def test_an_idle_worker_is_quiet(redis_url: str) -> None:
                 await queue.enqueue(f"u{n}")
             await sleep(0.2)
             assert await reports() - before <= 20 + 2
+
+
+async def test_one_worker_is_woken_for_a_job(redis_url: str) -> None:
+    """Of eight idle ones; the others stay quiet. A job costs three scripts: it is enqueued, taken,
+    and done."""
+    async with connect(redis_url) as redis, AsyncExitStack() as workers:
+        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
+
+        async def reports() -> int:
+            stats = await redis.info("commandstats")
+            return int(stats["cmdstat_evalsha"]["calls"])
+
+        desk = Desk()
+        desk.ends.set()
+        for _ in range(8):
+            await workers.enter_async_context(at_work(queue, desk))
+
+        async def listening() -> bool:
+            ((_, heard),) = await redis.pubsub_numsub(QueueKeys.channel("storage"))
+            return int(heard) == 8
+
+        await eventually(listening, "all of them listen")
+        await sleep(0.1)
+        before = await reports()
+        for n in range(10):
+            await queue.enqueue(f"u{n}")
+            await eventually(lambda n=n: len(desk.ended) == n + 1, "it is done")
+            await no_jobs(queue)
+        assert await reports() - before < 10 * 5
+
+
+async def test_jobs_are_spread_over_idle_workers(redis_url: str) -> None:
+    """Each goes to the one with the most room, and all that fit are begun at once."""
+    async with connect(redis_url) as redis, AsyncExitStack() as workers:
+        queue, desks = Queue(redis, name="storage", lease_s=FOR_EVER_S), [Desk() for _ in range(4)]
+        for desk in desks:
+            await workers.enter_async_context(at_work(queue, desk, concurrency=3))
+        for n in range(12):
+            await queue.enqueue(f"u{n}")
+            await eventually(lambda n=n: sum(len(d.started) for d in desks) == n + 1, "it runs")
+            assert max(len(d.started) for d in desks) == n // 4 + 1
+
+
+async def test_a_dead_idle_worker_is_passed_over(redis_url: str) -> None:
+    """It was killed while it had nothing to do: the job goes to the next one, and in time nothing
+    is left of it."""
+    async with connect(redis_url) as redis:
+        queue, desk = Queue(redis, name="storage", lease_s=FOR_EVER_S), Desk()
+        desk.ends.set()
+        keys = QueueKeys.of("storage")
+        seconds, _ = await redis.time()
+        await redis.zadd(keys.idle, {"dead:1:x": 99, "dead:2:x": 0.5})
+        hour_ago_ms = 1000 * seconds - 3_600_000
+        await redis.zadd(keys.workers, {"dead:1:x": hour_ago_ms, "dead:2:x": hour_ago_ms})
+        async with at_work(queue, desk):
+            await queue.enqueue("a")
+            await eventually(lambda: desk.started, "job starts")
+            await no_jobs(queue)
+            assert await redis.zscore(keys.idle, "dead:1:x") is None
+        assert await redis.zrange(keys.idle, 0, -1) == [b"dead:2:x"]
+        await redis.zadd(keys.workers, {"dead:2:x": 1})
+        async with at_work(queue, desk):
+            pass
+        assert await redis.exists(keys.idle) == 0
 
 
 # ---- hand-over
@@ -881,9 +947,11 @@ async def test_a_parked_job_waits_for_an_operator(redis_url: str) -> None:
             assert await left_in(redis) == IDLE
             await queue.enqueue("gone")
             await eventually(parked, "another is parked")
-            await queue.forget_parked(open_uploads={"gone"})
+            await redis.zadd(open_key("storage"), {"gone": 1})
+            await queue.drop_parked()
             assert await parked()
-            await queue.forget_parked(open_uploads=set())
+            await redis.delete(open_key("storage"))
+            await queue.drop_parked()
         assert await left_in(redis) == IDLE
 
 

@@ -197,6 +197,7 @@ async def test_a_silent_producer_is_found_out(redis_url: str, tmp_path: Path) ->
         await reconciler.round()
         assert await open_ids(core) == ["up"]
         await core.redis.hincrby(meta, "lease", -3_700_000)
+        await core.index.look_at("up")
         await reconciler.round()
         error = (await events_of(core))[-1]["error"]
         assert (error["code"], error["stage"]) == ("producer_lost", "fetching")

@@ -11,8 +11,10 @@ import pytest
 
 from sse_progress.model.events import encode_json
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis_keys import journal_keys, leader_key
 from sse_progress.uploads.components import Components
+from sse_progress.worker import reconciler as module
+from sse_progress.worker.leader import Leader
 from sse_progress.worker.reconciler import Reconciler
 from tests.helpers.components import (
     begin,
@@ -31,12 +33,17 @@ from tests.helpers.waiting import eventually
 LEASE_S = 0.5
 
 
+def leader_of(core: Components) -> Leader:
+    return Leader(core.redis, storage_id=core.storage.id, lease_s=LEASE_S)
+
+
 def reconciler_of(core: Components, **changes: Any) -> Reconciler:
     given: dict[str, Any] = {
         "journal": core.journal,
         "storage": core.storage,
         "index": core.index,
         "queue": core.queue,
+        "leader": leader_of(core),
         "lease_s": LEASE_S,
         "retention_s": {},
         **changes,
@@ -261,28 +268,39 @@ async def test_names_without_an_upload_are_struck_out_in_time(
         assert await core.journal.head("claimed") is not None
 
 
-async def test_keys_of_open_uploads_are_renewed(redis_url: str, tmp_path: Path) -> None:
-    """An upload that takes weeks keeps its journal; that is seen to once an hour."""
+async def test_keys_of_long_uploads_are_renewed(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload that takes weeks keeps its journal; that is seen to twice a day, some at a time,
+    for those that began more than a day before."""
+    monkeypatch.setattr(module, "RENEW_AT_ONCE", 1)
     async with components(redis_url, tmp_path) as core:
         await grow_old(core)
-        await stored(core)
-        now = [10_000.0]
+        day_s, names = 24 * 3600, ("long", "longer", "new")
+        now = [time.time()]
+        for name, age_s in zip(names, (2 * day_s, 3 * day_s, 0), strict=True):
+            await core.index.opened(name, owner="ann", now_s=now[0] - age_s)
+            await stored(core, name)
         reconciler = reconciler_of(core, now=lambda: now[0])
 
         async def lives() -> list[int]:
-            return [await core.redis.ttl(key) for key in journal_keys("up")]
+            keys = [key for name in names for key in journal_keys(name)]
+            return [await core.redis.ttl(key) for key in keys]
 
-        for key in journal_keys("up"):
-            await core.redis.expire(key, 100)
+        async def grow_short() -> None:
+            for name in names:
+                for key in journal_keys(name):
+                    await core.redis.expire(key, 100)
+
+        await grow_short()
         await reconciler.round()
-        assert min(await lives()) > 6 * 24 * 3600
-        for key in journal_keys("up"):
-            await core.redis.expire(key, 100)
+        assert [left > 6 * day_s for left in await lives()] == [True] * 4 + [False] * 2
+        await grow_short()
         await reconciler.round()
         assert max(await lives()) <= 100
-        now[0] += 3601
+        now[0] += 12 * 3600 + 1
         await reconciler.round()
-        assert min(await lives()) > 6 * 24 * 3600
+        assert [left > 6 * day_s for left in await lives()] == [True] * 4 + [False] * 2
 
 
 async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> None:
@@ -316,3 +334,103 @@ async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Pat
                 return (await page_of(core)).terminal
 
             await eventually(ended, "the lost upload is ended")
+
+
+# ---- no walk that grows
+
+
+async def scripts_run(core: Components) -> int:
+    stats: Any = await core.redis.info("commandstats")
+    return int(stats["cmdstat_evalsha"]["calls"])
+
+
+async def test_what_waits_for_a_worker_costs_nothing(redis_url: str, tmp_path: Path) -> None:
+    """A round runs no script for an upload that has a job, wherever the job is."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        for n in range(30):
+            await stored(core, f"up-{n}")
+            await core.queue.enqueue(f"up-{n}")
+        reconciler = reconciler_of(core)
+        await reconciler.round()
+        before = await scripts_run(core)
+        await reconciler.round()
+        assert await scripts_run(core) == before
+        await core.queue.drop("up-7")
+        assert await core.queue.depth() == (29, 0)
+        await reconciler.round()
+        assert await core.queue.depth() == (30, 0)
+
+
+async def test_what_rests_is_put_off(redis_url: str, tmp_path: Path) -> None:
+    """Another service's job is not looked at while its lease runs, and is when that is over."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        now = [time.time()]
+        await core.index.opened("job", owner="ann", now_s=now[0])
+        await core.journal.job("job", owner="ann", producer="p", lease_s=30)
+        reconciler = reconciler_of(core, now=lambda: now[0])
+        await reconciler.round()
+        assert await core.index.unattended(now_s=now[0]) == []
+        before = await scripts_run(core)
+        await reconciler.round()
+        assert await scripts_run(core) == before
+        now[0] += 31
+        assert [name for name, _ in await core.index.unattended(now_s=now[0])] == ["job"]
+        await reconciler.round()
+        await core.index.look_at("job")
+        assert [name for name, _ in await core.index.unattended(now_s=now[0])] == ["job"]
+        await reconciler.round()
+        await core.index.closed("job")
+        assert await core.redis.keys("*put-off*") == []
+
+
+async def test_one_worker_leads(redis_url: str, tmp_path: Path) -> None:
+    """Of several the first that asks, until it resigns or is silent for a lease."""
+    async with components(redis_url, tmp_path) as core:
+        first, second = leader_of(core), leader_of(core)
+        assert await first.leads()
+        assert not await second.leads()
+        assert await first.leads()
+        await second.resign()
+        assert not await second.leads()
+        await first.resign()
+        assert await second.leads()
+
+        async def silent() -> bool:
+            return await first.leads()
+
+        await eventually(silent, "the lease of the second has run out")
+        assert not await second.leads()
+
+
+class Counting(Leader):
+    """Counts how often it was asked."""
+
+    asked = 0
+
+    async def leads(self) -> bool:
+        self.asked += 1
+        return await super().leads()
+
+
+async def test_only_the_leader_judges(redis_url: str, tmp_path: Path) -> None:
+    """Another worker leaves it alone, and takes over at once when the leader stops."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        first, second = (
+            Counting(core.redis, storage_id=core.storage.id, lease_s=600) for _ in range(2)
+        )
+        assert await first.leads()
+        async with beside(reconciler_of(core, leader=second).run(every_s=0.01)):
+            before = second.asked
+            await begin(core, lease_s=0)
+            await eventually(lambda: second.asked > before + 3, "the second one has asked")
+            assert second.leading is (await page_of(core)).terminal is False
+            await first.resign()
+
+            async def ended() -> bool:
+                return (await page_of(core)).terminal
+
+            await eventually(ended, "the second one judges")
+        assert await core.redis.exists(leader_key(core.storage.id)) == 0

@@ -211,6 +211,7 @@ async def test_the_hook_did_not_answer_in_time(redis_url: str, tmp_path: Path, f
         await reconciler.round()
         assert (await events_of(core))[-1]["waiting"] == "moderation"
         await core.redis.hincrby(journal_keys("up")[0], "ts", -3_600_001)
+        await core.index.look_at("up")
         await reconciler.round()
         await run(runner)
         end = (await events_of(core))[-1]
