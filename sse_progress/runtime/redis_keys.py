@@ -30,6 +30,7 @@ __all__ = [
     "owner_channel",
     "probe_channel",
     "put_off_key",
+    "review_lease_key",
     "reviews_key",
     "ticket_key",
     "turn_channel",
@@ -76,6 +77,11 @@ def open_batches_key(storage_id: str) -> str:
 def reviews_key(storage_id: str) -> str:
     """Sorted set: uploads that wait for a person, by Unix time when they began to."""
     return f"sp:s:{{{storage_id}}}:reviews"
+
+
+def review_lease_key(storage_id: str, upload_id: str) -> str:
+    """String: who looks at an upload that waits for a person. It expires."""
+    return f"sp:s:{{{storage_id}}}:review:{upload_id}"
 
 
 def open_key(storage_id: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -35,6 +35,7 @@ from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_keys import reviews_key
 from sse_progress.storage.port import StoredObject
 from sse_progress.uploads.components import Components
+from sse_progress.uploads.review_leases import Reviewer, ReviewLeases
 
 __all__ = ["DECISION", "HELD", "Answered", "Decision", "Reviews", "WaitsFor", "waits_for"]
 
@@ -48,8 +49,12 @@ DECISION = "decision"
 
 NO_ANSWER = "The moderation service did not answer. Please try again."
 
+TOLD = ("reasons", "scores", "notChecked")
+"""Members of the stage's result that a reviewer sees."""
 REDIS_WAIT_S = 5.0
 LIST_TTL_S = 30 * 24 * 3600
+LOOKED_AT = 1000
+"""Uploads at the head of the list among which a reviewer's next one is looked for."""
 TRIES = 5
 
 
@@ -108,6 +113,7 @@ class Reviews:
     def __init__(self, components: Components, tables: Mapping[str, StageTable]) -> None:
         self._components, self._tables = components, tables
         self._key = reviews_key(components.storage.id)
+        self._leases = ReviewLeases(components.redis, components.storage.id)
 
     async def held(self, upload_id: str) -> None:
         """It waits from now on. Raises `redis.RedisError`."""
@@ -123,6 +129,26 @@ class Reviews:
                 return await self._waiting(limit)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=2) from exc
+
+    async def next(
+        self, reviewer: Reviewer, *, lease_s: float, skipped: Collection[str] = ()
+    ) -> dict[str, Any] | None:
+        """The oldest upload that waits and that nobody else looks at, for `lease_s` theirs alone;
+        None if there is none. Until then, the same again. Those in `skipped` are let go."""
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                for upload_id in skipped:
+                    await self._leases.release(upload_id, reviewer)
+                ids = [one for one in await self._ids(LOOKED_AT) if one not in skipped]
+                for upload_id in await self._leases.mine_first(ids, reviewer):
+                    if not await self._leases.take(upload_id, reviewer, lease_s=lease_s):
+                        continue
+                    if (found := await self._review(upload_id)) is not None:
+                        until = time.time() + lease_s
+                        return {**found, "leasedUntil": rfc3339(until)}
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable(retry_after_s=2) from exc
+        return None
 
     async def file_of(self, upload_id: str, name: str) -> StoredObject:
         """The stored upload, if it waits and its original has this name. Raises NotFound."""
@@ -191,29 +217,29 @@ class Reviews:
                 upload_id, owner=manifest.owner, priority=manifest.priority
             )
 
-    async def _waiting(self, limit: int) -> list[dict[str, Any]]:
+    async def _ids(self, limit: int) -> list[str]:
         rows: Any = await self._components.redis.zrange(self._key, 0, limit - 1)
-        found = []
-        for upload_id in [row.decode() for row in rows]:
-            page = await self._components.journal.read(upload_id, about=True)
-            if not isinstance(page, Page) or waits_for(page) != "review":
-                await self._components.redis.zrem(self._key, upload_id)
-                continue
-            results = await self._components.journal.results(upload_id)
-            stage, result, *_ = decode_json(results.get(HELD, b'["",{}]'))
-            found.append(
-                {
-                    "uploadId": upload_id,
-                    "owner": page.owner,
-                    "since": rfc3339(page.changed_ms / 1000),
-                    "stage": stage,
-                    **decode_json(b"{%b}" % page.tags),
-                    **decode_json(page.about or b"{}"),
-                    **{
-                        name: result[name]
-                        for name in ("reasons", "scores", "notChecked")
-                        if name in result
-                    },
-                }
-            )
-        return found
+        return [row.decode() for row in rows]
+
+    async def _waiting(self, limit: int) -> list[dict[str, Any]]:
+        found = [await self._review(upload_id) for upload_id in await self._ids(limit)]
+        return [one for one in found if one is not None]
+
+    async def _review(self, upload_id: str) -> dict[str, Any] | None:
+        """What is told of an upload that waits; one that does not leaves the list."""
+        page = await self._components.journal.read(upload_id, about=True)
+        if not isinstance(page, Page) or waits_for(page) != "review":
+            await self._components.redis.zrem(self._key, upload_id)
+            return None
+        results = await self._components.journal.results(upload_id)
+        stage, result, *_ = decode_json(results.get(HELD, b'["",{}]'))
+        told = {name: result[name] for name in TOLD if name in result}
+        return {
+            "uploadId": upload_id,
+            "owner": page.owner,
+            "since": rfc3339(page.changed_ms / 1000),
+            "stage": stage,
+            **decode_json(b"{%b}" % page.tags),
+            **decode_json(page.about or b"{}"),
+            **told,
+        }

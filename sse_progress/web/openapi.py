@@ -121,7 +121,8 @@ def _schemas() -> Object:
     )
     schemas |= _batch_schemas(event)
     schemas |= _delivery_schemas()
-    schemas["Reviews"] = _object(reviews={"type": "array", "items": _review_schema(event)})
+    schemas["Review"] = _review_schema(event)
+    schemas["Reviews"] = _object(reviews={"type": "array", "items": ref("Review")})
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(
@@ -204,6 +205,11 @@ def _review_schema(event: Object) -> Object:
         "reasons": {"type": "array", "items": {"type": "object"}},
         "scores": {"type": "object"},
         "notChecked": {"type": "array", "items": {"type": "string"}},
+        "leasedUntil": {
+            "type": "string",
+            "format": "date-time",
+            "description": "No other reviewer is given it until then.",
+        },
     }
     required = ["uploadId", "owner", "since", "stage", "url"]
     return {"type": "object", "properties": properties, "required": required}

@@ -71,6 +71,14 @@ async def test_a_person_decides(holding: Service) -> None:
         assert [one["uploadId"] for one in waiting] == [kept, refused]
         assert waiting[0]["reasons"] == [{"code": "doubt", "detail": "Not sure."}]
         assert waiting[0]["owner"] == "ann"
+        assert ann.post("/reviews/next").json()["code"] == "forbidden"
+        mine = mod.post("/reviews/next").json()
+        assert (mine["uploadId"], mine["url"]) == (kept, waiting[0]["url"])
+        other = mod.post("/reviews/next", json={"desk": "2", "leaseS": 600}).json()
+        assert other["uploadId"] == refused
+        assert other["leasedUntil"] > mine["leasedUntil"] > mine["since"]
+        assert mod.post("/reviews/next", json={"desk": "3"}).status_code == 204
+        assert mod.post("/reviews/next", json={"leaseS": 5}).status_code == 400
         file = mod.get(waiting[0]["url"])
         assert file.status_code == 200
         assert file.headers["content-disposition"].startswith("attachment")

@@ -158,6 +158,8 @@ export interface UploadState {
   readonly paused: boolean;
   /** It is sent from here, and the network is away: it goes on by itself. */
   readonly away: boolean;
+  /** `review` while a person decides. */
+  readonly waiting: string | null;
   /** Stages in the order in which they began. */
   readonly passed: readonly PassedStage[];
   /** Some of `passed`, or of its times, were not seen: `Upload.readHistory` fills them in. */

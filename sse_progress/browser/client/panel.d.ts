@@ -29,7 +29,7 @@ export interface PanelTexts {
   announce?: string;
   summary?: string;
   link?: Partial<Record<Link, string>>;
-  phase?: Partial<Record<Phase | "cancelling", string>>;
+  phase?: Partial<Record<Phase | "cancelling" | "review", string>>;
   stage?: Partial<Record<StageName, string>>;
   error?: Record<string, string>;
 }

@@ -184,7 +184,7 @@ export class UploadPanel extends Base {
     if (!entry) return;
     const { state } = upload;
     if (state.phase === "sending" && state.bytes !== null) entry.meter.note(state.bytes, performance.now());
-    const key = `${state.phase} ${state.stage}`;
+    const key = `${state.phase} ${state.stage} ${state.waiting}`;
     if (key !== entry.spoken) {
       const first = entry.spoken === null;
       entry.spoken = key;
@@ -353,7 +353,7 @@ export class UploadPanel extends Base {
     const name = this.#name(upload);
     const words = this.#words(state);
     const status = this.#status(state);
-    item.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
+    item.dataset.phase = state.phase === "checking" || state.waiting === "review" ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title = name;
     parts.value.textContent =
       upload.ended && state.phase !== "done" ? "" : formatPercent(shown(state), texts.lang);
@@ -382,6 +382,7 @@ export class UploadPanel extends Base {
   #status(state) {
     const { phase, stage } = this.#texts;
     if (state.cancelling) return phase.cancelling;
+    if (state.waiting === "review") return phase.review;
     if (state.phase === "working") return stage[state.stage ?? ""] ?? state.message;
     return phase[state.phase];
   }
@@ -394,7 +395,8 @@ export class UploadPanel extends Base {
     if (TROUBLE.has(state.phase)) {
       return errorText(this.#texts, state.error, state.message);
     }
-    return state.phase === "working" && state.stage !== "file_received" ? state.message : "";
+    const quiet = state.stage === "file_received" || state.waiting === "review";
+    return state.phase === "working" && !quiet ? state.message : "";
   }
 
   /**

@@ -9,7 +9,7 @@ import { UploadError } from "./errors.js";
  * @typedef {string | (() => string | null | Promise<string | null>) | null | undefined} Token
  * @typedef {{ url?: string, token?: Token, credentials?: RequestCredentials, caller?: string }} ServiceOptions
  * @typedef {Record<string, string | number | null | undefined>} Params
- * @typedef {{ params?: Params, headers?: Record<string, string>, signal?: AbortSignal, timeoutMs?: number }} RequestOptions
+ * @typedef {{ params?: Params, headers?: Record<string, string>, json?: object, signal?: AbortSignal, timeoutMs?: number }} RequestOptions
  * @typedef {{ status: number, body: any, etag?: string | null }} Answer
  */
 
@@ -60,14 +60,16 @@ export class Service {
   }
 
   /**
-   * One small request. Resolves to `{status, body, etag}`, whatever the status; `body` is null
+   * One small request; `json` is its body. Resolves to `{status, body, etag}`, whatever the status; `body` is null
    * where the answer is not JSON. Rejects with `network` if there is no answer within `timeoutMs`.
    * @param {string} method
    * @param {string} path
    * @param {RequestOptions} [options]
    * @returns {Promise<Answer>}
    */
-  async request(method, path, { params, headers = {}, signal, timeoutMs = TIMEOUT_MS } = {}) {
+  async request(method, path, { params, headers = {}, json, signal, timeoutMs = TIMEOUT_MS } = {}) {
+    /** @type {Record<string, string>} */
+    const typed = json ? { "Content-Type": "application/json" } : {};
     const abort = new AbortController();
     const stop = () => abort.abort();
     if (signal?.aborted) stop();
@@ -76,7 +78,8 @@ export class Service {
     try {
       const response = await fetch(this.address(path, params), {
         method,
-        headers: await this.headers({ Accept: "application/json", ...headers }),
+        headers: await this.headers({ Accept: "application/json", ...typed, ...headers }),
+        body: json && JSON.stringify(json),
         credentials: this.credentials,
         cache: "no-store",
         signal: abort.signal,

@@ -60,6 +60,7 @@ export function initial({ id, filename = null, size = null }) {
     cancelling: false,
     paused: false,
     away: false,
+    waiting: null,
     ...NOTHING,
   });
 }
@@ -206,6 +207,7 @@ function heard(state, event) {
     stageProgress: Math.max(fields.stageProgress, stageFloor),
     bytes: event.bytes ?? state.bytes,
     paused: event.paused === true,
+    waiting: event.waiting ?? null,
     away: phase === "working" ? false : state.away,
     fromServer: true,
     ...pass(state, event),
@@ -284,6 +286,7 @@ function end(state, phase, fields, event = {}) {
     cancelling: false,
     paused: false,
     away: false,
+    waiting: null,
     ...passage,
   });
 }

@@ -51,6 +51,7 @@ const DEFAULTS = Object.freeze({
     sending: "Uploading",
     checking: "Checking what has arrived…",
     cancelling: "Cancelling…",
+    review: "Waiting for a person to look at it",
     done: "Done",
     refused: "Not accepted",
     failed: "Failed",

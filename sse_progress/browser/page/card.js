@@ -107,7 +107,8 @@ export class Card {
   #draw() {
     const { upload, parts } = this;
     const { state } = upload;
-    this.element.dataset.phase = state.phase === "checking" ? "waiting" : state.phase;
+    const rests = state.phase === "checking" || state.waiting === "review";
+    this.element.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title =
       state.media?.filename ?? state.filename ?? `Upload ${upload.id.slice(-8)}`;
     parts.about.textContent = about(state);
@@ -223,6 +224,7 @@ function about(state) {
 /** @param {UploadState} state */
 function badge(state) {
   if (state.cancelling) return "Cancelling…";
+  if (state.waiting === "review") return "In review";
   const active = ["sending", "working"].includes(state.phase);
   return active
     ? formatPercent(shownPercent(state))

@@ -13,9 +13,9 @@ import { formatBytes, formatPercent } from "../client/texts.js";
 import { Card } from "./card.js";
 import { clear, isCleared } from "./cleared.js";
 import { one } from "./dom.js";
+import { askForToken, givenToken, onToken, signedIn } from "./session.js";
 import { showSnippets } from "./snippets.js";
 
-const TOKEN_KEY = "sse-progress:token";
 /** How many uploads that had ended before this page was opened are shown in full. */
 const OLD_SHOWN = 3;
 const LINKS = {
@@ -29,16 +29,12 @@ const LINKS = {
 
 const panel = /** @type {UploadPanel} */ (one("panel"));
 const picker = /** @type {HTMLInputElement} */ (one("files"));
-const tokenField = /** @type {HTMLInputElement} */ (one("token"));
 /** @type {Map<string, Card>} */
 const cards = new Map();
 const client = new Client({
   url: new URL("..", import.meta.url).href,
-  token: sessionStorage.getItem(TOKEN_KEY),
+  token: givenToken(),
 });
-
-/** Whether a token was given here that has not been accepted yet. */
-let tried = false;
 
 panel.client = client;
 client.observe(show);
@@ -139,9 +135,7 @@ function showLink(link) {
   one("link").dataset.state = link;
   one("link-text").textContent = LINKS[link];
   if (link === "denied") askForToken();
-  if (link !== "live") return;
-  tried = false;
-  one("session").hidden = true;
+  if (link === "live") signedIn();
 }
 
 // ---- what is accepted
@@ -156,22 +150,7 @@ async function showLimits() {
   if (bytes) one("limit").textContent = ` Up to ${formatBytes(bytes)} each.`;
 }
 
-// ---- signing in
-
-function askForToken() {
-  one("session").hidden = false;
-  one("sign-in-error").textContent = tried ? "This token is not accepted." : "";
-  if (tried) sessionStorage.removeItem(TOKEN_KEY);
-}
-
-one("sign-in").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const token = tokenField.value.trim();
-  if (!token) return;
-  tried = true;
-  one("sign-in-error").textContent = "";
-  sessionStorage.setItem(TOKEN_KEY, token);
-  tokenField.value = "";
+onToken((token) => {
   client.token = token;
   showSnippets(client);
   void client.watch();

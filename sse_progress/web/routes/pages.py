@@ -16,6 +16,7 @@ __all__ = ["ROUTES"]
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 TYPES = {".js": "text/javascript", ".ts": "text/plain", ".svg": "image/svg+xml"}
@@ -27,6 +28,10 @@ async def get_index(request: Request) -> Response:  # noqa: ARG001
 
 async def get_api_page(request: Request) -> Response:  # noqa: ARG001
     return _file("page/api.html")
+
+
+async def get_review_page(request: Request) -> Response:  # noqa: ARG001
+    return _file("page/review.html")
 
 
 async def get_page_file(request: Request) -> Response:
@@ -58,6 +63,7 @@ def _file(name: str) -> Response:
 
 ROUTES = [
     Route("/api", get_api_page),
+    Route("/review", get_review_page),
     Route("/client/{name:path}", get_client_file),
     Route("/page/{name:path}", get_page_file),
     Route("/", get_index),

@@ -16,8 +16,8 @@ from sse_progress.web.app import ROUTES
 from sse_progress.web.openapi import document
 
 DOCUMENT = document(ROUTES, version="1.2.3", prefix="/api/media", tokens=True)
-NOT_DESCRIBED = {"/", "/api", "/client/{name}", "/page/{name}"}
-"""The page and its files."""
+NOT_DESCRIBED = {"/", "/api", "/review", "/client/{name}", "/page/{name}"}
+"""The pages and their files."""
 
 
 def operations() -> list[tuple[str, str, dict[str, Any]]]:

@@ -11,8 +11,10 @@ import pytest
 
 from sse_progress.model.errors import AlreadyFinished, UnknownUpload
 from sse_progress.model.verdicts import Verdict
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.queue.queue import Job
+from sse_progress.runtime.redis_keys import journal_keys, review_lease_key
 from sse_progress.uploads.components import Components
+from sse_progress.uploads.review_leases import Reviewer
 from sse_progress.uploads.reviews import Answered, Decision, Reviews
 from tests.helpers.components import components, events_of, left_over, stored, story_of
 from tests.unit.worker.test_reconciler import grow_old, reconciler_of
@@ -27,9 +29,9 @@ MARKED = {
 APPROVE = Decision("approve", by="mod", reason="A statue")
 
 
-async def held(core: Components) -> tuple[Calls, Any]:
+async def held(core: Components, upload_id: str = "up") -> tuple[Calls, Any]:
     """An upload that waits; the stages that were called, and its worker."""
-    await stored(core)
+    await stored(core, upload_id)
     calls = Calls()
     runner = runner_of(
         core,
@@ -37,7 +39,7 @@ async def held(core: Components) -> tuple[Calls, Any]:
         ("processing", calls.stage("processing", {})),
         hold_reviews=True,
     )
-    assert await run(runner) is None
+    assert await asyncio.wait_for(runner.run(Job(upload_id, 0)), 20) is None
     return calls, runner
 
 
@@ -119,6 +121,39 @@ async def test_two_reviewers_cannot_decide_differently(redis_url: str, tmp_path:
         kept = await core.journal.results("up")
         assert not await reviews._decided("up", looked_at, {"for": "review"})
         assert await core.journal.results("up") == kept
+
+
+async def test_no_two_reviewers_get_the_same_upload(redis_url: str, tmp_path: Path) -> None:
+    """Of two that wait, two who ask at once get one each, and a third none; asked again it is the
+    same one; what is skipped or ran out goes to the next, what is decided to nobody."""
+    async with components(redis_url, tmp_path) as core:
+        for upload_id in ("up", "down"):
+            await held(core, upload_id)
+        reviews = Reviews(core, {})
+        ann, bob = Reviewer("ann"), Reviewer("bob")
+
+        async def given(reviewer: Reviewer, *skipped: str, lease_s: float = 60) -> str | None:
+            found = await reviews.next(reviewer, lease_s=lease_s, skipped=skipped)
+            return found and found["uploadId"]
+
+        first = await asyncio.gather(*(given(Reviewer("ann", str(n))) for n in range(8)))
+        assert sorted(one for one in first if one) == ["down", "up"]
+        await core.redis.delete(*(review_lease_key(core.storage.id, one) for one in ("up", "down")))
+        assert (await given(ann), await given(bob)) == ("up", "down")
+        assert (await given(ann), await given(bob)) == ("up", "down")
+        assert await given(Reviewer("ann", "other window")) is None
+        assert await given(bob, "up") == "down"  # not his to let go
+        assert await given(ann, "up") is None
+        assert await given(Reviewer("eve"), lease_s=0.05) == "up"
+        key = review_lease_key(core.storage.id, "up")
+        while await core.redis.exists(key):
+            await asyncio.sleep(0.01)
+        assert await given(ann) == "up"
+        await reviews.decide("up", APPROVE)
+        assert await given(ann) is None
+        found = await reviews.next(bob, lease_s=60)
+        assert found is not None
+        assert (found["reasons"], found["owner"]) == (MARKED["reasons"], "ann")
 
 
 async def test_a_decision_survives_a_lost_queue_and_a_repeated_job(
