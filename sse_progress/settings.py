@@ -187,6 +187,13 @@ class Settings(BaseSettings):
     retention_days: float | None = Field(None, gt=0)
     """Days that finished uploads are kept; unset: forever."""
 
+    # ---- the archive
+    archive_url: SecretStr | None = None
+    """Database of past uploads and their events: `postgresql://…` or `sqlite:////absolute/path`;
+    unset: a SQLite file in the data directory; `off`: none."""
+    history_days: float = Field(30, gt=0)
+    """Days that the archive keeps an upload after its last event."""
+
     # ---- webhooks
     webhook_url: SecretStr | None = None
     """`http://` or `https://`: receives the end of every upload and job (Standard Webhooks)."""
@@ -298,6 +305,18 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
+    @field_validator("archive_url")
+    @classmethod
+    def _archive(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or value.get_secret_value() == "off":
+            return value
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+            return value
+        if parts.scheme in ("postgresql", "postgres"):
+            return value
+        raise ValueError("must be postgresql://…, sqlite:////absolute/path or off")
+
     @field_validator("webhook_url", "moderation_hook_url", "moderation_api_url")
     @classmethod
     def _http_url(cls, value: SecretStr | str | None) -> SecretStr | str | None:
@@ -348,6 +367,16 @@ class Settings(BaseSettings):
         return self
 
     # ---- derived
+
+    @property
+    def archive(self) -> str | None:
+        """URL of the archive; None: there is none."""
+        if self.archive_url is None:
+            return f"sqlite:///{self.data_dir / 'archive' / 'archive.sqlite3'}"
+        url = self.archive_url.get_secret_value()
+        if url == "off":
+            return None
+        return url.replace("postgres://", "postgresql://", 1)
 
     @property
     def open_mode(self) -> bool:

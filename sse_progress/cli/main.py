@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from sse_progress.cli.archive import archive
 from sse_progress.cli.ops import ops
 from sse_progress.cli.options import read_settings, refuse, say, with_settings
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.add_typer(ops, name="ops")
+app.add_typer(archive, name="archive")
 
 Descriptor = Annotated[
     int | None, typer.Option("--fd", help="A listening socket to take over.", metavar="N")

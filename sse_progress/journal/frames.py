@@ -89,6 +89,8 @@ class Page:
     """Bytes of the body that are on the storage, if it can be resumed, or is complete."""
     length: int | None = None
     """How many there are to be in all, if that is known."""
+    live: bool = True
+    """Whether it is the journal's; else it was archived, as of `now_ms`."""
 
     @property
     def resumable(self) -> bool:

@@ -181,6 +181,11 @@ class Journal:
             return 0.0
         return float(min(info["uptime_in_seconds"], seconds - int(birth)))
 
+    async def birth(self) -> int | None:
+        """When this Redis was first seen with its present data (Unix time); after `age_s`."""
+        birth: Any = await self.redis.get(BIRTH)
+        return None if birth is None else int(birth)
+
     async def _call(self, keys: tuple[str, str], values: dict[str, Any]) -> list[Any]:
         arguments = self._read.arguments(values)
         try:

@@ -84,6 +84,18 @@ class Index:
         )
         return [(name.decode(), int(score)) for name, score in rows]
 
+    async def waiting(self, consumer: str) -> tuple[int, float]:
+        """How many ends `consumer` is not done with, and seconds since the first was noted.
+
+        (0, 0) if it has no list."""
+        if (key := self._ended_keys.get(consumer)) is None:
+            return 0, 0.0
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(key)
+            pipe.zrange(key, 0, 0, withscores=True)
+            count, first = await pipe.execute()
+        return count, max(time.time() - first[0][1] / 1e3, 0.0) if first else 0.0
+
     async def done(self, consumer: str, upload_ids: Iterable[str]) -> None:
         """What followed from these ends is committed: `consumer` need not hear of them again."""
         if names := list(upload_ids):
@@ -141,6 +153,11 @@ class Index:
             owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
         )
         return [(name.decode(), int(score)) for name, score in rows]
+
+    async def began_us(self, upload_id: str, *, owner: str) -> int | None:
+        """When it began, us since 1970; None: it is not in the owner's list."""
+        score: Any = await self.redis.zscore(owned_key(owner), upload_id)
+        return None if score is None else int(score)
 
     async def forget(self, upload_id: str, *, owner: str) -> None:
         await self.redis.zrem(owned_key(owner), upload_id)

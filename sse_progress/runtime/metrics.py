@@ -50,6 +50,8 @@ ASKED = {
     "queue_oldest_seconds": "Age of the oldest waiting job, seconds",
     "workers_alive": "Workers that have reported within two leases",
     "open_uploads": "Uploads that have not ended",
+    "archive_waiting": "Ended uploads that are not in the archive yet",
+    "archive_lag_seconds": "Age of the oldest end that is not in the archive yet, seconds",
     "storage_free_bytes": "Bytes that may still be stored",
     "storage_free_inodes": "Files that may still be made",
 }

@@ -130,6 +130,11 @@ class Batches:
         if answer.term == "":
             self._components.background.spawn(self.work_off(batch_id))
 
+    async def open_journals(self) -> list[str]:
+        """Names of the journals of batches that may be open. Raises `redis.RedisError`."""
+        rows: Any = await self._components.redis.zrange(self._key, 0, -1)
+        return [batch_name(row.decode()) for row in rows]
+
     # ---- for the keeper
 
     async def work_off(self, batch_id: str) -> None:
@@ -161,6 +166,7 @@ class Batches:
         for batch_id in [row.decode() for row in rows]:
             page = await self._components.journal.head(batch_name(batch_id))
             if page is None or page.terminal:
+                await self._components.index.closed(batch_name(batch_id))
                 await self._components.redis.zrem(self._key, batch_id)
                 continue
             await self._log.do("flush", batch_id)
@@ -272,7 +278,7 @@ class BatchKeeper:
         """Deal with what has ended. Raises `redis.RedisError`."""
         while rows := await self._index.ended(CONSUMER, limit=AT_ONCE):
             names = [upload_id for upload_id, _ in rows]
-            await self._batches.ended(names)
+            await self._batches.ended([name for name in names if ":" not in name])
             await self._index.done(CONSUMER, names)
 
 

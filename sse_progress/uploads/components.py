@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from sse_progress.archive.archive import Archive, NoArchive
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
@@ -24,10 +26,21 @@ from sse_progress.storage.port import Storage
 from sse_progress.uploads.deliveries import Deliveries
 from sse_progress.uploads.recovery import Recovery
 
-__all__ = ["WEBHOOKS", "Components", "check", "hook_keys", "open_storage", "opened", "webhook_keys"]
+__all__ = [
+    "ARCHIVE",
+    "WEBHOOKS",
+    "Components",
+    "check",
+    "check_archive",
+    "hook_keys",
+    "open_storage",
+    "opened",
+    "webhook_keys",
+]
 
+ARCHIVE = "archive"
 WEBHOOKS = "webhooks"
-"""The consumer of ends that webhooks are."""
+"""Consumers of ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +50,7 @@ class Components:
     journal: Journal
     storage: Storage
     index: Index
+    archive: NoArchive
     deliveries: Deliveries
     queue: Queue
     recovery: Recovery
@@ -54,7 +68,16 @@ def check(settings: Settings) -> None:
     _redis_url(settings)
     webhook_keys(settings)
     hook_keys(settings)
+    check_archive(settings)
     open_storage(settings)
+
+
+def check_archive(settings: Settings) -> None:
+    """Raise SettingsError if there is no driver for the archive's database."""
+    if (settings.archive or "").startswith("postgresql") and find_spec("psycopg") is None:
+        raise SettingsError(
+            "SSE_PROGRESS_ARCHIVE_URL: PostgreSQL needs psycopg; install sse-progress[postgres]."
+        )
 
 
 def webhook_keys(settings: Settings) -> tuple[bytes, ...]:
@@ -119,6 +142,8 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
         redis = connect(url)
         stack.push_async_callback(redis.aclose)
         metrics, tasks = Metrics(), LongTasks()
+        archive = Archive(settings.archive) if settings.archive else NoArchive()
+        stack.push_async_callback(archive.aclose)
         journal = Journal(
             redis,
             journal_ttl_s=settings.journal_ttl_s,
@@ -145,8 +170,13 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             index=Index(
                 redis,
                 storage_id=storage.id,
-                consumers=("batches", *((WEBHOOKS,) if settings.webhook_url else ())),
+                consumers=(
+                    "batches",
+                    *((ARCHIVE,) if settings.archive else ()),
+                    *((WEBHOOKS,) if settings.webhook_url else ()),
+                ),
             ),
+            archive=archive,
             deliveries=Deliveries(redis, storage_id=storage.id),
             queue=Queue(redis, name=storage.id),
             recovery=recovery,

@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from sse_progress import __version__
+from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.model.kinds import Kinds
 from sse_progress.model.stage_api import Options
 from sse_progress.runtime.concurrency import first_of
@@ -32,6 +33,7 @@ from sse_progress.uploads.batches import Batches, BatchKeeper
 from sse_progress.uploads.components import Components, opened, webhook_keys
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.reviews import Reviews
+from sse_progress.worker.archiver import Archiver
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.leader import Leader
@@ -91,6 +93,17 @@ def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, N
         return []
     keys = webhook_keys(components.settings)
     return [("webhooks", Webhooks(components, url=url.get_secret_value(), keys=keys).run())]
+
+
+def archiver_of(
+    components: Components, batches: Batches
+) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    """The task that archives journals, where there is an archive."""
+    url, history_s = components.settings.archive, components.settings.history_days * 86400
+    if url is None:
+        return []
+    archiver = Archiver(components, ArchiveWriter(url), batches, history_s=history_s)
+    return [("archiver", archiver.run())]
 
 
 def confinement_of(settings: Settings) -> Confinement:
@@ -205,6 +218,7 @@ async def _work(settings: Settings) -> None:
                 for name, task in (
                     ("reconciler", reconciler.run(every_s=settings.lease_s / 2)),
                     ("batches", keeper.run()),
+                    *archiver_of(components, batches),
                     *webhooks_of(components),
                 ):
                     await stack.enter_async_context(running(name, task))

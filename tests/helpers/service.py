@@ -32,6 +32,7 @@ class Service:
         with Service(tmp_path, {"SSE_PROGRESS_WEB_PROCESSES": "2"}) as service:
             httpx.get(f"{service.url}/healthz")
 
+    There is no archive (it costs each service half a second of CPU) unless `env` has a URL.
     `env` may be changed before `start()`; an empty value unsets a variable. After `stop()`
     or a kill `start()` begins again on the same port and data. `log` has what all its processes
     wrote. Nothing of it survives `close()`, and `close()` fails if anything did.
@@ -51,6 +52,7 @@ class Service:
         self.env = {
             "SSE_PROGRESS_PORT": "0",
             "SSE_PROGRESS_DATA_DIR": str(self.data_dir),
+            "SSE_PROGRESS_ARCHIVE_URL": "off",
             **(env or {}),
         }
         self.arguments = arguments

@@ -17,7 +17,7 @@ from tests.helpers.service import Service
 def server() -> Iterator[Service]:
     """`scripts/serve` in a terminal of its own."""
     directory = Path(tempfile.mkdtemp(prefix="sp-story-"))
-    with Service(directory) as service:
+    with Service(directory, {"SSE_PROGRESS_ARCHIVE_URL": ""}) as service:
         yield service
     shutil.rmtree(directory)
 

@@ -48,6 +48,7 @@ HEALTHY = {
     'sse_progress_descriptors_limit{instance="a"}': "1000x120",
     'sse_progress_storage_free_bytes{instance="a"}': "100000000000x120",
     'sse_progress_storage_free_inodes{instance="a"}': "100000x120",
+    'sse_progress_archive_lag_seconds{instance="a"}': "2x120",
 }
 """Two hours, a sample a minute, in promtool's notation."""
 WRONG = {
@@ -75,6 +76,7 @@ WRONG = {
     "SseProgressStorageFills": {
         'sse_progress_storage_free_bytes{instance="a"}': "100000000000-100000000x120"
     },
+    "SseProgressArchiveBehind": {'sse_progress_archive_lag_seconds{instance="a"}': "700x120"},
 }
 """What makes each alert fire, and no other."""
 

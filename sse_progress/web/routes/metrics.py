@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sse_progress.model.errors import Problem
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.uploads.components import Components
+from sse_progress.uploads.components import ARCHIVE, Components
 from sse_progress.web.context import WebContext
 from sse_progress.web.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
@@ -55,6 +55,7 @@ async def _redis(parts: Components) -> dict[str, float]:
             queue = await parts.queue.overview(limit=OLDEST)
             alive = await parts.queue.workers_alive()
             uploads = await parts.index.open_count()
+            unarchived, lag_s = await parts.index.waiting(ARCHIVE)
             memory = await _memory(parts)
     except (TimeoutError, RedisError, OSError):
         return {"redis_up": 0}
@@ -66,6 +67,8 @@ async def _redis(parts: Components) -> dict[str, float]:
         "queue_oldest_seconds": round(max(waiting, default=0), 3),
         "workers_alive": alive,
         "open_uploads": uploads,
+        "archive_waiting": unarchived,
+        "archive_lag_seconds": round(lag_s, 3),
         **{f"queue_{kind}": count for kind, count in queue.counts.items()},
         **memory,
     }

@@ -1,0 +1,1 @@
+"""What happened to uploads, in a database: kept longer than their journals."""

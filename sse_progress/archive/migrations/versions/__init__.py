@@ -1,0 +1,1 @@
+"""Revisions; what was released is not changed."""
