@@ -123,7 +123,7 @@ class Kinds(Mapping[str, Kind]):
             return self._kinds[labels.kind or DEFAULT_KIND]
         except KeyError:
             raise UnknownKind(
-                f"There is no such kind of upload; there are {', '.join(self._kinds)}."
+                f"There is no such kind of upload. The kinds are: {', '.join(self._kinds)}."
             ) from None
 
     def check(self, labels: Labels, *, allowed: frozenset[str] | None, file: bool = True) -> Kind:

@@ -7,7 +7,7 @@ really reading it. What the client claimed is noted and never trusted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from sse_progress.stages.formats.media_types import (
     extension_of,
     kind_of,
     types_of_extension,
+    types_text,
 )
 from sse_progress.stages.formats.office import check_office
 from sse_progress.stages.formats.pdf_streams import embedded_archive
@@ -63,7 +64,7 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
         raise Rejected("empty_file", "The file is empty.")
     media_type = detect(path, upload.filename)
     if not any(allowed(name, admitted) for name in clips.variants(media_type)):
-        raise _not_accepted(media_type)
+        raise _not_accepted(media_type, admitted)
     kind = kind_of(media_type)
     refuse_polyglot(path, media_type, kind, part(report, 0.05, 0.15))
     report(0.15, "Scanning for malware")
@@ -71,7 +72,7 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
     screen.file()
     look = _look_inside(_Job(upload, media_type, screen, part(report, 0.2, 1.0)), kind)
     if not allowed(look.media_type, admitted):
-        raise _not_accepted(look.media_type)
+        raise _not_accepted(look.media_type, admitted)
     report(1.0, f"The file is {look.media_type}")
     return facts(
         Validation(
@@ -86,8 +87,8 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
     )
 
 
-def _not_accepted(media_type: str) -> Rejected:
-    return Rejected("rejected_type", f"The file is {media_type}, which is not accepted here.")
+def _not_accepted(media_type: str, accepted: Sequence[str]) -> Rejected:
+    return Rejected("rejected_type", f"The file is {media_type}. Accepted: {types_text(accepted)}.")
 
 
 # ---- one decoder for each kind; None from it means that it is not installed

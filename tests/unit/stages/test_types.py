@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from sse_progress.model.stage_api import Options
 from sse_progress.settings import DEFAULT_TYPES
-from sse_progress.stages.formats.media_types import allowed, canonical, extension_matches, kind_of
+from sse_progress.stages.formats.media_types import (
+    allowed,
+    canonical,
+    extension_matches,
+    kind_of,
+    types_text,
+)
+from tests.helpers.media import jpeg
+from tests.unit.stages.helpers import Desk, refusal
 
 DEFAULT = tuple(DEFAULT_TYPES.split(","))
 
@@ -59,3 +68,30 @@ def test_extension_is_compared_with_the_type() -> None:
     assert extension_matches("photo.png", "image/jpeg") is False
     assert extension_matches("photo", "image/jpeg") is None
     assert extension_matches(".htaccess", "text/plain") is None
+
+
+# ---- said to a person
+
+
+@pytest.mark.parametrize(
+    ("accepted", "said"),
+    [
+        (("image/jpeg", "image/png", "application/pdf"), "jpg, png, pdf"),
+        (("image/jpg", "image/jpeg"), "jpg"),
+        (("image/*", "application/pdf"), "pictures, PDF"),
+        (("application/x-thing",), "application/x-thing"),
+        (
+            DEFAULT_TYPES.split(","),
+            "pictures, videos, sound, PDF, text, office documents, archives",
+        ),
+    ],
+)
+def test_what_is_accepted_is_said_shortly(accepted: tuple[str, ...], said: str) -> None:
+    assert types_text(accepted) == said
+
+
+def test_a_refusal_says_what_is_accepted(desk: Desk) -> None:
+    """Within the length that a detail may have."""
+    options = Options(allowed_types=("image/png", "application/pdf"))
+    error = refusal(desk.upload(jpeg(), "a.jpg", options=options))
+    assert error.detail == "The file is image/jpeg. Accepted: png, pdf."
