@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from sse_progress.model.stage_api import Upload
 from sse_progress.sandbox import landlock, seccomp
 
-__all__ = ["Confinement", "Degree", "Mode", "confine", "degree"]
+__all__ = ["Confinement", "Degree", "Mode", "Rule", "confine", "degree", "libraries"]
 
 Mode = Literal["off", "best-effort", "required"]
+Rule: TypeAlias = tuple[str, int]
+"""A path, and what may be done beneath it."""
 
 _LIBRARIES = (
     *("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store", "/gnu/store"),
@@ -66,8 +69,22 @@ def degree() -> Degree:
     return Degree(landlock.abi(), seccomp.available())
 
 
-def confine(rules: Confinement, upload: Upload) -> None:
-    """Give up everything that the stages of `upload` do not need, for all of this process' life.
+def libraries(rules: Confinement, upload: Upload) -> list[Rule]:
+    """What all processes of this machine's uploads may read: a zygote finds that out, not each of
+    its forks."""
+    if rules.mode == "off" or not landlock.abi():
+        return []
+    options = upload.options
+    more = (options.yara_rules, options.word_list, options.bad_sha256)
+    python = (sys.prefix, sys.base_prefix, *sys.path)
+    return _libraries(rules, (*python, *filter(None, more)))
+
+
+def confine(
+    rules: Confinement, reachable: Iterable[Rule], *, original: str, write: Iterable[str]
+) -> None:
+    """Give up everything but `reachable`, reading `original`, and the directories `write`, for all
+    of this process' life.
 
     Call it before there are other threads: Landlock holds for the calling one and those it starts.
     Raises OSError if `required` and the kernel cannot.
@@ -78,26 +95,23 @@ def confine(rules: Confinement, upload: Upload) -> None:
     if rules.mode == "required" and not has.enough:
         raise OSError(f"stages cannot be confined here: {has}")
     if has.landlock_abi:
-        landlock.restrict(_rules(rules, upload))
+        own = [(original, landlock.READ), *((path, landlock.WRITE) for path in write)]
+        landlock.restrict([*reachable, *own])
     if has.seccomp:
         seccomp.restrict()
 
 
-def _rules(rules: Confinement, upload: Upload) -> Iterator[tuple[str, int]]:
-    options = upload.options
-    more = (options.yara_rules, options.word_list, options.bad_sha256)
-    python = (sys.prefix, sys.base_prefix, *sys.path)
+@cache
+def _libraries(rules: Confinement, more: tuple[str, ...]) -> list[Rule]:
     closed = os.path.realpath(rules.closed)
-    for path in (*_LIBRARIES, *python, *rules.readable, *filter(None, more)):
+    found: list[Rule] = [(path, landlock.WRITE) for path in _DEVICES]
+    for path in (*_LIBRARIES, *more, *rules.readable):
         if path:
-            yield from _around(os.path.realpath(path) if path != "/proc/self" else path, closed)
-    for path in _DEVICES:
-        yield path, landlock.WRITE
-    yield upload.path, landlock.READ
-    yield upload.scratch, landlock.WRITE
+            found += _around(os.path.realpath(path) if path != "/proc/self" else path, closed)
+    return list(dict.fromkeys(found))
 
 
-def _around(path: str, closed: str) -> Iterator[tuple[str, int]]:
+def _around(path: str, closed: str) -> Iterator[Rule]:
     """Rules to read everything beneath `path` but `closed`. Names alone may be listed in there."""
     if path == closed or path.startswith(closed.rstrip("/") + "/"):
         return

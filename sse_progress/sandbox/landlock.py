@@ -10,6 +10,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 __all__ = ["LIST", "READ", "WRITE", "abi", "restrict"]
@@ -105,5 +106,6 @@ def _call(number: int, *arguments: Any) -> int:
     return result
 
 
+@cache
 def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""The limits of one stage's process: memory, CPU time, size of files, descriptors, processes."""
+"""The limits of one upload's process: memory, CPU time, size of files, descriptors, processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sse_progress.sandbox.messages import Limits
 
-__all__ = ["limit"]
+__all__ = ["allow_cpu", "limit"]
 
 SPARE_PROCESSES = 512
 """Processes and threads that may come on top of all that run when a task begins."""
@@ -18,24 +18,42 @@ CPU_GRACE_S = 2
 
 def limit(limits: Limits) -> None:
     """Bound this process and all that it starts, for good: CPU time and memory count from now."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
     with open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123
         running = int(file.read().split()[3].partition("/")[2])
     bounds = {
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_CPU: math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s,
         resource.RLIMIT_AS: _memory().taken + limits.memory_bytes,
         resource.RLIMIT_NPROC: running + SPARE_PROCESSES,
     }
     for which, value in bounds.items():
         _, hard = resource.getrlimit(which)
-        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        # At the hard limit of CPU time comes SIGKILL, at the soft one SIGXCPU, which tells more.
-        top = bound + CPU_GRACE_S if which == resource.RLIMIT_CPU else bound
-        resource.setrlimit(
-            which, (bound, top if hard == resource.RLIM_INFINITY else min(top, hard))
-        )
+        bound = _least(value, hard)
+        resource.setrlimit(which, (bound, bound))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    top = _least(_cpu_s() + limits.all_cpu_s + CPU_GRACE_S, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (top, top))
+    allow_cpu(limits)
+
+
+def allow_cpu(limits: Limits) -> None:
+    """CPU time for one more task, if that much is left of what this process may have.
+
+    At the soft limit comes SIGXCPU, which tells more than the SIGKILL at the hard one.
+    """
+    _, top = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = min(_cpu_s() + limits.cpu_s, top - CPU_GRACE_S)
+    resource.setrlimit(resource.RLIMIT_CPU, (max(soft, 1), top))
+
+
+def _least(value: int, hard: int) -> int:
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+def _cpu_s() -> int:
+    """CPU time that this process has taken."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return math.ceil(used.ru_utime + used.ru_stime)
 
 
 class _Memory(NamedTuple):

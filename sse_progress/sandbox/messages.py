@@ -1,7 +1,7 @@
 """What a worker and its stage children say to each other: frames of JSON, 4 bytes of length first.
 
-Worker to child: `Task`. Child to worker: `READY` once, then for each task any number of `Progress`
-and one `Outcome`.
+Worker to child: `Task`, or `EndProcess`. Child to worker: `READY` once, then for each task any
+number of `Progress` and one `Outcome`, and for each `EndProcess` one `Ended`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ __all__ = [
     "READY",
     "RESULT_LIMIT_BYTES",
     "Answer",
+    "EndProcess",
+    "Ended",
     "Failed",
     "Finished",
     "Frames",
@@ -28,6 +30,7 @@ __all__ = [
     "NotJson",
     "Outcome",
     "Progress",
+    "Question",
     "Refused",
     "Task",
     "encode_result",
@@ -43,29 +46,52 @@ READY = b"ready"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one task may use: memory on top of what the child holds, CPU time of its own process,
-    the size of each file it writes, and open descriptors."""
+    """What a process may use, for all its tasks together: memory on top of what the child holds,
+    the size of each file it writes, and open descriptors. `cpu_s`: CPU time of each task,
+    `all_cpu_s`: of all of them."""
 
     memory_bytes: int
     cpu_s: int
+    all_cpu_s: int
     file_bytes: int
     open_files: int
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a stage function, `package.module:name`."""
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag="task"):
+    """One call of a stage function, `package.module:name`.
+
+    `fresh`: in a new process, which may write in the directories `writable` from then on, and may
+    be asked for the functions `followed_by` later. Else in the one that did the task before, whose
+    limits and confinement stay.
+    """
 
     function: str
     upload: Upload
     limits: Limits
     confinement: Confinement = Confinement()
+    fresh: bool = True
+    writable: tuple[str, ...] = ()
+    followed_by: tuple[str, ...] = ()
+
+
+class EndProcess(msgspec.Struct, frozen=True, tag="end"):
+    """End the process of the tasks so far with all that it started, and say so."""
+
+
+Question: TypeAlias = Task | EndProcess
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """`fraction` 0.0-1.0 of the function's work; `message` only if a new one was given."""
+    """`fraction` 0.0-1.0 of the function's work; `message` only if a new one was given; `cpu_s`:
+    CPU time that the task has taken."""
 
     fraction: float
     message: str | None = None
+    cpu_s: float = 0.0
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """The answer to EndProcess."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +117,7 @@ class Failed(Outcome, frozen=True, kw_only=True, tag="failed"):
     trace: str
 
 
-Answer: TypeAlias = Progress | Finished | Refused | Failed
+Answer: TypeAlias = Progress | Finished | Refused | Failed | Ended
 
 
 def frame(body: bytes) -> bytes:

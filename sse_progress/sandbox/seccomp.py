@@ -12,6 +12,7 @@ import errno
 import os
 import platform
 import struct
+from functools import cache
 from typing import Any, NamedTuple
 
 __all__ = ["available", "program", "restrict"]
@@ -180,5 +181,6 @@ def restrict() -> None:
         raise OSError(error, f"seccomp: {os.strerror(error)}")
 
 
+@cache
 def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)

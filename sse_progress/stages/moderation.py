@@ -99,17 +99,20 @@ def moderate(upload: Upload, report: Report) -> dict[str, Any]:
 
 
 def _screened(findings: Findings, report: Report) -> None:
-    """What `validating` saw of malware; a pipeline that validates otherwise has it done here."""
+    """The file as it is, again: by now no decoder has run in this process, while the word of
+    `validating` is that of one in which a decoder did. Of its entries that word is taken; a
+    pipeline that validates otherwise has them looked at here."""
     upload = findings.upload
     seen = upload.results.get("validating", {})
-    if RULES in seen.get("checks", ()):
-        findings.checks += [c for c in (DIGESTS, RULES, ENTRIES) if c in seen["checks"]]
-        findings.reasons += msgspec.convert(seen.get("reasons", []), list[Reason])
-        report(1.0)
-        return
     report(0.0, "Scanning for malware")
     screen = Screen(upload)
     screen.file()
+    if RULES in seen.get("checks", ()):
+        findings.checks += [c for c in (DIGESTS, RULES, ENTRIES) if c in seen["checks"]]
+        reasons = msgspec.convert(seen.get("reasons", []), list[Reason])
+        findings.reasons += [*(each for each in screen.reasons if each not in reasons), *reasons]
+        report(1.0)
+        return
     if is_zip_based(upload.content_type):
         for _ in screen.watch(walk(findings.path, Path(upload.scratch), report)):
             pass

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -22,54 +21,38 @@ from sse_progress.model.errors import (
     InsufficientStorage,
     Internal,
     Problem,
-    Rejected,
     Unavailable,
     problem_for,
 )
 from sse_progress.model.events import Draft, decode_json, encode_json
-from sse_progress.model.kinds import DEFAULT_KIND
-from sse_progress.model.media import merged
 from sse_progress.model.messages import (
     BEGIN,
     END,
     PARKED,
-    WAITING,
     begin_text,
     end_text,
     failure,
     retry_text,
 )
-from sse_progress.model.stage_api import Report, StageFunction, Upload
-from sse_progress.model.text import clean_text
+from sse_progress.model.stage_api import Report, StageFunction
 from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.sandbox.function_ref import Reference
-from sse_progress.sandbox.pool import ChildLost, StageUnavailable
-from sse_progress.stages.progress import part
+from sse_progress.sandbox.outcomes import StageUnavailable
 from sse_progress.storage.port import StoredObject
-from sse_progress.uploads.reviews import DECISION, HELD, WaitsFor
 from sse_progress.worker.context import KindOfWork, WorkerContext
 from sse_progress.worker.eta import Estimate
-from sse_progress.worker.result import check_result, media_of, named_apart
+from sse_progress.worker.holding import Holding, Waits
+from sse_progress.worker.result import media_of
+from sse_progress.worker.stage_calls import StageCalls
+from sse_progress.worker.stage_work import StageWork
+from sse_progress.worker.subject import VERDICT, Subject
 
-__all__ = ["VERDICT", "Attempt", "NotNow"]
-
-REFUSED = "moderation_refused"
+__all__ = ["Attempt", "NotNow"]
 
 log = structlog.get_logger(__name__)
 
-VERDICT = "verdict"
-"""Result field of a refusal that was decided, from before its bytes go until its event is there."""
-
-NO_STAGE = frozenset({VERDICT, HELD, DECISION})
-"""Result fields that are no stage's."""
-
 _AWAY = (OSError, Unavailable, InsufficientStorage)
 """Raised while the storage, or something else on this side, does not work: not the file's fault."""
-
-
-class Waits(Exception):
-    """The upload waits for a person; its job is done until then."""
 
 
 class NotNow(Exception):
@@ -95,11 +78,8 @@ class Attempt:
         self.upload_id = found.manifest.upload_id
         self._parts, self._config = context.components, context.config
         self._pool, self._history = context.pool, context.history
-        self._reviews = context.reviews
-        self._found, self._kind = found, work
-        self._original = ""
-        self._numbers = count(1)
-        self._results: dict[str, bytes] = {}
+        self._found, self._work_of_kind, self._table = found, work, work.table
+        self._subject = Subject(found, work)
         self._stage = "file_received"
         self._redis_lost = taken.status == "new"
         self._unlisted = self._redis_lost
@@ -117,6 +97,12 @@ class Attempt:
             on_new_epoch=self._note_loss,
             on_position=lambda _: self._moved.set(),
         )
+        self._holding = Holding(
+            self._subject,
+            self.writer,
+            context.reviews,
+            hold_reviews=self._config.hold_reviews,
+        )
 
     async def make(self) -> str:
         """Run what is left of the stages; `complete`, the code with which it was refused, or
@@ -125,7 +111,7 @@ class Attempt:
         Raises NotNow, WriterLost, and RedisError where Redis does not answer.
         """
         try:
-            self._results = await self._parts.journal.results(self.upload_id)
+            self._subject.results = await self._parts.journal.results(self.upload_id)
             await self._work()
         except (StageUnavailable, *_AWAY) as error:
             log.warning(
@@ -177,224 +163,82 @@ class Attempt:
             self._unlisted = False
 
     async def _work(self) -> None:
-        if verdict := self._results.get(VERDICT):
+        if verdict := self._subject.results.get(VERDICT):
             raise problem_for(*decode_json(verdict))
         if not self._found.done:
-            manifest = self._found.manifest
-            stages = self._kind.stages
-            estimate = await self._history.estimate(
-                kind=manifest.labels.kind or DEFAULT_KIND,
-                stages=[name for name, _ in stages],
-                content_type=manifest.claimed_type,
-                size=manifest.size,
-            )
-            scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
-            self._original = str(await blocking(self._found.local))
-            for name, functions in stages:
-                if name not in self._results:
-                    await self._run_stage(name, functions, scratch=scratch, estimate=estimate)
+            await self._run_stages()
         await self._finalize()
 
     # ---- stages
 
+    async def _run_stages(self) -> None:
+        manifest = self._found.manifest
+        stages = self._work_of_kind.stages
+        estimate = await self._history.estimate(
+            kind=self._subject.kind,
+            stages=[name for name, _ in stages],
+            content_type=manifest.claimed_type,
+            size=manifest.size,
+        )
+        left = [stage for stage in stages if stage[0] not in self._subject.results]
+        async with self._pool.session() as session:
+            scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
+            self._subject.original = str(await blocking(self._found.local))
+            calls = StageCalls(
+                session,
+                self._subject,
+                [(name, function) for name, functions in left for function in functions],
+                scratch=scratch,
+                timeout_s=self._config.stage_timeout_s,
+                attempts=self._config.child_attempts,
+            )
+            work = StageWork(self._parts, self._subject, calls)
+            for name, functions in left:
+                await self._run_stage(name, functions, work=work, estimate=estimate)
+
     async def _run_stage(
-        self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
+        self, name: str, functions: Sequence[StageFunction], *, work: StageWork, estimate: Estimate
     ) -> None:
         self._stage = name
-        if (held := self._held(name)) is not None:
-            await self._checkpoint(name, await self._decided(*held))
+        if (held := self._holding.held(name)) is not None:
+            await self._checkpoint(name, await self._holding.decided(name, *held))
             return
         self.writer.first(
-            Draft(stage=name, stage_progress=0, message=begin_text(self._kind.table[name]))
+            Draft(stage=name, stage_progress=0, message=begin_text(self._table[name]))
         )
         estimate.begin(name)
-        with self._measured(name):
-            result = await self._result_of(name, functions, scratch=scratch, estimate=estimate)
-        await self._checkpoint(name, await self._agreed(result))
+        result = await work.result_of(name, functions, self._report(name, estimate))
+        await self._checkpoint(name, await self._holding.agreed(name, result))
         await estimate.finish()
 
-    def _held(self, name: str) -> tuple[dict[str, Any], WaitsFor] | None:
-        """The result of this stage, and whose answer it waits, if it is held."""
-        held, result, *waits_for = decode_json(self._results.get(HELD, b'["",{}]'))
-        return (result, waits_for[0] if waits_for else "review") if held == name else None
-
-    async def _agreed(self, result: dict[str, Any]) -> dict[str, Any]:
-        """A stage's result, unless it is held. Raises Waits."""
-        if result.pop("waiting", None) == "moderation":
-            await self._hold(result, "moderation")
-        if self._config.hold_reviews and result.get("verdict") == "review":
-            await self._hold(result, "review")
-        return result
-
-    async def _hold(self, result: dict[str, Any], waits_for: WaitsFor) -> NoReturn:
-        self._results[HELD] = encode_json([self._stage, result, waits_for])
-        await self.writer.note(HELD, self._results[HELD])
-        await self._wait(waits_for)
-
-    async def _wait(self, waits_for: WaitsFor) -> NoReturn:
-        if waits_for == "review":
-            await self._reviews.held(self.upload_id)
-        await self.writer.last(
-            Draft(
-                stage=self._stage,
-                stage_progress=99,
-                message=WAITING[waits_for],
-                waiting=waits_for,
-            )
-        )
-        raise Waits
-
-    async def _decided(self, result: dict[str, Any], waits_for: WaitsFor) -> dict[str, Any]:
-        """A held stage's result with what was decided. Raises Waits, or Rejected."""
-        decision = decode_json(self._results.get(DECISION, b"{}"))
-        if decision.pop("for", "review") != waits_for or not decision:
-            await self._wait(waits_for)
-        if decision["decision"] == "refuse":
-            raise Rejected(decision.get("code", REFUSED), decision.get("reason") or None)
-        if waits_for == "moderation":
-            return await self._agreed(merged(result, decision["result"]))
-        return {**result, "verdict": "approved", "review": decision}
-
-    async def _result_of(
-        self, name: str, functions: Sequence[StageFunction], *, scratch: Path, estimate: Estimate
-    ) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        replacement: tuple[Path, str] | None = None
-        for at, function in enumerate(functions):
-            report = self._report(name, at, len(functions), estimate)
-            got, own = await self._call(function, scratch, report)
-            with self._not_as_returned(name):
-                check_result(name, got)
-                if files := got.get("files"):
-                    got["files"] = await self._keep(files, own, result)
-            if original := got.get("original"):
-                replacement = own, original["name"]
-            result = merged(result, got)
-        if replacement is not None:
-            with self._not_as_returned(name):
-                result["original"] |= await blocking(
-                    self._parts.storage.objects.replace_original, self.upload_id, *replacement
-                )
-        return result
-
-    @contextlib.contextmanager
-    def _measured(self, stage: str) -> Iterator[None]:
-        began, outcome = time.monotonic(), "stopped"
-        try:
-            yield
-            outcome = "ok"
-        except Problem as problem:
-            outcome = "failed" if isinstance(problem, Internal) else "refused"
-            raise
-        except Exception:
-            outcome = "failed"
-            raise
-        finally:
-            self._parts.metrics.stage_took(
-                time.monotonic() - began,
-                stage=stage,
-                media_type=self._found.manifest.claimed_type,
-                outcome=outcome,
-            )
-
-    @contextlib.contextmanager
-    def _not_as_returned(self, stage: str) -> Iterator[None]:
-        """A stage's result may be an attacker's: an invalid one ends only its own upload."""
-        try:
-            yield
-        except ValueError as error:
-            log.error(  # noqa: TRY400  # the reason says it all
-                "stage result refused",
-                upload_id=self.upload_id,
-                stage=stage,
-                reason=clean_text(str(error)),
-            )
-            raise Internal from error
-
-    async def _keep(
-        self, files: list[dict[str, Any]], scratch: Path, result: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        """Keep what a function made, under names that no other file of this upload has."""
-        results = [decode_json(v) for k, v in self._results.items() if k not in NO_STAGE]
-        named = named_apart(files, self._found.manifest.filename, [*results, result])
-        names = {old["name"]: new["name"] for old, new in zip(files, named, strict=True)}
-        sizes = await blocking(
-            self._parts.storage.objects.keep_derived, self.upload_id, scratch, names
-        )
-        return [{**file, "size": sizes.get(file["name"], 0)} for file in named]
-
-    async def _call(
-        self, function: StageFunction, scratch: Path, report: Report
-    ) -> tuple[dict[str, Any], Path]:
-        """Run one function; a child that something outside ended is worth another try.
-
-        Returns its result and its directory: what it wrote meets no other function's files.
-        """
-        for left in reversed(range(self._config.child_attempts)):
-            own = scratch / str(next(self._numbers))
-            await blocking(own.mkdir, mode=0o700)
-            try:
-                result = await self._run(function, self._upload(own), report)
-            except ChildLost:
-                log.warning("a stage's child was lost", upload_id=self.upload_id, left=left)
-            else:
-                return result, own
-        raise Internal("The work was given up after several crashes.")
-
-    async def _run(self, function: StageFunction, upload: Upload, report: Report) -> dict[str, Any]:
-        timeout_s = self._config.stage_timeout_s
-        if (sampler := getattr(function, "sampler", None)) is not None:
-            first, report = part(report, 0.0, 0.2), part(report, 0.2, 1.0)
-            await self._pool.run(Reference(sampler), upload, first, timeout_s=timeout_s)
-        return await self._pool.run(function, upload, report, timeout_s=timeout_s)
-
-    async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
-        self._results[name] = encode_json(result)
-        end = Draft(stage=name, stage_progress=100, message=end_text(self._kind.table[name]))
-        await self.writer.last(end, result=self._results[name])
-        if self._redis_lost:
-            self._redis_lost = False
-            await self._parts.journal.restore(
-                self.upload_id, self._results, about=self._found.manifest.about
-            )
-        await self._list()
-
-    def _report(self, name: str, at: int, slices: int, estimate: Estimate) -> Report:
-        """Each of a stage's functions has an equal slice of it."""
-        latest = begin_text(self._kind.table[name])
+    def _report(self, name: str, estimate: Estimate) -> Report:
+        latest = begin_text(self._table[name])
 
         def report(fraction: float, message: str | None = None) -> None:
             nonlocal latest
             latest = message or latest
-            whole = (at + min(max(fraction, 0.0), 1.0)) / slices
             self.writer.progress(
                 Draft(
                     stage=name,
-                    stage_progress=min(99, int(whole * 100)),
+                    stage_progress=min(99, int(fraction * 100)),
                     message=latest,
-                    eta_seconds=estimate.remaining_s(whole),
+                    eta_seconds=estimate.remaining_s(fraction),
                 )
             )
 
         return report
 
-    def _upload(self, scratch: Path) -> Upload:
-        manifest = self._found.manifest
-        return Upload(
-            id=self.upload_id,
-            path=self._original,
-            scratch=str(scratch),
-            filename=manifest.filename,
-            claimed_type=manifest.claimed_type,
-            size=manifest.size,
-            sha256=manifest.sha256,
-            created_at=manifest.created_at,
-            kind=manifest.labels.kind or DEFAULT_KIND,
-            context=manifest.labels.context,
-            fields=manifest.fields,
-            results={k: decode_json(v) for k, v in self._results.items() if k not in NO_STAGE},
-            options=self._kind.options,
-        )
+    async def _checkpoint(self, name: str, result: dict[str, Any]) -> None:
+        results = self._subject.results
+        results[name] = encode_json(result)
+        end = Draft(stage=name, stage_progress=100, message=end_text(self._table[name]))
+        await self.writer.last(end, result=results[name])
+        if self._redis_lost:
+            self._redis_lost = False
+            await self._parts.journal.restore(
+                self.upload_id, results, about=self._found.manifest.about
+            )
+        await self._list()
 
     # ---- ends
 
@@ -406,7 +250,7 @@ class Attempt:
             assert self._found.record is not None
             media = decode_json(self._found.record)
         else:
-            media = media_of(self._upload(Path()), prefix=self._config.prefix)
+            media = media_of(self._subject.upload(Path()), prefix=self._config.prefix)
             _complete(media).fragments(self.upload_id)  # too large: not to be published
             record = await blocking(
                 self._parts.storage.objects.publish, self.upload_id, encode_json(media)

@@ -27,7 +27,8 @@ from sse_progress.runtime.linux import harden_this_process
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.confinement import Confinement, degree
-from sse_progress.sandbox.pool import CannotStart, Pool
+from sse_progress.sandbox.outcomes import CannotStart
+from sse_progress.sandbox.pool import Pool
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.uploads.batches import Batches, BatchKeeper
 from sse_progress.uploads.components import Components, opened, webhook_keys

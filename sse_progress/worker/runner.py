@@ -22,8 +22,9 @@ from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
 from sse_progress.runtime.concurrency import beside, blocking
-from sse_progress.worker.attempt import VERDICT, Attempt, NotNow
+from sse_progress.worker.attempt import Attempt, NotNow
 from sse_progress.worker.context import WorkerContext
+from sse_progress.worker.subject import VERDICT
 
 __all__ = ["Runner"]
 

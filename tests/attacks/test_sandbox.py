@@ -206,6 +206,8 @@ ATTEMPTS = {
     "plants a .pth": "open(next(p for p in sys.path if 'site-packages' in p) + '/a.pth', 'w')",
     "plants a module": "open(sys.path[-1] + '/a.py', 'w')",
     "writes to /tmp": "open('/tmp/left-behind', 'w')",
+    "exchanges its directory": "os.rename(upload.scratch, upload.scratch + '-moved')",
+    "takes the place of a later one": "os.symlink(there, os.path.dirname(upload.scratch) + '/3')",
     "reads accounts": "open('/etc/passwd').read()",
     "reads the environment of its parent": "open(f'/proc/{os.getppid()}/environ').read()",
     "reads the memory of its parent": "open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
@@ -263,7 +265,22 @@ def test_a_poisoned_process_sees_no_other_file(intruder: Caller, owner: Caller) 
         "stages._act = lambda *_: {'contentType': 'text/plain', 'poisoned': True}",
         "result = {'contentType': 'text/plain'}",
     )
-    for stage in ("validating", "analyzing", "processing"):
+    for stage in ("validating", "analyzing", "moderating", "processing"):
         media_after(intruder, exploit(stage, *poison))
     media = media_after(owner, file_part(b"plain words", "a.txt", "text/plain"))
     assert "poisoned" not in str(media)
+
+
+def test_a_taken_decoder_has_no_say_in_moderation(intruder: Caller) -> None:
+    """The stages before share its process; those from moderation on find a new one."""
+    media = media_after(
+        intruder,
+        exploit(
+            "validating",
+            "import tests.attacks.exploited as stages",
+            "stages._act = lambda stage, *_: {'contentType': 'text/plain', 'poisoned': True}",
+            "result = {'contentType': 'text/plain'}",
+        ),
+    )
+    assert media["analysis"]["poisoned"]
+    assert media["moderation"] == {"verdict": "approved"}

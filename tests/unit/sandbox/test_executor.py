@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sse_progress.sandbox.executor import Reporter
 from sse_progress.sandbox.messages import Progress
+from sse_progress.sandbox.reporting import Reporter
 
 
 def test_the_last_report_is_out_when_a_task_closes() -> None:

@@ -24,7 +24,14 @@ from sse_progress.model.stage_api import Options, StageFunction, Upload
 from sse_progress.sandbox import pool as pool_module
 from sse_progress.sandbox.function_ref import NotAStage
 from sse_progress.sandbox.messages import Task
-from sse_progress.sandbox.pool import CannotStart, ChildLost, Pool, StageFailed, StageUnavailable
+from sse_progress.sandbox.outcomes import (
+    CannotStart,
+    ChildLost,
+    StageFailed,
+    StageUnavailable,
+    meaning_of,
+)
+from sse_progress.sandbox.pool import Pool
 from sse_progress.sandbox.process import Exit
 from tests.helpers.processes import alive, children
 from tests.helpers.waiting import eventually
@@ -439,7 +446,7 @@ async def test_a_crash_at_the_memory_limit_is_not_the_files_fault(
     """A library that aborts when it gets no more memory has taken too much for a sound file too."""
     pool = Pool(size=1, memory_bytes=limit, cpu_s=20)
     end = Exit(code=-signal.SIGABRT, peak_rss_bytes=200 * MIB, killed=False)
-    problem = pool._meaning(end, Task(function="a:b", upload=upload, limits=pool._limits))
+    problem = meaning_of(end, Task(function="a:b", upload=upload, limits=pool.limits), closed=False)
     assert isinstance(problem, Problem)
     assert problem.code == code
 
@@ -476,7 +483,7 @@ async def test_open_files_are_limited(upload: Upload) -> None:
 
 async def test_a_child_is_replaced_after_so_many_tasks(upload: Upload) -> None:
     """What leaks in a library leaks for so many uploads at most."""
-    async with open_pool(tasks_per_child=2) as pool:
+    async with open_pool(uploads_per_child=2) as pool:
         zygotes = [(await run(pool, ordinary.whoami, upload))["zygote"] for _ in range(3)]
     assert zygotes[0] == zygotes[1] != zygotes[2]
 
@@ -505,6 +512,7 @@ async def test_a_stage_finds_a_place_of_its_own_and_no_secrets(
         *("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "PYTHONPATH", "HOME", "TMPDIR"),
         "LD_LIBRARY_PATH",
         "ORT_DISABLE_TELEMETRY",
+        "GLIBC_TUNABLES",
     }
     assert environment["TZ"] == "Europe/Zurich"
     assert environment["HOME"] == environment["TMPDIR"] == upload.scratch
@@ -519,7 +527,7 @@ async def test_a_stage_finds_a_place_of_its_own_and_no_secrets(
     assert seen["oomScore"] == 500
     assert seen["input"] == ""
     assert seen["descriptors"][:3] == [0, 1, 2]
-    assert len(seen["descriptors"]) == 4  # and the pipe for its reports
+    assert len(seen["descriptors"]) == 5  # and the pipes for its reports and further tasks
     assert seen["status"]["NoNewPrivs"] == "1"
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         if name != "CapBnd" or os.geteuid() == 0:
@@ -811,7 +819,7 @@ async def test_a_child_cannot_make_up_reports_beyond_their_bounds(
 async def test_two_hundred_tasks_leave_no_descriptor_and_no_process(upload: Upload) -> None:
     """Many tasks, refusals, crashes and cancellations in one pool, and all is as before."""
     others = set(children(os.getpid()))
-    async with open_pool(size=2, tasks_per_child=50) as pool:
+    async with open_pool(size=2, uploads_per_child=50) as pool:
         await run(pool, ordinary.nothing, upload)
         before = descriptors() - 4 * len(pool.pids)
         for at in range(200):

@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Moderation
 from sse_progress.model.stage_api import Options
+from sse_progress.stages.moderation import moderate
 from sse_progress.stages.scans import malware
 from sse_progress.stages.scans import word_lists as words
+from sse_progress.stages.scans.screening import RULES
 from tests.helpers.media import jpeg
 from tests.unit.stages.helpers import Desk, refusal, through
 from tests.unit.stages.test_archives import EICAR, zipped
@@ -45,6 +48,22 @@ def test_eicar_is_found(desk: Desk, content: bytes, name: str) -> None:
     error = refusal(desk.upload(content, name), "moderating")
     assert error.code == "malware"
     assert "EICAR" in error.detail
+
+
+def test_the_word_of_a_decoder_is_not_taken_for_the_file(desk: Desk) -> None:
+    """`validating` may have been taken over while it decoded: the file is looked at again."""
+    upload = msgspec.structs.replace(
+        desk.upload(EICAR, "notes.txt"),
+        results={
+            "validating": {
+                "contentType": "text/plain",
+                "checks": ["size", "type by content", RULES],
+                "reasons": [],
+            }
+        },
+    )
+    with pytest.raises(Rejected, match="malware"):
+        moderate(upload, lambda *_: None)
 
 
 def test_text_about_eicar_is_no_malware(desk: Desk) -> None:

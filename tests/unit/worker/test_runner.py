@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from sse_progress.model.messages import END
 from sse_progress.model.stage_api import Options, Report, StageFunction, Upload
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.queue.queue import Job, Outcome, Park, RetryLater
-from sse_progress.sandbox.pool import ChildLost, Pool
+from sse_progress.sandbox.outcomes import ChildLost
+from sse_progress.sandbox.pool import Pool
+from sse_progress.sandbox.session import Session
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.uploads.components import Components
@@ -53,12 +56,20 @@ class Losing(Pool):
         super().__init__(size=1, memory_bytes=2**30, cpu_s=10)
         self.losses, self.calls = losses, 0
 
-    async def run(self, *args: Any, **how: Any) -> dict[str, Any]:
-        self.calls += 1
-        if self.losses:
-            self.losses -= 1
-            raise ChildLost("gone")
-        return await super().run(*args, **how)
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        async with super().session() as session:
+            call = session.call
+
+            async def losing(*args: Any, **how: Any) -> dict[str, Any]:
+                self.calls += 1
+                if self.losses:
+                    self.losses -= 1
+                    raise ChildLost("gone")
+                return await call(*args, **how)
+
+            session.call = losing  # type: ignore[method-assign]
+            yield session
 
 
 def runner_of(
