@@ -98,6 +98,11 @@ class Page:
         return self.offset is not None and self.stage == "receiving"
 
     @property
+    def partial(self) -> bool:
+        """Its bytes become a part of another upload's."""
+        return decode_json(b"{%b}" % self.tags).get("partial") is True
+
+    @property
     def status(self) -> Status:
         return status_of_stage(self.stage or None)
 

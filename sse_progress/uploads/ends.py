@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from sse_progress.journal.frames import Page
-from sse_progress.model.events import decode_json, encode_json
+from sse_progress.model.events import encode_json
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.uploads.components import WEBHOOKS, Components
 from sse_progress.uploads.queries import state_of
@@ -38,7 +38,7 @@ async def make_deliveries(components: Components) -> int:
     done = []
     for upload_id, _ in await components.index.ended(WEBHOOKS, limit=min(AT_ONCE, room)):
         page = await _ended(components, upload_id)
-        if page is not None and not decode_json(b"{%b}" % page.tags).get("partial"):
+        if page is not None and not page.partial:
             kind, body = message_of(upload_id, page)
             await components.deliveries.add(
                 f"{upload_id}.{page.end}", type=kind, upload_id=upload_id, body=body

@@ -181,7 +181,7 @@ class Archiver:
     ) -> tuple[Page | None, Copy | None]:
         """The head of a journal, and what the archive lacks of it (None: nothing)."""
         page = await self._page(name, after=None if kept is None else kept.position)
-        if page is None or page.end.seq == 0:
+        if page is None or page.end.seq == 0 or page.partial:
             return page, None
         frames, whole = page.frames, False
         if kept is not None:

@@ -20,7 +20,7 @@ from sse_progress.archive.database import Database
 from sse_progress.archive.records import ArchivedUpload
 from sse_progress.journal.frames import Frame
 from sse_progress.model.errors import Unavailable
-from sse_progress.model.events import Draft
+from sse_progress.model.events import Draft, tags_of
 from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import ARCHIVE, Components
 from sse_progress.worker import archiver
@@ -118,6 +118,21 @@ async def test_open_and_ended_journals_are_copied(
         found = await one.core.archive.find("runs")
         assert found is not None
         assert found.revision == 2
+
+
+async def test_partial_uploads_are_left_out(
+    redis_url: str, tmp_path: Path, archive_url: str
+) -> None:
+    """Their bytes are another upload's, whose history is kept."""
+    async with scene(redis_url, tmp_path, archive_url) as one:
+        await begin(one.core, "part", tags=tags_of(filename="", partial=True))
+        await one.core.journal.cancel("part", owner="ann", draft=draft("cancelled"))
+        await one.core.index.closed("part")
+        await upload(one.core, "whole")
+        await one.archiver().round()
+        assert one.kept("part") == (None, [])
+        await one.check("whole")
+        assert await one.core.index.waiting(ARCHIVE) == (0, 0.0)
 
 
 async def test_nothing_is_opened_before_there_is_something(redis_url: str, tmp_path: Path) -> None:
