@@ -411,6 +411,20 @@ class Settings(BaseSettings):
         return chosen if chosen is not None or self.open_mode else default
 
 
+_WORDS = {
+    "int_parsing": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_parsing": "is not a number",
+    "bool_parsing": "is neither true nor false",
+    "literal_error": "is not {expected}",
+    "greater_than_equal": "is less than {ge}",
+    "greater_than": "is not more than {gt}",
+    "less_than_equal": "is more than {le}",
+    "less_than": "is not less than {lt}",
+}
+"""What is wrong with a value, by pydantic's type of error. The value is not told: a secret?"""
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read and check all settings; raises SettingsError with one line per wrong one."""
     try:
@@ -419,6 +433,9 @@ def load_settings(**overrides: Any) -> Settings:
         lines = []
         for error in exc.errors():
             name = "_".join(str(part) for part in error["loc"][:1]).upper()
+            words = _WORDS.get(error["type"])
             text = error["msg"].removeprefix("Value error, ")
+            if words is not None:
+                text = words.format(**error.get("ctx", {})).replace("'", "")
             lines.append(f"SSE_PROGRESS_{name}: {text}" if name else text)
         raise SettingsError("\n".join(lines)) from None

@@ -67,7 +67,7 @@ def advice(error: ClientError) -> str:
     """What went wrong and what to do about it, on one line."""
     match error:
         case Unreachable():
-            todo = "Is the service running there? scripts/serve starts one, --url names another."
+            todo = "Is the service running? `sse-progress serve` starts one, --url names another."
         case BadAnswer():
             todo = "Is that the address of the service, with its prefix? --url names another."
         case NotAllowed(status=401):

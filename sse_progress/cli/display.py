@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
-from sse_progress.client import Event, Phase
+from sse_progress.client import BatchEvent, Event, Phase
 from sse_progress.model.events import encode_json
 from sse_progress.model.text import clean_text
 
@@ -36,7 +36,8 @@ class Screen(Protocol):
     """Where the events of some uploads go. `key` is an upload's id, `name` what a person calls it.
 
     Between `enter` and `leave` of an upload come its events, phases and remarks; `leave` says in
-    one line how it ended. Use all of it inside `with screen.on():`.
+    one line how it ended. `overall` shows a batch, of whose `whole` bytes so many are `there`. Use
+    all of it inside `with screen.on():`.
     """
 
     def on(self) -> AbstractContextManager[object]: ...
@@ -45,6 +46,7 @@ class Screen(Protocol):
     def phase(self, key: str, phase: Phase) -> None: ...
     def leave(self, key: str, *, well: bool, text: str) -> None: ...
     def remark(self, text: str) -> None: ...
+    def overall(self, event: BatchEvent, there: int, whole: int) -> None: ...
 
 
 def screen_for(*, as_json: bool) -> Screen:
@@ -63,6 +65,7 @@ class Ndjson:
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out, self._err = out, err
         self._names: dict[str, str] = {}
+        self._overall: BatchEvent | None = None
 
     def on(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -84,6 +87,11 @@ class Ndjson:
     def remark(self, text: str) -> None:
         print(_plain(text), file=self._err, flush=True)
 
+    def overall(self, event: BatchEvent, there: int, whole: int) -> None:  # noqa: ARG002  # bytes: each event's own
+        if event is not self._overall:
+            self._overall = event
+            self.event("", event)
+
 
 class Lines:
     """A line for each stage, for each break of the stream, and for the end."""
@@ -92,6 +100,7 @@ class Lines:
         self._out = out
         self._names: dict[str, str] = {}
         self._stages: dict[str, str] = {}
+        self._counts = ""
 
     def on(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -114,6 +123,11 @@ class Lines:
 
     def remark(self, text: str) -> None:
         print(_plain(text), file=self._out, flush=True)
+
+    def overall(self, event: BatchEvent, there: int, whole: int) -> None:
+        if _counts(event) != self._counts:
+            self._counts = _counts(event)
+            self.remark(f"{event.batch_id}: {self._counts}, {_amount(there, whole)}")
 
     def _say(self, key: str, text: str) -> None:
         print(f"{self._names[key]}: {_plain(text)}", file=self._out, flush=True)
@@ -143,6 +157,7 @@ class Bars:
         self._names: dict[str, str] = {}
         self._stages: dict[str, str] = {}
         self._speeds: dict[str, _Speed] = {}
+        self._all: TaskID | None = None
 
     def on(self) -> AbstractContextManager[object]:
         return self._progress
@@ -184,6 +199,20 @@ class Bars:
 
     def remark(self, text: str) -> None:
         self._console.print(Text(_plain(text), "dim"), soft_wrap=True)
+
+    def overall(self, event: BatchEvent, there: int, whole: int) -> None:
+        if self._all is None:
+            self._all = self._progress.add_task("", total=100)
+            self._speeds[""] = _Speed()
+        speed = self._speeds[""].text(there, self._now()) if there < whole else ""
+        self._progress.update(
+            self._all,
+            completed=event.progress or 0,
+            name=_counts(event),
+            stage="all files",
+            bytes=_amount(there, whole),
+            speed=speed,
+        )
 
 
 class _Speed:
@@ -243,6 +272,14 @@ def _amount(count: int, total: int | None) -> str:
     return (
         f"{there}/{whole} {unit}" if unit == whole_unit else f"{there} {unit}/{whole} {whole_unit}"
     )
+
+
+def _counts(event: BatchEvent) -> str:
+    """`6 of 10`, and how many of these did not complete."""
+    items = event.items or {}
+    well, total = items.get("complete", 0), items.get("total", 0)
+    badly = items.get("error", 0) + items.get("cancelled", 0)
+    return f"{well + badly} of {total}" + (f", {badly} failed" if badly else "")
 
 
 def _plain(text: str) -> str:

@@ -50,13 +50,27 @@ Token = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one event a line.")]
 
+Batch = Annotated[str | None, typer.Option("--batch", metavar="ID", help="Those of this batch.")]
+Kind = Annotated[str | None, typer.Option(help="Kind of upload.", metavar="NAME")]
+
 DEFAULT_URL = "http://127.0.0.1:8000"
+
+SERVE_CODES = "Exit codes: 0 ended on request, 1 ended by force or broken, 2 wrong use or settings."
+UPLOAD_CODES = (
+    "Exit codes: 0 all completed, 1 one was refused, failed or was cancelled, 2 wrong use (nothing "
+    "was sent), 130 stopped with Ctrl-C."
+)
+WATCH_CODES = (
+    "Exit codes: 0 completed, 1 refused, failed, cancelled or not to be reached, 2 wrong use, 130 "
+    "stopped with Ctrl-C; the upload goes on."
+)
+ASK_CODES = "Exit codes: 0 done, 1 not, or not for all, 2 wrong use, 130 stopped with Ctrl-C."
 
 
 # ---- the service
 
 
-@app.command()
+@app.command(epilog=SERVE_CODES)
 @with_settings(
     "host",
     "port",
@@ -73,13 +87,15 @@ def serve(overrides: dict[str, Any]) -> None:
     """Run everything: web, workers and, unless SSE_PROGRESS_REDIS_URL is set, a private Redis."""
     settings = read_settings(overrides)
 
+    from sse_progress.cli.work_summary import work_summary
     from sse_progress.supervisor.launch_plan import Plan
     from sse_progress.supervisor.supervisor import become
 
-    become(Plan.of(settings), {**os.environ, **_as_environment(overrides)})
+    plan = Plan.of(settings, work=work_summary(settings))
+    become(plan, {**os.environ, **_as_environment(overrides)})
 
 
-@app.command()
+@app.command(epilog=SERVE_CODES)
 @with_settings("host", "port", "data_dir", "prefix", "log_format", "log_level")
 def web(overrides: dict[str, Any], fd: Descriptor = None) -> None:
     """Run one process that receives bodies and serves streams (needs SSE_PROGRESS_REDIS_URL)."""
@@ -96,7 +112,7 @@ def web(overrides: dict[str, Any], fd: Descriptor = None) -> None:
     _run(settings, partial(run, settings, fd))
 
 
-@app.command()
+@app.command(epilog=SERVE_CODES)
 @with_settings(
     "data_dir", "worker_concurrency", "pipeline", "metrics_port", "log_format", "log_level"
 )
@@ -113,7 +129,7 @@ def worker(overrides: dict[str, Any]) -> None:
 # ---- the client
 
 
-@app.command()
+@app.command(epilog=UPLOAD_CODES)
 def upload(  # noqa: PLR0917  # the command line's own
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Files to upload; - is standard input.")
@@ -121,8 +137,12 @@ def upload(  # noqa: PLR0917  # the command line's own
     url: Url = DEFAULT_URL,
     token: Token = None,
     upload_id: Annotated[
-        str | None, typer.Option("--id", help="Name of the upload (one file only).")
+        str | None,
+        typer.Option("--id", help="Name of the upload (one file only), or of the --batch."),
     ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Send the files as one batch, with one bar for all.")
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -134,49 +154,97 @@ def upload(  # noqa: PLR0917  # the command line's own
         list[str] | None,
         typer.Option("--field", metavar="NAME=VALUE", help="Text field of each; may be repeated."),
     ] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Kind of upload.")] = None,
+    kind: Kind = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option("--context", metavar="KEY=VALUE", help="Context of each; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload files and show every stage of each. Exit code: 0 all completed, 1 one did not."""
-    from sse_progress.cli.upload_command import upload_command
+    """Upload files and show every stage of each; Ctrl-C cancels them."""
+    from sse_progress.cli.upload_command import Wishes, upload_command
 
+    wishes = Wishes(fields=fields or (), kind=kind, context=context or (), resume=resume)
     raise typer.Exit(
         upload_command(
             files,
             url=url,
             token=token,
             upload_id=upload_id,
-            resume=resume,
-            fields=[*([f"kind={kind}"] if kind else []), *(fields or ())],
+            as_batch=batch,
+            wishes=wishes,
             as_json=as_json,
         )
     )
 
 
-@app.command()
+@app.command(epilog=WATCH_CODES)
 def watch(
     upload_id: Annotated[str, typer.Argument(metavar="ID", help="Name of the upload.")],
     url: Url = DEFAULT_URL,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow one upload from its first event to its last. Exit codes are those of `upload`."""
+    """Follow one upload from its first event to its last."""
     from sse_progress.cli.watch_command import watch_command
 
     raise typer.Exit(watch_command(upload_id, url=url, token=token, as_json=as_json))
 
 
-@app.command()
+@app.command(epilog=ASK_CODES)
 def history(
     upload_id: Annotated[str, typer.Argument(metavar="ID", help="Name of the upload.")],
     url: Url = DEFAULT_URL,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print every event of one upload. Exit code: 0, or 1 if it is not known."""
+    """Print every event of one upload."""
     from sse_progress.cli.history_command import history_command
 
     raise typer.Exit(history_command(upload_id, url=url, token=token, as_json=as_json))
+
+
+@app.command("list", epilog=ASK_CODES)
+def list_uploads(  # noqa: PLR0917  # the command line's own
+    status: Annotated[
+        str | None,
+        typer.Option(help="pending, receiving, processing, complete, error or cancelled."),
+    ] = None,
+    batch: Batch = None,
+    kind: Kind = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", metavar="N", min=1)] = 50,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one state a line.")] = False,
+) -> None:
+    """List your uploads, newest first."""
+    from sse_progress.cli.list_command import list_command
+
+    chosen = {"status": status, "batch_id": batch, "kind": kind}
+    raise typer.Exit(list_command(chosen, limit=limit, url=url, token=token, as_json=as_json))
+
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Names of uploads.")]
+
+
+@app.command(epilog=ASK_CODES)
+def cancel(
+    ids: Ids = None, batch: Batch = None, url: Url = DEFAULT_URL, token: Token = None
+) -> None:
+    """Cancel uploads, or what is open of a batch."""
+    from sse_progress.cli.ending_commands import cancel_command
+
+    raise typer.Exit(cancel_command(ids or (), batch_id=batch, url=url, token=token))
+
+
+@app.command(epilog=ASK_CODES)
+def delete(
+    ids: Ids = None, batch: Batch = None, url: Url = DEFAULT_URL, token: Token = None
+) -> None:
+    """Delete the files of finished uploads; their states stay."""
+    from sse_progress.cli.ending_commands import delete_command
+
+    raise typer.Exit(delete_command(ids or (), batch_id=batch, url=url, token=token))
 
 
 # ---- what commands share
@@ -246,7 +314,7 @@ def _listen(settings: Settings) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and exit with 0 (well), 1 (failed) or 2 (wrong use)."""
+    """Run one command and exit with 0 (well), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = get_command(app).main(
@@ -254,8 +322,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
     except TyperException as error:
         wrong = " ".join(error.format_message().split()).rstrip(".")
-        typer.echo(f"{wrong}. See sse-progress --help.", err=True)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "sse-progress"
+        typer.echo(f"{wrong}. See `{command} --help`.", err=True)
         code = 2
-    except typer.Abort:
-        code = 1
+    except typer.Abort:  # what Ctrl-C becomes
+        code = 130
     sys.exit(code if isinstance(code, int) else 0)

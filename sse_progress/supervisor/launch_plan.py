@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -36,9 +37,11 @@ class Plan:
     open_mode: bool
     open_mode_anywhere: bool
     json_log: bool
+    work: Sequence[str] = ()
+    """Lines about the stages, for the banner."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Plan:
+    def of(cls, settings: Settings, *, work: Sequence[str] = ()) -> Plan:
         given = settings.redis_url.get_secret_value() if settings.redis_url else ""
         parts = urlsplit(given)
         place = unquote(parts.path)
@@ -57,6 +60,7 @@ class Plan:
             open_mode=settings.open_mode,
             open_mode_anywhere=settings.open_mode_anywhere,
             json_log=settings.log_format == "json",
+            work=work,
         )
 
     def banner(self, *, bound: str, redis: str) -> list[str]:
@@ -72,6 +76,7 @@ class Plan:
             f"  redis      {redis}",
             f"  files      {self.data_dir}",
             f"  access     {access}",
+            *self.work,
         ]
 
     def invitation(self, *, local: str, ready_s: float) -> list[str]:

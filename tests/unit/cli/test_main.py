@@ -6,14 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from sse_progress.cli import main as cli
+from sse_progress.cli import work_summary
+from sse_progress.settings import load_settings
+from sse_progress.stages import pipeline
 from sse_progress.supervisor import supervisor
 from sse_progress.supervisor.launch_plan import Plan
+from sse_progress.worker.pipeline_loader import GROUP
 from tests.helpers.service import ROOT
 
 REDIS = {"SSE_PROGRESS_REDIS_URL": "unix:///nowhere.sock", "SSE_PROGRESS_PORT": "0"}
@@ -47,6 +53,39 @@ def test_help_exits_0(arguments: list[str]) -> None:
     assert done.stdout.startswith("Usage: sse-progress")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["serve", "web", "worker", "upload", "watch", "history", "list", "cancel", "delete"],
+)
+def test_help_says_every_exit_code(command: str) -> None:
+    """Of each command that people type."""
+    told = " ".join(CliRunner().invoke(cli.app, [command, "--help"]).stdout.split())
+    codes = told.partition("Exit codes: ")[2]
+    asked = ("0 ", "1 ", "2 ") if command in ("serve", "web", "worker") else ("0 ", "2 ", "130 ")
+    assert all(code in codes for code in asked), told
+
+
+def test_the_banner_says_what_is_done_with_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages, plug-ins, and what is not checked; with a pipeline of one's own, its name."""
+    monkeypatch.setenv("SSE_PROGRESS_PIPELINE", "")
+    monkeypatch.setattr(work_summary, "find_spec", lambda name: name != "py3langid" or None)
+    point = EntryPoint("analyzing.words", "words:count", work_summary.GROUP)
+    assert work_summary.work_summary(load_settings(), [point]) == (
+        "  stages     validating, analyzing, moderating, processing",
+        "  plug-ins   analyzing.words (words:count)",
+        "  unchecked  viruses by ClamAV (SSE_PROGRESS_CLAMD is not set)",
+        "             languages (py3langid is not installed)",
+    )
+    [line] = work_summary.work_summary(load_settings(pipeline="words:pipeline"))
+    assert "words:pipeline" in line
+
+
+def test_the_banner_names_the_stages_of_the_code() -> None:
+    """Those of the built-in pipeline, and the group of its plug-ins."""
+    assert list(work_summary.BUILT_IN) == list(dict.fromkeys(name for name, _ in pipeline))
+    assert work_summary.GROUP == GROUP
+
+
 def test_version() -> None:
     """`--version` names the program and a number."""
     done = run("--version")
@@ -73,7 +112,12 @@ def test_version() -> None:
             {**REDIS, "SSE_PROGRESS_PIPELINE": "nowhere:x"},
             "SSE_PROGRESS_PIPELINE=nowhere",
         ),
-        (["upload"], {}, "Missing argument 'FILE...'"),
+        (["serve"], {"SSE_PROGRESS_LOG_FORMAT": "xml"}, "is not console or json"),
+        (["serve"], {"SSE_PROGRESS_PORT": "-1"}, "SSE_PROGRESS_PORT: is less than 0"),
+        (["upload"], {}, "Missing argument 'FILE...'. See `sse-progress upload --help`."),
+        (["ops", "show"], {}, "See `sse-progress ops show --help`."),
+        (["cancel"], {}, "Name either uploads, or a --batch."),
+        (["delete", "a", "--batch", "b"], {}, "Name either uploads, or a --batch."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -24,7 +24,7 @@ from rich.console import Console
 from sse_progress.cli.display import Bars, Lines
 from sse_progress.cli.upload_command import upload_command
 from sse_progress.cli.watch_command import watch_command
-from sse_progress.client import Event
+from sse_progress.client import BatchEvent, Event
 from tests.client_driver import QUICK, bounded  # noqa: F401
 from tests.fake_service import REFUSED, STORY, Answer, FakeService, Play, Receive, event
 from tests.helpers.waiting import wait_until
@@ -233,12 +233,12 @@ def test_nobody_there(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
         url = service.url
     assert upload_command([photo, photo], url=url, pace=QUICK) == 1
     assert sorted(capsys.readouterr().out.splitlines()) == [
-        f"photo.jpg: failed: cannot reach {url}: connection refused. Is the service running there? "
-        "scripts/serve starts one, --url names another.",
+        f"photo.jpg: failed: cannot reach {url}: connection refused. Is the service running? "
+        "`sse-progress serve` starts one, --url names another.",
         "photo.jpg: failed: not sent",
     ]
     assert watch_command("u", url=url, pace=QUICK) == 1
-    assert "scripts/serve starts one" in capsys.readouterr().out
+    assert "`sse-progress serve` starts one" in capsys.readouterr().out
 
 
 REFUSALS = {
@@ -336,7 +336,7 @@ def test_leaving_a_watch_cancels_nothing() -> None:
 
 
 def test_ctrl_c_cancels_on_the_service(photo: Path) -> None:
-    """One Ctrl-C deletes what is under way, waits for its end, and exits with 1."""
+    """One Ctrl-C deletes what is under way, waits for its end, and exits with 130."""
     journal = [*STORY[:5], event("cancelled", message="Cancelled.")]
     with (
         FakeService(journal, gate=3, cancel_gate=5) as service,
@@ -346,7 +346,7 @@ def test_ctrl_c_cancels_on_the_service(photo: Path) -> None:
         while b"validating" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 1
+        assert process.wait(20) == 130
         out = process.stdout.read().decode()
         assert [request.path for request in service.asked("DELETE")] == ["/upload/mine"]
     assert out.splitlines() == [
@@ -513,6 +513,23 @@ def test_what_a_bar_tells_while_away() -> None:
     assert re.fullmatch(r"holiday\.mp4 +reconnecting +━.* 45%", away)
     (back,) = drawn(90, (0.0, analyzing), (1.0, "reconnecting"), (2.0, "live"))
     assert re.fullmatch(r"holiday\.mp4 +analyzing +━.* 45%", back)
+
+
+def test_a_batch_has_one_bar_for_all() -> None:
+    """Its counts, its percent, and the bytes of all files; a log has a line for each count."""
+    items = {"total": 10, "complete": 5, "error": 1, "cancelled": 0, "running": 2}
+    event = BatchEvent(type="progress", batch_id="b", progress=60, stage="processing", items=items)
+    console = Console(file=io.StringIO(), width=130, force_terminal=True, color_system=None)
+    bars = Bars(console, now=lambda: 0.0)
+    bars.overall(event, 41_000_000, 120_000_000)
+    with console.capture() as captured:
+        console.print(bars._progress.get_renderable())
+    assert re.match(r"6 of 10, 1 failed +all files .* 60% +41.0/120.0 MB", captured.get())
+    out = io.StringIO()
+    lines = Lines(out)
+    for there in (40_000_000, 41_000_000):
+        lines.overall(event, there, 120_000_000)
+    assert out.getvalue() == "b: 6 of 10, 1 failed, 40.0/120.0 MB\n"
 
 
 def test_lines_say_a_stage_once() -> None:

@@ -75,7 +75,7 @@ def test_fields_and_standard_input(service: Service) -> None:
     assert process.returncode == 0, err
     told = media(service, upload_id)
     assert told["filename"] == "stdin"
-    assert told["fields"] == {"kind": "upload", "album": "Sea", "tag": ["a", "b=c"]}
+    assert told["fields"] == {"album": "Sea", "tag": ["a", "b=c"]}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,9 @@ def test_fields_and_standard_input(service: Service) -> None:
     [
         (("--field", "album"), "no field: --field NAME=VALUE"),
         (("--field", "=x"), "no field: --field NAME=VALUE"),
+        (("--context", "courseId"), "no context: --context KEY=VALUE"),
         (("--resume",), "Standard input cannot be resumed"),
+        (("--resume", "--batch"), "not with a --batch"),
     ],
 )
 def test_wrong_use(words: tuple[str, ...], said: str) -> None:
