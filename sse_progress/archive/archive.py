@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+OPEN_S = 30.0
 READ_S = 5.0
 WRITE_S = 30.0
 MIGRATION_S = 600.0
@@ -79,7 +80,9 @@ class _Asked:
         if loop.time() < self._away_until:
             raise Unavailable(retry_after_s=math.ceil(PAUSE_S))
         try:
-            return await self._threads.run(lambda: work(self._database()), wait_s=wait_s)
+            if self._opened is None:
+                await self._threads.run(self._open, wait_s=OPEN_S)
+            return await self._threads.run(lambda: work(self._open()), wait_s=wait_s)
         except Exception as error:
             self._away_until = loop.time() + PAUSE_S
             log.warning("archive cannot be asked", error=_named(error))
@@ -91,10 +94,12 @@ class _Asked:
             with contextlib.suppress(Exception):
                 await self._threads.run(database.close, wait_s=CLOSE_S)
 
-    def _database(self) -> Database:
-        if self._opened is None:
-            from sse_progress.archive.database import Database
+    def _open(self) -> Database:
+        """The first time this takes as long as importing SQLAlchemy does: a second, or several on a
+        busy machine."""
+        from sse_progress.archive.database import Database
 
+        if self._opened is None:
             self._opened = Database(self._url, writes=self._writes)
         return self._opened
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sse_progress.journal.frames import Frame, Page
 from sse_progress.model.ids import Position
@@ -85,6 +85,10 @@ class Wanted:
     labels: Labels = Labels()  # noqa: RUF009  # frozen
     after_us: int | None = None
     before_us: int | None = None
+
+    def before(self, moment_us: int | None) -> Wanted:
+        """The same before another moment."""
+        return replace(self, before_us=moment_us)
 
 
 def frame_of(position: Position, event: bytes, *, terminal: bool) -> Frame:

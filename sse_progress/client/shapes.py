@@ -66,7 +66,8 @@ class State(_Shape, frozen=True, kw_only=True):
     """How far an upload is: its `status`, and the fields of its latest event.
 
     `status` is `pending`, `receiving`, `processing`, `complete`, `error` or `cancelled`. `size`
-    (bytes), `content_type` and `fields` are there once the file is stored.
+    (bytes), `content_type` and `fields` are there once the file is stored. `live` is false, and
+    `as_of` says of when it is, where it comes from the archive.
     """
 
     status: str
@@ -94,6 +95,8 @@ class State(_Shape, frozen=True, kw_only=True):
     result: dict[str, Any] | None = None
     media: dict[str, Any] | None = None
     error: Error | None = None
+    live: bool = True
+    as_of: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -103,20 +106,27 @@ class State(_Shape, frozen=True, kw_only=True):
         """The latest event itself; None while there is none."""
         if self.stage is None:
             return None
-        own = {"status", "queue_position", "size", "content_type", "fields", "title"}
-        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in own}
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _OWN}
         return Event(type="progress", **fields)
+
+
+_OWN = frozenset(
+    {"status", "queue_position", "size", "content_type", "fields", "title", "live", "as_of"}
+)
+"""Of a state, and of no event."""
 
 
 class History(_Shape, frozen=True, kw_only=True):
     """Events of one upload in the order that was asked for.
 
-    `live`: from the journal itself. `reset`: the position that was asked for is not in this
-    journal, so the events begin with it. `next` goes on: as `since`, or descending as `before`.
+    `live`: from the journal itself, else from the archive `as_of` a time. `reset`: the position
+    that was asked for is not in this journal, so the events begin with it. `next` goes on: as
+    `since`, or descending as `before`.
     """
 
     upload_id: str
     live: bool = True
+    as_of: str | None = None
     epoch: str = ""
     events: tuple[dict[str, Any], ...] = ()
     next: str | None = None

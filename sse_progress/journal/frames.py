@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sse_progress.model.events import decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import Status, status_of_stage
+from sse_progress.model.timestamps import rfc3339
 
 __all__ = ["Foreign", "Frame", "Page"]
 
@@ -95,7 +97,12 @@ class Page:
     @property
     def resumable(self) -> bool:
         """Its body may rest."""
-        return self.offset is not None and self.stage == "receiving"
+        return self.live and self.offset is not None and self.stage == "receiving"
+
+    @property
+    def when(self) -> dict[str, Any]:
+        """What an answer says of what is not the journal's; nothing of what is."""
+        return {} if self.live else {"live": False, "asOf": rfc3339(self.now_ms / 1000)}
 
     @property
     def partial(self) -> bool:

@@ -105,16 +105,23 @@ class Batches:
                 await self._note(batch_id, upload_id, "cancelled")
 
     async def page(self, batch_id: str, *, owner: str) -> Page:
-        """The head of a batch's journal. Raises UnknownUpload or Forbidden."""
-        with _redis_answers():
-            page = await self._components.journal.read(
-                batch_name(batch_id), owner=owner, about=True
-            )
-        if isinstance(page, Foreign):
-            raise Forbidden("This batch belongs to another user.")
-        if page is None:
-            raise UnknownUpload("No batch has this id.")
-        return page
+        """The head of a batch's journal, or what was archived of it. Raises UnknownUpload or
+        Forbidden."""
+        name, missing = batch_name(batch_id), Problem()
+        try:
+            with _redis_answers():
+                page = await self._components.journal.read(name, owner=owner, about=True)
+            if isinstance(page, Foreign):
+                raise Forbidden("This batch belongs to another user.")
+            if page is not None:
+                return page
+            missing = UnknownUpload("No batch has this id.")
+        except Unavailable as away:
+            missing = away
+        kept = await self._uploads.past.page(name, owner=owner)
+        if kept is None:
+            raise missing
+        return kept
 
     async def bulk(self, batch_id: str, *, owner: str, work: str, ids: list[str]) -> None:
         """Do `work` (`cancel` or `delete`) to each of the owner's uploads, as a batch's items.

@@ -1,24 +1,29 @@
 """The events of an upload as a list: which part of its journal is asked for, and its pages.
 
-No HTTP. Journals number their events 1, 2, 3…, so that any part of one is found by numbers.
+No HTTP. Journals number their events 1, 2, 3…, so that any part of one is found by numbers, also in
+the archive.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import anyio
 from redis.exceptions import RedisError
 
 from sse_progress.journal.frames import Foreign, Frame, Page
-from sse_progress.journal.journal import Journal
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.timestamps import parse_rfc3339
+from sse_progress.uploads.components import Components
 
-__all__ = ["Part", "pages", "part_of"]
+__all__ = ["Part", "Source", "pages", "part_of", "source_of"]
+
+Source: TypeAlias = Callable[[str, Position, int], Awaitable[tuple[Frame, ...]]]
+"""Reads events of a journal after a position, so many at most. Raises Unavailable."""
 
 PAGE_EVENTS = 500
 REDIS_WAIT_S = 5.0
@@ -48,7 +53,7 @@ class Part:
 
 
 async def part_of(
-    journal: Journal,
+    source: Source,
     upload_id: str,
     page: Page,
     *,
@@ -66,7 +71,7 @@ async def part_of(
         reset = since.epoch != page.end.epoch or since.seq > last
         first = 1 if reset else since.seq + 1
     elif since is not None:
-        first = await _first_from(journal, upload_id, page.end, since)
+        first = await _first_from(source, upload_id, page.end, since)
     if before is not None:
         if before.epoch == page.end.epoch:
             last = min(last, before.seq - 1)
@@ -81,17 +86,16 @@ async def part_of(
     return Part(page.end.epoch, first, last, descending, more, reset)
 
 
-async def pages(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[Sequence[Frame]]:
+async def pages(source: Source, upload_id: str, part: Part) -> AsyncIterator[Sequence[Frame]]:
     """The part's events in its order, some at a time; ends early if Redis lost the journal."""
     first, last = part.first, part.last
     while first <= last:
         if part.descending:
             low = max(first, last - PAGE_EVENTS + 1)
-            frames = await _read(journal, upload_id, Position(part.epoch, low - 1), last - low + 1)
+            frames = await source(upload_id, Position(part.epoch, low - 1), last - low + 1)
             last = low - 1
         else:
-            frames = await _read(
-                journal,
+            frames = await source(
                 upload_id,
                 Position(part.epoch, first - 1),
                 min(PAGE_EVENTS, last - first + 1),
@@ -102,12 +106,12 @@ async def pages(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[S
         yield frames[::-1] if part.descending else frames
 
 
-async def _first_from(journal: Journal, upload_id: str, end: Position, moment: float) -> int:
+async def _first_from(source: Source, upload_id: str, end: Position, moment: float) -> int:
     """The number of the first event that is not earlier than a time, by halving."""
     low, high = 1, end.seq + 1
     while low < high:
         middle = (low + high) // 2
-        frames = await _read(journal, upload_id, Position(end.epoch, middle - 1), 1)
+        frames = await source(upload_id, Position(end.epoch, middle - 1), 1)
         if frames and parse_rfc3339(decode_json(frames[0].data)["timestamp"]) < moment:
             low = middle + 1
         else:
@@ -115,11 +119,19 @@ async def _first_from(journal: Journal, upload_id: str, end: Position, moment: f
     return low
 
 
-async def _read(journal: Journal, upload_id: str, after: Position, limit: int) -> tuple[Frame, ...]:
-    try:
-        with anyio.fail_after(REDIS_WAIT_S):
-            page = await journal.read(upload_id, after=after, limit=limit)
-    except (TimeoutError, RedisError, OSError) as exc:
-        raise Unavailable from exc
-    assert not isinstance(page, Foreign), "read without an owner"
-    return page.frames if page is not None and not page.unknown else ()
+def source_of(components: Components, page: Page) -> Source:
+    """The journal, or the archive where that is what `page` was read from."""
+
+    async def journal(upload_id: str, after: Position, limit: int) -> tuple[Frame, ...]:
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                found = await components.journal.read(upload_id, after=after, limit=limit)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable from exc
+        assert not isinstance(found, Foreign), "read without an owner"
+        return found.frames if found is not None and not found.unknown else ()
+
+    async def archive(upload_id: str, after: Position, limit: int) -> tuple[Frame, ...]:
+        return await components.archive.events(upload_id, after=after, limit=limit)
+
+    return journal if page.live else archive

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 from redis.exceptions import RedisError
 
+from sse_progress.archive.records import Wanted
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Foreign, Page
-from sse_progress.journal.glances import Glance, glances
 from sse_progress.model.errors import (
     AlreadyFinished,
     Cancelled,
     Forbidden,
     NotFound,
+    Problem,
     Unavailable,
     UnknownUpload,
 )
@@ -28,13 +28,13 @@ from sse_progress.model.messages import END
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.uploads.components import Components
+from sse_progress.uploads.listing import Listed, Listing
+from sse_progress.uploads.past import Past
 
 __all__ = ["Uploads", "state_of"]
 
 ABOUT = ("size", "contentType", "fields")
 REDIS_WAIT_S = 5.0
-SCAN_ROWS = 2000
-SCAN_STEP = 200
 
 
 def state_of(upload_id: str, page: Page) -> dict[str, Any]:
@@ -62,29 +62,56 @@ def state_of(upload_id: str, page: Page) -> dict[str, Any]:
         state |= {"offset": page.offset, "expiresAt": rfc3339(page.lease_until_ms / 1000)}
     if page.queue_position is not None:
         state["queuePosition"] = page.queue_position
+    state |= page.when
     return {**state, "deleted": True} if page.deleted else state
 
 
-class _Wanted(NamedTuple):
-    """What a list is narrowed to."""
-
-    status: str | None
-    labels: Labels
-    after_us: int | None
-
-    @property
-    def all(self) -> bool:
-        return self.status is None and not self.labels
-
-    def seen(self, glance: Glance) -> bool:
-        return self.status in (None, glance.status) and self.labels.match(glance.tags)
-
-
 class Uploads:
-    """Uploads by their owner. Every method raises Unavailable while Redis does not answer."""
+    """Uploads by their owner. Every method but `known` and `states` raises Unavailable while Redis
+    does not answer."""
 
     def __init__(self, components: Components) -> None:
         self._components = components
+        self.past = Past(components.archive)
+        self._listing = Listing(components, live=self._live_state, archived=self._described)
+
+    async def known(self, upload_id: str, *, owner: str) -> Page:
+        """The head of the owner's journal; where that is gone or Redis away, what was archived.
+
+        Raises UnknownUpload, Forbidden, or Unavailable where what could know does not answer.
+        """
+        away: Unavailable | None = None
+        try:
+            page = await self._head(upload_id, owner=owner)
+            if page is not None:
+                return await self._on_storage(upload_id, page)
+        except Unavailable as problem:
+            away = problem
+        try:
+            kept = await self.past.page(upload_id, owner=owner)
+            missing: Problem = away or UnknownUpload()
+        except Unavailable as problem:
+            kept, missing = None, problem
+        if kept is not None and (away or kept.terminal):
+            return await self._on_storage(upload_id, kept)
+        if away:
+            raise missing
+        try:
+            return await self.page(upload_id, owner=owner)
+        except UnknownUpload:
+            if kept is None:
+                raise missing from None
+        return await self._on_storage(upload_id, kept)
+
+    async def _head(self, upload_id: str, *, owner: str) -> Page | None:
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                page = await self._components.journal.read(upload_id, owner=owner, about=True)
+        except (TimeoutError, RedisError, OSError) as exc:
+            raise Unavailable from exc
+        if isinstance(page, Foreign):
+            raise Forbidden("This upload belongs to another user.")
+        return page
 
     async def page(self, upload_id: str, *, owner: str) -> Page:
         """The head of the owner's journal. Raises UnknownUpload or Forbidden."""
@@ -124,7 +151,7 @@ class Uploads:
         the files of a finished upload are there. A disk that cannot be asked hides no state."""
         if page.producer:
             return page
-        if page.stage == "file_received":
+        if page.stage == "file_received" and page.live:
             return replace(page, queue_position=await self._position(upload_id))
         return await self._extent(upload_id, page)
 
@@ -208,54 +235,26 @@ class Uploads:
         began_after_us: int | None = None,
         limit: int,
         before_us: int | None,
-    ) -> tuple[list[dict[str, Any]], int | None]:
-        """The owner's uploads, newest first, and the time to continue before (None: no more).
+    ) -> Listed:
+        """The owner's uploads, of the past too: only those of a status, with all of `labels`, that
+        began after a time."""
+        wanted = Wanted(
+            owner=owner,
+            status=status,
+            labels=labels,
+            after_us=began_after_us,
+            before_us=before_us,
+        )
+        return await self._listing.read(wanted, limit=limit)
 
-        Only those of a status, with all of `labels`, that began after a time. At most `SCAN_ROWS`
-        uploads are looked at, so there may be fewer than `limit` although there are more to come.
-        """
-        wanted = _Wanted(status, labels, began_after_us)
-        try:
-            with anyio.fail_after(REDIS_WAIT_S):
-                return await self._states(owner, wanted, limit, before_us)
-        except (TimeoutError, RedisError, OSError) as exc:
-            raise Unavailable from exc
+    async def _live_state(self, upload_id: str, owner: str) -> dict[str, Any]:
+        page = await self._components.journal.read(upload_id, owner=owner, about=True)
+        if page is None or isinstance(page, Foreign):
+            raise UnknownUpload
+        return await self._described(upload_id, page)
 
-    async def _states(
-        self, owner: str, wanted: _Wanted, limit: int, before_us: int | None
-    ) -> tuple[list[dict[str, Any]], int | None]:
-        states: list[dict[str, Any]] = []
-        step = limit if wanted.all else SCAN_STEP
-        for _ in range(SCAN_ROWS // step):
-            rows = await self._components.index.owned(owner, before_us=before_us, limit=step)
-            async for upload_id, began_us, seen in self._seen(rows, owner):
-                before_us = began_us
-                if wanted.after_us is not None and began_us <= wanted.after_us:
-                    return states, None
-                if seen.owner != owner or not wanted.seen(seen):
-                    continue
-                page = await self._components.journal.read(upload_id, owner=owner, about=True)
-                if page is None or isinstance(page, Foreign):
-                    continue
-                state = state_of(upload_id, await self._on_storage(upload_id, page))
-                if wanted.status in (None, state["status"]):
-                    states.append(state)
-                if len(states) == limit:
-                    return states, before_us
-            if len(rows) < step:
-                return states, None
-        return states, before_us
-
-    async def _seen(
-        self, rows: list[tuple[str, int]], owner: str
-    ) -> AsyncIterator[tuple[str, int, Glance]]:
-        """Rows of the index that have a journal; those without one are removed."""
-        found = await glances(self._components.redis, [upload_id for upload_id, _ in rows])
-        for (upload_id, began_us), seen in zip(rows, found, strict=True):
-            if seen is None:
-                await self._components.index.forget(upload_id, owner=owner)
-            else:
-                yield upload_id, began_us, seen
+    async def _described(self, upload_id: str, page: Page) -> dict[str, Any]:
+        return state_of(upload_id, await self._on_storage(upload_id, page))
 
     async def changed(self, upload_id: str, *, owner: str, since: Position) -> None:
         """Wait until the journal has something after `since`, or cannot be followed."""

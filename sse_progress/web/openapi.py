@@ -81,6 +81,12 @@ def _schemas() -> Object:
                 "description": "Until then a resumable upload has to be resumed.",
             },
             "deleted": {"const": True, "description": "Complete, and its files are deleted."},
+            "live": {"const": False, "description": "It is from the archive, not the journal."},
+            "asOf": {
+                "type": "string",
+                "format": "date-time",
+                "description": "When it was archived, if it is from the archive.",
+            },
         },
         "required": ["status", "uploadId", "progress"],
     }
@@ -110,7 +116,10 @@ def _schemas() -> Object:
             },
         )
     }
-    schemas["History"]["properties"]["reset"] = {"const": True}
+    schemas["History"]["properties"] |= {
+        "reset": {"const": True},
+        "asOf": schemas["State"]["properties"]["asOf"],
+    }
     schemas["Ticket"] = _object(
         ticket={"type": "string"}, expiresAt={"type": "string", "format": "date-time"}
     )
@@ -138,6 +147,7 @@ def _schemas() -> Object:
         "properties": {
             "uploads": {"type": "array", "items": ref("State")},
             "next": {"type": "string", "description": "Cursor for `after`; absent at the end."},
+            "partial": {"const": True, "description": "Older ones could not be asked for now."},
         },
         "required": ["uploads"],
     }

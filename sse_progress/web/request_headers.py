@@ -118,10 +118,13 @@ def position_of(request: Request) -> Position | None:
     return Position.parse(given) if given else None
 
 
-def etag_of(position: Position, *, deleted: bool = False, offset: int | None = None) -> str:
-    """Of a state: the journal's end, whether the upload's files are gone since, and how far a body
-    is that may rest."""
+def etag_of(
+    position: Position, *, live: bool = True, deleted: bool = False, offset: int | None = None
+) -> str:
+    """Of a state: the journal's end and whether it is from there, whether the upload's files are
+    gone since, and how far a body is that may rest."""
     more = "-deleted" if deleted else "" if offset is None else f"+{offset}"
+    more = more if live else f"{more}-archived"
     return f'"{position}{more}"'
 
 

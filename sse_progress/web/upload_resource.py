@@ -68,7 +68,7 @@ def expires(seconds: float) -> str:
 
 def extent_headers(page: Page, settings: Settings) -> dict[str, str]:
     """Where a body stands, for a caller that only looks; nothing where that is not known."""
-    if page.offset is None:
+    if page.offset is None or not page.live:
         return {}
     headers = {
         "Upload-Offset": str(page.offset),

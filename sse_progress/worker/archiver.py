@@ -116,7 +116,8 @@ class Archiver:
 
     async def _begins(self) -> bool:
         index = self._components.index
-        waits = await index.ended(ARCHIVE, limit=1) or await index.open_count()
+        is_open = await index.open_count() or await self._batches.open_journals()
+        waits = is_open or await index.ended(ARCHIVE, limit=1)
         if not waits and self._now() - self._began_at < FORGET_EVERY_S:
             return False
         if await self._archive.upgrade():

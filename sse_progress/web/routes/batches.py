@@ -145,11 +145,13 @@ async def _state_now_or_changed(request: Request, batch_id: str) -> Response:
 
 
 def _state(request: Request, page: Page) -> Response:
-    headers = {"Cache-Control": "no-cache", "ETag": etag_of(page.end), "Vary": "Accept"}
-    if etag_matches(request, headers["ETag"]):
+    etag = etag_of(page.end, live=page.live)
+    headers = {"Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
+    if etag_matches(request, etag):
         return Response(status_code=304, headers=headers)
     assert page.last is not None, "a batch begins with an event"
-    return _json(with_status(page.last.data) | decode_json(page.about or b"{}"), 200, headers)
+    state = with_status(page.last.data) | decode_json(page.about or b"{}") | page.when
+    return _json(state, 200, headers)
 
 
 def _json(body: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response:

@@ -73,7 +73,7 @@ async def _found(
     found: list[str] = []
     before_us: int | None = None
     while True:
-        states, before_us = await context.uploads.states(
+        states, before_us, _ = await context.uploads.states(
             owner, status=None, labels=labels, limit=200, before_us=before_us
         )
         found += [state["uploadId"] for state in states if state["status"] in statuses]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from sse_progress.journal.frames import Page
-from sse_progress.journal.journal import Journal
 from sse_progress.model.errors import BadRequest
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.timestamps import parse_rfc3339
-from sse_progress.uploads.history import Part, pages, part_of
+from sse_progress.uploads.history import Part, Source, pages, part_of, source_of
 from sse_progress.web.operations import (
     IF_NONE_MATCH,
     DescribedRoute,
@@ -42,7 +42,9 @@ MOST = 10_000
 async def get_history(request: Request) -> Response:
     upload_id = path_upload_id(request)
     principal = await access_of(request).viewer(request, upload_id)
-    page = await context_of(request).uploads.page(upload_id, owner=principal.sub)
+    uploads = context_of(request).uploads
+    page = await uploads.known(upload_id, owner=principal.sub)
+    page = await uploads.past.whole(upload_id, page)
     return await history_of(request, upload_id, page, {"uploadId": upload_id})
 
 
@@ -54,7 +56,7 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
     limit = None
     if _choice(request, "all", ("false", "true")) == "false":
         limit = integer(request, "limit", default=500, check=lambda n: 1 <= n <= MOST)
-    etag = etag_of(page.end)
+    etag = etag_of(page.end, live=page.live)
     headers = {
         "Cache-Control": "no-cache",
         "ETag": etag,
@@ -64,9 +66,9 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
         headers["X-Upload-ID"] = subject["uploadId"]
     if etag_matches(request, etag):
         return Response(status_code=304, headers=headers)
-    journal = context_of(request).components.journal
+    source = source_of(context_of(request).components, page)
     part = await part_of(
-        journal,
+        source,
         name,
         page,
         since=since,
@@ -80,26 +82,28 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
                 **{"before" if descending else "since": part.next}
             )
             headers["Link"] = f'<?{again.query}>; rel="next"'
-        return StreamingResponse(_lines(journal, name, part), headers=headers, media_type=LINES)
+        return StreamingResponse(_lines(source, name, part), headers=headers, media_type=LINES)
     return StreamingResponse(
-        _whole(journal, name, part, subject), headers=headers, media_type="application/json"
+        _whole(source, name, part, {**subject, "live": True, **page.when}),
+        headers=headers,
+        media_type="application/json",
     )
 
 
-async def _lines(journal: Journal, upload_id: str, part: Part) -> AsyncIterator[bytes]:
-    async for frames in pages(journal, upload_id, part):
+async def _lines(source: Source, upload_id: str, part: Part) -> AsyncIterator[bytes]:
+    async for frames in pages(source, upload_id, part):
         yield b"".join(frame.message + b"\n" for frame in frames)
 
 
 async def _whole(
-    journal: Journal, upload_id: str, part: Part, subject: dict[str, str]
+    source: Source, upload_id: str, part: Part, subject: dict[str, Any]
 ) -> AsyncIterator[bytes]:
-    head: dict[str, object] = {**subject, "live": True, "epoch": part.epoch}
+    head: dict[str, object] = {**subject, "epoch": part.epoch}
     if part.reset:
         head["reset"] = True
     yield encode_json(head)[:-1] + b',"events":['
     between = b""
-    async for frames in pages(journal, upload_id, part):
+    async for frames in pages(source, upload_id, part):
         yield between + b",".join(frame.message for frame in frames)
         between = b","
     yield b'],"next":%b}' % encode_json(part.next)

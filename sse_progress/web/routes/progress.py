@@ -161,13 +161,13 @@ async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
     """The state once; with `Prefer: wait=…` a matching request is held until something changes."""
     context = context_of(request)
     principal = await access_of(request).viewer(request, upload_id)
-    page = await context.uploads.page(upload_id, owner=principal.sub)
+    page = await context.uploads.known(upload_id, owner=principal.sub)
     seconds = wait_s(request)
     applied: dict[str, str] = {}
     if seconds and not page.terminal and etag_matches(request, _etag(page)):
         applied = {"Preference-Applied": f"wait={seconds}"}
         await context.changed(upload_id, owner=principal.sub, since=page.end, wait_s=seconds)
-        page = await context.uploads.page(upload_id, owner=principal.sub)
+        page = await context.uploads.known(upload_id, owner=principal.sub)
     return state_response(request, upload_id, page, applied)
 
 
@@ -191,7 +191,7 @@ def state_response(
 
 def _etag(page: Page) -> str:
     offset = page.offset if page.resumable else None
-    return etag_of(page.end, deleted=page.deleted, offset=offset)
+    return etag_of(page.end, live=page.live, deleted=page.deleted, offset=offset)
 
 
 # ---- described

@@ -48,7 +48,7 @@ async def get_upload(request: Request) -> Response:
         extent = await taken_over(request, upload_id, owner=principal.sub)
         if extent is not None:
             return extent
-    page = await context.uploads.page(upload_id, owner=principal.sub)
+    page = await context.uploads.known(upload_id, owner=principal.sub)
     return state_response(request, upload_id, page)
 
 
@@ -77,7 +77,7 @@ async def get_uploads(request: Request) -> Response:
         raise BadRequest(f"The query parameter status is one of {', '.join(STATUSES)}.")
     limit = integer(request, "limit", default=50, check=lambda n: 1 <= n <= 200)
     after = integer(request, "after", default=0, check=lambda n: n > 0)
-    states, more = await context.uploads.states(
+    states, more, partial = await context.uploads.states(
         principal.sub,
         status=status,
         labels=labels_of(request),
@@ -88,6 +88,8 @@ async def get_uploads(request: Request) -> Response:
     body: dict[str, object] = {"uploads": states}
     if more is not None:
         body["next"] = str(more)
+    if partial:
+        body["partial"] = True
     headers = {"Cache-Control": "no-cache"}
     return Response(encode_json(body), headers=headers, media_type="application/json")
 
@@ -110,7 +112,7 @@ async def get_file(request: Request) -> Response:
     principal = await access_of(request).viewer(request, upload_id)
     if REVIEW in principal.scopes and await context.reviews.is_waiting(upload_id):
         return await _waiting_file(request, upload_id)
-    page = await context.uploads.page(upload_id, owner=principal.sub)
+    page = await context.uploads.known(upload_id, owner=principal.sub)
     found = await blocking(context.components.storage.objects.find, upload_id)
     if page.status != "complete" or found is None or found.record is None:
         raise NotFound("There are no files of this upload (yet).")

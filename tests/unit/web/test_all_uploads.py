@@ -134,7 +134,7 @@ async def test_lists_are_narrowed_by_labels_and_time(redis_url: str, tmp_path: P
 
         async def listed(**how: Any) -> list[str]:
             given = {"status": None, "limit": 50, "before_us": None, **how}
-            states, _ = await context.uploads.states("ann", **given)
+            states, *_ = await context.uploads.states("ann", **given)
             return sorted(state["uploadId"] for state in states)
 
         assert await listed(labels=Labels(kind="lesson")) == ["a", "b", "c"]

@@ -22,7 +22,8 @@ from sse_progress.model.events import encode_json
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.runtime.redis_keys import journal_keys
 from sse_progress.settings import Settings, load_settings
-from sse_progress.uploads import queries as module
+from sse_progress.uploads import listing as module
+from sse_progress.uploads import queries
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext, ingest_config, serving
@@ -157,7 +158,8 @@ async def test_without_redis_the_answer_is_unavailable(
 ) -> None:
     """Asking, listing and cancelling say so in bounded time, and a cancellation that was refused
     does not happen afterwards."""
-    monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
+    monkeypatch.setattr(queries, "REDIS_WAIT_S", 0.3)
+    monkeypatch.setattr(module, "WAIT_S", 0.3)
     async with service_at(sure_redis.url, tmp_path) as service:
         await begin(service.components)
         sure_redis.kill()
@@ -189,7 +191,7 @@ async def test_uploads_are_listed_newest_first_in_pages(redis_url: str, tmp_path
         async def pages(status: str | None, limit: int) -> list[list[str]]:
             found, before = [], None
             while True:
-                states, before = await service.uploads.states(
+                states, before, _ = await service.uploads.states(
                     "ann", status=status, limit=limit, before_us=before
                 )
                 found.append([state["uploadId"] for state in states])
@@ -210,6 +212,7 @@ async def test_uploads_are_listed_newest_first_in_pages(redis_url: str, tmp_path
         assert (await service.uploads.states("bob", status=None, limit=5, before_us=None)) == (
             [],
             None,
+            False,
         )
 
 
@@ -219,7 +222,7 @@ async def test_what_nobody_remembers_falls_out_of_the_list(redis_url: str, tmp_p
         core = service.components
         await core.index.opened("old", owner="ann", now_s=1_700_000_000)
         await begin(core)
-        states, _ = await service.uploads.states("ann", status=None, limit=5, before_us=None)
+        states, *_ = await service.uploads.states("ann", status=None, limit=5, before_us=None)
         assert [state["uploadId"] for state in states] == ["up"]
         owned = await core.index.owned("ann", before_us=None, limit=9)
         assert [name for name, _ in owned] == ["up"]
@@ -241,7 +244,7 @@ async def test_a_rare_status_is_looked_for_in_steps(
         before = (await core.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
         found, cursor, requests = [], None, 0
         while requests == 0 or cursor is not None:
-            states, cursor = await service.uploads.states(
+            states, cursor, _ = await service.uploads.states(
                 "ann", status="cancelled", limit=50, before_us=cursor
             )
             found += [state["uploadId"] for state in states]

@@ -115,6 +115,8 @@ def test_events_are_described_by_the_type_that_decodes_them() -> None:
     assert set(state["properties"]) == fields - {"type"} | {
         "status",
         "deleted",
+        "live",
+        "asOf",
         "title",
         "queuePosition",
         "size",
