@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     key, none in open mode). Streams above it wait without a claim."""
     max_batch: int = Field(1000, ge=1, le=10_000)
     """Items that one batch may have."""
+    max_queued_per_user: int = Field(2000, ge=1)
+    """Uploads of one user that may wait for a worker, also in open mode; new ones then get 429."""
+    max_cpu_s_per_hour: int | None = Field(None, ge=1)
+    """CPU seconds that the stages of one user's uploads may take per hour (7200 with a key, none in
+    open mode); new ones then get 429."""
     max_bytes_per_user: int | None = Field(None, ge=1)
     """Bytes of originals that one user may keep (unset: no limit); then 507 for that user."""
     requests_per_minute: int | None = Field(None, ge=1)
@@ -216,6 +221,10 @@ class Settings(BaseSettings):
     """Wall-clock limit of one stage function, seconds."""
     stage_cpu_s: int = Field(900, ge=1)
     """CPU time limit of one stage function, seconds."""
+    upload_cpu_s: int = Field(300, ge=1)
+    """CPU time limit of all stages of one upload together, seconds, to which its size adds."""
+    upload_cpu_s_per_mib: float = Field(4, ge=0)
+    """What each MiB of a file adds to that limit, seconds."""
     stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
     """Memory limit (growth of the address space) of one stage function, bytes."""
     sandbox: Literal["best-effort", "required", "off"] = "best-effort"
@@ -398,6 +407,10 @@ class Settings(BaseSettings):
     @property
     def claims_per_user(self) -> int | None:
         return self._unless_open(self.max_claims_per_user, 100)
+
+    @property
+    def cpu_s_per_hour(self) -> int | None:
+        return self._unless_open(self.max_cpu_s_per_hour, 7200)
 
     @property
     def rate_per_user(self) -> int | None:

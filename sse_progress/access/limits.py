@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from sse_progress.access.leases import Lease, Leases
 from sse_progress.access.rates import rate_limit
 from sse_progress.access.redis_guard import RedisAway, RedisGuard
+from sse_progress.access.spending import Spending
 from sse_progress.model.errors import (
     RateLimited,
     TooManyStreams,
@@ -30,19 +31,30 @@ __all__ = ["Limits"]
 
 
 RETRY_AFTER_S = 5
+BUSY_RETRY_AFTER_S = 30
+SPENT_RETRY_AFTER_S = 300
 
 
 class Limits:
     """Every limit of one process. `None` in the settings turns one off, and Redis is not asked.
 
     `run()` renews the leases and has to run for as long as the process serves. The leases of a
-    process that dies or hangs expire after `settings.lease_s`.
+    process that dies or hangs expire after `settings.lease_s`. `backlog` tells how many uploads of
+    a user wait for a worker.
     """
 
     def __init__(
-        self, redis: Redis, settings: Settings, *, clock: Callable[[], float] = time.monotonic
+        self,
+        redis: Redis,
+        settings: Settings,
+        *,
+        backlog: Callable[[str], Awaitable[int]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         guard = RedisGuard(redis, clock)
+        self._guard = guard
+        self._backlog, self._max_queued = backlog, settings.max_queued_per_user
+        self._spending, self._max_cpu_s = Spending(redis), settings.cpu_s_per_hour
         self._leases = Leases(guard, settings.lease_s, clock)
         self._max_streams = settings.streams_per_user
         self._max_uploads = settings.uploads_per_user
@@ -83,8 +95,10 @@ class Limits:
     async def uploads(self, sub: str) -> AsyncIterator[None]:
         """Hold one of the user's places for a body while the block runs.
 
-        Raises TooManyUploads, or Unavailable if Redis is away or this process receives too many.
+        Raises TooManyUploads, RateLimited if the user's uploads took too much CPU time, or
+        Unavailable if Redis is away or this process receives too many.
         """
+        await self._check_work(sub)
         if self._bodies >= self._max_bodies:
             raise Unavailable(
                 "The server is receiving too many uploads. Please try again.",
@@ -96,6 +110,28 @@ class Limits:
                 yield
         finally:
             self._bodies -= 1
+
+    async def _check_work(self, sub: str) -> None:
+        """While Redis is away nothing is said here: the body cannot be taken anyway."""
+        backlog = self._backlog
+        try:
+            waiting = 0 if backlog is None else await self._guard.ask(lambda: backlog(sub))
+            spent_s = 0.0
+            if self._max_cpu_s is not None:
+                spent_s = await self._guard.ask(lambda: self._spending.of_last_hour(sub))
+        except RedisAway:
+            return
+        if waiting >= self._max_queued:
+            raise TooManyUploads(
+                f"{waiting} of your uploads wait to be worked on (limit {self._max_queued}).",
+                retry_after_s=BUSY_RETRY_AFTER_S,
+            )
+        if self._max_cpu_s is not None and spent_s >= self._max_cpu_s:
+            raise RateLimited(
+                f"Work on your uploads took {spent_s:.0f} s of CPU time in the last hour "
+                f"(limit {self._max_cpu_s}).",
+                retry_after_s=SPENT_RETRY_AFTER_S,
+            )
 
     @asynccontextmanager
     async def _upload_lease(self, sub: str) -> AsyncIterator[None]:

@@ -146,6 +146,15 @@ class JobStore:
         was: bytes = await self._enqueue(keys=self._keys, args=args)
         return was.decode()
 
+    async def backlog(self, owner: str) -> int:
+        """How many jobs of the owner's wait, about: its latest turn is so many after the last that
+        was given out."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zscore(self._keys.turns, digest(owner))
+            pipe.hget(self._keys.jobs, "turn")
+            latest, given = await pipe.execute()
+        return max(0, int(latest or 0) - int(float(given or 0)))
+
     async def position(self, upload_id: str) -> int | None:
         """How many jobs go before it, and itself; None if it does not wait."""
         rank: int | None = await self._redis.zrank(self._keys.waiting, upload_id)  # type: ignore[assignment]

@@ -44,6 +44,10 @@ class Queue:
         """
         await self._store.add(upload_id, owner=owner, head_start=HEAD_STARTS[priority])
 
+    async def backlog(self, owner: str) -> int:
+        """How many jobs of the owner's wait, about. Raises as `depth` does."""
+        return await self._store.backlog(owner)
+
     async def position(self, upload_id: str) -> int | None:
         """The job's place among those that wait, from 1; None if it does not wait. Raises as
         `depth` does."""

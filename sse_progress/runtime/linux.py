@@ -142,15 +142,17 @@ def _set_capabilities(words: list[int]) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def cpu_s_of(pid: int) -> float:
-    """CPU seconds of a process and of those of its descendants that have ended; 0 if it has."""
+def cpu_s_of(pid: int) -> tuple[float, float]:
+    """CPU seconds of a process, and of those of its descendants that have ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
             # utime, stime, cutime, cstime; the command's name may hold anything
             fields = file.read().rpartition(b")")[2].split()[11:15]
     except OSError:
-        return 0.0
-    return sum(map(int, fields)) / os.sysconf("SC_CLK_TCK")
+        return 0.0, 0.0
+    user, system, children_user, children_system = map(int, fields)
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (user + system) / ticks, (children_user + children_system) / ticks
 
 
 def descendants(pid: int) -> list[int]:

@@ -33,6 +33,7 @@ __all__ = [
     "put_off_key",
     "review_lease_key",
     "reviews_key",
+    "spent_key",
     "ticket_key",
     "turn_channel",
 ]
@@ -164,6 +165,11 @@ class DeliveryKeys:
 def limit_key(kind: str, owner: str) -> str:
     """What an owner holds of a kind that is limited."""
     return f"{RATES_PREFIX}:{kind}:{{{digest(owner)}}}"
+
+
+def spent_key(owner: str, hour: int) -> str:
+    """CPU seconds that the owner's uploads took in an hour, counted since 1970."""
+    return f"{limit_key('cpu', owner)}:{hour}"
 
 
 def durations_key(kind: str, family: str, size_class: int) -> str:

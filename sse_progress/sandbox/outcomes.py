@@ -10,7 +10,15 @@ import structlog
 
 from sse_progress.model.errors import InsufficientStorage, Internal, Rejected, StageTimeout
 from sse_progress.model.text import clean_text
-from sse_progress.sandbox.messages import Failed, Finished, Outcome, Refused, Task
+from sse_progress.sandbox.messages import (
+    Failed,
+    Finished,
+    Limits,
+    Outcome,
+    Progress,
+    Refused,
+    Task,
+)
 from sse_progress.sandbox.process import Exit
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "ChildLost",
     "StageFailed",
     "StageUnavailable",
+    "check_cost",
     "meaning_of",
     "refusal",
     "result_of",
@@ -38,6 +47,10 @@ CRASHES = frozenset(
     )
 )
 """Signals that a process brings upon itself: a decoder met a file that it cannot cope with."""
+COST_FROM_S = 10.0
+"""CPU time after which the pace of a function is judged, or a quarter of what it may take."""
+COST_FACTOR = 2
+"""The end of a file may be easier than its beginning."""
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -74,10 +87,10 @@ def result_of(outcome: Outcome, task: Task) -> dict[str, Any]:
     raise StageFailed
 
 
-def meaning_of(end: Exit, task: Task, *, closed: bool) -> Exception:
+def meaning_of(end: Exit, task: Task, *, took_s: float = 0.0, closed: bool = False) -> Exception:
     """What it says of the upload that the child ended without an outcome.
 
-    `closed`: the pool is, so its children were killed for that.
+    `took_s`: CPU time of its process. `closed`: the pool is, so its children were killed for that.
     """
     about = log.bind(function=task.function, upload_id=task.upload.id)
     if end.code >= 0:
@@ -85,7 +98,8 @@ def meaning_of(end: Exit, task: Task, *, closed: bool) -> Exception:
         return StageFailed()
     number = -end.code
     about.warning("a stage child was ended", signal=signal.strsignal(number))
-    if number == signal.SIGXCPU:
+    ignored = number == signal.SIGKILL and not end.killed and took_s >= task.limits.all_cpu_s
+    if number == signal.SIGXCPU or ignored:
         return too_slow(min(task.limits.cpu_s, task.limits.all_cpu_s), "CPU time")
     # A library in C that gets no memory mostly crashes; only the size it had tells.
     large = end.peak_rss_bytes >= task.limits.memory_bytes / 2
@@ -96,6 +110,20 @@ def meaning_of(end: Exit, task: Task, *, closed: bool) -> Exception:
     if end.killed and not closed:
         return StageFailed()
     return ChildLost(f"ended by signal {number}")
+
+
+def check_cost(progress: Progress, limits: Limits) -> None:
+    """Raises Rejected where the work, at the pace so far, would take far more CPU time than it may:
+    pages, paragraphs or frames that each cost too much."""
+    if not 0 < progress.fraction < 1 or progress.cpu_s < min(COST_FROM_S, limits.cpu_s / 4):
+        return
+    expected_s = progress.cpu_s / progress.fraction
+    if expected_s > COST_FACTOR * limits.cpu_s:
+        raise Rejected(
+            "too_demanding",
+            f"Working on this file would take about {expected_s:.0f} s of CPU time, "
+            f"{limits.cpu_s} s are allowed.",
+        )
 
 
 def refusal(code: str, detail: str, about: Any) -> Rejected | StageFailed:

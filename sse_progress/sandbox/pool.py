@@ -86,11 +86,11 @@ class Pool:
             await child.end()
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self, *, cpu_s: float | None = None) -> AsyncIterator[Session]:
         """For the functions of one upload; waits for a child's turn. What is left of the upload's
-        process is gone at the end, whatever the end."""
+        process is gone at the end, whatever the end. `cpu_s`: CPU time of all the functions."""
         async with self._slots:
-            session = Session(self)
+            session = Session(self, cpu_s=self.limits.all_cpu_s if cpu_s is None else cpu_s)
             try:
                 yield session
             finally:

@@ -74,6 +74,7 @@ class StageProcess:
         self._printed = Printed()
         self._has_ended = anyio.Event()
         self._killed = False
+        self._own_cpu_s = 0.0
         self._strays: list[int] = []
         """Descriptors (pidfd) of killed descendants that may not be gone yet."""
         self._ending = anyio.Lock()
@@ -135,10 +136,12 @@ class StageProcess:
         """What it printed last, for the error message if it cannot start."""
         return self._printed.last_line
 
-    @property
-    def cpu_s(self) -> float:
-        """CPU seconds that it and those of its processes that have ended have used."""
-        return cpu_s_of(self.pid) if self.exit is None else self.exit.cpu_s
+    def tasks_cpu_s(self) -> float:
+        """CPU seconds that the processes of its tasks have used, those that have ended."""
+        if self.exit is not None:
+            return max(self.exit.cpu_s - self._own_cpu_s, 0.0)
+        self._own_cpu_s, of_tasks = cpu_s_of(self.pid)
+        return of_tasks
 
     async def perform(self, task: Task, report: Report) -> Outcome | None:
         """Have it do `task`; None if it ended, or was ended, before it reported the outcome.

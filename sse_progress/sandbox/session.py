@@ -6,17 +6,19 @@ what a fork costs; which ones is the caller's decision, by `renew`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import anyio
+from msgspec.structs import replace
 
 from sse_progress.model.stage_api import StageFunction, Upload
 from sse_progress.sandbox.confinement import Confinement
 from sse_progress.sandbox.function_ref import Reference, is_asynchronous
 from sse_progress.sandbox.messages import Limits, Outcome, Progress, Task
 from sse_progress.sandbox.on_loop import Report, run_on_loop
-from sse_progress.sandbox.outcomes import meaning_of, result_of, too_slow
+from sse_progress.sandbox.outcomes import check_cost, meaning_of, result_of, too_slow
 from sse_progress.sandbox.process import StageProcess
 
 __all__ = ["Session"]
@@ -35,12 +37,18 @@ class Children(Protocol):
 
 
 class Session:
-    """`has_process`: the next `def` goes on in the process of the one before."""
+    """`has_process`: the next `def` goes on in the process of the one before. `cpu_s`: what the
+    processes that have ended took of the CPU time that all may take together."""
 
-    def __init__(self, pool: Children) -> None:
+    def __init__(self, pool: Children, *, cpu_s: float) -> None:
         self.has_process = False
-        self._pool = pool
+        self.cpu_s = 0.0
+        self._pool, self._all_cpu_s = pool, cpu_s
         self._child: StageProcess | None = None
+        self._counted_s = 0.0
+        """Of the child's: what was there before, or is in `cpu_s`."""
+        self._limits = pool.limits
+        """Of the process that there is."""
 
     async def call(
         self,
@@ -71,11 +79,13 @@ class Session:
         if is_asynchronous(function):
             return await run_on_loop(function, upload, report, timeout_s=timeout_s)
         reference = Reference.to(function)
+        if not self.has_process:
+            self._limits = self._what_is_left()
         child = await self._take(reference.module)
         task = Task(
             function=reference.name,
             upload=upload,
-            limits=self._pool.limits,
+            limits=self._limits,
             confinement=self._pool.confinement,
             fresh=not self.has_process,
             writable=tuple(writable) or (upload.scratch,),
@@ -89,6 +99,8 @@ class Session:
             self.has_process = False
             if not await self._child.finish():
                 await self._let_go(clean=False)
+            else:
+                self._count(self._child)
 
     async def end(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -100,6 +112,7 @@ class Session:
             await self._let_go(clean=False)
         if self._child is None:
             self._child = await self._pool.take(module)
+            self._counted_s = self._child.tasks_cpu_s()
         self._child.modules.add(module)
         return self._child
 
@@ -107,10 +120,11 @@ class Session:
         self, child: StageProcess, task: Task, report: Report, *, timeout_s: float
     ) -> Outcome:
         def hear(progress: Progress) -> None:
+            check_cost(progress, task.limits)
             report(progress.fraction, progress.message)
 
         self.has_process = True
-        outcome = None
+        outcome, before_s = None, self.cpu_s
         try:
             with anyio.move_on_after(timeout_s) as deadline:
                 outcome = await child.perform(task, hear)
@@ -121,12 +135,27 @@ class Session:
             raise too_slow(timeout_s)
         if outcome is None:
             assert child.exit is not None
-            raise meaning_of(child.exit, task, closed=self._pool.closed)
+            took_s = self.cpu_s - before_s
+            raise meaning_of(child.exit, task, took_s=took_s, closed=self._pool.closed)
         return outcome
+
+    def _what_is_left(self) -> Limits:
+        """For a new process. Raises StageTimeout."""
+        left_s = math.ceil(self._all_cpu_s - self.cpu_s)
+        if left_s <= 0:
+            raise too_slow(self._all_cpu_s, "CPU time")
+        limits = self._pool.limits
+        return replace(limits, cpu_s=min(limits.cpu_s, left_s), all_cpu_s=left_s)
+
+    def _count(self, child: StageProcess) -> None:
+        used_s = child.tasks_cpu_s()
+        self.cpu_s += max(used_s - self._counted_s, 0.0)
+        self._counted_s = used_s
 
     async def _let_go(self, *, clean: bool) -> None:
         """Give the child back; it is ended where anything of the upload may be left in it."""
         child, self._child = self._child, None
         if child is not None:
             await self._pool.give_back(child, clean=clean and not self.has_process)
+            self._count(child)
         self.has_process = False

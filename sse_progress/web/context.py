@@ -108,7 +108,7 @@ async def serving(
     authenticator, kinds = from_settings(settings), load_kinds(settings)
     async with AsyncExitStack() as stack:
         components = await stack.enter_async_context(opened(settings))
-        limits = Limits(components.redis, settings)
+        limits = Limits(components.redis, settings, backlog=components.queue.backlog)
         wheel = Wheel(
             slot_s=min(0.25, settings.heartbeat_s / SLOTS_PER_HEARTBEAT * 4),
             clock=asyncio.get_running_loop().time,

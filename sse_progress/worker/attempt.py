@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import structlog
 from redis.exceptions import RedisError
 
@@ -38,6 +39,7 @@ from sse_progress.model.stage_api import Report, StageFunction
 from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.sandbox.outcomes import StageUnavailable
+from sse_progress.sandbox.session import Session
 from sse_progress.storage.port import StoredObject
 from sse_progress.worker.context import KindOfWork, WorkerContext
 from sse_progress.worker.eta import Estimate
@@ -50,6 +52,9 @@ from sse_progress.worker.subject import VERDICT, Subject
 __all__ = ["Attempt", "NotNow"]
 
 log = structlog.get_logger(__name__)
+
+NOTE_WAIT_S = 2.0
+"""The end of an attempt is not held up by a number that may be lost."""
 
 _AWAY = (OSError, Unavailable, InsufficientStorage)
 """Raised while the storage, or something else on this side, does not work: not the file's fault."""
@@ -78,6 +83,7 @@ class Attempt:
         self.upload_id = found.manifest.upload_id
         self._parts, self._config = context.components, context.config
         self._pool, self._history = context.pool, context.history
+        self._spending = context.spending
         self._found, self._work_of_kind, self._table = found, work, work.table
         self._subject = Subject(found, work)
         self._stage = "file_received"
@@ -181,7 +187,7 @@ class Attempt:
             size=manifest.size,
         )
         left = [stage for stage in stages if stage[0] not in self._subject.results]
-        async with self._pool.session() as session:
+        async with self._session() as session:
             scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
             self._subject.original = str(await blocking(self._found.local))
             calls = StageCalls(
@@ -195,6 +201,19 @@ class Attempt:
             work = StageWork(self._parts, self._subject, calls)
             for name, functions in left:
                 await self._run_stage(name, functions, work=work, estimate=estimate)
+
+    @contextlib.asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        """What the stages took of the CPU is the owner's."""
+        manifest, session = self._found.manifest, None
+        try:
+            cpu_s = self._config.cpu_s_of(manifest.size)
+            async with self._pool.session(cpu_s=cpu_s) as session:
+                yield session
+        finally:
+            if session is not None and session.cpu_s:
+                with anyio.move_on_after(NOTE_WAIT_S, shield=True):
+                    await self._spending.note(manifest.owner, session.cpu_s)
 
     async def _run_stage(
         self, name: str, functions: Sequence[StageFunction], *, work: StageWork, estimate: Estimate

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from sse_progress.access.spending import Spending
 from sse_progress.model.stage_api import Options, Pipeline, StageFunction
 from sse_progress.model.stage_table import StageTable
 from sse_progress.sandbox.pool import Pool
@@ -39,6 +40,7 @@ class WorkerConfig:
     """`kinds`: the work of each kind of upload, by its name.
 
     `stage_timeout_s`: wall-clock limit of one stage function, seconds.
+    `cpu_s`, `cpu_s_per_mib`: CPU time of all stages of an upload, and what its size adds.
     `child_attempts`: lost children of one stage function after which the file is refused.
     `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
     because something was away, after which the upload is parked.
@@ -48,9 +50,15 @@ class WorkerConfig:
     kinds: Mapping[str, KindOfWork]
     prefix: str = ""
     stage_timeout_s: float
+    cpu_s: float = 300
+    cpu_s_per_mib: float = 4
     child_attempts: int
     job_attempts: int
     hold_reviews: bool = False
+
+    def cpu_s_of(self, size_bytes: int) -> float:
+        """CPU time that the stages of an upload may take together."""
+        return self.cpu_s + self.cpu_s_per_mib * size_bytes / 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,5 +66,6 @@ class WorkerContext:
     components: Components
     pool: Pool
     history: History
+    spending: Spending
     reviews: Reviews
     config: WorkerConfig

@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from sse_progress import __version__
+from sse_progress.access.spending import Spending
 from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.model.kinds import Kinds
 from sse_progress.model.stage_api import Options
@@ -180,11 +181,14 @@ async def _work(settings: Settings) -> None:
             components=components,
             pool=pool,
             reviews=reviews,
+            spending=Spending(components.redis),
             history=History(components.redis, clock=time.monotonic),
             config=WorkerConfig(
                 kinds=work,
                 prefix=settings.prefix,
                 stage_timeout_s=settings.stage_timeout_s,
+                cpu_s=settings.upload_cpu_s,
+                cpu_s_per_mib=settings.upload_cpu_s_per_mib,
                 child_attempts=settings.stage_attempts,
                 job_attempts=settings.job_attempts,
                 hold_reviews=settings.review == "hold",

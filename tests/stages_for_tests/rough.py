@@ -58,6 +58,22 @@ def spin(upload: Upload, report: Report) -> None:
         pass
 
 
+def spin_on(upload: Upload, report: Report) -> None:
+    """As `spin`, deaf to the signal that ends it."""
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    while True:
+        pass
+
+
+def crawl(upload: Upload, report: Report) -> None:
+    """Page after page, each of which costs a hundredth of a second of CPU time, and a million."""
+    for page in range(1_000_000):
+        until = time.process_time() + 0.01
+        while time.process_time() < until:
+            pass
+        report((page + 1) / 1_000_000)
+
+
 def hoard(upload: Upload, report: Report) -> None:
     """Take memory until there is no more, and say how much there is, in MiB."""
     held = []

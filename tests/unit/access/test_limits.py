@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 
 from sse_progress.access.leases import Lease
 from sse_progress.access.limits import Limits
+from sse_progress.access.spending import Spending
 from sse_progress.model.errors import (
     RateLimited,
     TooManyStreams,
@@ -563,3 +564,54 @@ async def test_a_restarted_redis_learns_of_living_leases(own_redis: RedisServer)
             return bool(keys) and await redis.zcard(keys[0]) == 3
 
         await eventually(three, "three leases are back")
+
+
+# ---- what is worked on
+
+
+async def test_waiting_uploads_of_a_user_are_bounded(redis_url: str) -> None:
+    """Also in open mode; another user's are another number."""
+    waiting = {"alice": 3, "bob": 2}
+
+    async def backlog(sub: str) -> int:
+        return waiting[sub]
+
+    async with keys_of(redis_url) as redis:
+        limits = Limits(redis, Settings(_env_file=None, max_queued_per_user=3), backlog=backlog)
+        with pytest.raises(TooManyUploads, match="3 of your uploads wait") as caught:
+            async with limits.uploads("alice"):
+                pass
+        assert caught.value.retry_after_s
+        async with limits.uploads("bob"):
+            pass
+
+
+async def test_cpu_time_of_a_user_is_bounded_by_the_hour(redis_url: str) -> None:
+    """What workers noted counts for an hour, and for that user alone."""
+    async with keys_of(redis_url) as redis:
+        limits = Limits(redis, Settings(_env_file=None, max_cpu_s_per_hour=10))
+        for cpu_s in (4.5, 5.4):
+            async with limits.uploads("alice"):
+                pass
+            await Spending(redis).note("alice", cpu_s)
+        async with limits.uploads("alice"):
+            pass
+        await Spending(redis).note("alice", 0.2)
+        with pytest.raises(RateLimited, match="CPU time") as caught:
+            async with limits.uploads("alice"):
+                pass
+        assert caught.value.retry_after_s
+        async with limits.uploads("bob"):
+            pass
+
+
+async def test_an_hour_slides(redis_url: str) -> None:
+    """Of the clock hour before, the part counts that is less than an hour ago."""
+    hours = [1000.0]
+    async with keys_of(redis_url) as redis:
+        spending = Spending(redis, now=lambda: hours[-1] * 3600)
+        await spending.note("alice", 100)
+        for hour, expected in ((1000.0, 100), (1001.0, 100), (1001.75, 25), (1002.0, 0)):
+            hours.append(hour)
+            assert await spending.of_last_hour("alice") == expected
+        assert 0 < await redis.ttl(next(iter(await redis.keys("*cpu*")))) <= 7200

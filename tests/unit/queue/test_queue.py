@@ -321,11 +321,13 @@ async def test_owners_take_turns(redis_url: str) -> None:
         await queue.enqueue("low", owner="dora", priority="low")
         for n in range(3):
             await queue.enqueue(f"bob-{n}", owner="bob")
+        assert [await queue.backlog(who) for who in ("ann", "bob", "carol")] == [60, 3, 0]
         assert await queue.position("bob-0") in (1, 2)
         assert await queue.position("bulk-59") == 64
         assert await queue.position("unknown") is None
         async with at_work(queue, handler, concurrency=1):
             await eventually(lambda: len(order) == 66, "all jobs run")
+        assert [await queue.backlog(who) for who in ("ann", "bob", "carol")] == [0, 0, 0]
         assert all(order.index(f"bob-{n}") <= 2 * n + 1 for n in range(3))
         assert order.index("late") - order.index("bulk-4") <= 3
         assert order.index("urgent") - order.index("bulk-4") <= 2

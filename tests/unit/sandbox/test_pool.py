@@ -446,7 +446,7 @@ async def test_a_crash_at_the_memory_limit_is_not_the_files_fault(
     """A library that aborts when it gets no more memory has taken too much for a sound file too."""
     pool = Pool(size=1, memory_bytes=limit, cpu_s=20)
     end = Exit(code=-signal.SIGABRT, peak_rss_bytes=200 * MIB, killed=False)
-    problem = meaning_of(end, Task(function="a:b", upload=upload, limits=pool.limits), closed=False)
+    problem = meaning_of(end, Task(function="a:b", upload=upload, limits=pool.limits))
     assert isinstance(problem, Problem)
     assert problem.code == code
 

@@ -12,7 +12,8 @@ import pytest
 
 from sse_progress.model.errors import Rejected, StageTimeout
 from sse_progress.model.stage_api import Upload
-from sse_progress.sandbox.outcomes import ChildLost
+from sse_progress.sandbox.messages import Limits, Progress
+from sse_progress.sandbox.outcomes import ChildLost, check_cost
 from sse_progress.sandbox.pool import Pool
 from sse_progress.sandbox.session import Session
 from tests.helpers.processes import alive
@@ -147,3 +148,61 @@ async def test_what_a_process_started_ends_with_the_session(
     family = [result["pid"], *result["family"]]
     await eventually(lambda: not any(map(alive, family)), "all are gone")
     assert len(pool.pids) == 1
+
+
+async def test_all_calls_of_an_upload_share_its_cpu_time(
+    pool: Pool, make_upload: Callable[..., Upload]
+) -> None:
+    """Also over processes, so that nobody gets more by being asked more often."""
+    async with pool.session(cpu_s=2) as session:
+        await call(session, ordinary.burn, make_upload())
+        await session.renew()
+        assert session.cpu_s >= 1
+        seen = await call(session, ordinary.whoami, make_upload())
+        assert seen["cpuLimit"] <= 2
+        with pytest.raises(StageTimeout, match="CPU"):
+            await call(session, rough.spin, make_upload())
+        with pytest.raises(StageTimeout, match="2 s"):
+            await call(session, ordinary.nothing, make_upload())
+
+
+async def test_a_process_that_ignores_its_limit_is_no_lost_child(
+    pool: Pool, make_upload: Callable[..., Upload]
+) -> None:
+    """The kernel's last word is SIGKILL; nobody tries such a file again."""
+    async with pool.session(cpu_s=1) as session:
+        with pytest.raises(StageTimeout, match="CPU"):
+            await call(session, rough.spin_on, make_upload())
+
+
+async def test_work_that_would_take_far_too_long_is_stopped_early(
+    pool: Pool, make_upload: Callable[..., Upload]
+) -> None:
+    """By its pace, and said plainly."""
+    with pytest.raises(Rejected, match="would take about") as caught:
+        async with pool.session() as session:
+            await call(session, rough.crawl, make_upload())
+    assert caught.value.code == "too_demanding"
+    assert "2 s are allowed" in caught.value.detail
+    assert session.cpu_s < 1.5
+
+
+@pytest.mark.parametrize(
+    ("fraction", "cpu_s", "stopped"),
+    [
+        *((0.01, 9.9, False), (0.01, 10.1, True), (0.1, 30.0, False), (0.1, 61.0, True)),
+        *((0.0, 29.0, False), (1.0, 29.0, False)),
+    ],
+)
+def test_the_pace_is_judged_by_what_is_allowed(
+    fraction: float, cpu_s: float, stopped: bool
+) -> None:
+    """Not before there is something to judge, and not where the end may be easier."""
+    limits = Limits(memory_bytes=1, cpu_s=300, all_cpu_s=300, file_bytes=1, open_files=1)
+    progress = Progress(fraction, None, cpu_s)
+    try:
+        check_cost(progress, limits)
+    except Rejected:
+        assert stopped
+    else:
+        assert not stopped

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from sse_progress.access.spending import Spending
 from sse_progress.journal.frames import Page
 from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.errors import InsufficientStorage, Rejected
@@ -45,6 +46,7 @@ from tests.helpers.components import (
 )
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
+from tests.stages_for_tests import ordinary
 
 Stage = Callable[[Upload, Report], Awaitable[dict[str, Any] | None]]
 
@@ -57,8 +59,8 @@ class Losing(Pool):
         self.losses, self.calls = losses, 0
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
-        async with super().session() as session:
+    async def session(self, *, cpu_s: float | None = None) -> AsyncIterator[Session]:
+        async with super().session(cpu_s=cpu_s) as session:
             call = session.call
 
             async def losing(*args: Any, **how: Any) -> dict[str, Any]:
@@ -96,6 +98,7 @@ def runner_of(
             components=core,
             pool=pool or Losing(),
             history=history,
+            spending=Spending(core.redis),
             reviews=Reviews(core, {}),
             config=WorkerConfig(**config),
         )
@@ -551,6 +554,38 @@ async def test_a_job_without_its_file_is_an_error(redis_url: str, tmp_path: Path
         assert last["error"]["detail"] == "The stored file could not be found."
         await run(runner)
         assert len(await events_of(core)) == 4
+
+
+# ---- CPU time
+
+
+async def test_cpu_time_is_noted_for_the_owner(redis_url: str, tmp_path: Path) -> None:
+    """What all stages took counts, in whichever process, also where the file was refused."""
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        pool = Losing()
+        rows = (("validating", ordinary.burn), ("moderating", ordinary.burn))
+        rows = (*rows, ("processing", ordinary.fail))
+        await run(runner_of(core, *rows, pool=pool))
+        await pool.aclose()
+        assert (await page_of(core)).term == "error"
+        assert await Spending(core.redis).of_last_hour("ann") >= 2
+        assert await Spending(core.redis).of_last_hour("somebody else") == 0
+
+
+async def test_an_upload_has_so_much_cpu_time_in_all(redis_url: str, tmp_path: Path) -> None:
+    """Its stages together, by its size: no stage begins that has nothing left."""
+    calls = Calls()
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        pool = Losing()
+        rows = (("validating", ordinary.burn), ("moderating", ordinary.burn))
+        rows = (*rows, ("processing", calls.stage("later")))
+        await run(runner_of(core, *rows, pool=pool, cpu_s=1, cpu_s_per_mib=0))
+        await pool.aclose()
+        last = await ended_with(core, "stage_timeout", "moderating")
+        assert "CPU time" in last["error"]["detail"]
+        assert calls == []
 
 
 # ---- crashes

@@ -1,0 +1,76 @@
+"""One user who wants all of the workers: how much of it there is, and what others notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.conftest import TOKENS, running
+from tests.attacks.exploited import MARK
+from tests.attacks.words import SECRET, Caller, check_problem, check_untouched, new_id
+from tests.helpers.multipart import Part, file_part
+from tests.helpers.service import Service
+from tests.helpers.waiting import wait_until
+
+ASYNC = {"Prefer": "respond-async"}
+PLAIN = file_part(b"plain words", "a.txt", "text/plain")
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[Service]:
+    """One worker with one place; its stages do what a file tells them."""
+    env = {
+        "SSE_PROGRESS_JWT_SECRET": SECRET,
+        "SSE_PROGRESS_PIPELINE": "tests.attacks.exploited:pipeline",
+        "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
+        "SSE_PROGRESS_WORKER_CONCURRENCY": "1",
+        "SSE_PROGRESS_MAX_QUEUED_PER_USER": "2",
+        "SSE_PROGRESS_MAX_CPU_S_PER_HOUR": "2",
+    }
+    with running({**TOKENS, **env}) as service:
+        yield service
+
+
+def work(*lines: str) -> Part:
+    text = "\n".join([f"{MARK}analyzing", *lines, ""])
+    return file_part(text.encode(), "a.txt", "text/plain")
+
+
+def test_a_queue_of_one_user_has_an_end(busy: Service) -> None:
+    """Above it new uploads get 429 and claim no id; another user's is taken, and done after one
+    more of theirs at most."""
+    greedy, other = Caller.named(busy, "greedy"), Caller.named(busy, "modest")
+    idle = work("import time", "time.sleep(300)")
+    ids = [new_id() for _ in range(3)]
+    for upload_id in ids:
+        assert greedy.post([idle], upload_id=upload_id, headers=ASYNC).status == 202
+        wait_until(lambda: greedy.state(ids[0]).json.get("stage") == "analyzing", "one is at work")
+    refused = new_id()
+    answer = greedy.post([idle], upload_id=refused, headers=ASYNC)
+    check_problem(answer, 429, "too_many_uploads")
+    assert int(answer.headers["retry-after"]) > 0
+    check_untouched(other, refused)
+    mine = new_id()
+    assert other.post([PLAIN], upload_id=mine, headers=ASYNC).status == 202
+    assert other.state(mine).json["queuePosition"] <= 2
+    for upload_id in ids[:2]:
+        assert greedy.ask("DELETE", f"/upload/{upload_id}").status == 204
+    wait_until(lambda: other.state(mine).json["status"] == "complete", "it is done")
+    assert greedy.ask("DELETE", f"/upload/{ids[2]}").status == 204
+    assert greedy.post([PLAIN]).status == 200
+
+
+def test_who_used_the_cpu_waits(busy: Service) -> None:
+    """CPU time of the last hour counts, for that user alone; what is there can be looked at."""
+    greedy, other = Caller.named(busy, "burning"), Caller.named(busy, "frugal")
+    burn = work("import time", "while time.process_time() < 2.5: pass")
+    assert greedy.post([burn]).status == 200
+    refused = new_id()
+    answer = greedy.post([PLAIN], upload_id=refused)
+    check_problem(answer, 429, "rate_limited")
+    assert "CPU time" in answer.json["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    check_untouched(other, refused)
+    assert other.post([PLAIN]).status == 200
+    assert greedy.ask("GET", "/uploads").status == 200
