@@ -84,6 +84,15 @@ class Settings(BaseSettings):
     """Path before every route, such as `/api/media`."""
     data_dir: Path = Field(Path("data"), validate_default=True)
     """Files, and the private Redis' data; a relative path is made absolute at start."""
+    storage: str | None = None
+    """`s3://bucket/prefix?endpoint=https://host&region=…` keeps files in a bucket, with the key in
+    `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; unset: the data directory. Spell it the same
+    for all processes."""
+    s3_serve: Literal["proxy", "redirect"] = "proxy"
+    """How files in a bucket are served: through this service, or by a redirect to a URL that is
+    signed for a minute."""
+    work_bytes: int = Field(20 * 1024**3, ge=1)
+    """Bytes of files from a bucket that workers of one host have in `DATA_DIR/work` at once."""
     redis_url: SecretStr | None = None
     """`redis://`, `rediss://` or `unix://`. Unset: a private server in the data directory."""
     web_processes: int = Field(1, ge=1, le=64)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
+from tests.helpers.s3_server import S3Server
 from tests.helpers.service import Service
 
 
@@ -71,6 +72,14 @@ def redis_url(redis_server: RedisServer) -> str:
     """URL of an empty database on the session's server."""
     redis_server.flush()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def s3_server(session_dir: Path) -> Iterator[S3Server]:
+    """The session's S3 server, with the bucket `media`. Tests use a prefix of their own."""
+    with S3Server(session_dir / "s3") as server:
+        server.bucket("media")
+        yield server
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def state(found: DiskObject | None) -> str:
         return "absent"
     if found.manifest != manifest(UPLOAD_ID, BODY):
         return "broken manifest"
-    body = found.local().read_bytes()
+    body = found.original().read_bytes()
     if body not in (BODY, STRIPPED):
         return f"broken original ({len(body)} bytes)"
     if not found.done:

@@ -27,7 +27,15 @@ class _End:
 
     def __init__(self, body: ResumableBody, checked: Checked) -> None:
         self._body, self._checked = body, checked
+        self._start = body.offset
         self._broken = False
+
+    @property
+    def settled(self) -> int:
+        return self._body.settled - self._start
+
+    def settle(self) -> None:
+        self._body.sync()
 
     def write(self, data: bytes) -> None:
         if self._broken:

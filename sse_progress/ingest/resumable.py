@@ -319,10 +319,11 @@ class Resumable:
             if isinstance(why, Cancelled | UploadGone):
                 await blocking(body.discard)
                 return
-            offset, announced = body.offset, body.announced
+            announced = body.announced
             await blocking(body.close)
             if isinstance(why, Replaced):
                 return
+            offset = body.offset
             paused = arriving(offset, announced.length, message=PAUSED, paused=True)
             try:
                 with anyio.fail_after(TELL_WAIT_S):

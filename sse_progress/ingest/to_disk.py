@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ async def receive(
     clock: Callable[[], float] = time.monotonic,
     executor: Executor | None = None,
 ) -> Received:
-    """Take a body to the disk as it arrives; memory stays at about 3 MiB.
+    """Take a body to the storage as it arrives; memory stays at about 3 MiB, and what
+    is on its way.
 
     `chunks` ends when the body does, and raises (ClientDisconnected, say) if it is cut off; after
     any failure nothing more is taken from it. `form` takes them apart. `incoming` is called once,
@@ -96,9 +98,12 @@ async def receive(
 
 
 class Place(Protocol):
-    """Where bytes go; both block."""
+    """Where bytes go. All but `settled`, the number that are there, block."""
 
+    @property
+    def settled(self) -> int: ...
     def write(self, data: bytes) -> None: ...
+    def settle(self) -> None: ...
     def discard(self) -> None: ...
 
 
@@ -122,7 +127,8 @@ class DiskWriter(Generic[P]):
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._job: asyncio.Future[Any] | None = None
-        self._job_body_bytes = 0
+        self._written = 0
+        self._marks: deque[tuple[int, int]] = deque()
         self._place: P | None = None
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
@@ -147,11 +153,15 @@ class DiskWriter(Generic[P]):
             await self._account()
 
     async def finish(self, body_bytes: int) -> P:
-        """Wait until all is written."""
+        """Wait until all is on the storage."""
         await self._hand_over(body_bytes)
         await self._account()
-        assert self._place is not None
-        return self._place
+        place = self._place
+        assert place is not None
+        if self._marks:
+            self._start(place.settle)
+            await self._account()
+        return place
 
     async def discard(self) -> None:
         """Let the job in flight end, then remove everything."""
@@ -165,20 +175,30 @@ class DiskWriter(Generic[P]):
     async def _hand_over(self, body_bytes: int) -> None:
         await self._account()
         self._handed_over_at = self._clock()
-        pieces, self._pieces, self._pieces_bytes = self._pieces, [], 0
-        if not pieces:
-            self._progress(body_bytes)
-            return
+        pieces, self._pieces, count = self._pieces, [], self._pieces_bytes
+        self._pieces_bytes = 0
         place = self._place
         assert place is not None
-        self._job_body_bytes = body_bytes
+        self._written += count
+        self._marks.append((self._written, body_bytes))
+        if not pieces:
+            self._tell(place)
+            return
         self._start(lambda: place.write(b"".join(pieces)))
 
     async def _account(self) -> None:
-        """Wait for the batch in flight, if any, and say so."""
+        """Wait for the batch in flight, if any, and say how much is on the storage."""
         if self._job is not None:
             await self._settle()
-            self._progress(self._job_body_bytes)
+            assert self._place is not None
+            self._tell(self._place)
+
+    def _tell(self, place: P) -> None:
+        settled, body_bytes = place.settled, None
+        while self._marks and self._marks[0][0] <= settled:
+            _, body_bytes = self._marks.popleft()
+        if body_bytes is not None:
+            self._progress(body_bytes)
 
     def _start(self, work: Callable[[], None]) -> None:
         self._job = self._loop.run_in_executor(self._executor, work)

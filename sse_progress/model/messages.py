@@ -20,6 +20,7 @@ __all__ = [
     "failure",
     "retry_text",
     "size_text",
+    "storing_text",
 ]
 
 BEGIN = {
@@ -91,3 +92,8 @@ def size_text(count: int) -> str:
             break
         size /= 1000
     return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def storing_text(count: int, total: int) -> str:
+    """What is said while files are put where they are served from."""
+    return f"Storing {size_text(count)} of {size_text(total)}"

@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from sse_progress.model.errors import InsufficientStorage
 from sse_progress.storage.disk_bodies import DiskBodies
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.storage.durable import storage_errors
 from sse_progress.storage.layout import Layout, identity_of
+from sse_progress.storage.port import StorageState
 
 __all__ = ["INODES_PER_UPLOAD", "DiskStorage"]
 
@@ -107,12 +107,12 @@ class DiskStorage:
         with storage_errors():
             self._layout.kept.ensure(owner, size_bytes)
 
-    def shortage(self) -> Literal["bytes", "inodes"] | None:
-        """What a new upload would lack, however small it is; None: nothing."""
+    def state(self) -> StorageState:
+        """Whether a new upload has room, however small it is. Raises Unavailable."""
         inodes = self.free_inodes()
         if self.free_bytes() <= 0:
-            return "bytes"
-        return "inodes" if inodes is not None and inodes < INODES_PER_UPLOAD else None
+            return "full"
+        return "out_of_inodes" if inodes is not None and inodes < INODES_PER_UPLOAD else "ok"
 
     def _ensure_bytes(self, size_bytes: int) -> None:
         if size_bytes > self.free_bytes():

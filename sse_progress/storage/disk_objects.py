@@ -148,7 +148,17 @@ class DiskObjects:
             sync_directory(directory)
             return sizes
 
-    def publish(self, upload_id: str, record: bytes) -> bytes:
+    def leave(self, scratch: Path) -> None:
+        """The next attempt, or its end, removes the directory."""
+
+    def publish(
+        self,
+        upload_id: str,
+        record: bytes,
+        *,
+        scratch: Path | None = None,  # noqa: ARG002  # its own directory moves
+        report: Callable[[int, int], None] = lambda *_: None,  # noqa: ARG002  # no byte travels
+    ) -> bytes:
         """Write the record, remove the scratch directories, and move the upload to `objects/`.
 
         Returns the record that holds: an upload that is published already stays as it is, and its
@@ -162,8 +172,8 @@ class DiskObjects:
         5. the parents synced            a published upload; only now may it be announced
         """
         with self._exclusive(upload_id) as (directory, done):
-            for scratch in _scratches(directory):
-                self._layout.discard(scratch)
+            for old in _scratches(directory):
+                self._layout.discard(old)
             if done:
                 # The process that renamed it may have died before this.
                 self._layout.sync_published(directory)

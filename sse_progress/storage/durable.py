@@ -18,6 +18,7 @@ __all__ = [
     "is_locked",
     "open_private",
     "opened_directory",
+    "opened_regular",
     "still_there",
     "storage_errors",
     "sync_directory",
@@ -92,8 +93,9 @@ def opened_directory(path: str | Path, *, within: int | None = None) -> Iterator
         os.close(descriptor)
 
 
-def sync_regular(name: str, *, within: int) -> int:
-    """Sync what a stage made in the open directory `within`; returns its size in bytes.
+@contextmanager
+def opened_regular(name: str, *, within: int) -> Iterator[int]:
+    """A descriptor of what a stage made in the open directory `within`.
 
     ValueError unless it is a plain file with this one name: another one may be another upload's.
     """
@@ -110,11 +112,17 @@ def sync_regular(name: str, *, within: int) -> int:
             raise ValueError(f"not a regular file: {name!r}")
         if found.st_nlink != 1:
             raise ValueError(f"not a file of its own, it has {found.st_nlink} names: {name!r}")
-        os.fchmod(descriptor, 0o600)
-        os.fsync(descriptor)
-        return found.st_size
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sync_regular(name: str, *, within: int) -> int:
+    """Sync what a stage made, as `opened_regular` has it; returns its size in bytes."""
+    with opened_regular(name, within=within) as descriptor:
+        os.fchmod(descriptor, 0o600)
+        os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
 
 
 def still_there(descriptor: int, path: Path) -> bool:

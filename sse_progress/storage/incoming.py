@@ -45,6 +45,13 @@ class Incoming:
         """Hex digest of what was written so far."""
         return self._sha256.hexdigest()
 
+    @property
+    def settled(self) -> int:
+        return self.size
+
+    def settle(self) -> None:
+        """Nothing is on its way."""
+
     def write(self, data: bytes) -> None:
         """Append `data`. Best in pieces of about 1 MiB: writing and hashing release the GIL.
 

@@ -77,8 +77,11 @@ class DiskObject:
     def done(self) -> bool:
         return self.record is not None
 
-    def local(self) -> Path:
+    def local(self, scratch: Path) -> Path:  # noqa: ARG002  # it is local anyway
         """The original; it moves once, when the upload is published."""
+        return self.original()
+
+    def original(self) -> Path:
         return self.directory / ORIGINAL
 
     def file(self, name: str) -> Path | None:
@@ -89,7 +92,7 @@ class DiskObject:
         if not self.done:
             return None
         if name == self.manifest.filename:
-            return self.local()
+            return self.original()
         try:
             with os.scandir(self.directory / FILES) as entries:
                 for entry in entries:

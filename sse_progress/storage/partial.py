@@ -92,6 +92,10 @@ class PartialBody:
             self.drop()
         self._sha256, self._hashed = hashes.take(announced.token, self.offset)
 
+    @property
+    def settled(self) -> int:
+        return self.offset
+
     def append(self, data: bytes, *, offset: int) -> None:
         if offset != self.offset:
             raise WrongOffset(offset, self.offset)

@@ -1,13 +1,15 @@
 """What the rest of the service asks of a storage, whatever it is made of.
 
-`disk` is the one implementation. Every function blocks; the event loop calls them through
-`blocking`. All of them raise InsufficientStorage if there is no room and Unavailable if the storage
-cannot be used; what a removed upload is asked for raises UnknownUpload.
+`disk` is one implementation, `bucket` the other. Every function blocks, but for
+`RemoteFile.stream`; the event loop calls them through `blocking`. All of them raise
+InsufficientStorage if there is no room and Unavailable if the storage cannot be used; what a
+removed upload is asked for raises UnknownUpload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,11 +22,18 @@ __all__ = [
     "Body",
     "BodyHeld",
     "Objects",
+    "RemoteFile",
     "ResumableBody",
     "Storage",
+    "StorageState",
     "StoredObject",
     "WrongOffset",
 ]
+
+StorageState = Literal[
+    "ok", "full", "out_of_inodes", "unreachable", "denied", "no_bucket", "clock_skew"
+]
+"""Whether a storage can be used; `full` and `out_of_inodes` affect new uploads only."""
 
 
 class Body(Protocol):
@@ -41,8 +50,15 @@ class Body(Protocol):
     def sha256(self) -> str:
         """Hex digest of what was written so far."""
 
+    @property
+    def settled(self) -> int:
+        """Bytes that are on the storage; those behind them are on their way."""
+
     def write(self, data: bytes) -> None:
         """Append; pieces of about 1 MiB are best. After a failure only `discard` is left."""
+
+    def settle(self) -> None:
+        """Wait until all that was written is on the storage."""
 
     def store(self, manifest: Manifest) -> None:
         """Make the upload *stored*: once this returns, it survives any crash.
@@ -77,10 +93,14 @@ class ResumableBody(Protocol):
     def offset(self) -> int:
         """Bytes that are there; those that `sync` returned survive any crash."""
 
+    @property
+    def settled(self) -> int:
+        """Bytes that are on the storage; those behind them are on their way."""
+
     def append(self, data: bytes, *, offset: int) -> None:
         """Add `data` at the end. Raises WrongOffset if that is not at `offset`.
 
-        After any failure the offset is as before, and it can be tried again.
+        After any failure the offset says what is there, and it can be tried again.
         """
 
     def sync(self) -> int:
@@ -156,6 +176,26 @@ class Bodies(Protocol):
         """Whether a living process is receiving a body of this upload."""
 
 
+class RemoteFile(Protocol):
+    """A file that is not on this host."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def etag(self) -> str:
+        """Quoted, as in the header."""
+
+    @property
+    def modified(self) -> datetime: ...
+
+    def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes `start` to `end` (exclusive), as they come. Does not block. Raises Unavailable."""
+
+    def url(self, *, disposition: str, media_type: str) -> str:
+        """A URL at which a published file can be fetched for a minute, with these headers."""
+
+
 class StoredObject(Protocol):
     """A stored upload as it was when found."""
 
@@ -170,11 +210,17 @@ class StoredObject(Protocol):
     def done(self) -> bool:
         """Whether it is published."""
 
-    def local(self) -> Path:
-        """The original as a local file, for stages."""
+    def local(self, scratch: Path) -> Path:
+        """The original as a local file, for the attempt whose directory is `scratch`.
 
-    def file(self, name: str) -> Path | None:
-        """A published file by the name that clients know, as a local file; None: no such file."""
+        Raises Internal where the storage has it no more, or damaged.
+        """
+
+    def original(self) -> Path | RemoteFile:
+        """The original, to be served."""
+
+    def file(self, name: str) -> Path | RemoteFile | None:
+        """A published file by the name that clients know; None: no such file."""
 
 
 class Objects(Protocol):
@@ -188,13 +234,19 @@ class Objects(Protocol):
         """The upload, wherever it is; None if it is not stored, or removed."""
 
     def open_uploads(self) -> Iterator[Manifest]:
-        """Manifests of all uploads that are stored and not published, in no order."""
+        """Manifests of all uploads that are stored and not published, in no order.
+
+        One that was published in this moment may be among them.
+        """
 
     def expired(self, older_than_s: float) -> Iterator[str]:
         """Ids of uploads that were published more than `older_than_s` seconds ago."""
 
     def scratch(self, upload_id: str) -> Path:
         """A new, empty local directory for one attempt; those of earlier attempts are removed."""
+
+    def leave(self, scratch: Path) -> None:
+        """The attempt is over: what is local of it may go. What it has kept stays."""
 
     def replace_original(self, upload_id: str, scratch: Path, name: str) -> dict[str, int | str]:
         """Put the file `name` of `scratch` in place of the original, atomically.
@@ -211,8 +263,19 @@ class Objects(Protocol):
         outlive their attempt. ValueError if one is no regular file of its own.
         """
 
-    def publish(self, upload_id: str, record: bytes) -> bytes:
-        """Publish original, derived files and record; returns the record that holds."""
+    def publish(
+        self,
+        upload_id: str,
+        record: bytes,
+        *,
+        scratch: Path | None = None,
+        report: Callable[[int, int], None] = ...,
+    ) -> bytes:
+        """Publish original, derived files and record; returns the record that holds.
+
+        `scratch` is the attempt's directory. Where bytes have to travel, `report` gets, in this
+        thread, how many are in place and how many they will be.
+        """
 
     def mark(self, upload_id: str, position: Position) -> None:
         """Note the journal position acknowledged last; nothing happens unless it is stored."""
@@ -226,7 +289,7 @@ class Storage(Protocol):
 
     @property
     def id(self) -> str:
-        """Random; the same for all processes that see the same files."""
+        """The same for all processes that see the same files, and for no others."""
 
     @property
     def bodies(self) -> Bodies: ...
@@ -234,8 +297,11 @@ class Storage(Protocol):
     @property
     def objects(self) -> Objects: ...
 
-    def free_bytes(self) -> int:
-        """What may still be written, bytes: without the reserve, never negative."""
+    def free_bytes(self) -> int | None:
+        """What may still be written, bytes: without the reserve, never negative.
+
+        None where there is no limit.
+        """
 
     def free_inodes(self) -> int | None:
         """Files that may still be made, without the reserve; None where they are not counted."""
@@ -249,11 +315,11 @@ class Storage(Protocol):
     def ensure_quota(self, owner: str, size_bytes: int) -> None:
         """Raise QuotaExceeded if the owner may not keep `size_bytes` more."""
 
-    def shortage(self) -> Literal["bytes", "inodes"] | None:
-        """What a new upload would lack, however small it is; None: nothing."""
+    def state(self) -> StorageState:
+        """Whether it can be used now; looked at, and answered within seconds."""
 
     def remove(self, upload_id: str) -> None:
-        """Take everything of this upload away, except a body that is still arriving."""
+        """Take everything of this upload away; a body that is still arriving comes to nothing."""
 
     def sweep(self) -> None:
         """Remove what dead processes left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blockin
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.settings import Settings, SettingsError
+from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.port import Storage
 from sse_progress.uploads.deliveries import Deliveries
@@ -115,6 +117,8 @@ def _redis_url(settings: Settings) -> str:
 
 def open_storage(settings: Settings) -> Storage:
     """The storage that the settings name. Raises SettingsError if it cannot be used."""
+    if settings.storage is not None:
+        return _open_bucket(settings, settings.storage)
     try:
         return DiskStorage.open(
             settings.data_dir,
@@ -123,11 +127,51 @@ def open_storage(settings: Settings) -> Storage:
             quota_bytes=settings.max_bytes_per_user,
         )
     except Problem as problem:
-        cause = problem.__cause__
-        why = cause.strerror if isinstance(cause, OSError) else problem.detail
+        raise SettingsError(_cannot_be_used(settings, problem)) from problem
+
+
+def _open_bucket(settings: Settings, url: str) -> Storage:
+    """Raises SettingsError, but not for a server that does not answer yet: it is waited for."""
+    try:
+        from sse_progress.storage.bucket.storage import BucketStorage
+    except ImportError as error:
         raise SettingsError(
-            f"SSE_PROGRESS_DATA_DIR: {settings.data_dir} cannot be used ({why})."
-        ) from problem
+            "SSE_PROGRESS_STORAGE: object storage needs the extra: pip install 'sse-progress[s3]'"
+        ) from error
+    try:
+        bucket = parse_bucket_url(url, environment=os.environ)
+        credentials = credentials_from(os.environ)
+    except ValueError as error:
+        raise SettingsError(f"SSE_PROGRESS_STORAGE: {error}") from error
+    try:
+        storage = BucketStorage(
+            bucket,
+            credentials,
+            settings.data_dir / "work",
+            work_bytes=settings.work_bytes,
+            reserve_bytes=settings.disk_reserve_bytes,
+            quota_bytes=settings.max_bytes_per_user,
+        )
+        state = storage.state()
+    except Problem as problem:
+        raise SettingsError(_cannot_be_used(settings, problem)) from problem
+    if state in REFUSED:
+        raise SettingsError(f"SSE_PROGRESS_STORAGE: {bucket} {REFUSED[state]}")
+    return storage
+
+
+REFUSED = {
+    "denied": "refuses this key; it needs to read, write, list and delete.",
+    "no_bucket": "does not exist.",
+    "clock_skew": "refuses this host's clock: it is more than minutes off.",
+}
+"""What is wrong with a bucket that will not get better by waiting."""
+
+
+def _cannot_be_used(settings: Settings, problem: Problem) -> str:
+    cause = problem.__cause__
+    why = cause.strerror if isinstance(cause, OSError) else problem.detail
+    return f"SSE_PROGRESS_DATA_DIR: {settings.data_dir} cannot be used ({why})."
 
 
 @asynccontextmanager

@@ -61,7 +61,6 @@ async def _queue(components: Components) -> str:
 
 async def _storage(components: Components) -> str:
     try:
-        shortage = await blocking(components.storage.shortage)
+        return await blocking(components.storage.state)
     except Exception:
         return "unusable"
-    return {None: "ok", "bytes": "full", "inodes": "out_of_inodes"}[shortage]

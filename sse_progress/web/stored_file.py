@@ -1,13 +1,62 @@
-"""A file as a response, with ranges (RFC 9110 §14), whose refusals are problems."""
+"""A file as a response, with ranges (RFC 9110 §14), whose refusals are problems.
+
+Owns how a file that is elsewhere is passed on. Who may read which file is the route's.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
+from starlette.responses import (
+    FileResponse,
+    MalformedRangeHeader,
+    RangeNotSatisfiable,
+    Response,
+)
+from starlette.types import Send
 
 from sse_progress.model.errors import BadRequest
+from sse_progress.storage.port import RemoteFile
 
-__all__ = ["StoredFile"]
+__all__ = ["StoredFile", "file_response"]
+
+FIRST_BYTES = 256 * 1024
+MOST_BYTES = 8 * 1024**2
+"""Asked for at once, from elsewhere: little at first, since a range may be all that is wanted."""
+
+
+def file_response(
+    file: Path | RemoteFile,
+    *,
+    filename: str,
+    media_type: str,
+    headers: Mapping[str, str],
+    disposition: Literal["inline", "attachment"] = "attachment",
+    redirect: bool = False,
+) -> Response:
+    """The file; with `redirect`, where a file that is elsewhere can be fetched for a minute."""
+    if isinstance(file, Path):
+        return StoredFile(
+            file,
+            media_type=media_type,
+            filename=filename,
+            content_disposition_type=disposition,
+            headers=headers,
+        )
+    passed_on = PassedOnFile(
+        file, filename=filename, media_type=media_type, headers=headers, disposition=disposition
+    )
+    if not redirect:
+        return passed_on
+    location = file.url(disposition=passed_on.headers["content-disposition"], media_type=media_type)
+    more = {"Location": location, "Cache-Control": "private, no-store"}
+    return Response(status_code=307, headers={**headers, **more})
 
 
 class StoredFile(FileResponse):
@@ -22,3 +71,91 @@ class StoredFile(FileResponse):
         except RangeNotSatisfiable:
             headers = {"Content-Range": f"bytes */{file_size}"}
             raise HTTPException(416, headers=headers) from None
+
+
+class PassedOnFile(StoredFile):
+    """A file that is fetched piece by piece as it is sent."""
+
+    def __init__(
+        self,
+        file: RemoteFile,
+        *,
+        filename: str,
+        media_type: str,
+        headers: Mapping[str, str],
+        disposition: str,
+    ) -> None:
+        seconds = int(file.modified.timestamp())
+        super().__init__(
+            filename,
+            media_type=media_type,
+            filename=filename,
+            stat_result=os.stat_result((0o100600, 0, 0, 1, 0, 0, file.size, 0, seconds, 0)),
+            content_disposition_type=disposition,
+            headers={
+                **headers,
+                "ETag": file.etag,
+                "Last-Modified": format_datetime(file.modified, usegmt=True),
+            },
+        )
+        self._file = file
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator[Any]:
+        reader = _Reader(self._file)
+        try:
+            yield reader
+        finally:
+            await reader.aclose()
+
+    async def _handle_simple(self, send: Send, send_header_only: bool, send_pathsend: bool) -> None:  # noqa: ARG002
+        await super()._handle_simple(send, send_header_only, False)
+
+
+class _Reader:
+    """A remote file with a position, as Starlette reads it: a read is whole, but for the last."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self._asked_to = 0
+        self._bytes = FIRST_BYTES
+        self._rest = b""
+        self._pieces: AsyncGenerator[bytes] | None = None
+
+    async def seek(self, offset: int) -> None:
+        await self.aclose()
+        self._asked_to = offset
+        self._rest = b""
+
+    async def read(self, count: int) -> bytes:
+        found = [self._rest]
+        missing = count - len(self._rest)
+        while missing > 0 and (piece := await self._next()):
+            found.append(piece)
+            missing -= len(piece)
+        whole = b"".join(found)
+        self._rest = whole[count:]
+        return whole[:count]
+
+    async def _next(self) -> bytes:
+        """The next bytes; none at the end."""
+        while True:
+            if self._pieces is None:
+                if self._asked_to >= self._file.size:
+                    return b""
+                start, self._asked_to = (
+                    self._asked_to,
+                    min(self._asked_to + self._bytes, self._file.size),
+                )
+                self._bytes = min(self._bytes * 2, MOST_BYTES)
+                stream = self._file.stream(start, self._asked_to)
+                self._pieces = cast("AsyncGenerator[bytes]", stream)
+            try:
+                return await anext(self._pieces)
+            except StopAsyncIteration:
+                self._pieces = None
+
+    async def aclose(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        if pieces is not None:
+            await pieces.aclose()

@@ -34,6 +34,7 @@ from sse_progress.model.messages import (
     end_text,
     failure,
     retry_text,
+    storing_text,
 )
 from sse_progress.model.stage_api import Report, StageFunction
 from sse_progress.queue.queue import Park, RetryLater
@@ -86,6 +87,7 @@ class Attempt:
         self._spending = context.spending
         self._found, self._work_of_kind, self._table = found, work, work.table
         self._subject = Subject(found, work)
+        self._scratch: Path | None = None
         self._stage = "file_received"
         self._redis_lost = taken.status == "new"
         self._unlisted = self._redis_lost
@@ -152,7 +154,10 @@ class Attempt:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            await blocking(self._parts.storage.objects.mark, self.upload_id, self.writer.position)
+            with contextlib.suppress(Unavailable):  # the next one does it
+                await blocking(
+                    self._parts.storage.objects.mark, self.upload_id, self.writer.position
+                )
 
     def _note_loss(self) -> None:
         """Redis lost something: the next checkpoint writes all results again."""
@@ -189,7 +194,8 @@ class Attempt:
         left = [stage for stage in stages if stage[0] not in self._subject.results]
         async with self._session() as session:
             scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
-            self._subject.original = str(await blocking(self._found.local))
+            self._scratch = scratch
+            self._subject.original = str(await blocking(self._found.local, scratch))
             calls = StageCalls(
                 session,
                 self._subject,
@@ -272,7 +278,11 @@ class Attempt:
             media = media_of(self._subject.upload(Path()), prefix=self._config.prefix)
             _complete(media).fragments(self.upload_id)  # too large: not to be published
             record = await blocking(
-                self._parts.storage.objects.publish, self.upload_id, encode_json(media)
+                self._parts.storage.objects.publish,
+                self.upload_id,
+                encode_json(media),
+                scratch=self._scratch,
+                report=self._storing(),
             )
             media = decode_json(record)
         await self.writer.last(
@@ -288,6 +298,32 @@ class Attempt:
             raise
         self._parts.metrics.ended("complete")
         await self._closed()
+
+    def _storing(self) -> Callable[[int, int], None]:
+        """Files on their way to where they are served from; called in another thread."""
+        loop = asyncio.get_running_loop()
+        told = -1
+
+        def report(count: int, total: int) -> None:
+            nonlocal told
+            if count == told:
+                return
+            told = count
+            draft = Draft(
+                stage="finalizing",
+                stage_progress=min(count * 100 // max(total, 1), 99),
+                message=storing_text(count, total),
+                bytes=count,
+                total=total,
+            )
+            loop.call_soon_threadsafe(self.writer.progress, draft)
+
+        return report
+
+    async def leave(self) -> None:
+        """What the storage has put on this host for the attempt may go."""
+        if self._scratch is not None:
+            await blocking(self._parts.storage.objects.leave, self._scratch)
 
     async def _refuse(self, problem: Problem) -> None:
         """The verdict first, so that a crash keeps it; then the bytes; then the one event."""

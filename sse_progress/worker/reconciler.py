@@ -144,6 +144,9 @@ class Reconciler:
         known = {upload_id for upload_id, _ in await self._index.open_uploads()}
         for manifest in await blocking(lambda: list(self._storage.objects.open_uploads())):
             if manifest.upload_id not in known:
+                found = await blocking(self._storage.objects.find, manifest.upload_id)
+                if found is None or found.done:
+                    continue
                 await self._index.opened(
                     manifest.upload_id, owner=manifest.owner, now_s=self._now()
                 )

@@ -97,6 +97,8 @@ class Runner:
                 await blocking(parts.storage.remove, upload_id)
         finally:
             attempt.writer.close()
+            with anyio.CancelScope(shield=True):
+                await attempt.leave()
         lost = attempt.writer.lost
         return (lost.term if lost else "") or "ended elsewhere", None
 

@@ -18,6 +18,9 @@ from sse_progress.web.request_headers import context_of
 
 __all__ = ["ROUTES"]
 
+USABLE = ("ok", "full", "out_of_inodes")
+"""States of a storage that serves what it has."""
+
 REDIS_WAIT_S = 2
 OLDEST = 50
 """Waiting jobs among which the oldest is found: those handed over come first, without a time."""
@@ -42,7 +45,8 @@ async def _asked(context: WebContext) -> dict[str, float]:
         "draining": context.draining.is_set(),
     }
     redis, storage = await _redis(parts), await _storage(parts)
-    return {**asked, **redis, **storage, "ready": bool(redis["redis_up"] and storage)}
+    ready = bool(redis["redis_up"] and storage is not None)
+    return {**asked, **redis, **(storage or {}), "ready": ready}
 
 
 async def _redis(parts: Components) -> dict[str, float]:
@@ -85,13 +89,16 @@ async def _memory(parts: Components) -> dict[str, float]:
         return {}
 
 
-async def _storage(parts: Components) -> dict[str, float]:
+async def _storage(parts: Components) -> dict[str, float] | None:
+    """Free room, where there is a limit; None if it cannot be used."""
     try:
-        free = {"storage_free_bytes": float(await blocking(parts.storage.free_bytes))}
+        up = await blocking(parts.storage.state) in USABLE
+        free = await blocking(parts.storage.free_bytes)
         inodes = await blocking(parts.storage.free_inodes)
     except (OSError, Problem):
-        return {}
-    return free if inodes is None else {**free, "storage_free_inodes": inodes}
+        return None
+    found = {"storage_free_bytes": free, "storage_free_inodes": inodes}
+    return {name: float(n) for name, n in found.items() if n is not None} if up else None
 
 
 ROUTES = [

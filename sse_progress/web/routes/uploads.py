@@ -29,7 +29,7 @@ from sse_progress.web.request_headers import (
     path_upload_id,
 )
 from sse_progress.web.routes.progress import state_response
-from sse_progress.web.stored_file import StoredFile
+from sse_progress.web.stored_file import file_response
 from sse_progress.web.upload_resource import taken_over
 
 __all__ = ["ROUTES"]
@@ -117,19 +117,20 @@ async def get_file(request: Request) -> Response:
     if page.status != "complete" or found is None or found.record is None:
         raise NotFound("There are no files of this upload (yet).")
     name = str(request.path_params["name"])
-    path = await blocking(found.file, name)
-    if path is None:
+    file = await blocking(found.file, name)
+    if file is None:
         raise NotFound("This upload has no file of this name.")
     media = decode_json(found.record)
-    derived = {file["name"]: file["contentType"] for file in media["files"]}
+    derived = {one["name"]: one["contentType"] for one in media["files"]}
     kind = derived.get(name, media["contentType"])
     inline = name in derived and kind in INLINE
-    return StoredFile(
-        path,
+    return file_response(
+        file,
         media_type=kind,
         filename=name,
-        content_disposition_type="inline" if inline else "attachment",
+        disposition="inline" if inline else "attachment",
         headers={"X-Upload-ID": upload_id, "Cache-Control": "private, no-cache"},
+        redirect=context.settings.s3_serve == "redirect" and request.method == "GET",
     )
 
 
@@ -137,11 +138,10 @@ async def _waiting_file(request: Request, upload_id: str) -> Response:
     """The original of an upload that waits for a person, for a reviewer."""
     name = str(request.path_params["name"])
     found = await context_of(request).reviews.file_of(upload_id, name)
-    return StoredFile(
-        str(await blocking(found.local)),
+    return file_response(
+        await blocking(found.original),
         media_type="application/octet-stream",
         filename=name,
-        content_disposition_type="attachment",
         headers={"X-Upload-ID": upload_id, "Cache-Control": "private, no-store"},
     )
 
@@ -157,6 +157,7 @@ ROUTES = [
                 "200": binary_answer("The file"),
                 "206": binary_answer("A range of it"),
                 "304": {"description": "It has not changed"},
+                "307": {"description": "It is in a bucket: `Location` answers it for a minute"},
             },
             parameters=[
                 {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}

@@ -155,7 +155,7 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
         assert "20 bytes stored" in told["message"]
         found = core.storage.objects.find("up")
         assert found is not None
-        assert found.local().read_bytes() == CONTENT
+        assert found.original().read_bytes() == CONTENT
         manifest, page = found.manifest, await page_of(core)
         assert (manifest.owner, manifest.size, manifest.filename) == ("ann", 20, "photo.jpg")
         assert manifest.epoch == page.end.epoch
@@ -230,7 +230,7 @@ async def test_of_two_bodies_for_one_id_one_wins(redis_url: str, tmp_path: Path)
         assert sum(isinstance(result, UploadIdInUse) for result in results) == 7
         found = core.storage.objects.find("up")
         assert found is not None
-        assert found.local().read_bytes() == CONTENT
+        assert found.original().read_bytes() == CONTENT
         assert (await story_of(core))[-1] == ("file_received", 100)
 
 

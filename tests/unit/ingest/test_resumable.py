@@ -343,7 +343,7 @@ async def test_redis_away_when_the_body_is_whole(own_redis: RedisServer, tmp_pat
             own_redis.cont()
         found = core.storage.objects.find("up")
         assert found is not None
-        assert found.local().read_bytes() == b"abcdef"
+        assert found.original().read_bytes() == b"abcdef"
         assert await resumable.extent("up", owner="ann") == Extent(
             offset=6, length=6, complete=True
         )

@@ -122,6 +122,13 @@ class HeldUp:
     def sha256(self) -> str:
         return self.real.sha256
 
+    @property
+    def settled(self) -> int:
+        return self.real.settled
+
+    def settle(self) -> None:
+        self.real.settle()
+
     def write(self, data: bytes) -> None:
         self.begun += 1
         self.at_once += 1
@@ -166,7 +173,7 @@ async def test_a_body_arrives_whole(storage: DiskStorage) -> None:
     received.incoming.store(manifest)
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.local().read_bytes() == content
+    assert found.original().read_bytes() == content
 
 
 async def test_an_empty_file_arrives(storage: DiskStorage) -> None:

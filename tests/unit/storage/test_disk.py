@@ -119,14 +119,14 @@ def test_a_file_goes_its_whole_way(storage: DiskStorage) -> None:
     found = storage.objects.find("u1")
     assert found is not None
     assert (found.manifest, found.done, found.record) == (stored, False, None)
-    assert found.local().read_bytes() == b"first second"
+    assert found.original().read_bytes() == b"first second"
     assert list(storage.objects.open_uploads()) == [stored]
 
     assert publish(storage, thumb=b"small") == RECORD
     found = storage.objects.find("u1")
     assert found is not None
     assert (found.manifest, found.done, found.record) == (stored, True, RECORD)
-    assert found.local().read_bytes() == b"first second"
+    assert found.original().read_bytes() == b"first second"
     assert list(storage.objects.open_uploads()) == []
 
     storage.remove("u1")
@@ -167,7 +167,7 @@ def test_an_id_is_used_once(storage: DiskStorage) -> None:
         publish(storage)
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.local().read_bytes() == b"first"
+    assert found.original().read_bytes() == b"first"
 
 
 def test_of_many_under_one_id_one_wins(storage: DiskStorage) -> None:
@@ -188,7 +188,7 @@ def test_of_many_under_one_id_one_wins(storage: DiskStorage) -> None:
         winners = [number for number in threads.map(one, range(8)) if number is not None]
     found = storage.objects.find("u1")
     assert found is not None
-    assert [found.local().read_bytes()] == [b"%d" % number for number in winners]
+    assert [found.original().read_bytes()] == [b"%d" % number for number in winners]
     assert [path.name for path in (storage.root / "incoming").iterdir()] == []
 
 
@@ -291,7 +291,7 @@ def test_the_lock_is_held_until_the_upload_has_its_name(
     assert seen == [True] * 3
     found = storage.objects.find("u1")
     assert found is not None
-    with found.local().open("rb") as file:
+    with found.original().open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -354,7 +354,7 @@ def test_derived_files_are_served_by_their_names_alone(storage: DiskStorage) -> 
     publish(storage, **{"thumb.webp": b"small"})
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.file("photo.jpg") == found.local()
+    assert found.file("photo.jpg") == found.original()
     thumb = found.file("thumb.webp")
     assert thumb is not None
     assert thumb.read_bytes() == b"small"
@@ -390,7 +390,7 @@ def test_only_plain_files_with_clean_names_are_kept(storage: DiskStorage) -> Non
     assert (scratch / "good").exists()
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.local().read_bytes() == b"content"
+    assert found.original().read_bytes() == b"content"
 
 
 def test_a_file_gets_the_name_that_clients_know(storage: DiskStorage) -> None:
@@ -409,7 +409,7 @@ def test_a_file_gets_the_name_that_clients_know(storage: DiskStorage) -> None:
     storage.objects.publish("u1", RECORD)
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.file("photo.jpg") == found.local()
+    assert found.file("photo.jpg") == found.original()
     derived = found.file("photo-2.jpg")
     assert derived is not None
     assert derived.read_bytes() == b"derived"
@@ -423,14 +423,14 @@ def test_a_stage_cannot_name_another_uploads_file(storage: DiskStorage) -> None:
     assert other is not None
     attempt = storage.objects.scratch("u1")
     (attempt / "1").mkdir()
-    os.link(other.local(), attempt / "1" / "linked")
+    os.link(other.original(), attempt / "1" / "linked")
     (attempt / "2").symlink_to(other.directory)
     for scratch, name in (
         (attempt / "1", "linked"),
         (attempt / "2", "original"),
         (attempt / "2" / "..", "original"),
         (other.directory, "original"),
-        (attempt, str(other.local())),
+        (attempt, str(other.original())),
         (attempt, "../../" + other.directory.name + "/original"),
     ):
         with pytest.raises(ValueError, match="not "):
@@ -441,7 +441,7 @@ def test_a_stage_cannot_name_another_uploads_file(storage: DiskStorage) -> None:
     attempt.symlink_to(other.directory)
     with pytest.raises(ValueError, match="not a directory"):
         storage.objects.keep_derived("u1", attempt, {"original": "stolen"})
-    assert other.local().read_bytes() == b"another user's"
+    assert other.original().read_bytes() == b"another user's"
 
 
 def test_stages_files_add_up(storage: DiskStorage) -> None:
@@ -479,7 +479,7 @@ def test_a_slower_twin_changes_nothing(storage: DiskStorage) -> None:
     thumb = found.file("thumb")
     assert thumb is not None
     assert (thumb.read_bytes(), found.record) == (b"quick", b"quick")
-    assert found.local().read_bytes() == b"content"
+    assert found.original().read_bytes() == b"content"
 
 
 def test_the_original_can_be_replaced(storage: DiskStorage) -> None:
@@ -491,7 +491,7 @@ def test_the_original_can_be_replaced(storage: DiskStorage) -> None:
     storage.objects.replace_original("u1", stripped.parent, stripped.name)
     found = storage.objects.find("u1")
     assert found is not None
-    assert (found.local().read_bytes(), found.manifest) == (b"less", stored)
+    assert (found.original().read_bytes(), found.manifest) == (b"less", stored)
     with reader:
         assert reader.read() == b"content"
 
@@ -536,7 +536,7 @@ def test_removing_is_harmless_at_any_time(storage: DiskStorage) -> None:
     publish(storage)
     found = storage.objects.find("u1")
     assert found is not None
-    with found.local().open("rb") as reader:
+    with found.original().open("rb") as reader:
         assert reader.read(1) == b"x"
         storage.remove("u1")
         storage.remove("u1")
@@ -701,16 +701,16 @@ def test_inodes_are_watched_like_bytes(tmp_path: Path) -> None:
     """One more upload is taken while there is room for it; then refused, until there is again."""
     with of_inodes(60, tmp_path / "small") as root:
         storage = DiskStorage.open(root, reserve_inodes=10)
-        assert storage.shortage() is None
+        assert storage.state() == "ok"
         for number in range(60):
-            if storage.shortage():
+            if storage.state() != "ok":
                 break
             storage.ensure_room(1)
             store(storage, f"u{number}")
         assert number >= 5
         with pytest.raises(InsufficientStorage, match="no room for more files"):
             storage.ensure_room(1)
-        assert storage.shortage() == "inodes"
+        assert storage.state() == "out_of_inodes"
         assert storage.free_inodes() is not None
         assert 10 <= os.statvfs(root).f_favail < 10 + INODES_PER_UPLOAD
         # What was accepted can be worked on to its end, in the room that is kept.
@@ -719,7 +719,7 @@ def test_inodes_are_watched_like_bytes(tmp_path: Path) -> None:
         storage.remove("u1")
         storage.remove("u2")
         storage.ensure_room(1)
-        assert storage.shortage() is None
+        assert storage.state() == "ok"
 
 
 def test_a_file_system_without_inodes_left_is_insufficient_storage(tmp_path: Path) -> None:
@@ -752,7 +752,7 @@ def test_inodes_are_not_judged_where_they_are_not_counted(
     uncounted = os.statvfs_result([*found[:5], 0, 0, 0, *found[8:]])
     monkeypatch.setattr(os, "statvfs", lambda _: uncounted)
     assert storage.free_inodes() is None
-    assert storage.shortage() is None
+    assert storage.state() == "ok"
     storage.ensure_room(1)
 
 
@@ -825,7 +825,7 @@ def test_a_disk_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
             assert str(root) not in raised.value.detail
         found = storage.objects.find("u1")
         assert found is not None
-        assert found.local().read_bytes() == b"content"
+        assert found.original().read_bytes() == b"content"
         with pytest.raises(Unavailable):
             DiskStorage.open(root / "new")
 

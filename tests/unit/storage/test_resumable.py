@@ -104,7 +104,7 @@ def test_a_body_comes_in_several_requests(storage: DiskStorage) -> None:
     body.store(told := manifest(body))
     found = storage.objects.find("u1")
     assert found is not None
-    assert (found.manifest, found.local().read_bytes()) == (told, b"one two three")
+    assert (found.manifest, found.original().read_bytes()) == (told, b"one two three")
     assert sorted(path.name for path in found.directory.iterdir()) == ["manifest.json", "original"]
     storage.remove("u1")
     assert left(storage) == []
@@ -195,7 +195,7 @@ def test_what_was_synced_survives_the_process(storage: DiskStorage) -> None:
     body.store(manifest(body))
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.local().read_bytes() == content[: body.offset - 8] + b"the rest"
+    assert found.original().read_bytes() == content[: body.offset - 8] + b"the rest"
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -224,7 +224,7 @@ def test_an_id_that_is_stored_stays_as_it_is(storage: DiskStorage, published: bo
         late.store(manifest(late))
     found = storage.objects.find("u1")
     assert found is not None
-    assert (found.local().read_bytes(), found.done) == (b"first", published)
+    assert (found.original().read_bytes(), found.done) == (b"first", published)
     storage.remove("u1")
     assert left(storage) == []
 
@@ -257,7 +257,7 @@ def test_a_failure_keeps_the_offset(
     body.store(manifest(body))
     found = storage.objects.find("u1")
     assert found is not None
-    assert found.local().read_bytes() == b"12345678"
+    assert found.original().read_bytes() == b"12345678"
 
 
 def test_a_manifest_without_room_keeps_the_body(

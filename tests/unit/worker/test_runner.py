@@ -493,7 +493,7 @@ async def test_a_result_that_cannot_be_told_is_an_error_of_ours(
     published: list[Any] = []
     async with components(redis_url, tmp_path) as core:
         await stored(core)
-        monkeypatch.setattr(DiskObjects, "publish", lambda *call: published.append(call))
+        monkeypatch.setattr(DiskObjects, "publish", lambda *call, **_: published.append(call))
         await run(runner_of(core, ("analyzing", calls.stage("a", {"text": "x" * 100_000}))))
         await ended_with(core, "internal", "finalizing")
         assert published == []
@@ -679,7 +679,7 @@ async def test_a_full_storage_ends_no_upload(
     """What the storage refuses in an attempt is tried again, and the file stays."""
     calls = Calls()
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise InsufficientStorage
 
     async with components(redis_url, tmp_path) as core:
@@ -742,8 +742,8 @@ async def test_a_cancellation_in_the_last_moment_removes_the_object(
     loop = asyncio.get_running_loop()
     publish, end = DiskObjects.publish, JournalWriter.end
 
-    def publish_and_cancel(self: DiskObjects, *args: Any) -> bytes:
-        record = publish(self, *args)
+    def publish_and_cancel(self: DiskObjects, *args: Any, **named: Any) -> bytes:
+        record = publish(self, *args, **named)
         cancelling = core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         asyncio.run_coroutine_threadsafe(cancelling, loop).result(20)
         return record

@@ -1,0 +1,97 @@
+"""`Storage` in a bucket, with a local directory for attempts. Knows no HTTP, Redis or stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sse_progress.storage.bucket.bodies import BucketBodies
+from sse_progress.storage.bucket.chunks import CHUNK_BYTES, Putting
+from sse_progress.storage.bucket.client import Bucket
+from sse_progress.storage.bucket.keys import Keys
+from sse_progress.storage.bucket.objects import BucketObjects
+from sse_progress.storage.bucket.publishing import end_leftovers
+from sse_progress.storage.bucket.stored import Kept
+from sse_progress.storage.bucket.sweeping import Sweeper
+from sse_progress.storage.bucket.url import BucketUrl, Credentials
+from sse_progress.storage.bucket.workroom import Workroom
+from sse_progress.storage.port import StorageState
+
+__all__ = ["BucketStorage"]
+
+SWEEP_EVERY_S = 600.0
+STATE_S = 2.0
+"""How long an answer about the state holds."""
+
+
+class BucketStorage:
+    """Uploads in a bucket. Any number of processes on any hosts may use it at the same time."""
+
+    def __init__(
+        self,
+        url: BucketUrl,
+        credentials: Credentials,
+        work_dir: Path,
+        *,
+        work_bytes: int,
+        reserve_bytes: int = 0,
+        quota_bytes: int | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.id = url.id
+        self._bucket = Bucket(url, credentials)
+        self._kept = Kept(self._bucket, limit_bytes=quota_bytes)
+        self._workroom = Workroom(work_dir, limit_bytes=work_bytes, reserve_bytes=reserve_bytes)
+        self._now = now
+        self.bodies = BucketBodies(Putting(self._bucket, chunk_bytes=chunk_bytes), self._kept)
+        self.objects = BucketObjects(self._bucket, self._workroom, now=now)
+        self._swept_at = -SWEEP_EVERY_S
+        self._state: tuple[float, StorageState] | None = None
+
+    def free_bytes(self) -> int | None:
+        return None
+
+    def free_inodes(self) -> int | None:
+        return None
+
+    def ensure_room(self, size_bytes: int) -> None:
+        """A bucket is never full."""
+
+    def kept_bytes(self, owner: str) -> int:
+        return self._kept.bytes_of(owner)
+
+    def ensure_quota(self, owner: str, size_bytes: int) -> None:
+        self._kept.ensure(owner, size_bytes)
+
+    def state(self) -> StorageState:
+        """Asked by a write, once in two seconds."""
+        now = time.monotonic()
+        if self._state is None or now - self._state[0] > STATE_S:
+            self._state = now, self._bucket.state()
+        return self._state[1]
+
+    def remove(self, upload_id: str) -> None:
+        """Its bytes go first and what names them last, so that a removal can be repeated."""
+        keys = Keys(upload_id)
+        found = self.objects.find(upload_id)
+        paths: list[str] = []
+        for prefix in (keys.published, keys.work, keys.parts):
+            paths += [found.path for found in self._bucket.listing(prefix)]
+        self._bucket.delete(paths)
+        for upload in (found.open, found.published) if found is not None else ():
+            if upload is not None:
+                self._kept.forget(upload.manifest, upload.body)
+        self._bucket.delete([keys.resting, keys.open, keys.record])
+        end_leftovers(self._bucket, keys.published)
+
+    # ---- what dead processes left
+
+    def sweep(self) -> None:
+        """Every ten minutes; the work goes by what is in the bucket alone."""
+        if time.monotonic() - self._swept_at < SWEEP_EVERY_S:
+            return
+        self._swept_at = time.monotonic()
+        self._workroom.sweep_alone()
+        Sweeper(self._bucket, now=self._now).sweep()

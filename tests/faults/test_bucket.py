@@ -1,0 +1,375 @@
+"""Object storage on two hosts without a shared disk, and what happens when the bucket or a worker
+is lost in the middle of anything."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from sse_progress.storage.manifest import digest_of
+from tests.helpers import s3_client
+from tests.helpers.hosts import WorkerHost
+from tests.helpers.redis_server import RedisServer
+from tests.helpers.s3_proxy import Fault, S3Proxy, Seen
+from tests.helpers.s3_server import S3Server
+from tests.helpers.service import Service
+from tests.helpers.waiting import eventually, wait_until
+from tests.wire.words import check_journal, journal_of, new_id
+
+pytestmark = pytest.mark.faults
+
+MIB = 1024**2
+LARGE = (b"Some words, and more of them.\n" * 700_000)[: 20 * MIB - 7]
+
+
+class Hosts(NamedTuple):
+    """A web host and a worker host; what they ask of the bucket goes through `proxy`."""
+
+    web: Service
+    worker: WorkerHost
+    proxy: S3Proxy
+    s3: S3Server
+    prefix: str
+
+    def listed(self) -> list[str]:
+        found = s3_client.keys(self.s3.endpoint, "media", prefix=f"{self.prefix}/")
+        kept = [key.removeprefix(f"{self.prefix}/") for key in found]
+        return [key for key in kept if key != "health"]
+
+    def url(self, upload_id: str) -> str:
+        return f"{self.web.url}/upload/{upload_id}"
+
+
+@pytest.fixture(scope="module")
+def hosts(s3_server: S3Server) -> Iterator[Hosts]:
+    prefix = f"f{secrets.token_hex(6)}"
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sp-")))
+        redis = RedisServer(root)
+        redis.start()
+        stack.callback(redis.close)
+        proxy = stack.enter_context(S3Proxy(s3_server.port))
+        env = {
+            **s3_server.env,
+            "SSE_PROGRESS_STORAGE": s3_server.setting(
+                "media", prefix=prefix, endpoint=proxy.endpoint
+            ),
+            "SSE_PROGRESS_REDIS_URL": redis.url,
+            "SSE_PROGRESS_LEASE_S": "1",
+            "SSE_PROGRESS_WORKER_CONCURRENCY": "4",
+            "SSE_PROGRESS_PIPELINE": "tests.faults.bucket_stages:pipeline",
+        }
+        web = stack.enter_context(
+            Service(root / "web", {**env, "SSE_PROGRESS_WORKER_PROCESSES": "0"})
+        )
+        worker = stack.enter_context(WorkerHost(root / "worker", env))
+        yield Hosts(web, worker, proxy, s3_server, prefix)
+
+
+@pytest.fixture(autouse=True)
+def clean(hosts: Hosts) -> Iterator[None]:
+    """Each test begins with a bucket that works."""
+    hosts.proxy.fault = lambda _: None
+    yield
+    hosts.proxy.fault = lambda _: None
+
+
+def form(content: bytes) -> dict[str, tuple[str, bytes, str]]:
+    return {"file": ("words.txt", content, "text/plain")}
+
+
+def send_form(url: str, upload_id: str, content: bytes) -> None:
+    headers = {"X-Upload-ID": upload_id, "Prefer": "respond-async"}
+    answer = httpx.post(f"{url}/upload", files=form(content), headers=headers, timeout=60)
+    assert answer.status_code == 202, answer.text
+
+
+def send_plain(url: str, upload_id: str, content: bytes) -> None:
+    named = {"Content-Type": "text/plain", "Prefer": "respond-async"}
+    at = f"{url}/upload/{upload_id}?filename=words.txt"
+    assert httpx.put(at, content=content, headers=named, timeout=60).status_code == 202
+
+
+def send_tus(url: str, upload_id: str, content: bytes) -> None:
+    tus, half = {"Tus-Resumable": "1.0.0"}, len(content) // 2
+    metadata = f"filename {base64.b64encode(b'words.txt').decode()}"
+    created = httpx.post(
+        f"{url}/upload",
+        headers={
+            **tus,
+            "X-Upload-ID": upload_id,
+            "Upload-Length": str(len(content)),
+            "Upload-Metadata": metadata,
+        },
+    )
+    assert created.status_code == 201, created.text
+    for offset, part in ((0, content[:half]), (half, content[half:])):
+        at_rest = httpx.head(f"{url}/upload/{upload_id}", headers=tus)
+        assert at_rest.headers["upload-offset"] == str(offset)
+        answer = httpx.patch(
+            f"{url}/upload/{upload_id}",
+            content=part,
+            headers={
+                **tus,
+                "Content-Type": "application/offset+octet-stream",
+                "Upload-Offset": str(offset),
+            },
+            timeout=60,
+        )
+        assert answer.status_code == 204, answer.text
+
+
+def send_draft(url: str, upload_id: str, content: bytes) -> None:
+    half = len(content) // 2
+    named = {"Content-Disposition": 'attachment; filename="words.txt"'}
+    created = httpx.post(
+        f"{url}/upload",
+        content=content[:half],
+        headers={**named, "X-Upload-ID": upload_id, "Upload-Complete": "?0"},
+    )
+    assert created.status_code == 201, created.text
+    answer = httpx.patch(
+        f"{url}/upload/{upload_id}",
+        content=content[half:],
+        headers={
+            "Content-Type": "application/partial-upload",
+            "Upload-Offset": str(half),
+            "Upload-Complete": "?1",
+            "Prefer": "respond-async",
+        },
+        timeout=60,
+    )
+    assert answer.status_code == 202, answer.text
+
+
+SENDERS: dict[str, Callable[[str, str, bytes], None]] = {
+    "form": send_form,
+    "plain": send_plain,
+    "tus": send_tus,
+    "draft": send_draft,
+}
+
+
+async def finished(hosts: Hosts, upload_id: str) -> list[dict[str, object]]:
+    """Its events, once it is complete; nothing but its files and its record is in the bucket."""
+    frames = await journal_of(hosts.web, upload_id)
+    check_journal(frames)
+    events = [frame.json for frame in frames]
+    assert events[-1]["stage"] == "complete", events[-1]
+    await eventually(
+        lambda: {key.partition("/")[0] for key in hosts.listed()} <= {"objects", "records"},
+        f"all is tidied up ({upload_id})",
+    )
+    return events
+
+
+# ---- the whole way
+
+
+@pytest.mark.parametrize("dialect", SENDERS)
+async def test_every_dialect_arrives_in_the_bucket(hosts: Hosts, dialect: str) -> None:
+    """Web and worker have different disks, on which nothing stays; the file is served whole."""
+    upload_id, content = new_id(), LARGE if dialect == "form" else LARGE[: MIB + 1]
+    await asyncio.to_thread(SENDERS[dialect], hosts.web.url, upload_id, content)
+    events = await finished(hosts, upload_id)
+    file = httpx.get(f"{hosts.url(upload_id)}/files/words.txt", timeout=60)
+    assert (file.status_code, file.content) == (200, content)
+    assert file.headers["content-disposition"] == 'attachment; filename="words.txt"'
+    if dialect == "form":
+        stored = [event for event in events if event["stage"] == "finalizing" and "bytes" in event]
+        assert [event["bytes"] for event in (stored[0], stored[-1])] == [0, len(content) + 10]
+        assert {event["total"] for event in stored} == {len(content) + 10}
+    assert hosts.web.files() == []
+    assert hosts.worker.files() == ["lock"]
+    assert httpx.delete(f"{hosts.url(upload_id)}/files").status_code == 204
+    assert hosts.listed() == []
+    assert httpx.get(hosts.url(upload_id)).json()["deleted"] is True
+
+
+async def test_files_are_served_by_range_or_by_a_redirect(hosts: Hosts) -> None:
+    """Ranges, conditions and HEAD as from a disk; a redirect leads to the bucket for a minute."""
+    upload_id = new_id()
+    await asyncio.to_thread(send_plain, hosts.web.url, upload_id, LARGE)
+    await finished(hosts, upload_id)
+    url = f"{hosts.url(upload_id)}/files/words.txt"
+    part = httpx.get(url, headers={"Range": "bytes=8388600-8388615"})
+    assert (part.status_code, part.content) == (206, LARGE[8388600:8388616])
+    several = httpx.get(url, headers={"Range": "bytes=0-4,100-104"})
+    assert several.status_code == 206
+    assert LARGE[100:105] in several.content
+    assert httpx.get(url, headers={"Range": f"bytes={len(LARGE)}-"}).status_code == 416
+    assert httpx.get(url, headers={"Range": "lines=1-2"}).status_code == 400
+    head = httpx.head(url)
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(LARGE)))
+    changed = httpx.get(url, headers={"Range": "bytes=0-4", "If-Range": '"another"'})
+    assert changed.status_code == 200
+    assert httpx.get(f"{hosts.url(upload_id)}/files/other").status_code == 404
+    with tempfile.TemporaryDirectory(prefix="sp-") as directory:
+        env = {**hosts.web.env, "SSE_PROGRESS_S3_SERVE": "redirect", "SSE_PROGRESS_PORT": "0"}
+        env["SSE_PROGRESS_DATA_DIR"] = f"{directory}/data"
+        with Service(Path(directory), env) as redirecting:
+            there = url.replace(hosts.web.url, redirecting.url)
+            answer = httpx.get(there)
+            assert (answer.status_code, answer.headers["cache-control"]) == (
+                307,
+                "private, no-store",
+            )
+            file = httpx.get(answer.headers["location"], timeout=60)
+            assert (file.status_code, file.content) == (200, LARGE)
+            assert file.headers["content-disposition"] == 'attachment; filename="words.txt"'
+            assert file.headers["content-type"].startswith("text/plain")
+            assert httpx.head(there).headers["content-length"] == str(len(LARGE))
+            log = redirecting.log
+    assert "X-Amz" not in log
+    httpx.delete(f"{hosts.url(upload_id)}/files")
+
+
+async def test_a_cancelled_upload_leaves_nothing(hosts: Hosts) -> None:
+    """While its stage runs on another host."""
+    upload_id = new_id()
+    await asyncio.to_thread(send_plain, hosts.web.url, upload_id, b"wait for me")
+    await eventually(
+        lambda: httpx.get(hosts.url(upload_id)).json()["stage"] == "analyzing", "it is worked on"
+    )
+    assert httpx.delete(hosts.url(upload_id)).status_code == 204
+    await eventually(lambda: hosts.listed() == [], "nothing is left")
+    assert httpx.get(hosts.url(upload_id)).json()["status"] == "cancelled"
+
+
+# ---- the bucket is away
+
+
+async def test_a_bucket_that_is_away_costs_no_byte(hosts: Hosts) -> None:
+    """Uploads are answered 503 with Retry-After, a resumable one keeps its offset; `/readyz` says
+    what is wrong, and all goes on when the bucket is back."""
+    upload_id = new_id()
+    tus = {"Tus-Resumable": "1.0.0"}
+    with httpx.Client(base_url=hosts.web.url, timeout=60) as client:
+        client.post("/upload", headers={**tus, "X-Upload-ID": upload_id, "Upload-Length": "200000"})
+        append = {**tus, "Content-Type": "application/offset+octet-stream"}
+
+        def patch(offset: int, content: bytes) -> httpx.Response:
+            headers = {**append, "Upload-Offset": str(offset)}
+            return client.patch(f"/upload/{upload_id}", headers=headers, content=content)
+
+        assert patch(0, b"x" * 100_000).status_code == 204
+        hosts.proxy.fault = lambda seen: 403 if seen.method != "GET" else None
+        refused = patch(100_000, b"y" * 100_000)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["storage"]) == (503, "denied")
+        hosts.proxy.fault = lambda _: "drop"
+        whole = client.post("/upload", files=form(b"words"), headers={"X-Upload-ID": new_id()})
+        assert (whole.status_code, whole.headers["retry-after"]) == (503, "5")
+        wait_until(
+            lambda: client.get("/readyz").json()["checks"]["storage"] == "unreachable",
+            "it is told that the bucket is away",
+        )
+        hosts.proxy.fault = lambda _: None
+        wait_until(lambda: client.get("/readyz").status_code == 200, "the bucket is back")
+        head = client.head(f"/upload/{upload_id}", headers=tus)
+        assert head.headers["upload-offset"] == "100000"
+        assert patch(100_000, b"y" * 100_000).status_code == 204
+    await finished(hosts, upload_id)
+    file = httpx.get(f"{hosts.url(upload_id)}/files/{upload_id}", timeout=60)
+    httpx.delete(f"{hosts.url(upload_id)}/files")
+    assert file.status_code in (200, 404)  # named by nobody
+
+
+async def test_publishing_is_tried_again(hosts: Hosts) -> None:
+    """A bucket that takes no object ends no upload; the stream says what it waits for."""
+    upload_id = new_id()
+    refused = threading.Event()
+
+    def fault(seen: Seen) -> Fault:
+        if seen.method == "PUT" and "/objects/" in seen.target and not refused.is_set():
+            refused.set()
+            return 403
+        return None
+
+    hosts.proxy.fault = fault
+    await asyncio.to_thread(send_form, hosts.web.url, upload_id, LARGE[:1000])
+    events = await finished(hosts, upload_id)
+    assert refused.is_set()
+    assert any("trying again" in str(event["message"]) for event in events)
+    httpx.delete(f"{hosts.url(upload_id)}/files")
+
+
+# ---- workers are killed
+
+
+MOMENTS = {
+    "fetch": ("GET", "/parts/"),
+    "publish": ("PUT", "/objects/"),
+    "record": ("PUT", "/records/"),
+    "delete": ("POST", "delete"),
+}
+
+
+async def test_a_worker_may_die_at_any_moment(hosts: Hosts) -> None:
+    """With its host, while it fetches, publishes, writes the record or deletes what led there: the
+    next one brings each upload to its one end."""
+    ids = {name: new_id() for name in MOMENTS}
+    reached = {name: threading.Event() for name in MOMENTS}
+    go = threading.Event()
+
+    def fault(seen: Seen) -> Fault:
+        for name, (method, part) in MOMENTS.items():
+            ours = digest_of(ids[name])
+            if reached[name].is_set() or seen.method != method or part not in seen.target:
+                continue
+            if ours in seen.target or ours.encode() in seen.body:
+                reached[name].set()
+                assert go.wait(60)
+                return "drop"
+        return None
+
+    hosts.proxy.fault = fault
+    for upload_id in ids.values():
+        await asyncio.to_thread(send_form, hosts.web.url, upload_id, LARGE[: 9 * MIB])
+    for name, event in reached.items():
+        assert await asyncio.to_thread(event.wait, 60), name
+    hosts.worker.end(signal.SIGKILL)
+    go.set()
+    hosts.worker.start()
+    for name, upload_id in ids.items():
+        frames = await journal_of(hosts.web, upload_id)
+        check_journal(frames)
+        assert frames[-1].json["stage"] == "complete", name
+        file = httpx.get(f"{hosts.url(upload_id)}/files/words.txt", timeout=60)
+        assert file.content == LARGE[: 9 * MIB], name
+        assert httpx.delete(f"{hosts.url(upload_id)}/files").status_code == 204
+    await eventually(lambda: hosts.listed() == [], "nothing is left")
+    assert s3_client.uploads(hosts.s3.endpoint, "media", prefix=f"{hosts.prefix}/") == []
+    await eventually(lambda: hosts.worker.files() == ["lock"], "the dead one's disk is swept")
+
+
+async def test_two_workers_share_the_work(hosts: Hosts, tmp_path: Path) -> None:
+    """Uploads at once, over two worker hosts: each comes to its one end."""
+    ids = [new_id() for _ in range(6)]
+    with WorkerHost(tmp_path, hosts.worker.env):
+        sending = (
+            asyncio.to_thread(send_form, hosts.web.url, upload_id, upload_id.encode() * 100)
+            for upload_id in ids
+        )
+        await asyncio.gather(*sending)
+        for upload_id in ids:
+            frames = await journal_of(hosts.web, upload_id)
+            check_journal(frames)
+            assert frames[-1].json["stage"] == "complete"
+            file = httpx.get(f"{hosts.url(upload_id)}/files/words.txt")
+            assert file.content == upload_id.encode() * 100
+    for upload_id in ids:
+        assert httpx.delete(f"{hosts.url(upload_id)}/files").status_code == 204
+    await eventually(lambda: hosts.listed() == [], "nothing is left")
