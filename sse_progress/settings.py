@@ -210,7 +210,8 @@ class Settings(BaseSettings):
 
     # ---- webhooks
     webhook_url: SecretStr | None = None
-    """`http://` or `https://`: receives the end of every upload and job (Standard Webhooks)."""
+    """`http://` or `https://`: receives what becomes of every upload, job and batch (Standard
+    Webhooks)."""
     webhook_secret: SecretStr | None = None
     """Signs webhooks: `whsec_` and base64 of 24 to 64 bytes; two of them, separated by a comma,
     while one replaces the other."""

@@ -17,7 +17,7 @@ from sse_progress.emitter.emitter import Emitter
 from sse_progress.ingest.body import OpenBody
 from sse_progress.journal.frames import Frame
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.upload_index import Index
+from sse_progress.journal.upload_index import WEBHOOKS, Index
 from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import (
     Cancelled,
@@ -186,6 +186,7 @@ class Journaling:
                 await self._queue.enqueue(
                     upload_id, owner=manifest.owner, priority=manifest.priority
                 )
+                await self._index.note("stored", upload_id, consumer=WEBHOOKS)
         except (TimeoutError, RedisError, OSError):
             log.warning("not queued; the reconciler will", upload_id=upload_id)
 

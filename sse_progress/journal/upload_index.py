@@ -23,7 +23,10 @@ from sse_progress.runtime.redis_keys import (
     put_off_key,
 )
 
-__all__ = ["Index"]
+__all__ = ["ARCHIVE", "WEBHOOKS", "Index"]
+
+ARCHIVE, WEBHOOKS = "archive", "webhooks"
+"""Names of consumers."""
 
 OPEN_TTL_S = 30 * 24 * 3600
 OWNED_TTL_S = 8 * 24 * 3600
@@ -73,6 +76,15 @@ class Index:
                 pipe.zadd(key, {upload_id: int(time.time() * 1e3)}, nx=True)
                 pipe.expire(key, OPEN_TTL_S)
             await pipe.execute()
+
+    async def note(self, what: str, upload_id: str, *, consumer: str) -> None:
+        """Add a moment of an upload's life other than its end to a consumer's list, if it has one:
+        as `what:upload_id`."""
+        if (key := self._ended_keys.get(consumer)) is not None:
+            async with self.redis.pipeline(transaction=False) as pipe:
+                pipe.zadd(key, {f"{what}:{upload_id}": int(time.time() * 1e3)}, nx=True)
+                pipe.expire(key, OPEN_TTL_S)
+                await pipe.execute()
 
     async def ended(self, consumer: str, *, limit: int) -> list[tuple[str, int]]:
         """(upload id, ms since 1970 when its end was noted) that `consumer` is not done with.

@@ -173,8 +173,7 @@ class Batches:
         for batch_id in [row.decode() for row in rows]:
             page = await self._components.journal.head(batch_name(batch_id))
             if page is None or page.terminal:
-                await self._components.index.closed(batch_name(batch_id))
-                await self._components.redis.zrem(self._key, batch_id)
+                await self._over(batch_id)
                 continue
             await self._log.do("flush", batch_id)
             owner, work = await self._log.work(batch_id)
@@ -221,6 +220,11 @@ class Batches:
             )
         return _judge(answer)
 
+    async def _over(self, batch_id: str) -> None:
+        """It has ended: consumers of ends are told, of batches too."""
+        await self._components.index.closed(batch_name(batch_id))
+        await self._components.redis.zrem(self._key, batch_id)
+
     async def _work(self, work: str, upload_id: str, *, owner: str) -> None:
         if work == "delete":
             await self._uploads.delete_files(upload_id, owner=owner)
@@ -234,6 +238,8 @@ class Batches:
 
     async def _note(self, batch_id: str, upload_id: str, status: str, *, owner: str = "") -> None:
         answer = await self._log.do("note", batch_id, owner=owner, item=upload_id, status=status)
+        if answer.term:
+            await self._over(batch_id)
         self._flush_later(batch_id, answer)
 
     def _flush_later(self, batch_id: str, answer: BatchAnswer) -> None:

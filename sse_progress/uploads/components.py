@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sse_progress.archive.archive import Archive, NoArchive
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.upload_index import Index
+from sse_progress.journal.upload_index import ARCHIVE, WEBHOOKS, Index
 from sse_progress.model.errors import Problem
 from sse_progress.model.webhooks import secrets_of
 from sse_progress.queue.queue import Queue
@@ -29,8 +29,6 @@ from sse_progress.uploads.deliveries import Deliveries
 from sse_progress.uploads.recovery import Recovery
 
 __all__ = [
-    "ARCHIVE",
-    "WEBHOOKS",
     "Components",
     "check",
     "check_archive",
@@ -39,10 +37,6 @@ __all__ = [
     "opened",
     "webhook_keys",
 ]
-
-ARCHIVE = "archive"
-WEBHOOKS = "webhooks"
-"""Consumers of ends."""
 
 
 @dataclass(frozen=True, kw_only=True)

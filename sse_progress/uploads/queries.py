@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from sse_progress.archive.records import Wanted
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Foreign, Page
+from sse_progress.journal.upload_index import WEBHOOKS
 from sse_progress.model.errors import (
     AlreadyFinished,
     Cancelled,
@@ -224,6 +225,12 @@ class Uploads:
         page = await self.page(upload_id, owner=owner)
         if not page.terminal:
             raise NotFound("There are no files of this upload (yet).")
+        if page.status == "complete" and not page.deleted:
+            try:
+                with anyio.fail_after(REDIS_WAIT_S):
+                    await self._components.index.note("deleted", upload_id, consumer=WEBHOOKS)
+            except (TimeoutError, RedisError, OSError) as exc:
+                raise Unavailable from exc
         await blocking(self._components.storage.remove, upload_id)
 
     async def states(

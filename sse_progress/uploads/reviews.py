@@ -17,6 +17,7 @@ import anyio
 from redis.exceptions import RedisError
 
 from sse_progress.journal.frames import Page
+from sse_progress.journal.upload_index import WEBHOOKS
 from sse_progress.model.errors import (
     AlreadyFinished,
     NotFound,
@@ -121,6 +122,7 @@ class Reviews:
             pipe.zadd(self._key, {upload_id: time.time()}, nx=True)
             pipe.expire(self._key, LIST_TTL_S)
             await pipe.execute()
+        await self._components.index.note("review", upload_id, consumer=WEBHOOKS)
 
     async def waiting(self, *, limit: int) -> list[dict[str, Any]]:
         """What waits, oldest first: each with why, and since when."""

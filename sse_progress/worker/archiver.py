@@ -21,12 +21,13 @@ from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.archive.records import ArchivedUpload, Copy
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.heads import heads
+from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_keys import archiver_key
 from sse_progress.uploads.batches import Batches
-from sse_progress.uploads.components import ARCHIVE, Components
+from sse_progress.uploads.components import Components
 
 __all__ = ["Archiver"]
 

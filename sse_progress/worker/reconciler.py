@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.upload_index import Index
+from sse_progress.journal.upload_index import WEBHOOKS, Index
 from sse_progress.model.errors import (
     AlreadyFinished,
     Problem,
@@ -260,6 +260,7 @@ class Reconciler:
         self._expired_at = self._now()
         for older_than_s in sorted(set(self._retention_s.values())):
             for upload_id in await blocking(self._expired, older_than_s):
+                await self._index.note("deleted", upload_id, consumer=WEBHOOKS)
                 await blocking(self._storage.remove, upload_id)
                 log.info("upload expired", upload_id=upload_id)
 

@@ -9,9 +9,10 @@ from redis.exceptions import RedisError, ResponseError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.uploads.components import ARCHIVE, Components
+from sse_progress.uploads.components import Components
 from sse_progress.web.context import WebContext
 from sse_progress.web.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of

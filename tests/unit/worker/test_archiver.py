@@ -19,10 +19,11 @@ from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.archive.database import Database
 from sse_progress.archive.records import ArchivedUpload
 from sse_progress.journal.frames import Frame
+from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import Draft, tags_of
 from sse_progress.uploads.batches import Batches
-from sse_progress.uploads.components import ARCHIVE, Components
+from sse_progress.uploads.components import Components
 from sse_progress.worker import archiver
 from sse_progress.worker.archiver import Archiver
 from tests.helpers.components import begin, components, draft, page_of, store

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from sse_progress.model.events import tags_of
 from sse_progress.model.webhooks import RETRIES_S, secrets_of
 from sse_progress.uploads import ends
+from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.deliveries import Deliveries, Delivery
 from sse_progress.uploads.ends import make_deliveries
+from sse_progress.uploads.queries import Uploads
+from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.webhooks import Webhooks
-from tests.helpers.components import begin, components, draft, stored
+from tests.helpers.components import begin, components, draft, store, stored
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.webhook_receiver import Receiver, receiver
 
@@ -118,6 +122,94 @@ async def test_each_end_is_one_delivery(redis_url: str, tmp_path: Path, told: Re
         assert await core.index.ended("webhooks", limit=9) == []
 
 
+async def test_what_is_stored_is_told_at_once_and_once(
+    redis_url: str, tmp_path: Path, told: Receiver
+) -> None:
+    """With the state of that moment; where its note was lost, before the end."""
+    async with parts(redis_url, tmp_path, told) as core:
+        for name, is_noted in (("noted", True), ("lost", False)):
+            answer = await stored(core, name)
+            if is_noted:
+                for _ in range(2):
+                    await core.index.note("stored", name, consumer="webhooks")
+                    await look(core, told)
+                assert [one.message["type"] for one in told.receipts] == ["upload.stored"]
+            await core.journal.cancel(name, owner="ann", draft=draft("cancelled"))
+            await core.index.closed(name)
+            await look(core, told)
+            first, last = told.receipts
+            assert first.id == f"{name}.{answer.epoch}-3"
+            message = first.message
+            assert message["type"] == "upload.stored"
+            assert (message["data"]["stage"], message["data"]["status"]) == (
+                "file_received",
+                "processing",
+            )
+            assert last.message["type"] == "upload.cancelled"
+            told.receipts.clear()
+
+
+async def test_what_waits_for_a_person_is_told(
+    redis_url: str, tmp_path: Path, told: Receiver
+) -> None:
+    """Once, and only while it waits."""
+    async with parts(redis_url, tmp_path, told) as core:
+        reviews = Reviews(core, {})
+        for name, waits in (("waits", True), ("decided", False)):
+            answer = await begin(core, name)
+            event = draft("moderating", waiting="review" if waits else None)
+            await core.journal.operation(
+                "next", name, owner="ann", fence=answer.fence, numbers=count(2), draft=event
+            )
+            for _ in range(2):
+                await reviews.held(name)
+                await look(core, told)
+        (only_one,) = told.receipts
+        assert only_one.message["type"] == "review.waiting"
+        assert only_one.message["data"]["waiting"] == "review"
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+async def test_a_deletion_is_told_when_it_is_done(
+    redis_url: str, tmp_path: Path, told: Receiver, is_forgotten: bool
+) -> None:
+    """Not while the files are there; once, also of an upload whose journal is gone."""
+    async with parts(redis_url, tmp_path, told) as core:
+        store(core)
+        core.storage.objects.publish("up", b'{"id":"up","files":[]}')
+        await core.index.note("deleted", "up", consumer="webhooks")
+        await look(core, told)
+        assert told.receipts == []
+        await Uploads(core).delete_files("up", owner="ann")
+        if is_forgotten:
+            await core.redis.delete("sp:{up}:meta", "sp:{up}:log")
+        for _ in range(2):
+            await look(core, told)
+        await Uploads(core).delete_files("up", owner="ann") if not is_forgotten else None
+        await look(core, told)
+        (only_one,) = told.receipts
+        message = only_one.message
+        assert message["type"] == "upload.deleted"
+        assert (message["data"]["status"], message["data"]["deleted"]) == ("complete", True)
+        assert message["data"]["uploadId"] == "up"
+
+
+async def test_a_batchs_end_is_told(redis_url: str, tmp_path: Path, told: Receiver) -> None:
+    """With its counts, under its own id, by whoever notes its last item."""
+    async with parts(redis_url, tmp_path, told) as core:
+        batches = Batches(core, most=9)
+        await batches.bulk("b1", owner="ann", work="cancel", ids=["nothing"])
+        await batches.work_off("b1")
+        await look(core, told)
+        await batches.repair()
+        await look(core, told)
+        (only_one,) = told.receipts
+        message = only_one.message
+        assert (message["type"], message["data"]["batchId"]) == ("batch.complete", "b1")
+        assert message["data"]["items"]["error"] == 1
+        assert only_one.id.startswith("b1.")
+
+
 async def test_a_jobs_end_is_told_as_a_jobs(redis_url: str, tmp_path: Path, told: Receiver) -> None:
     """Its type begins with `job.`."""
     async with parts(redis_url, tmp_path, told) as core:
@@ -150,7 +242,7 @@ async def test_what_never_began_or_is_forgotten_is_left_out(
         await stored(core, "open")
         await core.index.closed("open")
         await look(core, told)
-        assert told.receipts == []
+        assert [one.message["type"] for one in told.receipts] == ["upload.stored"]
         assert await core.index.ended("webhooks", limit=9) == []
 
 
