@@ -5,11 +5,10 @@
 
 /**
  * @import { Frame } from "./decoder.js"
- * @import { ReadOptions, ReadResult } from "./feed.js"
  * @import { Link, ProgressEvent, UploadState } from "./index.js"
  * @import { Fields } from "./send.js"
  * @import { Parcel } from "./outbox.js"
- * @import { RequestOptions, ServiceOptions, Token } from "./service.js"
+ * @import { ServiceOptions, Token } from "./service.js"
  * @import { Input, Snapshot } from "./state.js"
  *
  * @typedef {(upload: Upload, event: ProgressEvent | null) => void} Listener
@@ -23,7 +22,6 @@
  * @property {UploadOptions} options
  * @property {AbortController} abort of its body
  * @property {Turn | null} turn whether it may be sent now, if it goes in parts
- * @property {string | null} etag
  * @property {boolean} unanswered its POST has no answer yet
  * @property {{ input: News, event: ProgressEvent | null } | null} held
  */
@@ -32,6 +30,7 @@ import { forgetBegun, recallBegun, rememberBegun } from "./begun.js";
 import { UploadError } from "./errors.js";
 import { readHistory } from "./history.js";
 import { newUploadId } from "./ids.js";
+import { Inquiry } from "./inquiry.js";
 import { recallName, rememberName } from "./names.js";
 import { Observers } from "./observers.js";
 import { Outbox } from "./outbox.js";
@@ -40,11 +39,6 @@ import { Service, uploadPath } from "./service.js";
 import { initial, next } from "./state.js";
 import { Streams } from "./streams.js";
 import { Upload } from "./upload.js";
-
-/** Milliseconds after a stream is live until uploads that it did not mention are asked about one by one. */
-const SWEEP_MS = 3_000;
-const LIST_LIMIT = 100;
-const WAIT_S = 25;
 
 export class Client {
   /**
@@ -56,14 +50,13 @@ export class Client {
   #service;
   #remember;
   #outbox;
+  #inquiry;
   #streams;
   /** @type {Observers<[upload: Upload, event: ProgressEvent | null]>} */
   #observers = new Observers();
   /** @type {Map<string, Row>} by upload id */
   #rows = new Map();
   #watchers = 0;
-  /** @type {Set<string>} */
-  #heard = new Set();
 
   /**
    * `url`: the service's root. `token`: a string, or a function that returns one. `credentials`: as
@@ -78,16 +71,22 @@ export class Client {
       parallel,
       apply: (upload, input) => this.#apply(upload, input),
       onAnswer: (upload) => this.#release(upload),
-      onSilence: (upload) => void this.#ask(upload),
+      onSilence: (upload) => void this.#inquiry.ask(upload),
+    });
+    this.#inquiry = new Inquiry(this.#service, {
+      find: (id) => this.uploads.get(id),
+      open: () => this.#open(),
+      onState: (state) => this.#snapshot(state),
+      apply: (upload, input) => this.#apply(upload, input),
     });
     /** @type {import("./streams.js").Owner} */
     const owner = {
       wanted: ({ asleep }) => this.#wanted(asleep),
       onFrame: (frame) => this.#event(frame),
-      onLive: () => this.#sweepSoon(),
+      onLive: () => this.#inquiry.sweepSoon(),
       onRefused: (id) => this.#streamRefused(id),
-      readAll: (options) => this.#readAll(options),
-      readOne: (id, options) => this.#readOne(id, options),
+      readAll: (options) => this.#inquiry.readAll(options),
+      readOne: (id, options) => this.#inquiry.readOne(id, options),
       onLink: () => this.#relink(),
     };
     this.#streams = new Streams(this.#service, owner, { tabs });
@@ -204,7 +203,7 @@ export class Client {
   async watch({ limit = 20 } = {}) {
     this.#watchers += 1;
     this.#streams.planSoon();
-    await this.#readList({ limit });
+    await this.#inquiry.readList({ limit });
     return () => {
       this.#watchers -= 1;
       this.#streams.planSoon();
@@ -258,7 +257,6 @@ export class Client {
       options,
       abort: new AbortController(),
       turn: null,
-      etag: null,
       unanswered: file !== null,
       held: null,
     };
@@ -350,7 +348,7 @@ export class Client {
   #event(frame) {
     const event = parse(frame.data);
     if (typeof event?.uploadId !== "string") return;
-    this.#heard.add(event.uploadId);
+    this.#inquiry.heard(event.uploadId);
     this.#learn(event.uploadId, { kind: "event", event }, event);
   }
 
@@ -402,34 +400,7 @@ export class Client {
    */
   #streamRefused(id) {
     const upload = this.uploads.get(id);
-    if (upload) void this.#ask(upload);
-  }
-
-  /** @param {Upload} upload */
-  #forbidden(upload) {
-    this.#apply(upload, {
-      kind: "failed",
-      error: { code: "forbidden", detail: "This upload is not yours to see." },
-    });
-  }
-
-  // ---- asking
-
-  /**
-   * Ask for one upload's state; what the answer says of it is applied. Resolves to its status, or 0.
-   * @param {Upload} upload
-   * @param {RequestOptions} [options]
-   */
-  async #ask(upload, options) {
-    const path = uploadPath(upload.id, "/progress");
-    const answer = await this.#service.request("GET", path, options).catch(() => null);
-    if (!answer) return 0;
-    const row = this.#rows.get(upload.id);
-    if (row) row.etag = answer.etag ?? row.etag;
-    if (answer.status === 200) this.#snapshot({ uploadId: upload.id, ...answer.body });
-    if (answer.status === 404) this.#apply(upload, { kind: "unknown" });
-    if (answer.status === 403) this.#forbidden(upload);
-    return answer.status;
+    if (upload) void this.#inquiry.ask(upload);
   }
 
   /** @param {Upload} upload */
@@ -437,68 +408,6 @@ export class Client {
     const told = await readHistory(this.#service, upload.id);
     if (told) this.#apply(upload, { kind: "history", told });
     return told !== null;
-  }
-
-  /**
-   * Read the list of uploads; resolves to the ids in it, or to why there are none.
-   * @param {{ limit?: number, signal?: AbortSignal }} [options]
-   * @returns {Promise<{ ids: Set<string>, failure?: undefined } | { ids?: undefined, failure: "denied" | "missing" | "away" }>}
-   */
-  async #readList({ limit = LIST_LIMIT, signal } = {}) {
-    const answer = await this.#service
-      .request("GET", "uploads", { params: { limit }, signal })
-      .catch(() => null);
-    if (answer?.status !== 200) return { failure: FAILURES[answer?.status ?? 0] ?? "away" };
-    /** @type {(Snapshot & { uploadId: string })[]} */
-    const states = Array.isArray(answer.body?.uploads) ? answer.body.uploads : [];
-    for (const state of states) this.#snapshot(state);
-    return { ids: new Set(states.map((state) => state.uploadId)) };
-  }
-
-  /**
-   * @param {ReadOptions} options
-   * @returns {Promise<ReadResult | "missing">}
-   */
-  async #readAll({ signal }) {
-    const { ids, failure } = await this.#readList({ signal });
-    if (failure) return failure;
-    for (const upload of this.#open()) if (!ids.has(upload.id)) await this.#ask(upload, { signal });
-    return "ok";
-  }
-
-  /**
-   * @param {string} id
-   * @param {ReadOptions} options
-   * @returns {Promise<ReadResult>}
-   */
-  async #readOne(id, { wait, signal }) {
-    const upload = this.uploads.get(id);
-    if (!upload) return "ok";
-    const { etag } = this.#row(upload);
-    /** @type {Record<string, string>} */
-    const headers = etag ? { "If-None-Match": etag } : {};
-    if (wait) headers.Prefer = `wait=${WAIT_S}`;
-    const status = await this.#ask(upload, {
-      headers,
-      signal,
-      timeoutMs: wait ? 1000 * (WAIT_S + 15) : undefined,
-    });
-    if (status === 200) return "changed";
-    if (status === 304 || status === 404) return "ok";
-    return status === 401 || status === 403 ? "denied" : "away";
-  }
-
-  /**
-   * The shared stream tells what is open or ended lately, and a single one is silent about an upload
-   * that never arrived, so each upload that was not mentioned is asked about.
-   */
-  #sweepSoon() {
-    this.#heard.clear();
-    setTimeout(async () => {
-      for (const upload of this.#open()) {
-        if (!this.#heard.has(upload.id) && upload.state.phase !== "sending") await this.#ask(upload);
-      }
-    }, SWEEP_MS);
   }
 
   /** Uploads that can still change and that the service has had a chance to hear of. */
@@ -522,12 +431,6 @@ export class Client {
     }
   }
 }
-
-/**
- * What a status other than 200 means for a read of the list.
- * @type {Record<number, "denied" | "missing">}
- */
-const FAILURES = { 401: "denied", 403: "denied", 404: "missing" };
 
 /** @param {Blob} file */
 function nameOf(file) {
