@@ -13,35 +13,20 @@
  */
 
 /**
- * @import { Client, Upload, UploadState } from "./index.js"
+ * @import { Client, Upload } from "./index.js"
  * @import { PanelTexts } from "./panel.js"
  * @import { Text, Values } from "./texts.js"
- *
- * @typedef {object} Entry One upload in the list.
- * @property {Upload} upload
- * @property {HTMLElement} item
- * @property {Record<"name" | "value" | "bar" | "stage" | "numbers" | "words", HTMLElement>
- *   & Record<"retry" | "cancel", HTMLButtonElement>} parts
- * @property {Meter} meter
- * @property {string | null} spoken the phase and stage that were last announced
- * @property {ReturnType<typeof setTimeout> | null} clearing
  */
 
 import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
-import { Meter } from "./meter.js";
-import { headline, overview, shownPercent } from "./overview.js";
+import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
+import { headline, overview } from "./overview.js";
+import { Entry } from "./panel-entry.js";
 import { STYLE } from "./panel-style.js";
-import { errorText, fill, formatBytes, formatPercent, formatSeconds, mergeTexts } from "./texts.js";
+import { fill, formatPercent, mergeTexts } from "./texts.js";
 
 const CLEAR_AFTER_S = 20;
-const TROUBLE = new Set(["refused", "failed"]);
-
-const ICONS = {
-  cross: "M4 4l8 8M12 4l-8 8",
-  chevron: "M4 6l4 4 4-4",
-  again: "M13 8a5 5 0 1 1-1.5-3.6M13 2.5V5h-2.5",
-};
 
 const FRAME = `
 <section class="panel" role="region">
@@ -55,18 +40,6 @@ const FRAME = `
   <ul id="list"></ul>
   <div class="spoken" role="status" aria-live="polite"></div>
 </section>`;
-
-const ENTRY = `
-<div class="row">
-  <span class="name"></span><span class="value" aria-hidden="true"></span>
-  <button type="button" class="retry"></button><button type="button" class="cancel"></button>
-</div>
-<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100"><i></i></div>
-<div class="facts"><span class="stage"></span><span class="numbers"></span></div>
-<p class="words" hidden></p>`;
-
-/** Without a document, as when a server renders, the module can be imported and defines nothing. */
-const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
 
 export class UploadPanel extends Base {
   static observedAttributes = ["minimized"];
@@ -85,17 +58,12 @@ export class UploadPanel extends Base {
   #dismissed = false;
   #announcer;
   #parts;
-  #count = 0;
   /** @type {Set<Entry>} */
   #changed = new Set();
 
   constructor() {
     super();
-    const root = this.attachShadow({ mode: "open" });
-    const sheet = new CSSStyleSheet(); // allowed by `style-src 'self'`, which a <style> is not
-    sheet.replaceSync(STYLE);
-    root.adoptedStyleSheets = [sheet];
-    root.append(fragment(FRAME));
+    const root = shadow(this, STYLE, FRAME);
     const one = within(root);
     this.#parts = {
       panel: one(".panel"),
@@ -183,13 +151,13 @@ export class UploadPanel extends Base {
     const entry = this.#entries.get(upload.id) ?? (upload.ended ? null : this.#add(upload));
     if (!entry) return;
     const { state } = upload;
-    if (state.phase === "sending" && state.bytes !== null) entry.meter.note(state.bytes, performance.now());
+    entry.note();
     const key = `${state.phase} ${state.stage} ${state.waiting}`;
     if (key !== entry.spoken) {
       const first = entry.spoken === null;
       entry.spoken = key;
       if (upload.ended) this.#place(entry);
-      if (!first) this.#announce(entry);
+      if (!first) this.#announcer.say(upload.id, entry.sentence());
     }
     if (upload.ended) this.#clearLater(entry);
     this.#drawSoon(entry);
@@ -197,7 +165,10 @@ export class UploadPanel extends Base {
 
   /** @param {Upload} upload */
   #add(upload) {
-    const entry = this.#entry(upload);
+    const entry = new Entry(upload, () => this.#texts, {
+      retry: (one) => this.#retry(one),
+      cancel: (one) => this.#cancelOrDismiss(one),
+    });
     this.#entries.set(upload.id, entry);
     this.#place(entry);
     this.#dismissed = false;
@@ -216,32 +187,6 @@ export class UploadPanel extends Base {
     const focused = /** @type {HTMLElement | null | undefined} */ (this.shadowRoot?.activeElement);
     list.insertBefore(entry.item, before);
     if (focused && entry.item.contains(focused)) focused.focus();
-  }
-
-  /** @param {Upload} upload */
-  #entry(upload) {
-    const item = document.createElement("li");
-    item.append(fragment(ENTRY));
-    const one = within(item);
-    const parts = {
-      name: one(".name"),
-      value: one(".value"),
-      retry: /** @type {HTMLButtonElement} */ (one(".retry")),
-      cancel: /** @type {HTMLButtonElement} */ (one(".cancel")),
-      bar: one(".bar"),
-      stage: one(".stage"),
-      numbers: one(".numbers"),
-      words: one(".words"),
-    };
-    /** @type {Entry} */
-    const entry = { upload, item, parts, meter: new Meter(), spoken: null, clearing: null };
-    parts.name.id = `name-${(this.#count += 1)}`;
-    parts.bar.setAttribute("aria-labelledby", parts.name.id);
-    parts.retry.append(icon("again"));
-    parts.cancel.append(icon("cross"));
-    parts.retry.addEventListener("click", () => this.#retry(entry));
-    parts.cancel.addEventListener("click", () => this.#cancelOrDismiss(entry));
-    return entry;
   }
 
   /** @param {Entry} entry */
@@ -276,7 +221,7 @@ export class UploadPanel extends Base {
   /** @param {Entry} entry */
   #clearLater(entry) {
     const seconds = Number(this.getAttribute("clear-after") ?? CLEAR_AFTER_S);
-    if (entry.clearing || !(seconds > 0) || TROUBLE.has(entry.upload.state.phase)) return;
+    if (entry.clearing || !(seconds > 0) || entry.inTrouble) return;
     entry.clearing = setTimeout(() => {
       entry.clearing = null;
       if (entry.item.matches(":hover, :focus-within")) return this.#clearLater(entry);
@@ -303,9 +248,9 @@ export class UploadPanel extends Base {
     const entries = [...this.#entries.values()];
     this.hidden = this.#dismissed || entries.length === 0;
     if (!this.hidden) this.#drawFrame(entries);
-    for (const entry of changed) this.#drawEntry(entry);
+    for (const entry of changed) entry.draw();
     this.#changed.clear();
-    this.#tick(!this.hidden && entries.some(isSending));
+    this.#tick(!this.hidden && entries.some(({ sending }) => sending));
   }
 
   /**
@@ -313,7 +258,7 @@ export class UploadPanel extends Base {
    * @param {boolean} on
    */
   #tick(on) {
-    const draw = () => this.#drawSoon(...[...this.#entries.values()].filter(isSending));
+    const draw = () => this.#drawSoon(...[...this.#entries.values()].filter(({ sending }) => sending));
     if (on) this.#ticking ??= setInterval(draw, 1000);
     else {
       clearInterval(this.#ticking);
@@ -346,99 +291,7 @@ export class UploadPanel extends Base {
     link.textContent = line;
   }
 
-  /** @param {Entry} entry */
-  #drawEntry({ upload, item, parts, meter }) {
-    const texts = this.#texts;
-    const { state } = upload;
-    const name = this.#name(upload);
-    const words = this.#words(state);
-    const status = this.#status(state);
-    item.dataset.phase = state.phase === "checking" || state.waiting === "review" ? "waiting" : state.phase;
-    parts.name.textContent = parts.name.title = name;
-    parts.value.textContent =
-      upload.ended && state.phase !== "done" ? "" : formatPercent(shown(state), texts.lang);
-    gauge(
-      parts.bar,
-      shown(state),
-      upload.ended ? status : `${status}, ${this.#say(texts.percent, { n: shown(state) })}`,
-    );
-    parts.stage.textContent = status;
-    parts.stage.toggleAttribute("data-tone", upload.ended && state.phase !== "cancelled");
-    parts.numbers.textContent = this.#numbers(state, meter);
-    parts.words.hidden = !words;
-    parts.words.textContent = words;
-    parts.retry.hidden = !upload.canRetry;
-    label(parts.retry, this.#say(texts.retry, { name }));
-    label(parts.cancel, this.#say(upload.ended ? texts.dismiss : texts.cancel, { name }));
-    parts.cancel.ariaDisabled = String(state.cancelling); // `disabled` would take the focus away
-  }
-
-  /** @param {Upload} upload */
-  #name({ id, state }) {
-    return state.media?.filename ?? state.filename ?? this.#say(this.#texts.unnamed, { id: id.slice(-8) });
-  }
-
-  /** @param {UploadState} state */
-  #status(state) {
-    const { phase, stage } = this.#texts;
-    if (state.cancelling) return phase.cancelling;
-    if (state.waiting === "review") return phase.review;
-    if (state.phase === "working") return stage[state.stage ?? ""] ?? state.message;
-    return phase[state.phase];
-  }
-
-  /**
-   * The error in words, or the sentence that goes with the stage.
-   * @param {UploadState} state
-   */
-  #words(state) {
-    if (TROUBLE.has(state.phase)) {
-      return errorText(this.#texts, state.error, state.message);
-    }
-    const quiet = state.stage === "file_received" || state.waiting === "review";
-    return state.phase === "working" && !quiet ? state.message : "";
-  }
-
-  /**
-   * @param {UploadState} state
-   * @param {Meter} meter
-   */
-  #numbers(state, meter) {
-    const texts = this.#texts;
-    const size = (/** @type {number} */ bytes) => formatBytes(bytes, texts.lang);
-    const numbers = [];
-    let left = state.etaSeconds;
-    if (state.phase === "sending" && state.bytes !== null) {
-      numbers.push(
-        state.total
-          ? this.#say(texts.of, { done: size(state.bytes), total: size(state.total) })
-          : size(state.bytes),
-      );
-      const speed = meter.speed(performance.now());
-      if (speed) numbers.push(this.#say(texts.speed, { amount: size(speed) }));
-      if (speed && state.total) left = (state.total - state.bytes) / speed;
-    } else if (state.size !== null) {
-      numbers.push(size(state.size));
-    }
-    if (left && state.phase !== "checking")
-      numbers.push(this.#say(texts.left, { time: formatSeconds(left, texts.lang) }));
-    return numbers.join(" · ");
-  }
-
   // ---- speaking
-
-  /** @param {Entry} entry */
-  #announce({ upload }) {
-    const text = [
-      this.#status(upload.state),
-      TROUBLE.has(upload.state.phase) ? this.#words(upload.state) : "",
-    ];
-    const sentence = this.#say(this.#texts.announce, {
-      name: this.#name(upload),
-      text: text.filter(Boolean).join(". "),
-    });
-    this.#announcer.say(upload.id, sentence);
-  }
 
   #summary() {
     return this.#say(this.#texts.summary, tally([...this.#entries.values()]));
@@ -459,65 +312,9 @@ function tally(entries) {
   return { active: sending + working, done, cancelled, trouble };
 }
 
-/** @param {Entry} entry */
-function isSending({ upload }) {
-  return upload.state.phase === "sending";
-}
-
-/**
- * Whole percent for a bar: an upload that did not end well is over as well.
- * @param {UploadState} state
- */
-function shown(state) {
-  return TROUBLE.has(state.phase) || state.phase === "cancelled" ? 100 : shownPercent(state);
-}
-
-/**
- * @param {HTMLElement} element
- * @param {number} value
- * @param {string} text
- */
-function gauge(element, value, text) {
-  element.style.setProperty("--value", String(value));
-  element.setAttribute("aria-valuenow", String(value));
-  element.setAttribute("aria-valuetext", text);
-}
-
-/**
- * @param {HTMLElement} button
- * @param {string} text
- */
-function label(button, text) {
-  button.title = text;
-  button.setAttribute("aria-label", text);
-}
-
-/**
- * What finds the elements of this file's own markup, which are all there.
- * @param {ParentNode} root
- * @returns {(selector: string) => HTMLElement}
- */
-function within(root) {
-  return (selector) => /** @type {HTMLElement} */ (root.querySelector(selector));
-}
-
 /** @param {ReturnType<typeof setTimeout> | null} timer */
 function stop(timer) {
   clearTimeout(timer ?? undefined);
 }
 
-/** @param {string} html */
-function fragment(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html; // constant markup of this file, never a value
-  return template.content;
-}
-
-/** @param {keyof typeof ICONS} name */
-function icon(name) {
-  const svg = fragment(`<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`);
-  return /** @type {Element} */ (svg.firstElementChild);
-}
-
-const known = globalThis.customElements?.get("upload-panel");
-if (globalThis.customElements && !known) customElements.define("upload-panel", UploadPanel);
+define("upload-panel", UploadPanel);
