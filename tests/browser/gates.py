@@ -25,6 +25,10 @@ class Gates:
         for name in names:
             (self.directory / name).touch()
 
+    def close_all(self) -> None:
+        for gate in self.directory.iterdir():
+            gate.unlink()
+
     def open_all(self) -> None:
         for stage in STAGES:
             self.open(f"{stage}-half", stage)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.line import Line
+from tests.browser.looking import card, entry, phase, send
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
@@ -39,6 +43,13 @@ def page(contexts: Callable[..., BrowserContext], running: Service) -> Page:
     page = contexts(faulty=True).new_page()
     page.goto(f"{running.url}/api")
     return page
+
+
+@pytest.fixture
+def cut_line(running: Service) -> Iterator[Line]:
+    """A line to the service, to be slowed down and cut."""
+    with Line(running.url) as line:
+        yield line
 
 
 def slow(page: Page, bytes_s: int) -> None:
@@ -103,3 +114,42 @@ def test_the_same_file_after_a_reload_goes_on(running: Service, page: Page) -> N
     assert not [asked for asked in bodies if asked.startswith("POST")]
     assert page.evaluate(SEND, {}) != upload_id
     page.evaluate("window.sent.cancel()")
+
+
+def test_page_and_panel_pause_resume_and_say_how_to_go_on(
+    contexts: Callable[..., BrowserContext], cut_line: Line, tmp_path: Path
+) -> None:
+    """Both have a button, wait for the network, and after a reload ask for the file."""
+    page = contexts(faulty=True).new_page()
+    page.goto(f"{cut_line.url}/")
+    expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    cut_line.rate = 600_000
+    big, small = tmp_path / "big.txt", tmp_path / "small.txt"
+    big.write_text("Some words, and more of them.\n" * 300_000)
+    small.write_text("A few words.\n")
+    send(page, big, small)
+    together = re.compile(r"1 of 2 · [\d.,]+ MB of 9(\.0)? MB · \d+ (sec|min) left")
+    expect(page.locator("upload-panel .headline")).to_contain_text(together)
+    cut_line.rate = 50_000  # no hurry: what follows has to come before its end
+    page.get_by_role("button", name="Pause big.txt").last.click()
+    expect(entry(page, "big.txt").locator(".stage")).to_have_text("Paused")
+    expect(card(page, "big.txt").locator(".badge")).to_have_text("Paused")
+    card(page, "big.txt").get_by_role("button", name="Resume big.txt").click()
+    expect(entry(page, "big.txt").locator(".stage")).to_have_text("Uploading")
+    cut_line.cut()
+    expect(entry(page, "big.txt").locator(".stage")).to_have_text("Waiting for the network")
+    cut_line.mend()
+    expect(entry(page, "big.txt").locator(".stage")).to_have_text("Uploading")
+    page.get_by_role("button", name="Pause big.txt").last.click()
+    expect(entry(page, "big.txt").locator(".stage")).to_have_text("Paused")
+    cut_line.cut()  # whatever is in the line's buffers would still arrive
+    cut_line.mend()
+    page.reload()
+    again = re.compile(r"Choose big.txt again to go on at \d+%")
+    expect(card(page, "big.txt")).to_contain_text(again)
+    expect(entry(page, "big.txt")).to_contain_text(again)
+    cut_line.rate = None
+    send(page, big)
+    for place in (card(page, "big.txt"), entry(page, "big.txt")):
+        phase(place, "done", timeout_s=60)
+    expect(card(page, "big.txt")).to_have_count(1)

@@ -40,6 +40,11 @@ export function recallBegun(root, file) {
 }
 
 /** @param {string} id */
+export function isBegun(id) {
+  return Object.values(all()).some((one) => one.id === id && Date.now() - one.at < KEEP_MS);
+}
+
+/** @param {string} id */
 export function forgetBegun(id) {
   const begun = all();
   const left = Object.entries(begun).filter(([, one]) => one.id !== id);

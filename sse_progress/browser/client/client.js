@@ -5,7 +5,7 @@
 
 /**
  * @import { Frame } from "./decoder.js"
- * @import { Link, ProgressEvent, UploadState } from "./index.js"
+ * @import { BatchOptions, Link, ProgressEvent, UploadState } from "./index.js"
  * @import { Fields } from "./send.js"
  * @import { Parcel } from "./outbox.js"
  * @import { ServiceOptions, Token } from "./service.js"
@@ -14,7 +14,8 @@
  * @typedef {(upload: Upload, event: ProgressEvent | null) => void} Listener
  * @typedef {{ signal?: AbortSignal }} ObserveOptions
  * @typedef {ObserveOptions & { onEvent?: Listener }} FollowOptions
- * @typedef {FollowOptions & { id?: string, filename?: string, fields?: Fields, resumable?: boolean }} UploadOptions
+ * @typedef {FollowOptions & { id?: string, filename?: string, fields?: Fields, resumable?: boolean,
+ *   batch?: string, kind?: string, context?: Record<string, string> }} UploadOptions
  * @typedef {Extract<Input, { kind: "event" | "snapshot" }>} News What the service says of an upload.
  *
  * @typedef {object} Row What only the client needs to know of an upload.
@@ -26,7 +27,8 @@
  * @property {{ input: News, event: ProgressEvent | null } | null} held
  */
 
-import { forgetBegun, recallBegun, rememberBegun } from "./begun.js";
+import { Batch, createBatch } from "./batch.js";
+import { forgetBegun, isBegun, recallBegun, rememberBegun } from "./begun.js";
 import { UploadError } from "./errors.js";
 import { readHistory } from "./history.js";
 import { newUploadId } from "./ids.js";
@@ -34,7 +36,9 @@ import { Inquiry } from "./inquiry.js";
 import { recallName, rememberName } from "./names.js";
 import { Observers } from "./observers.js";
 import { Outbox } from "./outbox.js";
+import { labelsOf } from "./send.js";
 import { LARGE_BYTES, Turn, fitForParts } from "./resumable.js";
+import { readRules } from "./restrictions.js";
 import { Service, uploadPath } from "./service.js";
 import { initial, next } from "./state.js";
 import { Streams } from "./streams.js";
@@ -56,6 +60,8 @@ export class Client {
   #observers = new Observers();
   /** @type {Map<string, Row>} by upload id */
   #rows = new Map();
+  /** @type {Map<string, Promise<import("./restrictions.js").Rules>>} by kind */
+  #rules = new Map();
   #watchers = 0;
 
   /**
@@ -126,14 +132,23 @@ export class Client {
    * Send `file`. The Upload exists at once, before any answer.
    *
    * `id` names it (a new one is made without); `fields` are text fields kept as metadata; `filename`
-   * overrides the file's; `onEvent(upload, event)` is its first listener; `signal` cancels it.
+   * overrides the file's; `batch`, `kind` and `context` label it; `onEvent(upload, event)` is its first listener; `signal` cancels it.
    * A large file goes in parts (`resumable`), over cuts and restarts; one that this browser has begun
    * and not ended, also before a reload, goes on where it was, under the id that it has.
    * @param {Blob} file
    * @param {UploadOptions} [options]
    */
   upload(file, options = {}) {
-    const { fields = {}, filename = nameOf(file), onEvent, signal, resumable } = options;
+    const {
+      fields = {},
+      filename = nameOf(file),
+      onEvent,
+      signal,
+      resumable,
+      batch,
+      kind,
+      context,
+    } = options;
     const inParts = resumable ?? (file.size >= LARGE_BYTES && fitForParts(fields));
     const begun = inParts && !options.id && this.#remember ? this.#begun(file) : null;
     const id = options.id ?? begun ?? newUploadId();
@@ -143,7 +158,7 @@ export class Client {
     if (begun) this.#letGo(begun);
     const upload = this.#enter(initial({ id, filename, size: file.size }), {
       file,
-      options: { fields, filename, onEvent, signal, resumable },
+      options: { ...options, fields, filename, id: undefined },
       own: true,
     });
     if (onEvent) upload.observe(onEvent);
@@ -157,7 +172,14 @@ export class Client {
     const row = this.#row(upload);
     row.turn = inParts ? new Turn() : null;
     /** @type {Parcel} */
-    const parcel = { filename, fields, signal: row.abort.signal, turn: row.turn, known: begun !== null };
+    const parcel = {
+      filename,
+      fields,
+      labels: labelsOf({ batch, kind, context }),
+      signal: row.abort.signal,
+      turn: row.turn,
+      known: begun !== null,
+    };
     this.#outbox.add(upload, file, parcel);
     return upload;
   }
@@ -193,6 +215,32 @@ export class Client {
     signal?.addEventListener("abort", () => this.#forget(upload), { once: true });
     this.#streams.planSoon();
     return upload;
+  }
+
+  /**
+   * What the service accepts of a kind, so that a file can be refused before it is sent; asked once.
+   * @param {string} [kind]
+   */
+  rules(kind = "upload") {
+    const rules = this.#rules.get(kind) ?? readRules(this.#service, kind);
+    this.#rules.set(kind, rules);
+    return rules;
+  }
+
+  /**
+   * A batch, which uploads join by the option `batch`. Rejects with UploadError.
+   * @param {BatchOptions} [options]
+   */
+  createBatch(options) {
+    return createBatch(this.#service, options);
+  }
+
+  /**
+   * Follow a batch that was made elsewhere.
+   * @param {string} id
+   */
+  followBatch(id) {
+    return new Batch(this.#service, id);
   }
 
   /**
@@ -248,6 +296,7 @@ export class Client {
       forget: (upload) => this.#forget(upload),
       readHistory: (upload) => this.#readHistory(upload),
       canPause: (upload) => Boolean(this.#rows.get(upload.id)?.turn) && upload.state.phase !== "working",
+      canGoOn: (upload) => this.#remember && isBegun(upload.id),
       pause: (upload, on) => this.#pause(upload, on),
     };
     const upload = new Upload(state, { file, actions });

@@ -185,6 +185,12 @@ export interface UploadOptions extends FollowOptions {
   filename?: string;
   /** Send it in parts that can be resumed: by default from 8 MiB on, if no field is a list. */
   resumable?: boolean;
+  /** The batch that it joins. */
+  batch?: string;
+  /** Its kind, one of those in `GET /config`. */
+  kind?: string;
+  /** What it belongs to, for lists and streams to filter by. */
+  context?: Record<string, string>;
   /** Text fields kept as metadata; a list repeats the field. */
   fields?: Record<string, string | number | boolean | (string | number | boolean)[]>;
 }
@@ -204,6 +210,8 @@ export declare class Upload {
   cancel(): Promise<void>;
   /** Whether it can be paused, or is, by this page: it is being sent from here in parts. */
   readonly canPause: boolean;
+  /** Whether this browser has begun it, and the same file, chosen again, goes on where it was. */
+  readonly canGoOn: boolean;
   /** Stop sending, and keep what has arrived. */
   pause(): void;
   /** Go on where it was. */
@@ -211,6 +219,55 @@ export declare class Upload {
   retry(): Upload;
   /** Read the journal, so that `state.passed` is whole; resolves to whether there was one to read. */
   readHistory(): Promise<boolean>;
+  forget(): void;
+}
+
+export interface Rules {
+  /** null: no limit */
+  readonly maxUploadBytes: number | null;
+  /** Media types, also such as `image/*`; empty: any */
+  readonly acceptedTypes: string[];
+}
+
+export interface BatchOptions {
+  /** Made without it. */
+  id?: string;
+  /** How many items there will be: the batch ends by itself with the last of them. */
+  total?: number;
+  title?: string;
+  kind?: string;
+  context?: Record<string, string>;
+}
+
+/** How many of a batch's items have come to what. */
+export interface BatchItems {
+  readonly total: number;
+  readonly complete: number;
+  readonly error: number;
+  readonly cancelled: number;
+  readonly running: number;
+}
+
+export interface BatchState {
+  readonly id: string;
+  readonly progress: number;
+  readonly stage: StageName | null;
+  readonly message: string;
+  readonly items: BatchItems;
+  /** The item that moved last. */
+  readonly item: { readonly uploadId: string; readonly status: string } | null;
+  readonly ended: boolean;
+}
+
+export declare class Batch {
+  private constructor();
+  readonly id: string;
+  readonly state: BatchState;
+  /** Resolves to the last state, whatever its items came to. */
+  readonly done: Promise<BatchState>;
+  observe(listener: (batch: Batch) => void, options?: ObserveOptions): () => void;
+  close(): Promise<void>;
+  cancel(): Promise<void>;
   forget(): void;
 }
 
@@ -224,6 +281,10 @@ export declare class Client {
   headers(): Promise<Record<string, string>>;
   upload(file: Blob, options?: UploadOptions): Upload;
   follow(id: string, options?: FollowOptions): Upload;
+  /** What the service accepts of a kind. */
+  rules(kind?: string): Promise<Rules>;
+  createBatch(options?: BatchOptions): Promise<Batch>;
+  followBatch(id: string): Batch;
   watch(options?: { limit?: number }): Promise<() => void>;
   observe(listener: Listener, options?: ObserveOptions): () => void;
   observeLink(listener: (link: Link) => void, options?: ObserveOptions): () => void;

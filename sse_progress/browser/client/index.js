@@ -16,6 +16,7 @@
 import { Client } from "./client.js";
 import { rootOf } from "./service.js";
 
+export { Batch } from "./batch.js";
 export { Client } from "./client.js";
 export { Decoder } from "./decoder.js";
 export { UploadError } from "./errors.js";

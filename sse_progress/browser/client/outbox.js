@@ -3,11 +3,11 @@
 /**
  * @import { Turn } from "./resumable.js"
  * @import { Fields, Sent } from "./send.js"
- * @import { Service } from "./service.js"
+ * @import { Params, Service } from "./service.js"
  * @import { Input } from "./state.js"
  * @import { Upload } from "./upload.js"
  *
- * @typedef {{ filename: string, fields: Fields, signal: AbortSignal, turn: Turn | null, known?: boolean }} Parcel
+ * @typedef {{ filename: string, fields: Fields, labels: Params, signal: AbortSignal, turn: Turn | null, known?: boolean }} Parcel
  *   With a `turn` it goes in parts.
  * @typedef {{ upload: Upload, file: Blob, parcel: Parcel, refusals: number }} Entry
  */

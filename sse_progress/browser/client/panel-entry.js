@@ -17,13 +17,21 @@ const TROUBLE = new Set(["refused", "failed"]);
 const MARKUP = `
 <div class="row">
   <span class="name"></span><span class="value" aria-hidden="true"></span>
-  <button type="button" class="retry"></button><button type="button" class="cancel"></button>
+  <button type="button" class="pause" hidden></button><button type="button" class="retry"></button><button type="button" class="cancel"></button>
 </div>
 <div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100"><i></i></div>
 <div class="facts"><span class="stage"></span><span class="numbers"></span></div>
 <p class="words" hidden></p>`;
 
 let count = 0;
+
+/**
+ * Nothing is sent now: by its sender's wish, or for want of a network.
+ * @param {UploadState} state
+ */
+function isHalted(state) {
+  return state.phase === "sending" && (state.paused || state.away);
+}
 
 export class Entry {
   #meter = new Meter();
@@ -51,6 +59,7 @@ export class Entry {
     this.parts = {
       name: one(".name"),
       value: one(".value"),
+      pause: /** @type {HTMLButtonElement} */ (one(".pause")),
       retry: /** @type {HTMLButtonElement} */ (one(".retry")),
       cancel: /** @type {HTMLButtonElement} */ (one(".cancel")),
       bar: one(".bar"),
@@ -58,11 +67,12 @@ export class Entry {
       numbers: one(".numbers"),
       words: one(".words"),
     };
-    const { name, bar, retry, cancel } = this.parts;
+    const { name, bar, pause, retry, cancel } = this.parts;
     name.id = `name-${(count += 1)}`;
     bar.setAttribute("aria-labelledby", name.id);
     retry.append(icon("again"));
     cancel.append(icon("cross"));
+    pause.addEventListener("click", () => (upload.state.paused ? upload.resume() : upload.pause()));
     retry.addEventListener("click", () => acts.retry(this));
     cancel.addEventListener("click", () => acts.cancel(this));
   }
@@ -96,7 +106,7 @@ export class Entry {
     const name = this.#name();
     const words = this.#words(state);
     const status = this.#status(state);
-    const rests = state.phase === "checking" || state.waiting === "review";
+    const rests = state.phase === "checking" || state.waiting === "review" || isHalted(state);
     item.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title = name;
     const value = upload.ended && state.phase !== "done" ? "" : formatPercent(this.#shown(state), texts.lang);
@@ -108,10 +118,27 @@ export class Entry {
     parts.numbers.textContent = this.#numbers(state);
     parts.words.hidden = !words;
     parts.words.textContent = words;
+    this.#drawPause(name);
     parts.retry.hidden = !upload.canRetry;
     label(parts.retry, this.#say(texts.retry, { name }));
     label(parts.cancel, this.#say(upload.ended ? texts.dismiss : texts.cancel, { name }));
     parts.cancel.ariaDisabled = String(state.cancelling); // `disabled` would take the focus away
+  }
+
+  /**
+   * A button that changes its meaning is drawn again only then.
+   * @param {string} name
+   */
+  #drawPause(name) {
+    const { upload, parts } = this;
+    const focused = parts.pause.matches(":focus");
+    parts.pause.hidden = !upload.canPause;
+    if (focused && parts.pause.hidden) parts.cancel.focus();
+    const { paused } = upload.state;
+    label(parts.pause, this.#say(paused ? this.#texts().resume : this.#texts().pause, { name }));
+    if (parts.pause.dataset.paused === String(paused)) return;
+    parts.pause.dataset.paused = String(paused);
+    parts.pause.replaceChildren(icon(paused ? "play" : "pause"));
   }
 
   /**
@@ -132,6 +159,7 @@ export class Entry {
     const { phase, stage } = this.#texts();
     if (state.cancelling) return phase.cancelling;
     if (state.waiting === "review") return phase.review;
+    if (isHalted(state)) return state.away && !state.paused ? phase.away : phase.paused;
     if (state.phase === "working") return stage[state.stage ?? ""] ?? state.message;
     return phase[state.phase];
   }
@@ -142,6 +170,10 @@ export class Entry {
    */
   #words(state) {
     if (this.inTrouble) return errorText(this.#texts(), state.error, state.message);
+    if (state.paused && this.upload.canGoOn) {
+      const percent = formatPercent(shownPercent(state), this.#texts().lang);
+      return this.#say(this.#texts().goOn, { name: this.#name(), percent });
+    }
     const quiet = state.stage === "file_received" || state.waiting === "review";
     return state.phase === "working" && !quiet ? state.message : "";
   }
@@ -155,7 +187,7 @@ export class Entry {
     if (this.sending && state.bytes !== null) {
       const done = size(state.bytes);
       numbers.push(state.total ? this.#say(texts.of, { done, total: size(state.total) }) : done);
-      const speed = this.#meter.speed(performance.now());
+      const speed = isHalted(state) ? null : this.#meter.speed(performance.now());
       if (speed) numbers.push(this.#say(texts.speed, { amount: size(speed) }));
       if (speed && state.total) left = (state.total - state.bytes) / speed;
     } else if (state.size !== null) {

@@ -13,6 +13,10 @@ export interface PanelTexts {
   restore?: string;
   dismissAll?: string;
   cancel?: string;
+  pause?: string;
+  resume?: string;
+  /** Under a paused upload of a file that is not at hand. */
+  goOn?: string;
   retry?: string;
   dismiss?: string;
   unnamed?: string;
@@ -22,16 +26,22 @@ export interface PanelTexts {
   settled?: Text;
   stopped?: Text;
   trouble?: Text;
+  /** Of `<upload-drop>`. */
+  sendFiles?: Text;
   percent?: string;
   of?: string;
+  /** Files that are done, of those that are sent together. */
+  counted?: string;
   speed?: string;
   left?: string;
   announce?: string;
   summary?: string;
   link?: Partial<Record<Link, string>>;
-  phase?: Partial<Record<Phase | "cancelling" | "review", string>>;
+  phase?: Partial<Record<Phase | "cancelling" | "paused" | "away" | "review", string>>;
   stage?: Partial<Record<StageName, string>>;
   error?: Record<string, string>;
+  /** Of `<upload-drop>`. */
+  drop?: Record<string, string>;
 }
 
 export declare class UploadPanel extends HTMLElement {

@@ -24,7 +24,8 @@ import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
 import { headline, overview } from "./overview.js";
 import { Entry } from "./panel-entry.js";
 import { STYLE } from "./panel-style.js";
-import { fill, formatPercent, mergeTexts } from "./texts.js";
+import { Run } from "./run.js";
+import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts } from "./texts.js";
 
 const CLEAR_AFTER_S = 20;
 
@@ -55,6 +56,7 @@ export class UploadPanel extends Base {
   #drawing = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #ticking;
+  #run = new Run();
   #dismissed = false;
   #announcer;
   #parts;
@@ -148,10 +150,13 @@ export class UploadPanel extends Base {
 
   /** @param {Upload} upload */
   #seen(upload) {
+    const known = this.#entries.get(upload.id);
+    if (known && known.upload !== upload) this.#remove(known); // it is sent from here again
     const entry = this.#entries.get(upload.id) ?? (upload.ended ? null : this.#add(upload));
     if (!entry) return;
     const { state } = upload;
     entry.note();
+    if (upload.file) this.#run.note(state, performance.now());
     const key = `${state.phase} ${state.stage} ${state.waiting}`;
     if (key !== entry.spoken) {
       const first = entry.spoken === null;
@@ -277,7 +282,7 @@ export class UploadPanel extends Base {
     panel.classList.toggle("minimized", minimized);
     title.textContent = words;
     const value = percent === null ? "" : formatPercent(percent, texts.lang);
-    subtitle.textContent = [value, ...more].filter(Boolean).join(" · ");
+    subtitle.textContent = [value, ...this.#together(), ...more].filter(Boolean).join(" · ");
     label(toggle, minimized ? texts.restore : texts.minimize);
     toggle.setAttribute("aria-expanded", String(!minimized));
     label(close, texts.dismissAll);
@@ -289,6 +294,18 @@ export class UploadPanel extends Base {
     const line = percent === null ? "" : (texts.link[this.client.link] ?? "");
     link.hidden = this.client.link === "connecting" || !line;
     link.textContent = line;
+  }
+
+  /** Of several files that are sent together: "6 of 10", "41 of 120 MB", "15 sec left". */
+  #together() {
+    const texts = this.#texts;
+    const run = this.#run.summary(performance.now());
+    if (!run) return [];
+    const size = (/** @type {number} */ bytes) => formatBytes(bytes, texts.lang);
+    const parts = [this.#say(texts.counted, { done: run.done, total: run.total })];
+    if (run.sent < run.size) parts.push(this.#say(texts.of, { done: size(run.sent), total: size(run.size) }));
+    if (run.leftS) parts.push(this.#say(texts.left, { time: formatSeconds(run.leftS, texts.lang) }));
+    return parts;
   }
 
   // ---- speaking

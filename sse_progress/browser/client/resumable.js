@@ -8,11 +8,11 @@ import { transfer } from "./transfer.js";
 
 /**
  * @import { Fields, Sent } from "./send.js"
- * @import { Service } from "./service.js"
+ * @import { Params, Service } from "./service.js"
  * @import { Transferred } from "./transfer.js"
  *
  * @typedef {"create" | "look" | "append"} Asked
- * @typedef {{ id: string, file: Blob, filename: string, fields?: Fields, signal: AbortSignal, turn: Turn,
+ * @typedef {{ id: string, file: Blob, filename: string, fields?: Fields, labels?: Params, signal: AbortSignal, turn: Turn,
  *   known?: boolean, onBytes: (loaded: number, total: number) => void,
  *   onWaiting: (on: boolean) => void }} Parcel
  */
@@ -169,10 +169,11 @@ function judge(asked, answer) {
 
 /** @type {Record<Asked, (service: Service, parcel: Parcel, path: string, offset: number) => Promise<Transferred | null>>} */
 const REQUESTS = {
-  create: (service, { id, file, filename, fields = {}, turn, signal }) =>
+  create: (service, { id, file, filename, fields = {}, labels, turn, signal }) =>
     transfer(service, {
       method: "POST",
       path: "upload",
+      params: labels,
       headers: {
         "Tus-Resumable": "1.0.0",
         "X-Upload-ID": id,

@@ -4,7 +4,7 @@ import { transfer } from "./transfer.js";
 import { ANSWER_WAIT_MS } from "./wire.js";
 
 /**
- * @import { Service } from "./service.js"
+ * @import { Params, Service } from "./service.js"
  *
  * @typedef {Record<string, string | number | boolean | (string | number | boolean)[]>} Fields
  * @typedef {{ status: number, body: any, retryAfterS: number | null }} Sent
@@ -14,26 +14,38 @@ import { ANSWER_WAIT_MS } from "./wire.js";
 const ANSWER_MS = ANSWER_WAIT_MS + 40_000;
 
 /**
- * POST `file` under `id`. `fields` are text fields (a list repeats the field).
+ * POST `file` under `id`. `fields` are text fields (a list repeats the field); `labels` its kind, context
+ * and batch.
  *
  * Resolves to `{status, body, retryAfterS}` with the answer, or to null if the request broke without
  * one; never rejects. `onBytes(loaded, total)` counts body bytes. `signal` abandons it.
  *
  * @param {Service} service
- * @param {{ id: string, file: Blob, filename: string, fields?: Fields, signal: AbortSignal,
+ * @param {{ id: string, file: Blob, filename: string, fields?: Fields, labels?: Params, signal: AbortSignal,
  *   onBytes: (loaded: number, total: number) => void }} options
  * @returns {Promise<Sent | null>}
  */
-export function send(service, { id, file, filename, fields = {}, onBytes, signal }) {
+export function send(service, { id, file, filename, fields = {}, labels, onBytes, signal }) {
   return transfer(service, {
     method: "POST",
     path: "upload",
+    params: labels,
     headers: { "X-Upload-ID": id, Prefer: "respond-async" },
     body: multipart(file, filename, fields),
     answerMs: ANSWER_MS,
     signal,
     onBytes,
   });
+}
+
+/**
+ * What an upload is labelled with, as the query of the request that begins it.
+ * @param {{ batch?: string, kind?: string, context?: Record<string, string> }} labels
+ * @returns {Params}
+ */
+export function labelsOf({ batch, kind, context = {} }) {
+  const entries = Object.entries(context).map(([key, value]) => [`context.${key}`, value]);
+  return { batch, kind, ...Object.fromEntries(entries) };
 }
 
 /**

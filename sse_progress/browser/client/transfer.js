@@ -6,10 +6,10 @@
 import { parseJson } from "./service.js";
 
 /**
- * @import { Service } from "./service.js"
+ * @import { Params, Service } from "./service.js"
  *
  * @typedef {{ status: number, body: any, retryAfterS: number | null, header: (name: string) => string | null }} Transferred
- * @typedef {{ method: string, path: string, headers: Record<string, string>, body?: Blob | FormData | null,
+ * @typedef {{ method: string, path: string, params?: Params, headers: Record<string, string>, body?: Blob | FormData | null,
  *   signal: AbortSignal, answerMs: number, stallMs?: number,
  *   onBytes?: (loaded: number, total: number) => void }} Transfer
  */
@@ -33,7 +33,7 @@ export async function transfer(service, request) {
  * @param {Transfer} request
  * @returns {Promise<Transferred | null>}
  */
-function byXhr(service, { method, path, headers, body = null, signal, answerMs, stallMs, onBytes }) {
+function byXhr(service, { method, path, params, headers, body = null, signal, answerMs, stallMs, onBytes }) {
   return new Promise((resolve) => {
     const xhr = new XMLHttpRequest();
     const stop = () => xhr.abort();
@@ -45,7 +45,7 @@ function byXhr(service, { method, path, headers, body = null, signal, answerMs, 
       resolve(answer);
     };
     signal.addEventListener("abort", stop, { once: true });
-    xhr.open(method, service.address(path));
+    xhr.open(method, service.address(path, params));
     xhr.withCredentials = service.credentials === "include";
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     xhr.upload.onprogress = ({ loaded, total }) => {
@@ -68,14 +68,14 @@ function byXhr(service, { method, path, headers, body = null, signal, answerMs, 
  * @param {Transfer} request
  * @returns {Promise<Transferred | null>}
  */
-async function byFetch(service, { method, path, headers, body = null, signal, answerMs, onBytes }) {
+async function byFetch(service, { method, path, params, headers, body = null, signal, answerMs, onBytes }) {
   const abort = new AbortController();
   const stop = () => abort.abort();
   signal.addEventListener("abort", stop, { once: true });
   const timer = alarm(stop);
   if (!body) timer.set(answerMs); // how far a body is, fetch does not tell
   try {
-    const response = await fetch(service.address(path), {
+    const response = await fetch(service.address(path, params), {
       method,
       headers,
       body,

@@ -12,6 +12,7 @@ import { hasEnded } from "./phases.js";
  * @property {(upload: Upload) => Upload} retry
  * @property {(upload: Upload, on: boolean) => void} pause
  * @property {(upload: Upload) => boolean} canPause
+ * @property {(upload: Upload) => boolean} canGoOn
  * @property {(upload: Upload) => void} forget
  * @property {(upload: Upload) => Promise<boolean>} readHistory
  */
@@ -73,6 +74,11 @@ export class Upload {
   /** Whether it is sent from here, in parts: then it can be paused, and resumed. */
   get canPause() {
     return !this.ended && this.#actions.canPause(this);
+  }
+
+  /** Whether this browser has begun it, and the same file, chosen again, goes on where it was. */
+  get canGoOn() {
+    return !this.ended && !this.file && this.state.phase === "sending" && this.#actions.canGoOn(this);
   }
 
   /** Stop sending, and keep what has arrived; without effect unless `canPause`. */

@@ -4,7 +4,7 @@
 import { STAGES } from "../client/index.js";
 import { shownPercent } from "../client/overview.js";
 import { durationMs } from "../client/passed.js";
-import { TEXTS, errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
+import { TEXTS, errorText, fill, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
 import { typeName } from "./words.js";
@@ -39,19 +39,21 @@ export class Card {
       name: element("h3", { tabIndex: -1 }),
       about: element("p"),
       badge: element("span", { className: "badge" }),
+      pause: element("button", { className: "act", type: "button", textContent: "Pause", hidden: true }),
       retry: element("button", { className: "act", type: "button", textContent: "Retry", hidden: true }),
       cancel: element("button", { className: "act", type: "button", textContent: "Cancel" }),
       unfold: element("button", { className: "act", type: "button", textContent: "Hide", hidden: true }),
       stages: element("ol", { className: "stages" }),
       trouble: element("p", { className: "trouble", hidden: true }),
     };
-    const { picture, name, about, badge, retry, cancel, unfold, stages, trouble } = this.parts;
+    const { picture, name, about, badge, pause, retry, cancel, unfold, stages, trouble } = this.parts;
     const what = element("div", { className: "what" }, [name, about]);
-    const head = element("div", { className: "head" }, [picture, what, badge, retry, cancel, unfold]);
+    const head = element("div", { className: "head" }, [picture, what, badge, pause, retry, cancel, unfold]);
     this.element.append(head, stages, trouble);
     for (let at = 0; at < SHOWN.length; at += 1)
       stages.append(element("li", {}, [element("b"), element("i")]));
     stages.ariaLabel = "Stages";
+    pause.addEventListener("click", () => (upload.state.paused ? upload.resume() : upload.pause()));
     retry.addEventListener("click", () => upload.retry());
     cancel.addEventListener("click", () => {
       if (!upload.state.cancelling) void upload.cancel().catch(() => {}); // the card shows that it goes on
@@ -89,8 +91,8 @@ export class Card {
 
   /** Each button says which upload it is about. */
   #label() {
-    const { retry, cancel, unfold, name } = this.parts;
-    for (const button of [retry, cancel, unfold]) {
+    const { pause, retry, cancel, unfold, name } = this.parts;
+    for (const button of [pause, retry, cancel, unfold]) {
       button.ariaLabel = `${button.textContent} ${name.textContent}`;
     }
   }
@@ -107,12 +109,15 @@ export class Card {
   #draw() {
     const { upload, parts } = this;
     const { state } = upload;
-    const rests = state.phase === "checking" || state.waiting === "review";
+    const halted = state.phase === "sending" && (state.paused || state.away);
+    const rests = halted || state.phase === "checking" || state.waiting === "review";
     this.element.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title =
       state.media?.filename ?? state.filename ?? `Upload ${upload.id.slice(-8)}`;
-    parts.about.textContent = about(state);
+    parts.about.textContent = about(upload);
     parts.badge.textContent = badge(state);
+    parts.pause.hidden = !upload.canPause;
+    parts.pause.textContent = state.paused ? "Resume" : "Pause";
     parts.retry.hidden = !upload.canRetry;
     const focused = document.activeElement === parts.cancel;
     parts.cancel.hidden = upload.ended;
@@ -205,8 +210,13 @@ function bornAt({ id, state, createdAt }) {
   return Number.isFinite(known) ? known : createdAt;
 }
 
-/** @param {UploadState} state */
-function about(state) {
+/** @param {Upload} upload */
+function about(upload) {
+  const { state } = upload;
+  if (state.paused && upload.canGoOn) {
+    const name = state.filename ?? "the file";
+    return fill(TEXTS.goOn, { name, percent: formatPercent(shownPercent(state)) });
+  }
   if (state.phase === "sending" && state.total) {
     return `${formatBytes(state.bytes ?? 0)} of ${formatBytes(state.total)}`;
   }
@@ -225,6 +235,8 @@ function about(state) {
 function badge(state) {
   if (state.cancelling) return "Cancelling…";
   if (state.waiting === "review") return "In review";
+  if (state.phase === "sending" && state.paused) return TEXTS.phase.paused;
+  if (state.phase === "sending" && state.away) return TEXTS.phase.away;
   const active = ["sending", "working"].includes(state.phase);
   return active
     ? formatPercent(shownPercent(state))

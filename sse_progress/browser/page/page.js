@@ -89,6 +89,10 @@ addEventListener("beforeunload", (event) => {
 function show(upload) {
   if (isCleared(upload.id)) return;
   let card = cards.get(upload.id);
+  if (card && card.upload !== upload) {
+    card.element.remove(); // it was followed until now, and is sent from here again
+    card = undefined;
+  }
   if (!card) {
     card = new Card(upload, client);
     cards.set(upload.id, card);

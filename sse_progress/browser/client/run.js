@@ -1,0 +1,60 @@
+/**
+ * What is sent from here together, from the first file until all have ended: how many are done, and how
+ * many bytes have gone, at what speed. Entries that leave the list meanwhile still count.
+ */
+
+/** @import { UploadState } from "./index.js" */
+
+import { Meter } from "./meter.js";
+import { hasEnded } from "./phases.js";
+
+const TRAVELLING = new Set(["waiting", "sending", "checking"]);
+
+export class Run {
+  #meter = new Meter();
+  /** @type {Map<string, { size: number, sent: number, ended: boolean }>} by upload id */
+  #files = new Map();
+
+  /**
+   * Take in a state of an upload that is sent from here.
+   * @param {UploadState} state
+   * @param {number} nowMs
+   */
+  note(state, nowMs) {
+    const known = this.#files.has(state.id);
+    if (!known && hasEnded(state)) return;
+    if (!known && this.#over) this.#begin();
+    const size = state.size ?? state.total ?? 0;
+    const sent = TRAVELLING.has(state.phase) ? Math.min(state.bytes ?? 0, size) : size;
+    this.#files.set(state.id, { size, sent, ended: hasEnded(state) });
+    this.#meter.note(this.#sum("sent"), nowMs);
+  }
+
+  /**
+   * `{done, total, sent, size, leftS}`, or null unless several files are under way; `leftS` is null while
+   * the speed is not known, and once all bytes have gone.
+   * @param {number} nowMs
+   */
+  summary(nowMs) {
+    if (this.#files.size < 2 || this.#over) return null;
+    const [sent, size] = [this.#sum("sent"), this.#sum("size")];
+    const speed = this.#meter.speed(nowMs);
+    const done = [...this.#files.values()].filter(({ ended }) => ended).length;
+    const leftS = speed && sent < size ? (size - sent) / speed : null;
+    return { done, total: this.#files.size, sent, size, leftS };
+  }
+
+  get #over() {
+    return [...this.#files.values()].every(({ ended }) => ended);
+  }
+
+  #begin() {
+    this.#files.clear();
+    this.#meter = new Meter();
+  }
+
+  /** @param {"sent" | "size"} what */
+  #sum(what) {
+    return [...this.#files.values()].reduce((sum, file) => sum + file[what], 0);
+  }
+}
