@@ -196,6 +196,9 @@ class Settings(BaseSettings):
     """Seconds that an id stays claimed without an upload, after its last stream."""
     journal_ttl_s: int = Field(24 * 3600, ge=60)
     """Seconds that a journal is kept after its end."""
+    journal_whole_s: int = Field(600, ge=1)
+    """Seconds after its end that all of a journal stays in Redis; then its last event does, and the
+    archive has the others. Without an archive all of it stays."""
     shutdown_grace_s: float = Field(10, ge=0)
     """Seconds that bodies in flight may continue after SIGTERM."""
     retention_days: float | None = Field(None, gt=0)

@@ -21,6 +21,7 @@ from sse_progress.emitter.topic import ReadKey, Topic
 from sse_progress.emitter.topics import Topics
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.journal import Journal
+from sse_progress.journal.retelling import NoPast, Past, WholeJournal
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics
@@ -44,7 +45,7 @@ class Emitter:
     `connection` makes a fresh raw connection. `absent` is asked about a journal that a follower
     has a position in and that Redis does not have: `wait` a little, it is `gone`, or it was
     `revived` just now. `held` is asked before an id is claimed: what there is of it elsewhere, if
-    anything.
+    anything. `past` has the events that were taken out of journals.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Emitter:
         connection: Callable[[], AbstractConnection],
         absent: Callable[[str], Awaitable[Absent]],
         held: Callable[[str], Awaitable[Absent | None]] = _nothing,
+        past: Past | None = None,
         background: BackgroundTasks,
         metrics: Metrics,
         probe_s: float = PROBE_S,
         linger_s: float = LINGER_S,
     ) -> None:
-        self._absent, self._reads = absent, SharedReads(journal, held, background)
+        self._absent = absent
+        self._reads = SharedReads(WholeJournal(journal, past or NoPast()), held, background)
         self._background, self._metrics = background, metrics
         self._topics = Topics(
             connection=connection,

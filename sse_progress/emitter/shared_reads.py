@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from sse_progress.emitter.follower import Absent
 from sse_progress.emitter.topic import ReadKey, Topic
 from sse_progress.journal.frames import Foreign, Page
-from sse_progress.journal.journal import Journal
+from sse_progress.journal.retelling import WholeJournal
 from sse_progress.runtime.concurrency import BackgroundTasks
 
 __all__ = ["SharedReads"]
@@ -19,7 +19,7 @@ class SharedReads:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: WholeJournal,
         held: Callable[[str], Awaitable[Absent | None]],
         background: BackgroundTasks,
     ) -> None:

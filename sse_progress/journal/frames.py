@@ -94,6 +94,12 @@ class Page:
     live: bool = True
     """Whether it is the journal's; else it was archived, as of `now_ms`."""
 
+    def misses(self, after: Position | None) -> bool:
+        """Of a journal that was shortened: events between `after` and the first of `frames`."""
+        if not self.frames:
+            return False
+        return self.frames[0].position.seq > (after.seq if after else 0) + 1
+
     @property
     def resumable(self) -> bool:
         """Its body may rest."""

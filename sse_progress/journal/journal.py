@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError
 
 from sse_progress.journal.append_batcher import Answer, AppendBatcher, Operation
 from sse_progress.journal.frames import Foreign, Frame, Page
-from sse_progress.journal.scripts import READ, Script
+from sse_progress.journal.scripts import READ, SHORTEN, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
@@ -75,6 +75,7 @@ class Journal:
         self.redis = redis
         self.appends = AppendBatcher(redis, observe=observe_append)
         self._read = Script("read", READ)
+        self._shorten = Script("shorten", SHORTEN)
         self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
         self._epoch = epoch
 
@@ -90,7 +91,8 @@ class Journal:
         limit: int = 0,
         about: bool = False,
     ) -> Page | Foreign | None:
-        """The head, and up to `limit` frames after a position (None: from the beginning).
+        """The head, and up to `limit` frames after a position (None: from the beginning); of a
+        journal that was shortened, the last one alone.
 
         `claim` gives an unused id to `owner`, as a pending upload. An empty `owner`
         reads without an ownership check. `about` also reads the description of the file. None:
@@ -116,7 +118,7 @@ class Journal:
         _, epoch, seq, of, term, fence, lease, span, created, changed, stage, unknown, *rest = reply
         last, raw, now, described, producer, tags = rest
         done = bool(term)
-        start = after.seq if after else 0
+        ending = b"id: %b-%d\n" % (epoch, seq)
         return Page(
             end=Position(epoch.decode(), seq),
             owner=of.decode(),
@@ -129,9 +131,7 @@ class Journal:
             stage=stage.decode(),
             unknown=bool(unknown),
             last=Frame(last, terminal=done) if last else None,
-            frames=tuple(
-                Frame(frame, terminal=done and start + at == seq) for at, frame in enumerate(raw, 1)
-            ),
+            frames=tuple(Frame(frame, terminal=done and frame.startswith(ending)) for frame in raw),
             now_ms=now,
             about=described,
             producer=producer.decode(),
@@ -169,6 +169,11 @@ class Journal:
                     pipe.expire(key, TTL_OPEN_S, gt=True)
             await pipe.execute()
 
+    async def shorten(self, upload_ids: Iterable[str]) -> None:
+        """Keep of these journals, as far as they have ended, the last event alone."""
+        for upload_id in upload_ids:
+            await self._call(journal_keys(upload_id), {}, script=self._shorten)
+
     async def age_s(self) -> float:
         """How long this Redis has been up with this data, seconds: judge nothing by a young one."""
         async with self.redis.pipeline(transaction=False) as pipe:
@@ -186,12 +191,15 @@ class Journal:
         birth: Any = await self.redis.get(BIRTH)
         return None if birth is None else int(birth)
 
-    async def _call(self, keys: tuple[str, str], values: dict[str, Any]) -> list[Any]:
-        arguments = self._read.arguments(values)
+    async def _call(
+        self, keys: tuple[str, str], values: dict[str, Any], *, script: Script | None = None
+    ) -> list[Any]:
+        script = script or self._read
+        arguments = script.arguments(values)
         try:
-            return await self.redis.evalsha(self._read.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
+            return await self.redis.evalsha(script.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
         except NoScriptError:
-            return await self.redis.eval(self._read.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
+            return await self.redis.eval(script.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
 
     # ---- changing who may write: each raises the fence, so that older writers are refused
 

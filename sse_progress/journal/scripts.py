@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["APPEND", "BATCH", "READ", "Script"]
+__all__ = ["APPEND", "BATCH", "READ", "SHORTEN", "Script"]
 
 APPEND = (
     "op",
@@ -44,6 +44,9 @@ APPEND = (
 
 READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit", "about")
 """Arguments of read.lua, explained there."""
+
+SHORTEN: tuple[str, ...] = ()
+"""shorten.lua has none."""
 
 
 BATCH = (

@@ -23,9 +23,9 @@ from sse_progress.runtime.redis_keys import (
     put_off_key,
 )
 
-__all__ = ["ARCHIVE", "WEBHOOKS", "Index"]
+__all__ = ["ARCHIVE", "SHORTENER", "WEBHOOKS", "Index"]
 
-ARCHIVE, WEBHOOKS = "archive", "webhooks"
+ARCHIVE, SHORTENER, WEBHOOKS = "archive", "journals", "webhooks"
 """Names of consumers."""
 
 OPEN_TTL_S = 30 * 24 * 3600
@@ -112,6 +112,21 @@ class Index:
         """What followed from these ends is committed: `consumer` need not hear of them again."""
         if names := list(upload_ids):
             await self.redis.zrem(self._ended_keys[consumer], *names)
+
+    async def settled(self, upload_ids: Sequence[str], *, but: str) -> list[str]:
+        """Those whose end every consumer but one has dealt with."""
+        others = [key for name, key in self._ended_keys.items() if name != but]
+        if not upload_ids or not others:
+            return list(upload_ids)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for key in others:
+                pipe.zmscore(key, list(upload_ids))
+            rows = await pipe.execute()
+        return [
+            name
+            for name, *waits in zip(upload_ids, *rows, strict=True)
+            if all(score is None for score in waits)
+        ]
 
     async def open_uploads(self, *, limit: int | None = None) -> list[tuple[str, int]]:
         """(upload id, ms since 1970 when it began) of every upload that may be open, or of the

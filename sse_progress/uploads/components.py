@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sse_progress.archive.archive import Archive, NoArchive
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.upload_index import ARCHIVE, WEBHOOKS, Index
+from sse_progress.journal.upload_index import ARCHIVE, SHORTENER, WEBHOOKS, Index
 from sse_progress.model.errors import Problem
 from sse_progress.model.webhooks import secrets_of
 from sse_progress.queue.queue import Queue
@@ -195,6 +195,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             connection=lambda: dedicated(url, of=redis),
             absent=recovery.absent,
             held=recovery.held,
+            past=archive,
             background=background,
             metrics=metrics,
         )
@@ -210,7 +211,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
                 storage_id=storage.id,
                 consumers=(
                     "batches",
-                    *((ARCHIVE,) if settings.archive else ()),
+                    *((ARCHIVE, SHORTENER) if settings.archive else ()),
                     *((WEBHOOKS,) if settings.webhook_url else ()),
                 ),
             ),

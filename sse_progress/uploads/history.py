@@ -14,16 +14,18 @@ import anyio
 from redis.exceptions import RedisError
 
 from sse_progress.journal.frames import Foreign, Frame, Page
+from sse_progress.journal.retelling import WholeJournal
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import decode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.timestamps import parse_rfc3339
 from sse_progress.uploads.components import Components
 
-__all__ = ["Part", "Source", "pages", "part_of", "source_of"]
+__all__ = ["Pages", "Part", "Source", "begun", "pages", "part_of", "source_of"]
 
 Source: TypeAlias = Callable[[str, Position, int], Awaitable[tuple[Frame, ...]]]
 """Reads events of a journal after a position, so many at most. Raises Unavailable."""
+Pages: TypeAlias = AsyncIterator[Sequence[Frame]]
 
 PAGE_EVENTS = 500
 REDIS_WAIT_S = 5.0
@@ -86,7 +88,20 @@ async def part_of(
     return Part(page.end.epoch, first, last, descending, more, reset)
 
 
-async def pages(source: Source, upload_id: str, part: Part) -> AsyncIterator[Sequence[Frame]]:
+async def begun(events: Pages) -> Pages:
+    """The same, with the first of them read now, so that what cannot be had is known at once."""
+    first = await anext(events, None)
+
+    async def all_of_them() -> Pages:
+        if first is not None:
+            yield first
+        async for frames in events:
+            yield frames
+
+    return all_of_them()
+
+
+async def pages(source: Source, upload_id: str, part: Part) -> Pages:
     """The part's events in its order, some at a time; ends early if Redis lost the journal."""
     first, last = part.first, part.last
     while first <= last:
@@ -121,11 +136,12 @@ async def _first_from(source: Source, upload_id: str, end: Position, moment: flo
 
 def source_of(components: Components, page: Page) -> Source:
     """The journal, or the archive where that is what `page` was read from."""
+    whole = WholeJournal(components.journal, components.archive)
 
     async def journal(upload_id: str, after: Position, limit: int) -> tuple[Frame, ...]:
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                found = await components.journal.read(upload_id, after=after, limit=limit)
+                found = await whole.read(upload_id, after=after, limit=limit, strict=True)
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable from exc
         assert not isinstance(found, Foreign), "read without an owner"

@@ -42,6 +42,7 @@ from sse_progress.worker.leader import Leader
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
 from sse_progress.worker.reconciler import Reconciler
 from sse_progress.worker.runner import Runner
+from sse_progress.worker.shortener import Shortener
 from sse_progress.worker.webhooks import Webhooks
 
 __all__ = ["run"]
@@ -98,14 +99,20 @@ def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, N
 
 
 def archiver_of(
-    components: Components, batches: Batches
+    components: Components, batches: Batches, leader: Leader
 ) -> list[tuple[str, Coroutine[Any, Any, None]]]:
-    """The task that archives journals, where there is an archive."""
+    """The tasks that archive journals, and shorten them afterwards, where there is an archive."""
     url, history_s = components.settings.archive, components.settings.history_days * 86400
     if url is None:
         return []
     archiver = Archiver(components, ArchiveWriter(url), batches, history_s=history_s)
-    return [("archiver", archiver.run())]
+    shortener = Shortener(
+        components.journal,
+        components.index,
+        after_s=components.settings.journal_whole_s,
+        leads=lambda: leader.leading,
+    )
+    return [("archiver", archiver.run()), ("shortener", shortener.run())]
 
 
 def confinement_of(settings: Settings) -> Confinement:
@@ -223,7 +230,7 @@ async def _work(settings: Settings) -> None:
                 for name, task in (
                     ("reconciler", reconciler.run(every_s=settings.lease_s / 2)),
                     ("batches", keeper.run()),
-                    *archiver_of(components, batches),
+                    *archiver_of(components, batches, leader),
                     *webhooks_of(components),
                 ):
                     await stack.enter_async_context(running(name, task))

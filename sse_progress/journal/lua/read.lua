@@ -3,6 +3,7 @@
 --   after_epoch after_seq limit about
 -- Reply: {found, epoch, seq, owner, term, fence, lease, span, created, changed, stage, unknown, last frame,
 --         frames, now, about, producer, tags}; times in ms
+-- frames: those after the position; of a journal that was shortened the last one alone
 -- found: 0 nothing, 1 there. A foreign owner learns nothing but that.
 
 local owner, claim, epoch = A.owner, A.claim == '1', A.epoch
@@ -20,11 +21,20 @@ if owner ~= '' and meta.owner ~= owner then return { 1, '', 0, meta.owner } end
 local reset = after_epoch ~= '' and (after_epoch ~= meta.epoch or after_seq > meta.seq)
 local frames, last = {}, ''
 if meta.seq > 0 then
-  local tip = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)
-  if tip[1] then last = tip[1][2][2] end
+  local tip = redis.pcall('XREVRANGE', LOG, '+', '-', 'COUNT', 1)
+  local short = tip.err ~= nil  -- it is a string: shorten.lua
+  if short then
+    last = redis.call('GET', LOG)
+  elseif tip[1] then
+    last = tip[1][2][2]
+  end
   if limit > 0 and not reset and after_seq < meta.seq then
-    local entries = redis.call('XRANGE', LOG, string.format('(%d-0', after_seq), '+', 'COUNT', limit)
-    for i, entry in ipairs(entries) do frames[i] = entry[2][2] end
+    if short then
+      frames[1] = last
+    else
+      local entries = redis.call('XRANGE', LOG, string.format('(%d-0', after_seq), '+', 'COUNT', limit)
+      for i, entry in ipairs(entries) do frames[i] = entry[2][2] end
+    end
   end
 end
 return { 1, meta.epoch, meta.seq, meta.owner, meta.term, meta.fence, meta.lease, meta.span,

@@ -13,7 +13,7 @@ from sse_progress.model.errors import BadRequest
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.timestamps import parse_rfc3339
-from sse_progress.uploads.history import Part, Source, pages, part_of, source_of
+from sse_progress.uploads.history import Pages, Part, begun, pages, part_of, source_of
 from sse_progress.web.operations import (
     IF_NONE_MATCH,
     DescribedRoute,
@@ -76,34 +76,33 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
         limit=limit,
         descending=descending,
     )
+    events = await begun(pages(source, name, part))
     if accepts(request, LINES):
         if part.next:
             again = request.url.include_query_params(
                 **{"before" if descending else "since": part.next}
             )
             headers["Link"] = f'<?{again.query}>; rel="next"'
-        return StreamingResponse(_lines(source, name, part), headers=headers, media_type=LINES)
+        return StreamingResponse(_lines(events), headers=headers, media_type=LINES)
     return StreamingResponse(
-        _whole(source, name, part, {**subject, "live": True, **page.when}),
+        _whole(events, part, {**subject, "live": True, **page.when}),
         headers=headers,
         media_type="application/json",
     )
 
 
-async def _lines(source: Source, upload_id: str, part: Part) -> AsyncIterator[bytes]:
-    async for frames in pages(source, upload_id, part):
+async def _lines(events: Pages) -> AsyncIterator[bytes]:
+    async for frames in events:
         yield b"".join(frame.message + b"\n" for frame in frames)
 
 
-async def _whole(
-    source: Source, upload_id: str, part: Part, subject: dict[str, Any]
-) -> AsyncIterator[bytes]:
+async def _whole(events: Pages, part: Part, subject: dict[str, Any]) -> AsyncIterator[bytes]:
     head: dict[str, object] = {**subject, "epoch": part.epoch}
     if part.reset:
         head["reset"] = True
     yield encode_json(head)[:-1] + b',"events":['
     between = b""
-    async for frames in pages(source, upload_id, part):
+    async for frames in events:
         yield between + b",".join(frame.message for frame in frames)
         between = b","
     yield b'],"next":%b}' % encode_json(part.next)
