@@ -1,5 +1,12 @@
 """`python -m sse_progress` is `sse-progress`."""
 
-from sse_progress.cli.main import main
+import sys
+
+from sse_progress.runtime.linux import harden_this_process
+
+if sys.platform == "linux":
+    harden_this_process()  # the environment holds keys, and what is imported now takes its time
+
+from sse_progress.cli.main import main  # what comes first is said above
 
 main()

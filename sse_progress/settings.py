@@ -1,11 +1,12 @@
 """Every setting of the service, documented in place and checked once, at start.
 
 A setting is an environment variable `SSE_PROGRESS_<NAME>` or a line of `.env`. Lists are separated
-by commas. Nothing is read at import; `Settings()` reads, checks and raises.
+by commas. Nothing is read at import; `load_settings()` reads, checks and raises.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["Settings", "SettingsError", "load_settings"]
+__all__ = ["Settings", "SettingsError", "env_file", "load_settings"]
 
 
 class SettingsError(Exception):
@@ -68,7 +69,7 @@ def _punycode(origin: str) -> str:
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SSE_PROGRESS_",
-        env_file=".env",
+        env_file=None,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -451,10 +452,44 @@ _WORDS = {
 """What is wrong with a value, by pydantic's type of error. The value is not told: a secret?"""
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Read and check all settings; raises SettingsError with one line per wrong one."""
+ENV_FILE = "SSE_PROGRESS_ENV_FILE"
+"""Variable that names the file with settings; it is no setting itself."""
+TOKEN_KEYS = ("jwt_secret", "jwt_public_key", "jwks_url")
+
+
+def env_file(data_dir: Path | str | None = None) -> Path | None:
+    """The file whose lines are settings, if there is one: what SSE_PROGRESS_ENV_FILE names, or
+    `.env` in the working directory.
+
+    Not where that is in the data directory: what writes there shall configure nothing.
+    Raises SettingsError if the file that is named is not there.
+    """
+    if named := os.environ.get(ENV_FILE):
+        path = Path(named).expanduser().absolute()
+        if not path.is_file():
+            raise SettingsError(f"{ENV_FILE}: {path} is no file")
+        return path
+    here = Path.cwd()
+    data_dir = data_dir or os.environ.get("SSE_PROGRESS_DATA_DIR") or "data"
+    path = here / ".env"
+    kept = Path(data_dir).expanduser().absolute().resolve()
+    return path if path.is_file() and not path.resolve().is_relative_to(kept) else None
+
+
+def load_settings(*, token_keys: bool = True, **overrides: Any) -> Settings:
+    """Read and check all settings; raises SettingsError with one line per wrong one.
+
+    `token_keys` False: without the keys that tokens are checked with, for a process that checks
+    none.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not token_keys:
+        for name in TOKEN_KEYS:
+            os.environ.pop(f"SSE_PROGRESS_{name.upper()}", None)
+        given |= dict.fromkeys(TOKEN_KEYS)
+    given["_env_file"] = env_file(given.get("data_dir"))
     try:
-        return Settings(**{key: value for key, value in overrides.items() if value is not None})
+        return Settings(**given)
     except ValidationError as exc:
         lines = []
         for error in exc.errors():

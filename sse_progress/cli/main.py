@@ -118,7 +118,7 @@ def web(overrides: dict[str, Any], fd: Descriptor = None) -> None:
 )
 def worker(overrides: dict[str, Any]) -> None:
     """Run one process that works on stored uploads (needs SSE_PROGRESS_REDIS_URL)."""
-    settings = read_settings(overrides)
+    settings = read_settings(overrides, token_keys=False)
     _need_redis(settings, "worker")
 
     from sse_progress.worker.process import run

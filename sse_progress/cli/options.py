@@ -103,12 +103,13 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def read_settings(overrides: dict[str, Any]) -> Settings:
-    """All settings, checked; the command ends with exit code 2 if one is wrong."""
+def read_settings(overrides: dict[str, Any], *, token_keys: bool = True) -> Settings:
+    """All settings, checked; the command ends with exit code 2 if one is wrong. `token_keys` as in
+    load_settings."""
     from sse_progress.settings import SettingsError, load_settings
 
     try:
-        return load_settings(**overrides)
+        return load_settings(token_keys=token_keys, **overrides)
     except SettingsError as error:
         refuse(str(error))
 

@@ -23,11 +23,13 @@ __all__ = [
     "drop_capabilities",
     "forbid_new_privileges",
     "harden_this_process",
+    "keep_file_capabilities",
     "keep_orphans",
     "without_capabilities",
 ]
 
 CAP_DAC_READ_SEARCH = 2
+_OF_FILES = (0, 1, CAP_DAC_READ_SEARCH, 3)  # CHOWN, DAC_OVERRIDE, …, FOWNER
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -88,6 +90,12 @@ def keep_orphans() -> None:
 def forbid_new_privileges() -> None:
     """No exec from here on gains anything, neither by set-user-id nor by file capabilities."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def keep_file_capabilities() -> None:
+    """Give up what root may do more than others, but for reaching files, whoever owns them."""
+    drop_capabilities(keep=_OF_FILES)
+    forbid_new_privileges()
 
 
 def drop_capabilities(keep: Iterable[int] = ()) -> None:

@@ -37,11 +37,12 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
-    """`closed` is the directory with everybody's files: nothing in it but what is the upload's own
-    can be read, whatever lies around it. `readable` are more paths that stages may read."""
+    """`closed`: the directory with everybody's files, and files with secrets. Nothing in them but
+    what is the upload's own can be read, whatever lies around them. `readable` are more paths that
+    stages may read."""
 
     mode: Mode = "off"
-    closed: str = "/"
+    closed: tuple[str, ...] = ("/",)
     readable: tuple[str, ...] = ()
 
 
@@ -103,7 +104,7 @@ def confine(
 
 @cache
 def _libraries(rules: Confinement, more: tuple[str, ...]) -> list[Rule]:
-    closed = os.path.realpath(rules.closed)
+    closed = tuple(os.path.realpath(path) for path in rules.closed)
     found: list[Rule] = [(path, landlock.WRITE) for path in _DEVICES]
     for path in (*_LIBRARIES, *more, *rules.readable):
         if path:
@@ -111,11 +112,11 @@ def _libraries(rules: Confinement, more: tuple[str, ...]) -> list[Rule]:
     return list(dict.fromkeys(found))
 
 
-def _around(path: str, closed: str) -> Iterator[Rule]:
-    """Rules to read everything beneath `path` but `closed`. Names alone may be listed in there."""
-    if path == closed or path.startswith(closed.rstrip("/") + "/"):
+def _around(path: str, closed: tuple[str, ...]) -> Iterator[Rule]:
+    """Rules to read everything beneath `path` but `closed`. Names alone may be listed around it."""
+    if any(path == each or _within(path, each) for each in closed):
         return
-    if not closed.startswith(path.rstrip("/") + "/"):
+    if not any(_within(each, path) for each in closed):
         yield path, landlock.READ
         return
     yield path, landlock.LIST
@@ -127,3 +128,7 @@ def _around(path: str, closed: str) -> Iterator[Rule]:
         inner = os.path.join(path, name)  # noqa: PTH118
         if not os.path.islink(inner):  # noqa: PTH114
             yield from _around(inner, closed)
+
+
+def _within(path: str, directory: str) -> bool:
+    return path.startswith(directory.rstrip("/") + "/")

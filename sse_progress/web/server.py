@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 
 from sse_progress.runtime.descriptors import Descriptors, raise_limit
-from sse_progress.runtime.linux import harden_this_process
+from sse_progress.runtime.linux import harden_this_process, keep_file_capabilities
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
 from sse_progress.settings import Settings
@@ -75,6 +75,8 @@ def run(settings: Settings, fd: int | None = None) -> None:
     configure(settings.log_format, level=settings.log_level)
     log_uncaught()
     harden_this_process()
+    if fd is not None:  # it may need one to listen by itself
+        keep_file_capabilities()
     check_uvicorn()
     check(settings)
     options: dict[str, Any] = {}

@@ -24,13 +24,13 @@ from sse_progress.model.kinds import Kinds
 from sse_progress.model.stage_api import Options
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import raise_limit
-from sse_progress.runtime.linux import harden_this_process
+from sse_progress.runtime.linux import harden_this_process, keep_file_capabilities
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
 from sse_progress.sandbox.confinement import Confinement, degree
 from sse_progress.sandbox.outcomes import CannotStart
 from sse_progress.sandbox.pool import Pool
-from sse_progress.settings import Settings, SettingsError
+from sse_progress.settings import Settings, SettingsError, env_file
 from sse_progress.uploads.batches import Batches, BatchKeeper
 from sse_progress.uploads.components import Components, opened, webhook_keys
 from sse_progress.uploads.kinds import load_kinds
@@ -128,7 +128,7 @@ def confinement_of(settings: Settings) -> Confinement:
         log.info("stages are confined", sandbox=settings.sandbox, kernel=str(has))
     return Confinement(
         mode=settings.sandbox,
-        closed=str(settings.data_dir.absolute()),
+        closed=tuple(map(str, filter(None, (settings.data_dir, env_file(settings.data_dir))))),
         readable=tuple(str(Path(path).absolute()) for path in settings.stage_readable),
     )
 
@@ -142,6 +142,7 @@ def run(settings: Settings) -> None:
     configure(settings.log_format, level=settings.log_level)
     log_uncaught()
     harden_this_process()
+    keep_file_capabilities()
     raise_limit()
     try:
         uvloop.run(_main(settings))

@@ -6,6 +6,9 @@ The stages of `exploited` run what the uploaded file says, as a decoder does tha
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,22 +19,28 @@ from tests.attacks.conftest import TOKENS, running
 from tests.attacks.exploited import MARK
 from tests.attacks.words import SECRET, Caller, check_refused, new_id
 from tests.helpers.multipart import Part, file_part
-from tests.helpers.service import Service
+from tests.helpers.service import ROOT, Service
 
 HELD = b"what alice gave us to keep"
 
 
 @pytest.fixture(scope="module")
 def taken() -> Iterator[Service]:
-    """A service with a secret, whose stages do what a file tells them."""
+    """A service with a secret, whose stages do what a file tells them. Its settings lie beside
+    modules that stages import."""
+    beside = Path(tempfile.mkdtemp(prefix="sp-attack-"))
+    settings = beside / ".env"
+    settings.write_text(f"SSE_PROGRESS_JWT_SECRET={SECRET}\n")
     env = {
-        "SSE_PROGRESS_JWT_SECRET": SECRET,
+        "SSE_PROGRESS_ENV_FILE": str(settings),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{beside}",
         "SSE_PROGRESS_PIPELINE": "tests.attacks.exploited:pipeline",
         "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
         "SSE_PROGRESS_STAGE_TIMEOUT_S": "60",
     }
     with running({**TOKENS, **env}) as service:
         yield service
+    shutil.rmtree(beside)
 
 
 @pytest.fixture
@@ -68,6 +77,32 @@ def media_after(caller: Caller, *parts: Part) -> dict[str, Any]:
 
 def logged(caller: Caller, upload_id: str, event: str) -> bool:
     return any(event in line and upload_id in line for line in caller.service.log.splitlines())
+
+
+def environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace")
+
+
+def capabilities(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("CapEff")).split()[1], 16)
+
+
+def test_web_and_workers_have_no_more_than_they_need(taken: Service) -> None:
+    """No capabilities but those of files, and no keys in an environment that came from a file."""
+    pids = taken.pids()
+    for pid in (*pids["web"], *pids["worker"]):
+        assert capabilities(pid) & ~0b1111 == 0
+    if os.geteuid() == 0:  # nobody else may look
+        assert all(SECRET not in environment(pid) for role in pids.values() for pid in role)
+
+
+def test_readiness_tells_what_stages_are_kept_from(taken: Service) -> None:
+    """The setting, and what this kernel has."""
+    answer = Caller(taken).ask("GET", "/readyz")
+    assert answer.status == 200
+    assert answer.json["sandbox"]["mode"] == "best-effort"
+    assert "Landlock ABI" in answer.json["sandbox"]["kernel"]
 
 
 # ---- what comes out of a child
@@ -208,6 +243,8 @@ ATTEMPTS = {
     "writes to /tmp": "open('/tmp/left-behind', 'w')",
     "exchanges its directory": "os.rename(upload.scratch, upload.scratch + '-moved')",
     "takes the place of a later one": "os.symlink(there, os.path.dirname(upload.scratch) + '/3')",
+    "reads the settings": "open(next(p for p in sys.path if os.path.exists(p + '/.env')) "
+    "+ '/.env').read()",
     "reads accounts": "open('/etc/passwd').read()",
     "reads the environment of its parent": "open(f'/proc/{os.getppid()}/environ').read()",
     "reads the memory of its parent": "open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",

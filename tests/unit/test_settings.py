@@ -95,6 +95,39 @@ def test_a_dot_env_file_is_read_and_the_environment_outweighs_it(
     assert load_settings(port=None).port == 9001
 
 
+def test_a_dot_env_file_in_the_data_directory_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What writes files there shall configure nothing, as where an image works in its volume; a
+    file that is named counts wherever it is."""
+    line = "SSE_PROGRESS_PORT=9000\n"
+    for name, data_dir in (("a", "."), ("b", ".."), ("c", str(tmp_path))):
+        here = tmp_path / name
+        here.mkdir()
+        (here / ".env").write_text(line)
+        monkeypatch.chdir(here)
+        assert load_settings(data_dir=data_dir).port == 8000
+        monkeypatch.setenv("SSE_PROGRESS_DATA_DIR", data_dir)
+        assert load_settings().port == 8000
+        monkeypatch.delenv("SSE_PROGRESS_DATA_DIR")
+        assert load_settings().port == 9000
+    monkeypatch.setenv("SSE_PROGRESS_ENV_FILE", str(here / ".env"))
+    assert load_settings(data_dir=".").port == 9000
+    monkeypatch.setenv("SSE_PROGRESS_ENV_FILE", str(here / "missing"))
+    with pytest.raises(SettingsError, match=r"SSE_PROGRESS_ENV_FILE.*is no file"):
+        load_settings()
+
+
+def test_a_process_that_checks_no_tokens_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither from its environment, which forgets them, nor from the file."""
+    Path(".env").write_text(f"SSE_PROGRESS_JWT_SECRET={'f' * 32}\n")
+    assert load_settings().jwt_secret is not None
+    monkeypatch.setenv("SSE_PROGRESS_JWKS_URL", "https://idp.example/keys")
+    settings = load_settings(token_keys=False)
+    assert (settings.jwt_secret, settings.jwks_url, settings.jwt_public_key) == (None, None, None)
+    assert "SSE_PROGRESS_JWKS_URL" not in os.environ
+
+
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """`SSE_PROGRESS_PORT=` in a compose file means that it is not set."""
     monkeypatch.setenv("SSE_PROGRESS_PORT", "")

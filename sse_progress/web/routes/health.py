@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sse_progress.model.events import encode_json
+from sse_progress.sandbox.confinement import degree
 from sse_progress.uploads.health import DEGRADED, health
 from sse_progress.web.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
@@ -28,9 +29,10 @@ async def get_ready(request: Request) -> Response:
     if context.draining.is_set():
         checks["process"] = "draining"
     wrong = {word for word in checks.values() if word != "ok"}
-    if wrong - DEGRADED:
-        return _json({"status": "unavailable", "checks": checks}, 503)
-    return _json({"status": "degraded" if wrong else "ready", "checks": checks})
+    status = "unavailable" if wrong - DEGRADED else "degraded" if wrong else "ready"
+    about = {"mode": context.settings.sandbox, "kernel": str(degree())}
+    body = {"status": status, "checks": checks, "sandbox": about}
+    return _json(body, 503 if status == "unavailable" else 200)
 
 
 def _json(body: object, status: int = 200) -> Response:
