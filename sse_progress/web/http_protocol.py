@@ -28,6 +28,7 @@ from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.web.http_responses import Interim, Unchunked
 from sse_progress.web.problem_details import answer
 from sse_progress.web.problem_middleware import LINGER_BYTES, LINGER_S
+from sse_progress.web.small_chunks import PacedFlow, SmallChunks
 
 __all__ = ["HttpProtocol"]
 
@@ -55,6 +56,9 @@ class HttpProtocol(HttpToolsProtocol):
     pipeline_limit: ClassVar[int] = 16
     """Requests that may wait for the answer to the one before."""
 
+    small_chunks_per_s: ClassVar[int] = 10_000
+    """Pieces of a body under 512 bytes that a connection may send; reading pauses after more."""
+
     descriptors: ClassVar[Descriptors] = UNLIMITED
     """Those of this process; near their limit a connection is closed at once."""
 
@@ -74,6 +78,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = self._paced = PacedFlow(transport, self.loop)
+        self._small = SmallChunks()
         self.descriptors.connections += 1
         if self.descriptors.refuses_connections:
             transport.close()
@@ -82,6 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
+        self._paced.close()
         self.descriptors.connections -= 1
         super().connection_lost(exc)
         self._tell_running()
@@ -136,6 +143,10 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         super().data_received(data)
+        self._pass_on_small()
+        if self._small.count > 1:
+            self._paced.hold(self._small.count / self.small_chunks_per_s)
+        self._small.count = 0
         if self._refused or self.transport.is_closing():
             return
         if self._not_body_bytes > self.head_limit_bytes:
@@ -194,10 +205,18 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._not_body_bytes = 0
-        super().on_body(body)
+        if not self._small.keeps(body):
+            self._pass_on_small()
+            super().on_body(body)
+
+    def _pass_on_small(self) -> None:
+        """Give small pieces of a body on as one."""
+        if body := self._small.take():
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._not_body_bytes = 0
+        self._pass_on_small()
         super().on_message_complete()
 
     def _check_head(self) -> None:

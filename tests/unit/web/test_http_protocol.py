@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -25,6 +25,23 @@ class Hasty(HttpProtocol):
     """The same with less time."""
 
     head_limit_s = 0.2
+
+
+class Slow(HttpProtocol):
+    """The same for few small chunks, and every read and hold is noted."""
+
+    small_chunks_per_s = 1000
+    held: ClassVar[list[float]] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        hold = self._paced.hold
+
+        def noted(seconds: float) -> None:
+            self.held.append(seconds)
+            hold(seconds)
+
+        self._paced.hold = noted  # type: ignore[method-assign]
 
 
 class App:
@@ -433,3 +450,40 @@ def test_another_uvicorn_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(RequestResponseCycle, "__init__", other)
     with pytest.raises(RuntimeError, match="has no chunked_encoding, disconnected, expected"):
         check_uvicorn()
+
+
+# ---- chunks of one byte
+
+
+def chunked(pieces: int) -> bytes:
+    return b"1\r\nx\r\n" * pieces + b"0\r\n\r\n"
+
+
+def test_a_body_in_tiny_chunks_is_put_together_and_slowed_down(app: App) -> None:
+    """They arrive whole and in order, in few messages; the connection pauses for each many of them,
+    and a body in ordinary chunks does not."""
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    Slow.held.clear()
+    with AsgiServer(app, http=Slow) as server:
+        ordinary = b"".join(b"1000\r\n" + b"y" * 4096 + b"\r\n" for _ in range(100))
+        answer = ask(server, head + ordinary + b"0\r\n\r\n")
+        assert answer.json["body"] == "y" * 409_600
+        assert sum(Slow.held) < 0.1
+        mixed = b"1\r\na\r\n" + b"1000\r\n" + b"y" * 4096 + b"\r\n" + b"2\r\nbc\r\n"
+        assert ask(server, head + mixed + chunked(1)).json["body"] == "a" + "y" * 4096 + "bcx"
+        Slow.held.clear()
+        assert ask(server, head + chunked(3000)).json["body"] == "x" * 3000
+    assert 2.5 < sum(Slow.held) <= 3
+
+
+def test_nothing_is_read_while_a_connection_is_held(app: App) -> None:
+    """Whatever the application asks for: what is sent meanwhile stays in the kernel."""
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    Slow.held.clear()
+    with AsgiServer(app, http=Slow) as server, connect(server.url) as connection:
+        began = time.monotonic()
+        connection.sendall(head + b"1\r\nx\r\n" * 1000)
+        wait_until(lambda: Slow.held, "the connection is held")
+        connection.sendall(chunked(1))
+        assert read_answer(connection).json["body"] == "x" * 1001
+        assert time.monotonic() - began >= Slow.held[0]
