@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,111 @@ async def test_the_database_away_and_then_both(scene: Archived) -> None:
     await scene.archived("within", "now")
     for name in ("within", "now"):
         assert list(scene.rows(name)) == [str(f.id) for f in await scene.journal(name)]
+
+
+# ---- many uploads
+
+MANY = 60
+
+
+@pytest.fixture
+async def many(short_dir: Path) -> AsyncIterator[Archived]:
+    """Two workers, so that one of them archives and the other may have to go on with it."""
+    env = {"SSE_PROGRESS_WORKER_PROCESSES": "2", "SSE_PROGRESS_WEB_PROCESSES": "1"}
+    scene = Archived(short_dir, env)
+    try:
+        await asyncio.to_thread(scene.start)
+        yield scene
+    finally:
+        scene.hang_up()
+        await asyncio.to_thread(scene.close)
+
+
+class Reader:
+    """Follows one upload over any number of connections; `seen` has every event by its id."""
+
+    def __init__(self, scene: Archived, upload_id: str) -> None:
+        self.url, self.seen = f"{scene.url}/upload/{upload_id}/progress", dict[str, Any]()
+
+    async def run(self) -> None:
+        position = ""
+        while True:
+            try:
+                async with EventStream(self.url, headers={"Last-Event-ID": position}) as stream:
+                    if stream.status == 204:
+                        return
+                    async for frame in stream:
+                        if frame.id is not None:
+                            position = frame.id
+                            self.seen[position] = {**frame.json, "type": "progress"}
+            except (OSError, EOFError):
+                await asyncio.sleep(0.05)
+
+    @property
+    def ended(self) -> str | None:
+        """The id of the last event, if that is an end."""
+        last = list(self.seen)[-1] if self.seen else None
+        return last if last and self.seen[last]["stage"] == "complete" else None
+
+
+async def test_many_uploads_while_everything_fails(many: Archived) -> None:
+    """PostgreSQL hangs and dies, Redis goes back in time and loses everything, the worker that
+    archives is killed: every event in the archive is the one that a reader got under its id, and
+    each upload's last telling is there from its first event to its last, once."""
+    names = [f"up{n}" for n in range(MANY)]
+    readers, stored = {name: Reader(many, name) for name in names}, list[str]()
+    reading = [asyncio.create_task(reader.run()) for reader in readers.values()]
+
+    async def send(name: str) -> None:
+        sending = await many.sending(name, respond_async=True).send_all()
+        status, _ = await sending.answer()
+        if status == 202:  # else Redis was away just then
+            stored.append(name)
+
+    def ended() -> int:
+        return sum(reader.ended is not None for reader in readers.values())
+
+    async def some(count: int) -> None:
+        await eventually(lambda: ended() >= count, f"{count} have ended")
+
+    turn = asyncio.Semaphore(4)
+
+    async def in_turn(name: str) -> None:
+        async with turn:
+            await send(name)
+
+    sending = [asyncio.create_task(in_turn(name)) for name in names]
+    await some(5)
+    many.postgres.stop()
+    await some(12)
+    many.postgres.cont()
+    many.postgres.kill()
+    saved = many.redis.data_dir.with_name("saved")
+    many.redis.kill()
+    shutil.copytree(many.redis.data_dir, saved)
+    many.redis.start()
+    await some(20)
+    many.redis.kill()
+    shutil.rmtree(many.redis.data_dir)
+    saved.rename(many.redis.data_dir)  # what the last eight or so told is lost
+    many.redis.start()
+    await asyncio.to_thread(many.postgres.start)
+    await some(30)
+    os.kill(many.service.pids()["worker"][0], 9)
+    many.empty_redis()
+    await asyncio.gather(*sending)
+    assert len(stored) > MANY / 2
+    await eventually(lambda: all(readers[name].ended for name in stored), "all have ended")
+    await many.archived(*stored)
+    for task in reading:
+        task.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+    for name in stored:
+        rows, reader = many.rows(name), readers[name]
+        different = {at for at in rows.keys() & reader.seen.keys() if rows[at] != reader.seen[at]}
+        assert not different, name
+        epochs = dict.fromkeys(at.rpartition("-")[0] for at in rows)
+        last = [at for at in rows if at.startswith(f"{list(epochs)[-1]}-")]
+        numbers = [int(at.rpartition("-")[2]) for at in last]
+        assert numbers == list(range(1, len(numbers) + 1)), name
+        assert rows[last[-1]]["stage"] == "complete", name
