@@ -212,6 +212,11 @@ class Settings(BaseSettings):
     history_days: float = Field(30, gt=0)
     """Days that the archive keeps an upload after its last event."""
 
+    # ---- compression
+    compress: Literal["json", "replay", "off"] = "json"
+    """What is sent in gzip to clients that accept it: lists and histories (`json`), the replays of
+    streams too (`replay`), or nothing (`off`)."""
+
     # ---- webhooks
     webhook_url: SecretStr | None = None
     """`http://` or `https://`: receives what becomes of every upload, job and batch (Standard

@@ -138,6 +138,11 @@ async def serving(
             limits=limits,
             tickets=Tickets(components.redis),
             authenticator=authenticator,
-            streams=StreamParts(wheel, components.background.spawn, components.metrics),
+            streams=StreamParts(
+                wheel,
+                components.background.spawn,
+                components.metrics,
+                compress=settings.compress,
+            ),
             descriptors=descriptors,
         )

@@ -11,6 +11,7 @@ from sse_progress.model.errors import BadRequest, InvalidUploadId
 from sse_progress.model.ids import Position, valid_upload_id
 from sse_progress.model.labels import Labels
 from sse_progress.web.callers import Access
+from sse_progress.web.content_coding import weighed
 from sse_progress.web.context import WebContext
 
 __all__ = [
@@ -79,22 +80,7 @@ def accepts(request: Request, media_type: str) -> bool:
 
 
 def _weights(request: Request) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for part in ",".join(request.headers.getlist("accept")).split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weights[kind] = _weight(parameters)
-    return weights
-
-
-def _weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+    return weighed(request.headers.getlist("accept"))
 
 
 def preference(request: Request, name: str) -> str | None:

@@ -14,6 +14,7 @@ from sse_progress.model.events import encode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.timestamps import parse_rfc3339
 from sse_progress.uploads.history import Pages, Part, begun, pages, part_of, source_of
+from sse_progress.web.compression import compressed
 from sse_progress.web.operations import (
     IF_NONE_MATCH,
     DescribedRoute,
@@ -83,12 +84,11 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
                 **{"before" if descending else "since": part.next}
             )
             headers["Link"] = f'<?{again.query}>; rel="next"'
-        return StreamingResponse(_lines(events), headers=headers, media_type=LINES)
-    return StreamingResponse(
-        _whole(events, part, {**subject, "live": True, **page.when}),
-        headers=headers,
-        media_type="application/json",
-    )
+        lines = StreamingResponse(_lines(events), headers=headers, media_type=LINES)
+        return await compressed(request, lines)
+    whole = _whole(events, part, {**subject, "live": True, **page.when})
+    answer = StreamingResponse(whole, headers=headers, media_type="application/json")
+    return await compressed(request, answer)
 
 
 async def _lines(events: Pages) -> AsyncIterator[bytes]:

@@ -10,6 +10,7 @@ from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.timestamps import parse_rfc3339
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.web.compression import compressed
 from sse_progress.web.operations import (
     IF_NONE_MATCH,
     LABELS,
@@ -91,7 +92,8 @@ async def get_uploads(request: Request) -> Response:
     if partial:
         body["partial"] = True
     headers = {"Cache-Control": "no-cache"}
-    return Response(encode_json(body), headers=headers, media_type="application/json")
+    response = Response(encode_json(body), headers=headers, media_type="application/json")
+    return await compressed(request, response)
 
 
 def _began_after_us(request: Request) -> int | None:

@@ -14,6 +14,7 @@ from sse_progress.model.errors import NotFound, Unavailable
 from sse_progress.model.events import encode_json
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.uploads.deliveries import Delivery
+from sse_progress.web.compression import compressed
 from sse_progress.web.operations import DescribedRoute, json_answer, operation, query
 from sse_progress.web.request_headers import access_of, context_of, integer
 
@@ -34,7 +35,7 @@ async def get_deliveries(request: Request) -> Response:
     body: dict[str, object] = {"deliveries": [_shown(one) for one in found]}
     if more is not None:
         body["next"] = str(more)
-    return _json(body, 200)
+    return await compressed(request, _json(body, 200))
 
 
 async def post_resend(request: Request) -> Response:

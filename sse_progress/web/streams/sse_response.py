@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.web.content_coding import BlockGzip, takes_blocks
 from sse_progress.web.streams.frames import heartbeat, retry_frame
 from sse_progress.web.streams.outlet import Outlet
 from sse_progress.web.streams.timer_wheel import Wheel
@@ -68,13 +69,14 @@ class StreamParts:
     """What the streams of one process share.
 
     `wheel` asks each for heartbeats and its end; `spawn` runs what cannot be finished at once;
-    `open` holds the streams that are open.
+    `open` holds the streams that are open; `compress` is the setting.
     """
 
     wheel: Wheel
     spawn: Callable[[Awaitable[None]], None]
     metrics: Metrics
     open: set[Finishing] = field(default_factory=set)
+    compress: str = "off"
 
 
 class Stream(Response):
@@ -96,6 +98,7 @@ class Stream(Response):
         self._now = asyncio.get_running_loop().time
         self._send: Send | None = None
         self._outlet = Outlet()
+        self._encode: BlockGzip | None = None
         lifetime = pace.lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         if pace.expires_at is not None:
             lifetime = min(lifetime, pace.expires_at - time.time())
@@ -105,6 +108,10 @@ class Stream(Response):
         self._closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if takes_blocks(scope, compress=self._parts.compress):
+            self.headers["Content-Encoding"] = "gzip"
+            self.headers["Vary"] = "Accept, Accept-Encoding"
+            self._encode = BlockGzip()
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         if scope["method"] == "HEAD":
             await send(start)
@@ -118,7 +125,8 @@ class Stream(Response):
             await send(start)
             # The head went through every middleware; frames need none of them.
             self._send = send = ours.get("send", send)
-            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            first = self._first if self._encode is None else self._encode(self._first)
+            await send({"type": "http.response.body", "body": first, "more_body": True})
             self._parts.wheel.put(self, self._due())
             self._parts.open.add(self)
             self.began()
@@ -149,6 +157,8 @@ class Stream(Response):
         assert self._send is not None
         if final:
             self.ended, self._why = True, self._why if self._closing else "upload_ended"
+        if self._encode is not None:
+            body = self._encode(body, final=final)
         return self._outlet.drive(
             self._send({"type": "http.response.body", "body": body, "more_body": not final})
         )
