@@ -36,6 +36,14 @@ redis.call('PEXPIREAT', KEYS[1], last[2])
 return 1
 """
 
+_RENEW = """
+-- KEYS[1] as above; ARGV: lease ms, members held...
+local t = redis.call('TIME')
+local expiry = t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[1]
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], expiry, ARGV[i]) end
+redis.call('PEXPIREAT', KEYS[1], expiry)
+"""
+
 
 class Lease:
     """One place taken; this one is not counted. `release` never waits, and may be called twice."""
@@ -151,19 +159,16 @@ class Leases:
 
     async def _renew_all(self) -> None:
         try:
-            seconds, micros = await self._guard.ask(self._guard.redis.time)
-            expiry = seconds * 1000 + micros // 1000 + int(self._lease_s * 1000)
             for keys in _batches(list(self._held)):
-                await self._guard.ask(lambda keys=keys: self._renew(keys, expiry))  # type: ignore[misc]
+                await self._guard.ask(lambda keys=keys: self._renew(keys))  # type: ignore[misc]
         except RedisAway:
             pass
 
-    async def _renew(self, keys: list[str], expiry: int) -> None:
+    async def _renew(self, keys: list[str]) -> None:
         async with self._guard.redis.pipeline(transaction=False) as pipe:
             for key in keys:
                 if members := self._held.get(key):
-                    pipe.zadd(key, dict.fromkeys(members, expiry))
-                    pipe.pexpireat(key, expiry)
+                    pipe.eval(_RENEW, 1, key, int(self._lease_s * 1000), *members)
             await pipe.execute()
 
     async def _forget_all(self) -> None:

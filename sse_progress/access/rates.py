@@ -33,12 +33,14 @@ class Window:
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-        storage = RedisStorage(
-            "async+redis://",  # not used: the pool is ours
-            implementation="redispy",
-            key_prefix=RATES_PREFIX,
-            connection_pool=guard.redis.connection_pool,  # type: ignore[arg-type]
-        )
+        class Storage(RedisStorage):
+            """On our client, of whatever kind of Redis: it routes, guards and pools."""
+
+            def configure_bridge(self) -> None:
+                self.bridge.storage = guard.redis  # type: ignore[attr-defined]
+                self.bridge.connection_getter = lambda _: guard.redis  # type: ignore[attr-defined]
+
+        storage = Storage("async+redis://", implementation="redispy", key_prefix=RATES_PREFIX)
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._item = RateLimitItemPerSecond(limit, per_s)
         self._kind, self._per_s = kind, per_s

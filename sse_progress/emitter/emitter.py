@@ -1,4 +1,5 @@
-"""Brings journals to their followers, live: one per process, one pub/sub connection for all.
+"""Brings journals to their followers, live: one per process, one pub/sub connection for all (on a
+Cluster: one to each master).
 
 To follow an upload is: subscribe and wait for the acknowledgment, then read after the cursor, then
 go live. A follower gets from the journal what pub/sub lost.
@@ -25,6 +26,7 @@ from sse_progress.journal.retelling import NoPast, Past, WholeJournal
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.runtime.redis_cluster import ClusterClient
 
 __all__ = ["Emitter"]
 
@@ -42,7 +44,7 @@ async def _nothing(_upload_id: str) -> None:
 class Emitter:
     """Topics with followers, fed by one subscription.
 
-    `connection` makes a fresh raw connection. `absent` is asked about a journal that a follower
+    `connection` makes a fresh raw connection (a Cluster's client makes its own). `absent` is asked about a journal that a follower
     has a position in and that Redis does not have: `wait` a little, it is `gone`, or it was
     `revived` just now. `held` is asked before an id is claimed: what there is of it elsewhere, if
     anything. `past` has the events that were taken out of journals.
@@ -69,8 +71,10 @@ class Emitter:
             publish=journal.redis.publish,
             on_frame=self._publish,
             on_renewed=self._reread,
+            on_missed=self._rewound,
             probe_s=probe_s,
             linger_s=linger_s,
+            cluster=journal.redis if isinstance(journal.redis, ClusterClient) else None,
         )
 
     @property
@@ -299,7 +303,7 @@ class Emitter:
             await self._catch_up(following)
 
     def _rewound(self, topic: Topic) -> None:
-        """The journal holds other frames than were heard: forget those, and read again."""
+        """The journal holds other frames than were heard, or more: forget those, and read again."""
         topic.renew()
         self._reread(topic)
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import anyio
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from sse_progress.runtime.concurrency import first_of
-from sse_progress.runtime.redis_keys import probe_channel
+from sse_progress.runtime.redis_keys import MOVING
 
 __all__ = ["Subscription"]
 
@@ -29,9 +28,14 @@ class Subscription:
     """Channels that are wanted, over one connection that is made again whenever it breaks.
 
     `connection` makes a fresh raw one; `publish` sends to a channel on another. `on_message` is
-    called with channel and data; `on_subscribed` with each channel that the server acknowledged,
-    once in every `generation` (the count of connections); `on_lost` when a connection is gone.
-    A connection that says nothing for `probe_s` has to carry a message to itself.
+    called with channel and data; `on_subscribed` with each channel that the server acknowledged;
+    `on_lost` with those that are not listened to any more, and when a connection could not be made.
+    A connection that says nothing for `probe_s` has to carry a message to itself, on the channel
+    that `probe` names.
+
+    `sharded`: the channels are those of one node of a Cluster, and it says when it has lost one;
+    such a channel is asked for again, and the answer tells where it is. What is published on
+    `MOVING` is heard as well.
     """
 
     def __init__(
@@ -41,18 +45,20 @@ class Subscription:
         publish: Callable[[bytes, bytes], Awaitable[object]],
         on_message: Callable[[bytes, bytes], None],
         on_subscribed: Callable[[bytes], None],
-        on_lost: Callable[[], None],
+        on_lost: Callable[[Iterable[bytes]], None],
         probe_s: float,
+        probe: Callable[[], str],
+        sharded: bool = False,
     ) -> None:
         self._connection, self._publish, self._probe_s = connection, publish, probe_s
         self._on_message, self._on_subscribed, self._on_lost = on_message, on_subscribed, on_lost
-        self._probe_channel = probe_channel(secrets.token_hex(8)).encode()
-        self._wanted = {self._probe_channel}
+        self._probe_name, self._sharded = probe, sharded
+        self._probe_channel = b""
+        self._wanted: set[bytes] = set()
         self._sent: set[bytes] = set()
         self._changed: set[bytes] = set()
         self._steer = asyncio.Event()
         self._heard_at = 0.0
-        self.generation = 0
         self.connected = False
 
     def want(self, channel: bytes) -> None:
@@ -80,8 +86,8 @@ class Subscription:
             except Exception:
                 log.exception("subscription failed")
             self.connected = False
-            self._sent.clear()
-            self._on_lost()
+            lost, self._sent = self._sent, set()
+            self._on_lost(lost)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
             pause_s = min(pause_s * 2, 1.0)
 
@@ -91,7 +97,7 @@ class Subscription:
         connection = self._connection()
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-            self.generation += 1
+            self._probe_elsewhere()
             self._changed = set(self._wanted)
             # Not a TaskGroup: it cancels once, and on Python 3.11 `asyncio.wait_for`, which
             # redis-py sends with, can lose that. The dead connection would then be read for ever.
@@ -106,23 +112,51 @@ class Subscription:
             changed, self._changed = self._changed, set()
             if new := (changed & self._wanted) - self._sent:
                 self._sent |= new
-                await connection.send_command("SUBSCRIBE", *new)
+                await self._send(connection, "SUBSCRIBE", new)
             if old := (changed & self._sent) - self._wanted:
                 self._sent -= old
-                await connection.send_command("UNSUBSCRIBE", *old)
+                await self._send(connection, "UNSUBSCRIBE", old)
             await self._steer.wait()
+
+    async def _send(self, connection: AbstractConnection, command: str, names: set[bytes]) -> None:
+        if self._sharded:  # one command may name channels of one slot only
+            commands = [(f"S{command}", name) for name in names]
+            await connection.send_packed_command(connection.pack_commands(commands))
+        else:
+            await connection.send_command(command, *names)
 
     async def _hear(self, connection: AbstractConnection) -> None:
         now = asyncio.get_running_loop().time
+        if self._sharded:
+            await connection.send_command("SUBSCRIBE", MOVING)
         while True:
-            kind, channel, data = await connection.read_response(timeout=float("inf"))
+            try:
+                kind, channel, data = await connection.read_response(timeout=float("inf"))
+            except MovedError:
+                continue  # the cluster's map has it by now, and whoever wants the channel hears
             self._heard_at = now()
-            if kind == b"message":
+            if kind in (b"message", b"smessage"):
                 self._on_message(channel, data)
-            elif kind == b"subscribe":
+            elif kind == (b"ssubscribe" if self._sharded else b"subscribe"):
                 if channel == self._probe_channel:
                     self.connected = True
                 self._on_subscribed(channel)
+            elif kind == b"sunsubscribe" and channel in self._sent:
+                self._taken_away(channel)
+
+    def _taken_away(self, channel: bytes) -> None:
+        """The node has lost the channel's slot."""
+        self._sent.discard(channel)
+        if channel == self._probe_channel:
+            self._probe_elsewhere()
+        else:
+            self._on_lost([channel])
+            self._change(channel)
+
+    def _probe_elsewhere(self) -> None:
+        self._wanted.discard(self._probe_channel)
+        self._probe_channel = self._probe_name().encode()
+        self.want(self._probe_channel)
 
     async def _probe(self) -> None:
         """A silent connection has to carry a message to ourselves; one that does not is dead."""

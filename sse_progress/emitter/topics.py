@@ -7,21 +7,29 @@ all of them. What a frame means to the followers of a topic is decided by the em
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
 from sse_progress.emitter.pubsub import Subscription
+from sse_progress.emitter.sharded import ShardedSubscription
 from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Frame
-from sse_progress.runtime.redis_keys import journal_channel
+from sse_progress.runtime.redis_cluster import ClusterClient
+from sse_progress.runtime.redis_keys import MOVING, journal_channel, journal_of, probe_channel
 
 __all__ = ["Topics"]
 
 
 class Topics:
     """`on_frame` is called with each published frame of an open topic, `on_renewed` after each
-    (re)subscription to one; `linger_s` is how long a topic without followers is kept."""
+    (re)subscription to one; `linger_s` is how long a topic without followers is kept.
+
+    On a `cluster`, `on_missed` is called with a topic whose frames are not heard for a while, since
+    its journal is on its way from one node to another: each time that something was written.
+    """
 
     def __init__(
         self,
@@ -30,20 +38,28 @@ class Topics:
         publish: Callable[[bytes, bytes], Awaitable[object]],
         on_frame: Callable[[Topic, Frame], None],
         on_renewed: Callable[[Topic], None],
+        on_missed: Callable[[Topic], None],
         probe_s: float,
         linger_s: float,
+        cluster: ClusterClient | None = None,
     ) -> None:
-        self._on_frame, self._on_renewed, self._linger_s = on_frame, on_renewed, linger_s
+        self._on_frame, self._on_renewed, self._on_missed = on_frame, on_renewed, on_missed
+        self._linger_s = linger_s
         self._topics: dict[bytes, Topic] = {}
         self._notices: dict[bytes, set[Callable[[bytes], None]]] = {}
-        self._subscription = Subscription(
-            connection=connection,
-            publish=publish,
-            on_message=self._heard,
-            on_subscribed=self._subscribed,
-            on_lost=self._lost,
-            probe_s=probe_s,
-        )
+        heard: Any = {
+            "publish": publish,
+            "on_message": self._heard,
+            "on_subscribed": self._subscribed,
+            "on_lost": self._lost,
+            "probe_s": probe_s,
+        }
+        self._subscription: Subscription | ShardedSubscription
+        if cluster is not None:
+            self._subscription = ShardedSubscription(cluster, **heard)
+        else:
+            probe = probe_channel(secrets.token_hex(8))
+            self._subscription = Subscription(connection=connection, probe=lambda: probe, **heard)
 
     def __len__(self) -> int:
         return len(self._topics)
@@ -122,6 +138,10 @@ class Topics:
     # ---- the subscription
 
     def _heard(self, channel: bytes, data: bytes) -> None:
+        if channel == MOVING.encode():
+            if (missed := self._topics.get(journal_of(data))) is not None:
+                self._on_missed(missed)
+            return
         topic = self._topics.get(channel)
         if topic is not None:
             self._on_frame(topic, Frame.published(data))
@@ -137,6 +157,7 @@ class Topics:
         topic.subscribed.set()
         self._on_renewed(topic)
 
-    def _lost(self) -> None:
-        for topic in self:
-            topic.subscribed.clear()
+    def _lost(self, channels: Iterable[bytes]) -> None:
+        for channel in channels:
+            if (topic := self._topics.get(channel)) is not None:
+                topic.subscribed.clear()

@@ -1,4 +1,4 @@
-"""All appends of one process, in order, through one micro-batching pipeline.
+"""All appends of one process, in order, through micro-batching pipelines, one for each server.
 
 It owns delivery: an operation is sent until Redis answered it, however often the connection breaks.
 It does not own meaning: what an operation does is decided by `lua/append.lua`.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
+from anyio import create_task_group, sleep_forever
+from anyio.abc import TaskGroup
 from redis.asyncio import Redis
 from redis.exceptions import (
     ClusterDownError,
@@ -25,12 +28,15 @@ from redis.exceptions import (
 )
 
 from sse_progress.journal.scripts import APPEND, Script
+from sse_progress.runtime.redis_client import lane_of, script_for
 
 __all__ = ["Answer", "AppendBatcher", "Operation"]
 
 log = structlog.get_logger(__name__)
 
 BATCH = 128
+PAUSE_S = 0.02
+"""After the first batch of which nothing was taken; it doubles up to a second."""
 PURGE_FROM = 1000
 """Number of waiting operations from which on abandoned ones are dropped."""
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
@@ -79,42 +85,100 @@ class Operation:
 
 
 class AppendBatcher:
-    """Sends operations in the order they were submitted; one batch is under way at a time.
+    """Sends operations of each upload in the order they were submitted.
 
-    `observe` receives the seconds from submission to answer of each.
+    `observe` receives the seconds from submission to answer of each. Operations for one server are
+    a lane, with one batch under way at a time; on a Cluster a master that is away holds up those
+    of its own uploads.
     """
 
     def __init__(self, redis: Redis, *, observe: Callable[[float], object]) -> None:
-        self._redis = redis
-        self._observe = observe
-        self._script = Script("append", APPEND)
-        self._waiting: deque[Operation] = deque()
-        self._purge_from = PURGE_FROM
-        self._wake = asyncio.Event()
-        self.connected = True
+        self._redis, self._observe = redis, observe
+        self._script = Script("append", APPEND, prepared=partial(script_for, redis))
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._group: TaskGroup | None = None
+
+    @property
+    def connected(self) -> bool:
         """False while something that was to be delivered waits for Redis."""
+        return all(lane.connected for lane in self._lanes.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait to be sent."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
 
     def submit(self, operation: Operation) -> asyncio.Future[Answer]:
-        if len(self._waiting) >= self._purge_from:
-            self._waiting = deque(waiting for waiting in self._waiting if not waiting.abandoned)
-            self._purge_from = max(PURGE_FROM, 2 * len(self._waiting))
-        self._waiting.append(operation)
-        self._wake.set()
+        self._lane(operation.keys).submit(operation)
         return operation.future
 
     async def run(self) -> None:
         """Deliver until cancelled; what is still waiting then is cancelled too."""
-        batch: list[Operation] = []
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._waiting:
-                    batch = self._next_batch()
-                    await self._deliver(batch)
+            async with create_task_group() as self._group:
+                for lane in self._lanes.values():
+                    self._group.start_soon(lane.run)
+                await sleep_forever()
         finally:
-            for operation in (*batch, *self._waiting):
-                operation.future.cancel()
+            self._group = None
+            for lane in self._lanes.values():
+                lane.cancel()
+
+    def _lane(self, keys: tuple[str, str]) -> _Lane:
+        """That of the upload's operations that wait, wherever its slot has gone meanwhile; else of
+        its server."""
+        found = next((lane for lane in self._lanes.values() if keys in lane.holds), None)
+        if found is not None:
+            return found
+        name = lane_of(self._redis, keys[0])
+        if name not in self._lanes:
+            lane = self._lanes[name] = _Lane(self._redis, self._script, self._observe)
+            if self._group is not None:
+                self._group.start_soon(lane.run)
+        return self._lanes[name]
+
+
+class _Lane:
+    """`holds` counts the operations here, by the keys of their upload; `waiting` are those that are
+    not under way."""
+
+    def __init__(self, redis: Redis, script: Script, observe: Callable[[float], object]) -> None:
+        self._redis, self._script, self._observe = redis, script, observe
+        self.holds: Counter[tuple[str, str]] = Counter()
+        self.waiting: deque[Operation] = deque()
+        self._under_way: list[Operation] = []
+        self._purge_from = PURGE_FROM
+        self._wake = asyncio.Event()
+        self._by_source = False
+        self.connected = True
+
+    def submit(self, operation: Operation) -> None:
+        if len(self.waiting) >= self._purge_from:
+            self._purge()
+        self.holds[operation.keys] += 1
+        self.waiting.append(operation)
+        self._wake.set()
+
+    def cancel(self) -> None:
+        for operation in (*self._under_way, *self.waiting):
+            operation.future.cancel()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            pause_s = PAUSE_S
+            while batch := self._next_batch():
+                self._under_way = batch
+                left = await self._deliver(batch)
+                self._under_way = []
+                self.waiting.extendleft(reversed(left))
+                if len(left) < len(batch) or self._by_source:
+                    pause_s = PAUSE_S
+                    continue
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
+                pause_s = min(pause_s * 2, 1.0)
+            self.connected = True
 
     def _next_batch(self) -> list[Operation]:
         """One operation of each upload at most, so that none can overtake one that is refused.
@@ -124,41 +188,41 @@ class AppendBatcher:
         """
         batch: dict[tuple[str, str], Operation] = {}
         later: list[Operation] = []
-        while self._waiting and len(batch) < BATCH and len(later) < BATCH:
-            operation = self._waiting.popleft()
-            if batch.setdefault(operation.keys, operation) is not operation:
+        while self.waiting and len(batch) < BATCH and len(later) < BATCH:
+            operation = self.waiting.popleft()
+            if operation.abandoned:
+                self._gone(operation)
+            elif batch.setdefault(operation.keys, operation) is not operation:
                 later.append(operation)
-        self._waiting.extendleft(reversed(later))
+        self.waiting.extendleft(reversed(later))
         return list(batch.values())
 
-    async def _deliver(self, batch: list[Operation]) -> None:
-        pause_s = 0.02
-        while batch := [operation for operation in batch if not operation.abandoned]:
-            try:
-                replies = await self._send(batch)
-                batch = self._unanswered(batch, replies)
-                if all(isinstance(reply, NoScriptError) for reply in replies):
-                    await self._redis.script_load(self._script.source)
-                    continue
-            except (RedisError, OSError) as exc:
-                self._lost(exc)
-            else:
-                if not batch:
-                    break
-                self._lost(next(reply for reply in replies if isinstance(reply, Exception)))
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
-            pause_s = min(pause_s * 2, 1.0)
-        self.connected = True
+    async def _deliver(self, batch: list[Operation]) -> list[Operation]:
+        """Send a batch once; those that have to be sent again, in order."""
+        by_source, self._by_source = self._by_source, False
+        try:
+            replies = await self._send(batch, by_source=by_source)
+        except (RedisError, OSError) as error:
+            replies = [error] * len(batch)
+        left = self._unanswered(batch, replies)
+        errors = [reply for reply in replies if isinstance(reply, Exception)]
+        unknown = [error for error in errors if isinstance(error, NoScriptError)]
+        self._by_source = bool(unknown) and not by_source
+        if left and len(unknown) < len(errors):
+            self._lost(next(error for error in errors if not isinstance(error, NoScriptError)))
+        elif not left:
+            self.connected = True
+        return left
 
-    async def _send(self, batch: list[Operation]) -> list[Any]:
+    async def _send(self, batch: list[Operation], *, by_source: bool) -> list[Any]:
+        script = self._script
         async with self._redis.pipeline(transaction=False) as pipe:
             for operation in batch:
-                pipe.evalsha(
-                    self._script.sha,
-                    2,
-                    *operation.keys,
-                    *self._script.arguments(operation.values()),
-                )
+                arguments = (*operation.keys, *script.arguments(operation.values()))
+                if by_source:
+                    pipe.eval(script.source, 2, *arguments)
+                else:
+                    pipe.evalsha(script.sha, 2, *arguments)
             return await pipe.execute(raise_on_error=False)
 
     def _unanswered(self, batch: list[Operation], replies: list[Any]) -> list[Operation]:
@@ -167,13 +231,29 @@ class AppendBatcher:
         for operation, reply in zip(batch, replies, strict=True):
             if _take(operation, reply):
                 self._observe(now - operation.submitted_at)
+                self._gone(operation)
             else:
                 left.append(operation)
         return left
 
-    def _lost(self, exc: Exception) -> None:
+    def _purge(self) -> None:
+        waiting: deque[Operation] = deque()
+        for operation in self.waiting:
+            if operation.abandoned:
+                self._gone(operation)
+            else:
+                waiting.append(operation)
+        self.waiting = waiting
+        self._purge_from = max(PURGE_FROM, 2 * len(waiting))
+
+    def _gone(self, operation: Operation) -> None:
+        self.holds[operation.keys] -= 1
+        if not self.holds[operation.keys]:
+            del self.holds[operation.keys]
+
+    def _lost(self, error: Exception) -> None:
         if self.connected:
-            log.warning("journal waits for Redis", error=type(exc).__name__)
+            log.warning("journal waits for Redis", error=type(error).__name__)
         self.connected = False
 
 

@@ -6,6 +6,7 @@ any order and however often. To readers a batch's journal is one like any other,
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from redis.exceptions import NoScriptError
 
 from sse_progress.journal.journal import TTL_OPEN_S, new_epoch
 from sse_progress.journal.scripts import BATCH, Script
+from sse_progress.runtime.redis_client import script_for
 from sse_progress.runtime.redis_keys import (
     batch_items_key,
     batch_name,
@@ -38,7 +40,7 @@ class BatchLog:
 
     def __init__(self, redis: Redis, *, journal_ttl_s: int) -> None:
         self._redis, self._ttl_done_s = redis, journal_ttl_s
-        self._script = Script("batch", BATCH)
+        self._script = Script("batch", BATCH, prepared=partial(script_for, redis))
 
     async def do(
         self,

@@ -20,7 +20,8 @@ from sse_progress.journal.scripts import READ, SHORTEN, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
-from sse_progress.runtime.redis_keys import BIRTH, journal_channel, journal_keys
+from sse_progress.runtime.redis_client import servers
+from sse_progress.runtime.redis_keys import birth_key, journal_channel, journal_keys
 
 __all__ = ["Journal", "new_epoch"]
 
@@ -174,17 +175,17 @@ class Journal:
         for upload_id in upload_ids:
             await self._call(journal_keys(upload_id), {}, script=self._shorten)
 
-    async def age_s(self) -> float:
-        """How long this Redis has been up with this data, seconds: judge nothing by a young one."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            pipe.info("server")
-            pipe.get(BIRTH)
-            (seconds, _), info, birth = await pipe.execute()
-        if birth is None or int(birth) > seconds:  # later than now: its clock was set back
-            await self.redis.set(BIRTH, seconds, ex=BIRTH_TTL_S)
-            return 0.0
-        return float(min(info["uptime_in_seconds"], seconds - int(birth)))
+    async def age_s(self, upload_id: str = "") -> float:
+        """How long Redis has been up with this data, seconds: judge nothing by a young one.
+
+        On a Cluster: the master that has the upload, or the youngest one. Raises RedisError.
+        """
+        of = journal_keys(upload_id)[0] if upload_id else None
+        ages = [
+            await _age_s(server, birth_key(tag))
+            for tag, server in await servers(self.redis, of=of)
+        ]
+        return min(ages)
 
     async def birth(self) -> int | None:
         """When this Redis was first seen with its present data (Unix time); after `age_s`."""
@@ -194,12 +195,14 @@ class Journal:
     async def _call(
         self, keys: tuple[str, str], values: dict[str, Any], *, script: Script | None = None
     ) -> list[Any]:
-        script = script or self._read
+        redis, script = self.redis, script or self._read
         arguments = script.arguments(values)
+        writes = values.get("claim", True)
+        known, source = (redis.evalsha, redis.eval) if writes else (redis.evalsha_ro, redis.eval_ro)
         try:
-            return await self.redis.evalsha(script.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
+            return await known(script.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
         except NoScriptError:
-            return await self.redis.eval(script.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
+            return await source(script.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
 
     # ---- changing who may write: each raises the fence, so that older writers are refused
 
@@ -387,3 +390,15 @@ class Journal:
     ) -> Answer:
         """Write the end of a finished upload again, whose journal Redis no longer has."""
         return await self.operation("revive", upload_id, owner=owner, draft=draft, tags=tags)
+
+
+async def _age_s(server: Redis, key: str) -> float:
+    async with server.pipeline(transaction=False) as pipe:
+        pipe.time()
+        pipe.info("server")
+        pipe.get(key)
+        (seconds, _), info, birth = await pipe.execute()
+    if birth is None or int(birth) > seconds:  # later than now: its clock was set back
+        await server.set(key, seconds, ex=BIRTH_TTL_S)
+        return 0.0
+    return float(min(info["uptime_in_seconds"], seconds - int(birth)))

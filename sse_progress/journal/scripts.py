@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -72,14 +72,16 @@ class Script:
     """A Lua script, and the digest by which Redis knows it.
 
     The script finds its arguments by name in the table `A`, made from `names`: their order is
-    declared here and nowhere else.
+    declared here and nowhere else. `prepared` is what `script_for` makes of the source.
     """
 
-    def __init__(self, name: str, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, names: tuple[str, ...], *, prepared: Callable[[str], str] = str
+    ) -> None:
         folder = files("sse_progress.journal") / "lua"
         self._names = names
         fields = ", ".join(f"{field} = ARGV[{at}]" for at, field in enumerate(names, 1))
-        self.source = (
+        self.source = prepared(
             f"local A = {{ {fields} }}\n"
             + (folder / "common.lua").read_text()
             + (folder / f"{name}.lua").read_text()

@@ -1,40 +1,34 @@
-"""Connections to Redis, made in one place from one URL.
+"""Clients of Redis, made in one place from one URL.
 
-It owns time-outs, retries and keepalive. What is sent over a connection is decided by the callers.
+It owns time-outs and retries, and tells the kinds of Redis apart: one server, the master that
+Sentinels name, a Cluster. What is sent is decided by the callers.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
-from weakref import WeakSet
 
 import anyio
-import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    ConnectionPool,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ClusterDownError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-__all__ = ["ReadOnly", "connect", "dedicated"]
+from sse_progress.runtime.redis_cluster import ClusterClient, sharded
+from sse_progress.runtime.redis_connections import Peers, pool_for
+from sse_progress.runtime.redis_routing import slot_of
+from sse_progress.runtime.redis_sentinel import Sentinels
+from sse_progress.runtime.redis_topology import Topology
+from sse_progress.runtime.redis_url import RedisUrl, parse_redis_url
 
-log = structlog.get_logger(__name__)
+__all__ = ["connect", "dedicated", "lane_of", "script_for", "servers"]
 
-SOCKET_TIMEOUT_S = 5.0
-DROP_EVERY_S = 1.0
 POOL_WAIT_S = 10.0
 COMMAND_LIMIT_S = 30.0
 """A command or pipeline with all that it takes: a free connection, retries, slow replies."""
@@ -52,99 +46,9 @@ def _limited() -> Iterator[None]:
         raise RedisTimeoutError(f"no answer within {COMMAND_LIMIT_S:g} s") from error
 
 
-class ReadOnly(RedisConnectionError):
-    """The server is a replica: a demoted master, or a wrong address. Its connections are dropped,
-    so that the next ones lead to whichever server the address means then."""
-
-
-class _Peers:
-    """All connections of one client, so that they can be dropped together."""
-
-    def __init__(self) -> None:
-        self._connections: WeakSet[AbstractConnection] = WeakSet()
-        self._dropped_at = -math.inf
-
-    def add(self, connection: AbstractConnection) -> None:
-        self._connections.add(connection)
-
-    async def drop(self) -> None:
-        """Close every one, at most once in `DROP_EVERY_S`; commands under way are sent again."""
-        now = asyncio.get_running_loop().time()
-        if now - self._dropped_at < DROP_EVERY_S:
-            return
-        self._dropped_at = now
-        log.warning("Redis is read-only, reconnecting")
-        for connection in tuple(self._connections):
-            await connection.disconnect(nowait=True)
-
-
-class _Guarded(AbstractConnection):
-    """Raises `ConnectionError` when a connection is gone, whatever the event loop raises.
-
-    uvloop raises RuntimeError on a transport that a TCP reset has closed, and a connection that
-    another task has dropped meanwhile has no writer (AttributeError). redis-py passes both on as
-    they are (redis-py #4287).
-    """
-
-    def __init__(self, *, peers: _Peers, **options: Any) -> None:
-        super().__init__(**options)
-        self._peers = peers
-        peers.add(self)
-
-    async def send_packed_command(self, *args: Any, **options: Any) -> None:
-        with _gone_is_an_error():
-            await super().send_packed_command(*args, **options)
-
-    async def read_response(self, *args: Any, **options: Any) -> Any:
-        with _gone_is_an_error():
-            try:
-                return await super().read_response(*args, **options)
-            except ReadOnlyError as error:
-                await self._peers.drop()
-                await self.disconnect(nowait=True)
-                raise ReadOnly("the server is a read-only replica") from error
-
-    async def can_read(self) -> bool:
-        with _gone_is_an_error():
-            return await super().can_read()
-
-
-@contextmanager
-def _gone_is_an_error() -> Iterator[None]:
-    # redis-py has dropped the connection by then, or drops it on ConnectionError.
-    try:
-        yield
-    except (RuntimeError, AttributeError) as error:
-        raise RedisConnectionError(f"the connection is gone: {error}") from error
-
-
-class _Tcp(_Guarded, Connection):
-    pass
-
-
-class _Tls(_Guarded, SSLConnection):
-    pass
-
-
-class _Unix(_Guarded, UnixDomainSocketConnection):
-    pass
-
-
-_GUARDED: dict[type[AbstractConnection], type[AbstractConnection]] = {
-    Connection: _Tcp,
-    SSLConnection: _Tls,
-    UnixDomainSocketConnection: _Unix,
-}
-
-
-def _pool(url: str, peers: _Peers, **options: Any) -> ConnectionPool:
-    pool: ConnectionPool = BlockingConnectionPool.from_url(url, peers=peers, **options, **_socket())
-    pool.connection_class = _GUARDED[pool.connection_class]
-    return pool
-
-
 class _Client(Redis):
-    peers: _Peers
+    peers: Peers
+    sentinels: Sentinels | None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         with _limited():
@@ -152,6 +56,11 @@ class _Client(Redis):
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> _Pipeline:
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        if self.sentinels is not None:
+            await self.sentinels.aclose()
 
 
 class _Pipeline(Pipeline):
@@ -163,7 +72,9 @@ class _Pipeline(Pipeline):
 def connect(url: str, *, max_connections: int = 16) -> Redis:
     """A client on a pool of its own; nothing is sent before the first command.
 
-    `url`: `redis://`, `rediss://` (TLS) or `unix://`; its query may override any choice made here.
+    `url`: `redis://`, `rediss://` (TLS) or `unix://` for one server, `redis+sentinel://` for the
+    master that Sentinels name, `redis+cluster://` for a Cluster, with a pool for each node; its
+    query may override any choice made here.
     Replies are bytes in RESP 2 shapes, the same from hiredis and from the parser in Python.
 
     A command whose connection broke is sent again, twice at most, so that idle connections which
@@ -177,19 +88,11 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
     Raises ValueError on another kind of URL; commands raise `redis.exceptions.RedisError`. The
     caller awaits `aclose()` in the end.
     """
-    peers = _Peers()
-    pool = _pool(
-        url,
-        peers,
-        max_connections=max_connections,
-        timeout=POOL_WAIT_S,
-        retry=Retry(
-            ExponentialBackoff(cap=0.5, base=0.01), 2, supported_errors=(RedisConnectionError,)
-        ),
-    )
-    client = cast("_Client", _Client.from_pool(pool))
-    client.peers = peers
-    return client
+    parsed = parse_redis_url(url)
+    if parsed.kind == "cluster":
+        return _cluster(parsed, max_connections)
+    sentinels = Sentinels(parsed) if parsed.kind == "sentinel" else None
+    return _client(_server(parsed), Peers(), max_connections, sentinels)
 
 
 def dedicated(url: str, *, of: Redis | None = None) -> AbstractConnection:
@@ -198,18 +101,81 @@ def dedicated(url: str, *, of: Redis | None = None) -> AbstractConnection:
     It has no retries: its user notices every loss. `connect()`, `send_command()` and
     `disconnect()`; `read_response(timeout=math.inf)` waits without end, another `timeout` (seconds)
     answers None when nothing came. It is dropped together with the connections of the client `of`
-    when the server turns out to be read-only. Raises like `connect`.
+    when the server turns out to be read-only. Not for a Cluster, whose client makes such a
+    connection to each node. Raises like `connect`.
     """
-    pool = _pool(url, of.peers if isinstance(of, _Client) else _Peers(), max_connections=1)
+    parsed = parse_redis_url(url)
+    client = of if isinstance(of, _Client) else None
+    sentinels = client.sentinels if client else None
+    if parsed.kind == "sentinel" and sentinels is None:
+        sentinels = Sentinels(parsed)
+    return _raw(_server(parsed), client.peers if client else Peers(), sentinels)
+
+
+async def servers(redis: Redis, *, of: str | None = None) -> list[tuple[str, Redis]]:
+    """Each server that a client writes to, with a hash tag of keys that are there.
+
+    One, without a tag; or every master of a Cluster, or the one that has the key `of`. Raises
+    RedisError.
+    """
+    if not isinstance(redis, ClusterClient):
+        return [("", redis)]
+    topology, places = redis.topology, await redis.masters()
+    if of is not None:
+        place = topology.owner(slot_of(of))
+        if place is None:
+            raise ClusterDownError("no master has this slot")
+        places = [place]
+    return [(topology.tag(place), topology.client(place)) for place in places]
+
+
+def lane_of(redis: Redis, key: str) -> Hashable:
+    """Keys with the same answer are on the same server, as far as is known at present."""
+    return redis.topology.owner(slot_of(key)) if isinstance(redis, ClusterClient) else None
+
+
+def script_for(redis: Redis, source: str) -> str:
+    """A Lua script as this kind of Redis has to be given it."""
+    return sharded(source) if isinstance(redis, ClusterClient) else source
+
+
+def _server(url: RedisUrl) -> str:
+    """The URL that says all about a server but, with Sentinels, where it is."""
+    return url.server(*url.places[0]) if url.kind == "sentinel" else url.url
+
+
+def _client(
+    url: str, peers: Peers, max_connections: int, sentinels: Sentinels | None = None
+) -> _Client:
+    pool = pool_for(
+        url,
+        peers,
+        find=sentinels.master if sentinels else None,
+        max_connections=max_connections,
+        timeout=POOL_WAIT_S,
+        retry=Retry(
+            ExponentialBackoff(cap=0.5, base=0.01), 2, supported_errors=(RedisConnectionError,)
+        ),
+    )
+    client = cast("_Client", _Client.from_pool(pool))
+    client.peers, client.sentinels = peers, sentinels
+    return client
+
+
+def _raw(url: str, peers: Peers, sentinels: Sentinels | None = None) -> AbstractConnection:
+    pool = pool_for(url, peers, find=sentinels.master if sentinels else None, max_connections=1)
     connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
     return connection
 
 
-def _socket() -> dict[str, Any]:
-    # TCP keepalive (30 s idle, 3 probes 5 s apart) is redis-py's default. RESP 2, since RESP 3
-    # changes the shape of replies and of pushed messages.
-    return {
-        "protocol": 2,
-        "socket_timeout": SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": SOCKET_TIMEOUT_S,
-    }
+def _cluster(url: RedisUrl, max_connections: int) -> ClusterClient:
+    topology = Topology(
+        url.places, lambda place: _client(url.server(*place), peers, max_connections)
+    )
+    peers = Peers(topology.moved)
+    return ClusterClient(
+        topology,
+        pool=pool_for(url.server(*url.places[0]), peers),
+        limited=_limited,
+        dedicated=lambda place: _raw(url.server(*place), peers),
+    )

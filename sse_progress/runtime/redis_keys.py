@@ -10,19 +10,21 @@ import hashlib
 from typing import NamedTuple
 
 __all__ = [
-    "BIRTH",
+    "MOVING",
     "RATES_PREFIX",
     "DeliveryKeys",
     "QueueKeys",
     "archiver_key",
     "batch_items_key",
     "batch_name",
+    "birth_key",
     "digest",
     "durations_key",
     "ended_key",
     "health_key",
     "journal_channel",
     "journal_keys",
+    "journal_of",
     "leader_key",
     "limit_key",
     "open_batches_key",
@@ -38,8 +40,8 @@ __all__ = [
     "turn_channel",
 ]
 
-BIRTH = "sp:birth"
-"""When this Redis was first seen with its present data: Unix time in seconds."""
+MOVING = "sp:moving"
+"""Channel on all nodes of a Cluster: keys that were written on a node without their slot yet."""
 
 RATES_PREFIX = "sp:lim"
 """Prefix of the `limits` library's keys; ours are those of `limit_key`."""
@@ -54,6 +56,11 @@ def journal_keys(upload_id: str) -> tuple[str, str]:
     """An upload's meta hash, and the stream that is its log."""
     channel = journal_channel(upload_id)
     return f"{channel}:meta", f"{channel}:log"
+
+
+def journal_of(key: bytes) -> bytes:
+    """The channel of the journal that has a key of `journal_keys`."""
+    return key.rpartition(b":")[0]
 
 
 def turn_channel(upload_id: str) -> str:
@@ -182,14 +189,26 @@ def ticket_key(ticket_digest: str) -> str:
     return f"sp:ticket:{ticket_digest}"
 
 
-def health_key(storage_id: str) -> str:
-    """Written by readiness checks."""
-    return f"sp:health:{storage_id}"
+def birth_key(tag: str = "") -> str:
+    """When this Redis was first seen with its present data: Unix time in seconds.
+
+    On a Cluster each master has its own, with a `tag` that it has the slot of.
+    """
+    return _on("sp:birth", tag)
 
 
-def probe_channel(token: str) -> str:
-    """A process' messages to itself."""
-    return f"sp:probe:{token}"
+def health_key(storage_id: str, tag: str = "") -> str:
+    """Written by readiness checks; as to `tag` see `birth_key`."""
+    return _on(f"sp:health:{storage_id}", tag)
+
+
+def probe_channel(token: str, tag: str = "") -> str:
+    """A process' messages to itself; as to `tag` see `birth_key`."""
+    return _on(f"sp:probe:{token}", tag)
+
+
+def _on(name: str, tag: str) -> str:
+    return f"{name}:{{{tag}}}" if tag else name
 
 
 def digest(text: str) -> str:

@@ -6,7 +6,8 @@ import anyio
 from redis.exceptions import RedisError, ResponseError
 
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.redis_client import ReadOnly
+from sse_progress.runtime.redis_client import servers
+from sse_progress.runtime.redis_connections import ClusterNode, ReadOnly
 from sse_progress.runtime.redis_keys import health_key
 from sse_progress.uploads.components import Components
 
@@ -33,12 +34,15 @@ async def health(components: Components) -> dict[str, str]:
 
 
 async def _redis(components: Components) -> str:
-    """By a write: a replica and a full server answer reads all the same."""
+    """By a write, on every master: a replica and a full server answer reads all the same."""
     try:
         with anyio.fail_after(WAIT_S):
-            await components.redis.set(health_key(components.storage.id), b"", ex=KEY_TTL_S)
+            for tag, server in await servers(components.redis):
+                await server.set(health_key(components.storage.id, tag), b"", ex=KEY_TTL_S)
     except ReadOnly:
         return "read_only"
+    except ClusterNode:
+        return "is_a_cluster"
     except ResponseError:
         return "refuses_writes"  # out of memory, disk full, too few replicas
     except (TimeoutError, RedisError, OSError):

@@ -56,5 +56,5 @@ class Recovery:
         held = await self.held(upload_id)
         if held is not None:
             return held
-        young = await self._journal.age_s() < self._lease_s
+        young = await self._journal.age_s(upload_id) < self._lease_s
         return "wait" if young else "gone"

@@ -87,7 +87,7 @@ async def test_what_nobody_waits_for_does_not_pile_up(own_redis: RedisServer) ->
         await asyncio.sleep(0)
         for _ in range(5000):
             journal.operation("cancel", ID, owner="ann", draft=draft("cancelled")).cancel()
-        assert len(journal.appends._waiting) <= PURGE_FROM
+        assert journal.appends.waiting <= PURGE_FROM
         own_redis.start()
         assert [answer.status for answer in await asyncio.gather(*waiting)][-1] == "ok"
 
@@ -183,11 +183,11 @@ async def test_an_operation_that_is_sent_twice_is_done_once(redis_url: str) -> N
         first = journal.operation(
             "begin", ID, owner="ann", draft=draft("receiving"), first=True, lease_s=10
         )
-        operation = journal.appends._waiting[-1]
+        [lane] = journal.appends._lanes.values()
+        operation = lane.waiting[-1]
         assert (await first).status == "ok"
         operation.future = asyncio.get_running_loop().create_future()
-        journal.appends._waiting.append(operation)
-        journal.appends._wake.set()
+        journal.appends.submit(operation)
         assert (await operation.future).status == "dup"
         page = await journal.head(ID)
         assert page is not None

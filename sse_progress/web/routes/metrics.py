@@ -12,6 +12,7 @@ from starlette.responses import Response
 from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.runtime.redis_client import servers
 from sse_progress.uploads.components import Components
 from sse_progress.web.context import WebContext
 from sse_progress.web.operations import DescribedRoute, service_operation
@@ -55,7 +56,8 @@ async def _redis(parts: Components) -> dict[str, float]:
     try:
         with anyio.fail_after(REDIS_WAIT_S):
             began = time.monotonic()
-            await parts.redis.ping()
+            for _, server in await servers(parts.redis):
+                await server.ping()
             ping_s = time.monotonic() - began
             queue = await parts.queue.overview(limit=OLDEST)
             alive = await parts.queue.workers_alive()
@@ -80,11 +82,12 @@ async def _redis(parts: Components) -> dict[str, float]:
 
 
 async def _memory(parts: Components) -> dict[str, float]:
+    """Of all masters of a Cluster together."""
     try:
-        memory = await parts.redis.info("memory")
+        found = [await server.info("memory") for _, server in await servers(parts.redis)]
         return {
-            "redis_used_bytes": memory["used_memory"],
-            "redis_limit_bytes": memory["maxmemory"],
+            "redis_used_bytes": sum(memory["used_memory"] for memory in found),
+            "redis_limit_bytes": sum(memory["maxmemory"] for memory in found),
         }
     except (ResponseError, KeyError):  # not allowed to this user, or not told
         return {}
