@@ -22,6 +22,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sse_progress.runtime.redis_url import parse_redis_url
+
 __all__ = ["Settings", "SettingsError", "env_file", "load_settings"]
 
 
@@ -95,7 +97,8 @@ class Settings(BaseSettings):
     work_bytes: int = Field(20 * 1024**3, ge=1)
     """Bytes of files from a bucket that workers of one host have in `DATA_DIR/work` at once."""
     redis_url: SecretStr | None = None
-    """`redis://`, `rediss://` or `unix://`. Unset: a private server in the data directory."""
+    """`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://h1:26379,h2:26379/name` or
+    `redis+cluster://h1:6379,h2:6379`. Unset: a private server in the data directory."""
     web_processes: int = Field(1, ge=1, le=64)
     """Processes that receive bodies and serve streams, on one shared socket."""
     worker_processes: int = Field(1, ge=0, le=64)
@@ -327,10 +330,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(
-            ("redis://", "rediss://", "unix://")
-        ):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if value is not None:
+            parse_redis_url(value.get_secret_value())
         return value
 
     @field_validator("archive_url")

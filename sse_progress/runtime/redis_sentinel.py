@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import quote
-
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -37,9 +34,8 @@ class Sentinels:
 
 
 def _client(url: RedisUrl, host: str, port: int) -> Redis:
-    login = url._replace(credentials=_credentials(url.sentinel_login), db=0)
     pool = pool_for(
-        login.server(host, port),
+        url.for_sentinels.server(host, port),
         Peers(),
         max_connections=CONNECTIONS,
         timeout=TIMEOUT_S,
@@ -49,7 +45,3 @@ def _client(url: RedisUrl, host: str, port: int) -> Redis:
     )
     return Redis.from_pool(pool)
 
-
-def _credentials(login: Sequence[str | None]) -> str:
-    user, password = (quote(part or "", safe="") for part in login)
-    return f"{user}:{password}@" if password else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal, NamedTuple
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 __all__ = ["FORMS", "RedisUrl", "parse_redis_url"]
 
@@ -45,6 +45,12 @@ class RedisUrl(NamedTuple):
         scheme = "rediss" if self.tls else "redis"
         query = f"?{self.query}" if self.query else ""
         return f"{scheme}://{self.credentials}{host}:{port}/{self.db}{query}"
+
+    @property
+    def for_sentinels(self) -> RedisUrl:
+        """The same with what the Sentinels themselves ask for."""
+        user, password = (quote(part or "", safe="") for part in self.sentinel_login)
+        return self._replace(credentials=f"{user}:{password}@" if password else "", db=0)
 
     @property
     def shown(self) -> str:

@@ -48,19 +48,27 @@ def own_directory(data_dir: Path) -> Path:
     return own
 
 
-def unreachable(place: str, *, timeout_s: float = 2.0) -> str | None:
-    """Why there is no answer at `place`, a socket's path or host:port; None if there is."""
-    unix = place.startswith("/")
-    host, _, port = place.rpartition(":")
-    try:
-        if unix:
-            with socket.socket(socket.AF_UNIX) as wire:
-                wire.connect(place)
+def unreachable(places: str, *, timeout_s: float = 2.0) -> str | None:
+    """Why there is no answer at any of `places`, a socket's path or host:port, separated by commas;
+    None if there is one."""
+    why = None
+    for place in [places] if places.startswith("/") else places.split(","):
+        try:
+            _knock(place, timeout_s)
+        except OSError as error:
+            why = error.strerror or "no answer"
         else:
-            socket.create_connection((host, int(port)), timeout_s).close()
-    except OSError as error:
-        return error.strerror or "no answer"
-    return None
+            return None
+    return why
+
+
+def _knock(place: str, timeout_s: float) -> None:
+    if place.startswith("/"):
+        with socket.socket(socket.AF_UNIX) as wire:
+            wire.connect(place)
+        return
+    host, _, port = place.rpartition(":")
+    socket.create_connection((host, int(port)), timeout_s).close()
 
 
 def healthy(listening: socket.socket, prefix: str, *, timeout_s: float = 2.0) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+
+from sse_progress.runtime.redis_url import parse_redis_url
 
 if TYPE_CHECKING:
     from sse_progress.settings import Settings
@@ -20,8 +21,8 @@ EXTRA_GRACE_S = 5.0
 class Plan:
     """What the supervisor needs of the settings; no secret is among it.
 
-    `redis` is where a given Redis listens (`host:port` or a socket's path, never a password);
-    empty means a private one.
+    `redis` is where a given Redis, its Sentinels or the nodes of a Cluster listen (`host:port`,
+    separated by commas, or a socket's path, never a password); empty means a private one.
     `end_grace_s` is how long a process may take to end after SIGTERM, seconds.
     """
 
@@ -43,10 +44,7 @@ class Plan:
     @classmethod
     def of(cls, settings: Settings, *, work: Sequence[str] = ()) -> Plan:
         given = settings.redis_url.get_secret_value() if settings.redis_url else ""
-        parts = urlsplit(given)
-        place = unquote(parts.path)
-        if given and parts.scheme != "unix":
-            place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+        place = parse_redis_url(given).shown if given else ""
         return cls(
             host=settings.host,
             port=settings.port,

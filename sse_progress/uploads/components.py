@@ -21,6 +21,7 @@ from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
+from sse_progress.runtime.redis_kind import mismatch
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
 from sse_progress.storage.disk import DiskStorage
@@ -61,7 +62,8 @@ def check(settings: Settings) -> None:
 
     A Redis that does not answer yet is no error; it is waited for.
     """
-    _redis_url(settings)
+    if wrong := mismatch(_redis_url(settings)):
+        raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {wrong}")
     webhook_keys(settings)
     hook_keys(settings)
     check_archive(settings)
