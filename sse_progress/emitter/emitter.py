@@ -44,10 +44,10 @@ async def _nothing(_upload_id: str) -> None:
 class Emitter:
     """Topics with followers, fed by one subscription.
 
-    `connection` makes a fresh raw connection (a Cluster's client makes its own). `absent` is asked about a journal that a follower
-    has a position in and that Redis does not have: `wait` a little, it is `gone`, or it was
-    `revived` just now. `held` is asked before an id is claimed: what there is of it elsewhere, if
-    anything. `past` has the events that were taken out of journals.
+    `connection` makes a fresh raw connection (a Cluster's client makes its own). `absent` is asked
+    about a journal that a follower has a position in and that Redis does not have: `wait` a little,
+    it is `gone`, or it was `revived` just now. `held` is asked before an id is claimed: what there
+    is of it elsewhere, if anything. `past` has the events that were taken out of journals.
     """
 
     def __init__(

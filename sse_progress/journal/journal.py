@@ -182,15 +182,16 @@ class Journal:
         """
         of = journal_keys(upload_id)[0] if upload_id else None
         ages = [
-            await _age_s(server, birth_key(tag))
-            for tag, server in await servers(self.redis, of=of)
+            await _age_s(server, birth_key(tag)) for tag, server in await servers(self.redis, of=of)
         ]
         return min(ages)
 
-    async def birth(self) -> int | None:
-        """When this Redis was first seen with its present data (Unix time); after `age_s`."""
-        birth: Any = await self.redis.get(BIRTH)
-        return None if birth is None else int(birth)
+    async def birth(self) -> str:
+        """Names the data of Redis, by when it was first seen; after `age_s`. Raises RedisError."""
+        births: list[Any] = [
+            await server.get(birth_key(tag)) for tag, server in await servers(self.redis)
+        ]
+        return "-".join((birth or b"").decode() for birth in births)
 
     async def _call(
         self, keys: tuple[str, str], values: dict[str, Any], *, script: Script | None = None

@@ -59,7 +59,8 @@ class ClusterClient(Redis):
         return _ShardPubSub(self, **options)
 
     def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override]
-        return _Script(self, sharded(script))
+        source = script if isinstance(script, str) else bytes(script).decode()
+        return _Script(self, sharded(source))
 
     async def masters(self) -> list[Place]:
         """By the present map. Raises RedisError where none could be read."""

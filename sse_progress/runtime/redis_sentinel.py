@@ -44,4 +44,3 @@ def _client(url: RedisUrl, host: str, port: int) -> Redis:
         retry=Retry(NoBackoff(), 0),
     )
     return Redis.from_pool(pool)
-

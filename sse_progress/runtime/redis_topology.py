@@ -62,7 +62,9 @@ class Topology:
     def tag(self, place: Place) -> str:
         """A hash tag whose keys that master has; the same in every process with the same map."""
         return next(
-            text for text in map(str, range(1 << 20)) if self.owner(key_slot(text.encode())) == place
+            text
+            for text in map(str, range(1 << 20))
+            if self.owner(key_slot(text.encode())) == place
         )
 
     def listen(self, callback: Callable[[set[int]], None]) -> Callable[[], None]:

@@ -80,14 +80,18 @@ def _one(url: str, scheme: str) -> RedisUrl:
             f"names several hosts: write {scheme}+cluster://… for a Redis Cluster, or "
             f"{scheme}+sentinel://…/name"
         )
-    place = (parts.hostname or "localhost", parts.port or PORT)
+    try:
+        place = (parts.hostname or "localhost", parts.port or PORT)
+    except ValueError:  # its text quotes what may be a part of the password
+        raise ValueError("its port is not a number; in a password, write # / ? @ as %XX") from None
     return RedisUrl("one", url, (place,), tls=scheme == "rediss")
 
 
 def _many(url: str, found: re.Match[str]) -> RedisUrl:
     sentinel = found["kind"] == "sentinel"
     places = tuple(
-        _place(text, SENTINEL_PORT if sentinel else PORT) for text in found["hosts"].split(",")
+        _place(number, text, SENTINEL_PORT if sentinel else PORT)
+        for number, text in enumerate(found["hosts"].split(","), 1)
     )
     name, _, db = (found["path"] or "").partition("/")
     if sentinel:
@@ -111,14 +115,14 @@ def _many(url: str, found: re.Match[str]) -> RedisUrl:
     )
 
 
-def _place(text: str, port: int) -> tuple[str, int]:
+def _place(number: int, text: str, port: int) -> tuple[str, int]:
     found = _HOST.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is not host:port, one of several separated by commas")
-    number = int(found["port"] or port)
-    if not 0 < number < 65536:
-        raise ValueError(f"{number} is not a port")
-    return found["name"].strip("[]"), number
+        raise ValueError(f"host {number} is not host:port; in a password, write # / ? @ as %XX")
+    port = int(found["port"] or port)
+    if not 0 < port < 65536:
+        raise ValueError(f"host {number} has no port between 1 and 65535")
+    return found["name"].strip("[]"), port
 
 
 def _sentinel_login(query: str) -> tuple[tuple[str | None, str | None], str]:

@@ -238,7 +238,7 @@ class Archiver:
         journal, lease_s = self._components.journal, self._components.settings.lease_s
         if await journal.age_s() < lease_s:
             return
-        birth = str(await journal.birth())
+        birth = await journal.birth()
         if await self._archive.noted(BIRTH) == birth:
             return
         finished = await blocking(self._finished)

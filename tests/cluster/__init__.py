@@ -1,0 +1,1 @@
+"""The service on more than one Redis node: a Cluster, and a master that Sentinels name."""
