@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sse_progress.runtime.redis_url import parse_redis_url
 
-__all__ = ["Settings", "SettingsError", "env_file", "load_settings"]
+__all__ = ["Settings", "SettingsError", "WebRole", "env_file", "load_settings"]
 
 
 class SettingsError(Exception):
@@ -36,6 +36,8 @@ def _split(value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
+
+WebRole = Literal["all", "streams", "uploads"]
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
@@ -101,6 +103,9 @@ class Settings(BaseSettings):
     `redis+cluster://h1:6379,h2:6379`. Unset: a private server in the data directory."""
     web_processes: int = Field(1, ge=1, le=64)
     """Processes that receive bodies and serve streams, on one shared socket."""
+    web_role: WebRole = "all"
+    """What `sse-progress web` answers: `streams` (SSE, WebSocket) alone, which needs no storage,
+    `uploads` (everything but these), or `all`."""
     worker_processes: int = Field(1, ge=0, le=64)
     """Processes that run stages. 0: workers run elsewhere."""
     worker_concurrency: int = Field(2, ge=1, le=64)
@@ -400,6 +405,8 @@ class Settings(BaseSettings):
     @property
     def archive(self) -> str | None:
         """URL of the archive; None: there is none."""
+        if self.archive_url is None and self.web_role == "streams":
+            return None  # the data directory is another host's
         if self.archive_url is None:
             return f"sqlite:///{self.data_dir / 'archive' / 'archive.sqlite3'}"
         url = self.archive_url.get_secret_value()

@@ -86,6 +86,7 @@ ASK_CODES = "Exit codes: 0 done, 1 not, or not for all, 2 wrong use, 130 stopped
 def serve(overrides: dict[str, Any]) -> None:
     """Run everything: web, workers and, unless SSE_PROGRESS_REDIS_URL is set, a private Redis."""
     settings = read_settings(overrides)
+    _need_every_role(settings, "serve")
 
     from sse_progress.cli.work_summary import work_summary
     from sse_progress.supervisor.launch_plan import Plan
@@ -97,8 +98,21 @@ def serve(overrides: dict[str, Any]) -> None:
 
 @app.command(epilog=SERVE_CODES)
 @with_settings("host", "port", "data_dir", "prefix", "log_format", "log_level")
-def web(overrides: dict[str, Any], fd: Descriptor = None) -> None:
+def web(
+    overrides: dict[str, Any],
+    fd: Descriptor = None,
+    streams_only: Annotated[
+        bool, typer.Option("--streams-only", help="Serve streams alone: no storage is needed.")
+    ] = False,
+    uploads_only: Annotated[
+        bool, typer.Option("--uploads-only", help="Serve everything but streams.")
+    ] = False,
+) -> None:
     """Run one process that receives bodies and serves streams (needs SSE_PROGRESS_REDIS_URL)."""
+    if streams_only and uploads_only:
+        refuse("--streams-only and --uploads-only exclude each other.")
+    if streams_only or uploads_only:
+        overrides = {**overrides, "web_role": "streams" if streams_only else "uploads"}
     settings = read_settings(overrides)
     _need_redis(settings, "web")
 
@@ -120,6 +134,7 @@ def worker(overrides: dict[str, Any]) -> None:
     """Run one process that works on stored uploads (needs SSE_PROGRESS_REDIS_URL)."""
     settings = read_settings(overrides, token_keys=False)
     _need_redis(settings, "worker")
+    _need_every_role(settings, "worker")
 
     from sse_progress.worker.process import run
 
@@ -286,6 +301,13 @@ def _run(settings: Settings, part: Callable[[], object]) -> None:
         part()
     except SettingsError as error:
         refuse(str(error), settings)
+
+
+def _need_every_role(settings: Settings, part: str) -> None:
+    if settings.web_role != "all":
+        refuse(
+            f"SSE_PROGRESS_WEB_ROLE is for `sse-progress web` alone: unset it for {part}.", settings
+        )
 
 
 def _need_redis(settings: Settings, part: str) -> None:

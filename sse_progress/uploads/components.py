@@ -25,9 +25,10 @@ from sse_progress.runtime.redis_kind import mismatch
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
 from sse_progress.storage.disk import DiskStorage
+from sse_progress.storage.elsewhere import Elsewhere
 from sse_progress.storage.port import Storage
 from sse_progress.uploads.deliveries import Deliveries
-from sse_progress.uploads.recovery import Recovery
+from sse_progress.uploads.recovery import Recovery, RecoveryElsewhere
 
 __all__ = [
     "Components",
@@ -113,6 +114,8 @@ def _redis_url(settings: Settings) -> str:
 
 def open_storage(settings: Settings) -> Storage:
     """The storage that the settings name. Raises SettingsError if it cannot be used."""
+    if settings.web_role == "streams":
+        return Elsewhere()
     if settings.storage is not None:
         return _open_bucket(settings, settings.storage)
     try:
@@ -190,7 +193,8 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             claim_ttl_s=settings.claim_ttl_s,
             observe_append=metrics.append_seconds.observe,
         )
-        recovery = Recovery(journal, storage, lease_s=settings.lease_s)
+        recover = RecoveryElsewhere if settings.web_role == "streams" else Recovery
+        recovery = recover(journal, storage, lease_s=settings.lease_s)
         background = await stack.enter_async_context(BackgroundTasks())
         emitter = Emitter(
             journal,

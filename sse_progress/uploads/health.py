@@ -24,13 +24,14 @@ async def health(components: Components) -> dict[str, str]:
 
     `tasks` names the background tasks that have ended, separated by commas.
     """
-    return {
+    found = {
         "redis": await _redis(components),
         "journal": _journal(components),
-        "queue": await _queue(components),
-        "storage": await _storage(components),
         "tasks": ",".join(components.tasks.dead()) or "ok",
     }
+    if components.settings.web_role != "streams":  # streams need neither
+        found |= {"queue": await _queue(components), "storage": await _storage(components)}
+    return found
 
 
 async def _redis(components: Components) -> str:

@@ -181,6 +181,8 @@ class Uploads:
             return None
 
     async def _recovered(self, upload_id: str, *, owner: str) -> Page | Foreign | None:
+        if self._components.settings.web_role == "streams":
+            return None
         storage = self._components.storage
         found = await blocking(storage.objects.find, upload_id)
         if found is None:

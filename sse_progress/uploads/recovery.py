@@ -9,7 +9,7 @@ from sse_progress.model.messages import END
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import Storage, StoredObject
 
-__all__ = ["Recovery"]
+__all__ = ["Recovery", "RecoveryElsewhere"]
 
 
 class Recovery:
@@ -54,7 +54,18 @@ class Recovery:
     async def absent(self, upload_id: str) -> Absent:
         """The same; where the storage has nothing, a young Redis may have lost it: wait."""
         held = await self.held(upload_id)
-        if held is not None:
-            return held
+        return await self._absent(upload_id) if held is None else held
+
+    async def _absent(self, upload_id: str) -> Absent:
         young = await self._journal.age_s(upload_id) < self._lease_s
         return "wait" if young else "gone"
+
+
+class RecoveryElsewhere(Recovery):
+    """Without a storage: what Redis does not have may be there, so no id is claimed."""
+
+    async def held(self, upload_id: str) -> Absent | None:  # noqa: ARG002
+        return "wait"
+
+    async def absent(self, upload_id: str) -> Absent:
+        return await self._absent(upload_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -21,6 +21,7 @@ from sse_progress.web.middleware import middleware
 from sse_progress.web.openapi import document
 from sse_progress.web.origins import Origins
 from sse_progress.web.problem_middleware import pass_on
+from sse_progress.web.roles import routes_for
 from sse_progress.web.routes import (
     all_progress,
     batches,
@@ -90,8 +91,9 @@ def create_app(
             on_context(context)
             yield
 
+    routes = routes_for(settings.web_role, ROUTES)
     app = Starlette(
-        routes=_under(settings.prefix) if settings.prefix else ROUTES,
+        routes=_under(settings.prefix, routes) if settings.prefix else routes,
         middleware=middleware(settings),
         exception_handlers={HTTPException: pass_on},
         lifespan=lifespan,
@@ -104,7 +106,7 @@ def create_app(
     return app
 
 
-def _under(prefix: str) -> list[BaseRoute]:
+def _under(prefix: str, routes: Sequence[Route | WebSocketRoute]) -> list[BaseRoute]:
     """All routes below `prefix`; without its slash it leads to the page."""
 
     async def to_page(request: Request) -> Response:  # noqa: ARG001
@@ -112,5 +114,5 @@ def _under(prefix: str) -> list[BaseRoute]:
 
     return [
         Route(prefix, to_page, methods=["GET"]),
-        Mount(prefix, app=Router(ROUTES, redirect_slashes=False)),
+        Mount(prefix, app=Router(routes, redirect_slashes=False)),
     ]

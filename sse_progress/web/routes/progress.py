@@ -61,7 +61,10 @@ async def get_progress(request: Request) -> Response:
         if "ticket" in request.query_params and not head:
             return busy_stream()  # an EventSource gives up for good on a 503
         raise
-    claims = not head and WRITE in principal.scopes
+    may_claim = (
+        context_of(request).settings.web_role != "streams"
+    )  # only a storage tells unused ids
+    claims = may_claim and not head and WRITE in principal.scopes
     return await stream_of(request, upload_id, principal, claims=claims)
 
 
