@@ -192,6 +192,8 @@ class Archiver:
             else:  # another epoch, or a Redis that went back in time: all of it again
                 page, whole = await self._page(name, after=None), True
                 frames = () if page is None else page.frames
+                if frames and frames[0].position.seq > 1:  # shortened: it replaces nothing
+                    whole, frames = False, _beyond(kept.position, frames)
         if page is None or not frames:
             self._archived[name] = page.end if page else Position("", 0)
             return page, None
@@ -263,3 +265,12 @@ class Archiver:
                 if found is not None and found.done:
                     await self._components.recovery.revive(found)
         return lacking
+
+
+def _beyond(position: Position, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Those that are not before `position` in its epoch."""
+    return tuple(
+        frame
+        for frame in frames
+        if frame.position.epoch != position.epoch or frame.position.seq > position.seq
+    )

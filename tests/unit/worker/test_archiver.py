@@ -220,6 +220,29 @@ async def test_a_journal_that_went_back_is_followed(
                 await one.check("up")
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_a_shortened_journal_replaces_nothing(
+    redis_url: str, tmp_path: Path, archive_url: str, is_lost: bool
+) -> None:
+    """An end that is noted again does not cost its events; a database that lost the last ones has
+    the end afterwards."""
+    async with scene(redis_url, tmp_path, archive_url) as one:
+        worker = one.archiver()
+        await upload(one.core, "up", 6, end=not is_lost)
+        await worker.round()
+        _, before = one.kept("up")
+        if is_lost:
+            await one.core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
+        await one.core.journal.shorten(["up"])
+        await one.core.index.closed("up")
+        await one.archiver().round()
+        kept, frames = one.kept("up")
+        page = await page_of(one.core, "up")
+        assert kept is not None
+        assert kept.position == page.end
+        assert [f.raw for f in frames] == [f.raw for f in (*before, *page.frames[:is_lost])]
+
+
 async def test_a_new_epoch_is_followed(redis_url: str, tmp_path: Path, archive_url: str) -> None:
     """The events of the one before stay; the upload stands in the new one."""
     async with scene(redis_url, tmp_path, archive_url) as one:
