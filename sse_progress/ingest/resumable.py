@@ -65,11 +65,15 @@ class Resumable:
     def __init__(
         self, parts: Parts, config: IngestConfig, *, receivers: Receivers, journaling: Journaling
     ) -> None:
-        self._parts, self._storage, self._config = parts, parts.storage, config
+        self.parts, self._storage, self._config = parts, parts.storage, config
         self._receivers, self._journaling = receivers, journaling
-        self._turns = Turns(
+        self.turns = Turns(
             parts, journaling, lease_s=config.lease_s, resume_s=config.resume_s, kinds=config.kinds
         )
+
+    @property
+    def resume_s(self) -> float:
+        return self._config.resume_s
 
     # ---- requests
 
@@ -86,7 +90,7 @@ class Resumable:
             await self._admit(announced)
             body = await blocking(self._storage.bodies.begin, announced)
             try:
-                writer = await self._turns.begin(announced, under_way)
+                writer = await self.turns.begin(announced, under_way)
             except BaseException:
                 await _shielded(body.discard)
                 raise
@@ -158,18 +162,18 @@ class Resumable:
 
         The older request is told first, and waited for: it lets go of the file when it has synced.
         """
-        page = await self._turns.page(upload_id, owner=owner)
-        if (stored := await self._turns.stored(upload_id, page)) is not None:
+        page = await self.turns.page(upload_id, owner=owner)
+        if (stored := await self.turns.stored(upload_id, page)) is not None:
             return stored
         if await blocking(self._storage.bodies.partial, upload_id) is None:
             raise _NotResumable
-        writer = await self._turns.take_over(upload_id, owner=owner, under_way=under_way)
+        writer = await self.turns.take_over(upload_id, owner=owner, under_way=under_way)
         try:
             body = await self._let_go_by_older(upload_id)
         except UnknownUpload:
             return await self._stored_meanwhile(upload_id, writer)
         try:
-            await self._turns.confirm(body, writer, page)
+            await self.turns.confirm(body, writer, page)
         except BaseException:
             writer.close()
             await _shielded(body.close)
@@ -211,7 +215,7 @@ class Resumable:
             await _shielded(body.close)
             raise
         try:
-            async with self._turns.kept(writer, under_way):
+            async with self.turns.kept(writer, under_way):
                 extent = await self._taken(body, writer, part, length, under_way)
         except BodyEnds as ends:
             await self._end(body, writer, ends.problem)
@@ -241,7 +245,7 @@ class Resumable:
         if length is not None and body.announced.length is None:
             await blocking(body.announce, length)
         resume_s = self._config.resume_s
-        told = ToldProgress(self._parts.journal, writer, total=length, lease_s=resume_s)
+        told = ToldProgress(self.parts.journal, writer, total=length, lease_s=resume_s)
         told.begin(body.offset)
         try:
             offset = await receive_part(

@@ -24,6 +24,7 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     bytes, None while it is not said; `digests` of the whole file by algorithm, where the sender
     gave some; `metadata` as tus' header had it; `created_at` RFC 3339 with milliseconds, UTC.
     `partial`: it is never stored by itself, its bytes become a part of another upload's.
+    `direct`: its sender puts the bytes on the storage itself.
     """
 
     upload_id: str
@@ -39,6 +40,7 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     labels: Labels = NO_LABELS
     priority: Priority = "normal"
     partial: bool = False
+    direct: bool = False
 
     @property
     def tags(self) -> bytes:
@@ -52,8 +54,15 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Partial(NamedTuple):
-    """A body that may rest, as it was found. `held`: a living process has it open."""
+    """A body that may rest, as it was found. `held`: a living process has it open. `there`: bytes
+    that are there, where parts may come in any order; None: up to the offset."""
 
     announced: Announced
     offset: int
     held: bool
+    there: int | None = None
+
+    @property
+    def arrived(self) -> int:
+        """Bytes that are there."""
+        return self.offset if self.there is None else self.there

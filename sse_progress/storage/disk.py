@@ -12,7 +12,7 @@ from sse_progress.storage.disk_bodies import DiskBodies
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.storage.durable import storage_errors
 from sse_progress.storage.layout import Layout, identity_of
-from sse_progress.storage.port import StorageState
+from sse_progress.storage.port import DirectParts, StorageState
 
 __all__ = ["INODES_PER_UPLOAD", "DiskStorage"]
 
@@ -26,6 +26,8 @@ class DiskStorage:
     Every method raises InsufficientStorage if there is no room, and Unavailable if the directory
     cannot be read or written; the OSError is its cause.
     """
+
+    direct: DirectParts | None = None
 
     def __init__(
         self,

@@ -8,10 +8,10 @@ removed upload is asked for raises UnknownUpload.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from sse_progress.model.ids import Position
 from sse_progress.storage.announced import Announced, Partial
@@ -21,9 +21,12 @@ __all__ = [
     "Bodies",
     "Body",
     "BodyHeld",
+    "DirectPart",
+    "DirectParts",
     "Objects",
     "RemoteFile",
     "ResumableBody",
+    "SignedPart",
     "Storage",
     "StorageState",
     "StoredObject",
@@ -196,6 +199,37 @@ class RemoteFile(Protocol):
         """A URL at which a published file can be fetched for a minute, with these headers."""
 
 
+class DirectPart(NamedTuple):
+    """A part that the sender of a direct body puts: `length` bytes from `offset` on."""
+
+    number: int
+    offset: int
+    length: int
+
+
+class SignedPart(NamedTuple):
+    """Where to put a part; `headers` have to be sent as they are."""
+
+    number: int
+    url: str
+    headers: dict[str, str]
+
+
+class DirectParts(Protocol):
+    """Bodies whose senders put the bytes on the storage themselves."""
+
+    def parts(self, announced: Announced) -> list[DirectPart]:
+        """All parts of a body, in order. Does not block."""
+
+    def signed(
+        self, announced: Announced, parts: Sequence[DirectPart], sha256: Sequence[bytes]
+    ) -> list[SignedPart]:
+        """Where to put these; with checksums, no other bytes are taken. Does not block."""
+
+    def is_there(self, announced: Announced, part: DirectPart) -> bool:
+        """Whether a part is on the storage, whole."""
+
+
 class StoredObject(Protocol):
     """A stored upload as it was when found."""
 
@@ -296,6 +330,10 @@ class Storage(Protocol):
 
     @property
     def objects(self) -> Objects: ...
+
+    @property
+    def direct(self) -> DirectParts | None:
+        """None where nobody but this service can write."""
 
     def free_bytes(self) -> int | None:
         """What may still be written, bytes: without the reserve, never negative.

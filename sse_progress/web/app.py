@@ -28,6 +28,7 @@ from sse_progress.web.routes import (
     bulk,
     config,
     description,
+    direct,
     health,
     history,
     jobs,
@@ -49,6 +50,7 @@ __all__ = ["create_app"]
 ROUTES: list[Route | WebSocketRoute] = [
     *upload.ROUTES,
     *resumable.ROUTES,
+    *direct.ROUTES,
     *progress.ROUTES,
     *uploads.ROUTES,
     *all_progress.ROUTES,

@@ -12,6 +12,7 @@ from starlette.types import Scope
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
 from sse_progress.access.tokens import Authenticator, from_settings
+from sse_progress.ingest.direct import Direct
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.resumable import Resumable
@@ -51,6 +52,7 @@ class WebContext:
     recent: RecentUploads
     ingest: Ingest
     resumable: Resumable
+    direct: Direct
     batches: Batches
     reviews: Reviews
     hook_keys: Sequence[bytes]
@@ -121,15 +123,17 @@ async def serving(
         await stack.enter_async_context(running("timer_wheel", wheel.run()))
         config = ingest_config(settings, kinds)
         ingest = Ingest(components, config)
+        resumable = Resumable(
+            components, config, receivers=ingest.receivers, journaling=ingest.journaling
+        )
         yield WebContext(
             components=components,
             settings=settings,
             uploads=Uploads(components),
             recent=RecentUploads(components.index, components.background),
             ingest=ingest,
-            resumable=Resumable(
-                components, config, receivers=ingest.receivers, journaling=ingest.journaling
-            ),
+            resumable=resumable,
+            direct=Direct(resumable),
             reviews=Reviews(components, {name: kind.table for name, kind in kinds.items()}),
             hook_keys=hook_keys(settings),
             batches=Batches(components, most=settings.max_batch),

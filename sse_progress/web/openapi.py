@@ -142,6 +142,26 @@ def _schemas() -> Object:
     schemas["Accepted"] = _object(
         success={"const": True}, uploadId={"type": "string"}, status={"const": "processing"}
     )
+    part = {name: {"type": "integer"} for name in ("number", "offset", "length")}
+    schemas["DirectUpload"] = _object(
+        uploadId={"type": "string"},
+        partSize={"type": "integer"},
+        parts={"type": "array", "items": _object(**part)},
+        expiresAt={"type": "string", "format": "date-time"},
+    )
+    signed = _object(
+        method={"const": "PUT"},
+        number={"type": "integer"},
+        url={"type": "string"},
+        headers={"type": "object", "additionalProperties": {"type": "string"}},
+    )
+    schemas["SignedParts"] = _object(parts={"type": "array", "items": signed})
+    schemas["PartDone"] = _object(
+        uploadId={"type": "string"},
+        number={"type": "integer"},
+        bytes={"type": "integer"},
+        total={"type": "integer"},
+    )
     schemas["Uploads"] = {
         "type": "object",
         "properties": {

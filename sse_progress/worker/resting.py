@@ -23,6 +23,9 @@ from sse_progress.storage.port import Storage
 
 __all__ = ["RestingBodies"]
 
+LOOK_S = 5.0
+"""Between two looks for what the sender of a direct body has put."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -57,6 +60,9 @@ class RestingBodies:
             await self._begin_again(found)
             return self._resume_s
         paused, left_ms = _is_paused(page), page.lease_until_ms - page.now_ms
+        if found.announced.direct and left_ms > 0:
+            await self._look(upload_id, page, found)
+            return LOOK_S
         if left_ms <= 0 and not paused and page.lease_ms <= self._lease_s * 1000:
             # It was begun, and whoever did died before it could make the lease longer.
             await self._pause(upload_id, page, found, lease_s=self._resume_s)
@@ -68,6 +74,18 @@ class RestingBodies:
             await self._pause(upload_id, page, found, lease_s=left_ms / 1000)
             paused = True
         return left_ms / 1000 if paused else 0
+
+    async def _look(self, upload_id: str, page: Page, found: Partial) -> None:
+        """Bytes that come past the service are told although nobody says so."""
+        if page.last is not None and decode_json(page.last.data).get("bytes") == found.arrived:
+            return
+        await self._journal.tell(
+            upload_id,
+            fence=page.fence,
+            nonce=secrets.token_hex(8),
+            draft=arriving(found.arrived, found.announced.length),
+            lease_s=self._resume_s,
+        )
 
     async def _pause(self, upload_id: str, page: Page, found: Partial, *, lease_s: float) -> None:
         await self._journal.tell(

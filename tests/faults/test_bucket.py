@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import secrets
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -245,6 +246,114 @@ async def test_a_cancelled_upload_leaves_nothing(hosts: Hosts) -> None:
     assert httpx.delete(hosts.url(upload_id)).status_code == 204
     await eventually(lambda: hosts.listed() == [], "nothing is left")
     assert httpx.get(hosts.url(upload_id)).json()["status"] == "cancelled"
+
+
+# ---- straight to the bucket
+
+
+def begin(hosts: Hosts, size: int, upload_id: str) -> httpx.Response:
+    given = {"Prefer": "direct", "Upload-Length": str(size), "X-Upload-ID": upload_id}
+    named = {"Content-Disposition": 'attachment; filename="words.txt"'}
+    return httpx.post(
+        f"{hosts.web.url}/upload", headers={**given, **named, "Content-Type": "text/plain"}
+    )
+
+
+def signed(hosts: Hosts, upload_id: str, *numbers: int, **more: object) -> list[dict[str, Any]]:
+    answer = httpx.post(f"{hosts.url(upload_id)}/parts", json={"numbers": list(numbers), **more})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["parts"]
+    assert [part["number"] for part in found] == list(numbers)
+    return found
+
+
+def put(part: dict[str, Any], content: bytes) -> int:
+    assert part["method"] == "PUT"
+    headers = {**part["headers"], "content-length": str(len(content))}
+    return httpx.put(part["url"], headers=headers, content=content, timeout=60).status_code
+
+
+async def test_a_sender_puts_the_bytes_itself(hosts: Hosts) -> None:
+    """In any order; nobody says what is there, and the stream has it all the same."""
+    upload_id, size = new_id(), len(LARGE)
+    answer = begin(hosts, size, upload_id)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (201, "direct")
+    told = answer.json()
+    assert (told["uploadId"], told["partSize"]) == (upload_id, 8 * MIB)
+    assert [part["number"] for part in told["parts"]] == [1, 2, 3]
+    assert sum(part["length"] for part in told["parts"]) == size
+    assert told["expiresAt"][:16] == httpx.get(hosts.url(upload_id)).json()["expiresAt"][:16]
+    pieces = {
+        part["number"]: LARGE[part["offset"] : part["offset"] + part["length"]]
+        for part in told["parts"]
+    }
+    last, first = signed(hosts, upload_id, 3, 1)
+    assert put(last, pieces[3]) == 200
+    await eventually(
+        lambda: httpx.get(hosts.url(upload_id)).json().get("bytes") == len(pieces[3]),
+        "the stream has what nobody reported",
+    )
+    early = httpx.post(f"{hosts.url(upload_id)}/parts/1")
+    assert (early.status_code, early.json()["code"]) == (409, "mismatching_offset")
+    assert put(first, pieces[1]) == 200
+    done = httpx.post(f"{hosts.url(upload_id)}/parts/1")
+    assert (done.status_code, done.json()["bytes"]) == (200, len(pieces[1]) + len(pieces[3]))
+    missing = httpx.post(f"{hosts.url(upload_id)}/complete")
+    assert (missing.status_code, missing.json()["code"]) == (409, "mismatching_offset")
+    assert missing.json()["detail"] == "Not in the bucket: part 2."
+    digest = hashlib.sha256(pieces[2]).hexdigest()
+    [middle] = signed(hosts, upload_id, 2, sha256=[digest])
+    assert put(middle, bytes(len(pieces[2]))) == 400
+    assert put(middle, pieces[2] + b"more") == 403
+    assert put(middle, pieces[2][:-1]) == 403
+    assert put(middle, pieces[2]) == 200
+    assert put(middle, pieces[2]) == 412  # each part once
+    for _ in range(2):
+        complete = httpx.post(f"{hosts.url(upload_id)}/complete", timeout=60)
+        assert complete.status_code == 200, complete.text
+        assert complete.json()["data"]["media"]["sha256"] == hashlib.sha256(LARGE).hexdigest()
+    events = await finished(hosts, upload_id)
+    assert not any(event.get("paused") for event in events)
+    file = httpx.get(f"{hosts.url(upload_id)}/files/words.txt", timeout=60)
+    assert file.content == LARGE
+    assert put(middle, pieces[2]) == 200  # late: where nothing is ever read
+    assert httpx.get(f"{hosts.url(upload_id)}/files/words.txt", timeout=60).content == LARGE
+    httpx.delete(f"{hosts.url(upload_id)}/files")
+
+
+async def test_direct_uploads_that_make_no_sense(hosts: Hosts) -> None:
+    """Other uploads' ids, numbers and digests that are none, too much of everything."""
+    upload_id, other = new_id(), new_id()
+    assert begin(hosts, 2**31, new_id()).status_code == 413
+    assert begin(hosts, 20 * MIB, upload_id).status_code == 201
+    again = begin(hosts, 20 * MIB, upload_id)
+    assert (again.status_code, again.json()["upload"]["status"]) == (409, "receiving")
+    url = hosts.url(upload_id)
+    for body in (
+        {"numbers": []},
+        {"numbers": [0]},
+        {"numbers": [4]},
+        {"numbers": ["1"]},
+        {"numbers": list(range(1, 1002))},
+        {"numbers": [1], "sha256": ["00"]},
+        {"numbers": [1], "sha256": ["00" * 32, "00" * 32]},
+        {},
+    ):
+        assert httpx.post(f"{url}/parts", json=body).status_code == 400, body
+    assert httpx.post(f"{url}/parts/x").status_code == 400
+    assert httpx.post(f"{url}/parts/99").status_code == 400
+    assert httpx.post(f"{hosts.url(new_id())}/complete").status_code == 404
+    created = httpx.post(
+        f"{hosts.web.url}/upload",
+        headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5", "X-Upload-ID": other},
+    )
+    assert created.status_code == 201
+    assert httpx.post(f"{hosts.url(other)}/parts", json={"numbers": [1]}).status_code == 400
+    for one in (upload_id, other):
+        assert httpx.delete(hosts.url(one)).status_code == 204
+    assert httpx.post(f"{url}/parts", json={"numbers": [1]}).status_code == 410
+    assert httpx.post(f"{url}/complete").status_code == 410
+    await eventually(lambda: hosts.listed() == [], "nothing is left")
 
 
 # ---- the bucket is away

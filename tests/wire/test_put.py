@@ -103,3 +103,12 @@ async def test_a_body_that_is_cut_off(running: Service) -> None:
         connection.sendall(head("PUT", url, {"Content-Length": "100"}) + b"some")
     await ended_with(running, upload_id, "client_disconnected")
     assert not [file for file in running.files() if file.startswith(("incoming/", "open/"))]
+
+
+def test_nothing_goes_straight_to_a_disk(client: httpx.Client) -> None:
+    """`Prefer: direct` where there is no bucket is refused, and takes no id."""
+    headers = {"Prefer": "direct", "Upload-Length": "5", "X-Upload-ID": new_id()}
+    for length in ("5", "x", "-1", "9" * 16):
+        answer = client.post("/upload", headers={**headers, "Upload-Length": length})
+        assert answer.status_code == (415 if length == "5" else 400)
+    assert client.get(f"/upload/{headers['X-Upload-ID']}").status_code == 404

@@ -110,7 +110,14 @@ class BucketBodies:
         announced = self._announced(upload_id)
         if announced is None:
             return None
-        return Partial(announced, _end(self._path(announced)), held=False)
+        offset = _end(self._path(announced))
+        there = self._there(announced) if announced.direct else None
+        return Partial(announced, offset, held=False, there=there)
+
+    def _there(self, announced: Announced) -> int:
+        """Bytes of a direct body's parts, in whatever order they came."""
+        listed = self._bucket.listing(Keys(announced.upload_id).body(announced.token))
+        return sum(found.size for found in listed if parse_chunk(found.name) is not None)
 
     def read(self, upload_id: str, offset: int, most_bytes: int) -> bytes:
         announced = self._announced(upload_id)

@@ -71,7 +71,7 @@ class Bucket:
         self._probe = _store(url, credentials, request_s=PROBE_S, retry_s=0)
         self._away = threading.Event()
         self._trial = threading.Lock()
-        self._conditions = True
+        self.knows_conditions = True
 
     # ---- objects
 
@@ -108,7 +108,7 @@ class Bucket:
         A server that does not know the condition is asked first; of two that do so in the same
         moment both may then succeed.
         """
-        if self._conditions:
+        if self.knows_conditions:
             try:
                 self._call(lambda: obstore.put(self._store, path, data, mode="create"))
             except _Exists:
@@ -118,7 +118,7 @@ class Bucket:
                 if not _not_implemented(exc.__cause__):
                     raise
                 log.info("the bucket knows no conditional writes", bucket=str(self.url))
-                self._conditions = False
+                self.knows_conditions = False
             else:
                 return True
         there = self.get(path)

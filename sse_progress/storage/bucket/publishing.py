@@ -94,6 +94,8 @@ def _one_object(attempt: WorkAttempt) -> Made | None:
     if len(path := attempt.upload.path) != 1:
         return None
     chunk = path[0]
+    if chunk.writer == attempt.upload.body:
+        return None  # put by its sender, who may put it again: only the local file was looked at
     return Made(f"{attempt.keys.body(attempt.upload.body)}/{chunk.name}", chunk.length)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from sse_progress.storage.bucket.bodies import BucketBodies
 from sse_progress.storage.bucket.chunks import CHUNK_BYTES, Putting
 from sse_progress.storage.bucket.client import Bucket
+from sse_progress.storage.bucket.direct import BucketParts
 from sse_progress.storage.bucket.keys import Keys
 from sse_progress.storage.bucket.objects import BucketObjects
 from sse_progress.storage.bucket.publishing import end_leftovers
@@ -16,7 +17,7 @@ from sse_progress.storage.bucket.stored import Kept
 from sse_progress.storage.bucket.sweeping import Sweeper
 from sse_progress.storage.bucket.url import BucketUrl, Credentials
 from sse_progress.storage.bucket.workroom import Workroom
-from sse_progress.storage.port import StorageState
+from sse_progress.storage.port import DirectParts, StorageState
 
 __all__ = ["BucketStorage"]
 
@@ -47,6 +48,7 @@ class BucketStorage:
         self._now = now
         self.bodies = BucketBodies(Putting(self._bucket, chunk_bytes=chunk_bytes), self._kept)
         self.objects = BucketObjects(self._bucket, self._workroom, now=now)
+        self.direct: DirectParts | None = BucketParts(self._bucket)
         self._swept_at = -SWEEP_EVERY_S
         self._state: tuple[float, StorageState] | None = None
 

@@ -27,6 +27,7 @@ from sse_progress.web.operations import (
     json_answer,
     operation,
     query,
+    ref,
 )
 from sse_progress.web.request_headers import (
     access_of,
@@ -35,6 +36,7 @@ from sse_progress.web.request_headers import (
     path_upload_id,
 )
 from sse_progress.web.resumable import draft, tus
+from sse_progress.web.routes import direct
 from sse_progress.web.tus_middleware import speaks_tus
 from sse_progress.web.upload_answers import (
     body_chunks,
@@ -59,6 +61,8 @@ async def post_upload(request: Request) -> Response:
         return await tus.create(request, upload_id)
     if begins_draft(request):
         return await draft.create(request, upload_id)
+    if direct.begins_direct(request):
+        return await direct.begin(request, upload_id)
     principal = await access_of(request).writer(request)
     body = Body(
         content_type=request.headers.get("content-type", ""),
@@ -117,7 +121,9 @@ ROUTES = [
                     "200": json_answer("Result", "The upload is complete", id_header=True),
                     "201": {
                         "description": "A resumable upload has begun: `Location` is its address, "
-                        "`Upload-Offset` where its next part begins"
+                        "`Upload-Offset` where its next part begins; or a direct one, with the "
+                        "parts to put",
+                        "content": {"application/json": {"schema": ref("DirectUpload")}},
                     },
                     "202": json_answer("Accepted", "Stored; the work goes on", id_header=True),
                 },
@@ -132,11 +138,15 @@ ROUTES = [
                     {
                         "name": "Prefer",
                         "in": "header",
-                        "description": "`respond-async` (RFC 7240): answer 202 once it is stored.",
+                        "description": "`respond-async` (RFC 7240): answer 202 once it is stored. "
+                        "`direct`, with `Upload-Length`: 201 with parts to put into the bucket.",
                         "schema": {"type": "string"},
                     },
                     header("Tus-Resumable", "`1.0.0`: begins an upload by tus."),
-                    header("Upload-Length", "The whole's bytes, for tus and the IETF draft."),
+                    header(
+                        "Upload-Length",
+                        "The whole's bytes, for tus, the IETF draft and direct uploads.",
+                    ),
                     header("Upload-Defer-Length", "`1`: the length follows, for tus."),
                     header(
                         "Upload-Metadata", "`filename`, `filetype`, fields and labels, for tus."
