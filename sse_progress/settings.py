@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     """Format of log lines: `console` for people, `json` for one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
+    log_user_key: SecretStr | None = Field(None, min_length=16)
+    """Names users in the log by a digest with this key (16 characters or more), instead of as they
+    are."""
 
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """TCP port, on `host`, where a worker that runs without `serve` answers `/metrics`; unset:
@@ -401,6 +404,11 @@ class Settings(BaseSettings):
         return self
 
     # ---- derived
+
+    @property
+    def user_key(self) -> bytes | None:
+        """Key of the digests that name users in the log; None: they are named as they are."""
+        return self.log_user_key.get_secret_value().encode() if self.log_user_key else None
 
     @property
     def archive(self) -> str | None:

@@ -6,6 +6,8 @@ Every value of every entry passes through `_safe`: no secret and no control char
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 import re
 import sys
@@ -41,6 +43,7 @@ _HEADER = re.compile(r"(authorization|cookie)(\s*[:=]\s*)[^\r\n]*", re.IGNORECAS
 _PAIR = re.compile(r"(token|ticket|secret|password)(=|%3d)[^\s&;,\"']+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_USERS = frozenset({"user", "owner"})
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 _QUIET = ("httpx", "httpcore", "asyncio")
 
@@ -49,12 +52,14 @@ def configure(
     log_format: Literal["console", "json"] = "console",
     level: Literal["debug", "info", "warning", "error"] = "info",
     *,
+    user_key: bytes | None = None,
     stream: TextIO | None = None,
 ) -> None:
     """Send all logging of this process to `stream` (standard error): one entry, one line.
 
     A traceback's lines are indented in `console` format. Loggers of the standard library take
     the same way; give uvicorn `log_config=None`, so that it does not change them. May be repeated.
+    With `user_key` users are named by a keyed digest: the same one everywhere, and nobody's name.
     """
     stream = stream or sys.stderr
     threshold = getattr(logging, level.upper())
@@ -75,6 +80,7 @@ def configure(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                *([_pseudonyms(user_key)] if user_key else []),
                 _safe,
                 renderer,
             ],
@@ -147,6 +153,18 @@ def _access(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
         entry.update(event="request", method=method, path=path, status=status, client=client)
     entry.pop("color_message", None)
     return entry
+
+
+def _pseudonyms(key: bytes) -> Processor:
+    """Names of users as HMAC-SHA256 with `key`, shortened."""
+
+    def replace(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
+        for field in _USERS & entry.keys():
+            digest = hmac.new(key, str(entry[field]).encode(), hashlib.sha256).hexdigest()
+            entry[field] = f"u-{digest[:16]}"
+        return entry
+
+    return replace
 
 
 def _safe(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:

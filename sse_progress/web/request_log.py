@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
 from collections.abc import Awaitable
 from urllib.parse import unquote
@@ -9,6 +11,7 @@ from urllib.parse import unquote
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 from sse_progress.web.context import metrics_of
 
 __all__ = ["RequestLog", "note_user"]
@@ -20,6 +23,10 @@ QUIET = ("/healthz", "/readyz", "/metrics")
 """Asked all the time by machines: logged at debug level."""
 
 
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_UPLOAD = re.compile(rf"/upload/({UPLOAD_ID_PATTERN})(?:/|$)")
+
+
 def note_user(scope: Scope, user: str) -> None:
     """Say who a request's caller is, for its log line."""
     scope[USER] = user
@@ -28,6 +35,8 @@ def note_user(scope: Scope, user: str) -> None:
 class RequestLog:
     """The outermost middleware. A stream's line comes when it ends.
 
+    Every line that is logged while a request is answered has the same `request`: what its
+    X-Request-ID says (a proxy's), or a new one; and `upload_id`, where the request names one.
     `status` is 0 where nothing was answered, `bytes` counts those of the request's body. The path
     comes without its query, which may hold a token.
     """
@@ -39,11 +48,24 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        entry = _Entry(scope)
-        try:
-            await self._app(scope, entry.receiving(receive), entry.sending(send))
-        finally:
-            entry.write()
+        with structlog.contextvars.bound_contextvars(**_names(scope)):
+            entry = _Entry(scope)
+            try:
+                await self._app(scope, entry.receiving(receive), entry.sending(send))
+            finally:
+                entry.write()
+
+
+def _names(scope: Scope) -> dict[str, str]:
+    """What lines of one request have in common."""
+    headers = dict(scope["headers"])
+    given, upload_id = headers.get(b"x-request-id", b""), headers.get(b"x-upload-id", b"")
+    request = given.decode() if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+    if found := _UPLOAD.search(scope["path"]):
+        return {"request": request, "upload_id": found[1]}
+    if valid_upload_id(text := upload_id.decode("latin-1")):
+        return {"request": request, "upload_id": text}
+    return {"request": request}
 
 
 class _Entry:

@@ -72,7 +72,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
 
     Raises SettingsError before anything is served, if what a setting names cannot be used.
     """
-    configure(settings.log_format, level=settings.log_level)
+    configure(settings.log_format, level=settings.log_level, user_key=settings.user_key)
     log_uncaught()
     harden_this_process()
     if fd is not None:  # it may need one to listen by itself

@@ -139,7 +139,7 @@ def run(settings: Settings) -> None:
     Raises SettingsError if the pipeline, or what a setting names, cannot be used here, and
     SystemExit(1) if a task that it cannot do without has ended.
     """
-    configure(settings.log_format, level=settings.log_level)
+    configure(settings.log_format, level=settings.log_level, user_key=settings.user_key)
     log_uncaught()
     harden_this_process()
     keep_file_capabilities()

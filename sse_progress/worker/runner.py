@@ -43,7 +43,14 @@ class Runner:
         self._components = context.components
 
     async def run(self, job: Job) -> Outcome:
-        """Bring one upload to its end, or as far as this worker may. Raises only when cancelled."""
+        """Bring one upload to its end, or as far as this worker may. Raises only when cancelled.
+
+        Every line that is logged meanwhile names the upload.
+        """
+        with structlog.contextvars.bound_contextvars(upload_id=job.upload_id):
+            return await self._done(job)
+
+    async def _done(self, job: Job) -> Outcome:
         about = log.bind(upload_id=job.upload_id, attempt=job.attempts + 1)
         began = time.monotonic()
         outcome: Outcome = None

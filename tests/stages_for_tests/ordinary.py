@@ -217,3 +217,8 @@ def fragment(upload: Upload, report: Report) -> None:
 
 async def asynchronous_in_disguise(upload: Upload, report: Report) -> None:
     """Not to be run in a child."""
+
+
+def said(upload: Upload, report: Report) -> None:
+    """Prints one line."""
+    print("said by a child", flush=True)

@@ -13,6 +13,7 @@ good: Pipeline = [
     ("analyzing", asynchronous.here),
     ("processing", ordinary.nothing),
 ]
+chatty: Pipeline = [("analyzing", ordinary.said)]
 
 
 def made() -> Pipeline:

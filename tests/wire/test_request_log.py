@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +15,27 @@ from tests.helpers.waiting import wait_until
 
 
 def test_the_log_tells_what_became_of_an_upload(service: Callable[..., Service]) -> None:
-    """Every line is JSON; those with the id are its request, its job's start and its job's end."""
-    one = service({"SSE_PROGRESS_LOG_FORMAT": "json"})
+    """Every line is JSON; those with the id are its request, its job's start and its job's end, and
+    what a stage prints in its child. Users are pseudonyms where there is a key for them."""
+    key = "a key of sixteen characters"
+    one = service(
+        {
+            "SSE_PROGRESS_LOG_FORMAT": "json",
+            "SSE_PROGRESS_LOG_USER_KEY": key,
+            "SSE_PROGRESS_PIPELINE": "tests.stages_for_tests.pipelines:chatty",
+        }
+    )
     picture = jpeg()
     answer = httpx.post(
         f"{one.url}/upload",
         files={"file": ("a.jpg", picture)},
-        headers={"X-Upload-ID": "traced"},
+        headers={"X-Upload-ID": "traced", "X-Request-ID": "from-the-proxy"},
         timeout=60,
     )
     assert answer.status_code == 200
-    missing = httpx.get(f"{one.url}/upload/unknown?token=abc", timeout=60)
+    missing = httpx.get(
+        f"{one.url}/upload/unknown?token=abc", timeout=60, headers={"X-Request-ID": "no id"}
+    )
     assert missing.status_code == 404
 
     def lines() -> list[dict[str, Any]]:
@@ -36,9 +47,14 @@ def test_the_log_tells_what_became_of_an_upload(service: Callable[..., Service])
     wait_until(
         lambda: {"job started", "job finished", "request"} <= about("traced").keys(), "all is told"
     )
+    assert about("traced")["stage output"]["text"] == "said by a child"
     request = about("traced")["request"]
     assert (request["method"], request["path"], request["status"]) == ("POST", "/upload", 200)
-    assert request["user"] == "anonymous"
+    digest = hmac.new(key.encode(), b"anonymous", "sha256").hexdigest()
+    assert request["user"] == f"u-{digest[:16]}"
+    assert request["request"] == "from-the-proxy"
+    assert len(about("unknown")["request"]["request"]) == 16
+    assert '"anonymous"' not in one.log
     assert request["bytes"] > len(picture)
     finished = about("traced")["job finished"]
     assert finished["outcome"] == "complete"
