@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.attacks.words import AUDIENCE, ISSUER, SECRET, Caller, new_id
-from tests.helpers.service import Service
+from tests.helpers.service import SERVE, Service
 
 TOKENS = {
     "SSE_PROGRESS_JWT_AUDIENCE": AUDIENCE,
@@ -25,9 +25,9 @@ TOKENS = {
 
 
 @contextmanager
-def running(env: dict[str, str]) -> Iterator[Service]:
+def running(env: dict[str, str], *, command: tuple[str, ...] = SERVE) -> Iterator[Service]:
     directory = Path(tempfile.mkdtemp(prefix="sp-attack-"))
-    with Service(directory, env) as service:
+    with Service(directory, env, command=command) as service:
         yield service
         # Whatever was sent, nothing in the rig broke.
         assert "Traceback" not in service.log, service.log[-4000:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.attacks.conftest import TOKENS, running
 from tests.attacks.exploited import MARK
 from tests.attacks.words import SECRET, Caller, check_refused, new_id
 from tests.helpers.multipart import Part, file_part
-from tests.helpers.service import ROOT, Service
+from tests.helpers.service import ROOT, SERVE, Service
 
 HELD = b"what alice gave us to keep"
 
@@ -321,3 +322,56 @@ def test_a_taken_decoder_has_no_say_in_moderation(intruder: Caller) -> None:
     )
     assert media["analysis"]["poisoned"]
     assert media["moderation"] == {"verdict": "approved"}
+
+
+# ---- on a kernel without Landlock
+
+WITHOUT_LANDLOCK = (sys.executable, "-m", "tests.attacks.without_landlock", *SERVE[2:])
+BY_LANDLOCK_ALONE = frozenset(
+    {
+        *("reads another user's file", "overwrites another user's file"),
+        *("removes another user's file", "takes a second name of it", "takes it away"),
+        *("rewrites its own original", "plants a .pth", "plants a module", "writes to /tmp"),
+        *("exchanges its directory", "takes the place of a later one"),
+        *("reads the settings", "reads accounts", "lists processes"),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def lesser() -> Iterator[Service]:
+    """The same service where seccomp is all there is."""
+    env = {
+        "SSE_PROGRESS_JWT_SECRET": SECRET,
+        "SSE_PROGRESS_PIPELINE": "tests.attacks.exploited:pipeline",
+        "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
+    }
+    with running({**TOKENS, **env}, command=WITHOUT_LANDLOCK) as service:
+        yield service
+
+
+def test_without_landlock_there_is_no_way_out_of_the_process(lesser: Service) -> None:
+    """Files are open to it, and only they: no network, no programs, no other process."""
+    caller = Caller.named(lesser, "mallory")
+    lines = [*BEGIN, "there = '/nowhere'", "result = {'tried': {}}"]
+    left = ATTEMPTS.keys() - BY_LANDLOCK_ALONE
+    lines += [f"result['tried'][{name!r}] = tried(lambda: {ATTEMPTS[name]})" for name in left]
+    found = media_after(caller, exploit("analyzing", *lines))["analysis"]["tried"]
+    assert {name: said for name, said in found.items() if said not in DENIED} == {}
+    assert found.keys() == left
+
+
+def test_without_landlock_the_operator_is_told(lesser: Service) -> None:
+    """In the log and by `/readyz`; the service runs."""
+    answer = Caller(lesser).ask("GET", "/readyz")
+    assert answer.status == 200
+    assert answer.json["sandbox"] == {"mode": "best-effort", "kernel": "no Landlock, seccomp"}
+    assert "stages are confined in part" in lesser.log
+
+
+def test_without_landlock_nothing_starts_that_requires_it(tmp_path: Path) -> None:
+    """`required` says what is missing, and ends."""
+    service = Service(tmp_path, {"SSE_PROGRESS_SANDBOX": "required"}, command=WITHOUT_LANDLOCK)
+    assert service.launch().wait(60) == 2
+    assert "SSE_PROGRESS_SANDBOX=required, but this kernel has no Landlock" in service.log
+    service.wait_gone()
