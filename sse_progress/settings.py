@@ -128,7 +128,8 @@ class Settings(BaseSettings):
     jwt_public_key: str | None = None
     """PEM text, or a path to it: RSA, EC or Ed25519."""
     jwks_url: str | None = None
-    """URL of the identity provider's key set (RFC 7517)."""
+    """`https://` URL of the identity provider's key set (RFC 7517); `http://` only to this
+    machine."""
     jwt_audience: str | None = None
     """Required `aud` of a token; unset: a token with any `aud` is refused."""
     jwt_issuer: str | None = None

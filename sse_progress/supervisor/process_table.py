@@ -14,7 +14,7 @@ from types import FrameType
 from sse_progress.supervisor.checks import Failed
 from sse_progress.supervisor.managed_process import ManagedProcess
 
-__all__ = ["STOPS", "ProcessTable"]
+__all__ = ["STOPS", "ProcessTable", "has_terminal"]
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -122,3 +122,12 @@ class ProcessTable:
 
 def _wake(_number: int, _frame: FrameType | None) -> None:
     """The wake-up descriptor tells the loop; nothing is done inside a handler."""
+
+
+def has_terminal() -> bool:
+    """SIGHUP to a program in a terminal says that the terminal is gone."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from sse_progress.supervisor import private_redis
 from sse_progress.supervisor.launch_plan import Plan
 from sse_progress.supervisor.managed_process import ManagedProcess
 from sse_progress.supervisor.private_redis import PrivateRedis
+from sse_progress.supervisor.redis_binaries import ENVIRONMENT
 
 __all__ = ["default_commands", "redis_process", "service_processes"]
 
@@ -26,7 +26,7 @@ def redis_process(redis: PrivateRedis) -> ManagedProcess:
         role="redis",
         name="redis",
         command=redis.command,
-        environment=private_redis.ENVIRONMENT,
+        environment=ENVIRONMENT,
         directory=redis.directory,
         descriptors=(redis.lock.descriptor,),
         says_ready=False,

@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,21 +24,22 @@ from sse_progress.supervisor.checks import (
     own_directory,
     unreachable,
 )
-from sse_progress.supervisor.launch_plan import Plan
+from sse_progress.supervisor.launch_plan import PLAN, Plan
 from sse_progress.supervisor.listen_socket import ListenError, base_url, listen, local_url
 from sse_progress.supervisor.managed_process import ManagedProcess
 from sse_progress.supervisor.output import Output, how_it_ended
-from sse_progress.supervisor.private_redis import PrivateRedis, PrivateRedisError
-from sse_progress.supervisor.process_table import STOPS, ProcessTable
+from sse_progress.supervisor.private_redis import PrivateRedis
+from sse_progress.supervisor.process_table import STOPS, ProcessTable, has_terminal
+from sse_progress.supervisor.redis_binaries import PrivateRedisError
+from sse_progress.supervisor.rolling_restart import RollingRestart
 from sse_progress.supervisor.service_processes import (
     default_commands,
     redis_process,
     service_processes,
 )
 
-__all__ = ["Supervisor", "become"]
+__all__ = ["Supervisor"]
 
-PLAN = "SSE_PROGRESS_SUPERVISOR_PLAN"
 ORDER = ("web", "worker", "redis")
 """Streams end first; what everything else needs ends last."""
 REDIS_GRACE_S = 10.0
@@ -48,27 +48,8 @@ KILL_WAIT_S = 10.0
 STEP_S = 0.02
 HEALTH_STEP_S = 0.2
 SLOW_START_S = 30.0
-ROLL_READY_S = 60.0
 EARLY_FAILURES = 5
 """A process that ends so often before the service was ever ready will not get better."""
-
-
-def become(plan: Plan, environment: Mapping[str, str]) -> NoReturn:
-    """Turn this process into the supervisor: same process id, a third of the memory.
-
-    Reading and checking settings needs large libraries; supervising does not.
-    """
-    if not sys.argv[0].endswith("__main__.py"):
-        # started by its script, so no process of ours shall import from the current directory
-        environment = {**environment, "PYTHONSAFEPATH": "1"}
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the supervisor listens to them
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(  # noqa: S606  # ourselves
-        sys.executable,
-        [sys.executable, "-m", "sse_progress.supervisor.supervisor"],
-        {**environment, PLAN: json.dumps(asdict(plan))},
-    )
 
 
 class Supervisor:
@@ -99,7 +80,13 @@ class Supervisor:
         self._waiting_for_redis = False
         self._announced = False
         self._roll_wanted = False
-        self._leaving: ManagedProcess | None = None
+        self._rolling = RollingRestart(
+            self._table,
+            turn_until=self._turn_until,
+            stopping=lambda: self._stopping,
+            say=self._say,
+            end_grace_s=plan.end_grace_s,
+        )
         self._next_probe_at = 0.0
 
     # ---- the whole life
@@ -163,7 +150,8 @@ class Supervisor:
             self._turn()
             if self._announced:
                 if self._roll_wanted:
-                    self._roll()
+                    self._roll_wanted = False
+                    self._rolling.roll()
                 continue
             if self._all_ready():
                 self._announce()
@@ -175,43 +163,6 @@ class Supervisor:
                 self._say(
                     f"Not ready after {SLOW_START_S:.0f} s: {waiting or 'no answer'}.", "warning"
                 )
-
-    def _roll(self) -> None:
-        """Replace web processes and workers, one after the other.
-
-        Each new one is ready before its predecessor is asked to end, so a connection always finds
-        a listener. Stops at the first that does not become ready: the old one stays.
-        """
-        self._roll_wanted = False
-        self._say("Rolling restart: web processes, then workers.")
-        for old in [each for each in self._table.all if each.role != "redis"]:
-            if not self._replace(old):
-                return
-        self._say("Rolling restart: all processes are new.")
-
-    def _replace(self, old: ManagedProcess) -> bool:
-        new = old.successor()
-        self._turn_until(lambda: old.ready, ROLL_READY_S)  # it may be restarting just now
-        try:
-            self._table.add(new)
-        except Failed as error:
-            self._table.drop(new)
-            self._say(f"Rolling restart given up: {error}", "error")
-            return False
-        self._turn_until(lambda: new.ready or new.restart_at is not None, ROLL_READY_S)
-        if self._stopping:
-            return False
-        if not new.ready:
-            self._table.drop(new)
-            self._say(f"Rolling restart given up: the new {new.name} is not ready.", "error")
-            return False
-        self._leaving = old
-        old.terminate()
-        self._turn_until(lambda: old.process is None, self._plan.end_grace_s)
-        self._leaving = None
-        if not self._stopping:
-            self._table.drop(old)
-        return not self._stopping
 
     def _turn_until(self, condition: Callable[[], bool], limit_s: float) -> None:
         deadline = self._clock() + limit_s
@@ -293,7 +244,7 @@ class Supervisor:
         return self._redis
 
     def _ended(self, process: ManagedProcess, pid: int, code: int) -> None:
-        if self._stopping or self._waiting_for_redis or process is self._leaving:
+        if self._stopping or self._waiting_for_redis or process is self._rolling.leaving:
             return
         if not self._announced:
             if code == 2:  # it has said what is wrong
@@ -309,7 +260,7 @@ class Supervisor:
     def _take_signal(self, number: int) -> None:
         if number not in STOPS:
             return
-        if number == signal.SIGHUP and self._announced and not _has_terminal():
+        if number == signal.SIGHUP and self._announced and not has_terminal():
             self._roll_wanted = True
             return
         if self._stopping:
@@ -339,15 +290,6 @@ class Supervisor:
         ready_s = self._clock() - self._began_at
         for line in self._plan.invitation(local=local_url(self._socket), ready_s=ready_s):
             self._say(line)
-
-
-def _has_terminal() -> bool:
-    """SIGHUP to a program in a terminal says that the terminal is gone."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 def main() -> NoReturn:

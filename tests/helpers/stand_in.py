@@ -128,13 +128,13 @@ def stage() -> None:
 
 def supervise() -> None:
     from sse_progress.settings import load_settings
-    from sse_progress.supervisor import supervisor
+    from sse_progress.supervisor import rolling_restart, supervisor
     from sse_progress.supervisor.launch_plan import Plan
 
     if limit := os.environ.get("STAND_IN_REDIS_START_S"):
         supervisor.REDIS_START_S = float(limit)
     if limit := os.environ.get("STAND_IN_ROLL_READY_S"):
-        supervisor.ROLL_READY_S = float(limit)
+        rolling_restart.ROLL_READY_S = float(limit)
     if os.environ.get("STAND_IN_WORKER") == "stray":
         keep_orphans()
     plan = Plan.of(load_settings())

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
@@ -332,6 +333,7 @@ JSON = st.recursive(
 HEADER_NAMES = st.sampled_from(["alg", "typ", "kid", "crit", "b64", "jwk", "zip", "enc"])
 
 
+@hypothesis(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     header=st.dictionaries(HEADER_NAMES, JSON | st.just("HS256"), max_size=5),
     payload=st.dictionaries(
@@ -356,6 +358,7 @@ def test_whatever_a_token_says_it_is_a_caller_or_unauthenticated(
     anyio.run(attempt)
 
 
+@hypothesis(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.text(max_size=200) | st.from_regex(r"[\w.-]{0,300}", fullmatch=True))
 def test_whatever_is_sent_as_a_token_is_refused(text: str) -> None:
     """Noise is never a caller and never an error of ours."""
@@ -402,10 +405,23 @@ def test_a_key_file_as_secret_is_refused_at_start() -> None:
         from_settings(settings(jwt_secret=pem(RSA_KEY)))
 
 
-def test_keys_come_over_http() -> None:
-    """No other scheme is followed, such as a file of this machine."""
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///etc/passwd", "http://idp.example/keys", "http://10.0.0.1/keys", "https:///keys"),
+        *("http://127.0.0.1.example/keys", "http://localhost@idp.example/keys", "keys"),
+    ],
+)
+def test_keys_come_over_tls(url: str) -> None:
+    """Not from a file, and not over a wire on which somebody could exchange them."""
     with pytest.raises(SettingsError, match="SSE_PROGRESS_JWKS_URL"):
-        from_settings(settings(jwks_url="file:///etc/passwd"))
+        from_settings(settings(jwks_url=url))
+
+
+@pytest.mark.parametrize("url", ["https://idp.example/keys", "http://127.0.0.1:80/keys"])
+def test_keys_may_come_from_this_machine(url: str) -> None:
+    """As where a provider runs beside the service."""
+    assert isinstance(from_settings(settings(jwks_url=url)), Tokens)
 
 
 # ---- published keys

@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from sse_progress.supervisor import private_redis
-from sse_progress.supervisor.private_redis import (
+from sse_progress.supervisor.private_redis import DataDirLock, PrivateRedis
+from sse_progress.supervisor.redis_binaries import (
+    ENVIRONMENT,
     Binary,
-    DataDirLock,
-    PrivateRedis,
     PrivateRedisError,
     find_binaries,
 )
@@ -40,7 +40,7 @@ def run() -> Iterator[Run]:
         process = subprocess.Popen(
             server.command,
             cwd=server.directory,
-            env=private_redis.ENVIRONMENT,
+            env=ENVIRONMENT,
             pass_fds=(server.lock.descriptor,),
             stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent,
