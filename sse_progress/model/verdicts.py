@@ -12,7 +12,7 @@ __all__ = ["Verdict"]
 _Short = Annotated[str, Meta(max_length=100)]
 
 
-class _Reason(msgspec.Struct, omit_defaults=True):
+class VerdictReason(msgspec.Struct, omit_defaults=True):
     rule: _Short
     detail: Annotated[str, Meta(max_length=200)]
     where: _Short = ""
@@ -24,7 +24,7 @@ class Verdict(msgspec.Struct):
 
     verdict: Literal["approved", "review", "refused"]
     reason: Annotated[str, Meta(max_length=200)] = ""
-    reasons: Annotated[list[_Reason], Meta(max_length=20)] = []
+    reasons: Annotated[list[VerdictReason], Meta(max_length=20)] = []
     scores: Annotated[dict[_Short, float], Meta(max_length=50)] = {}
 
     def result(self) -> dict[str, Any]:

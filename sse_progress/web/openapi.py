@@ -28,8 +28,10 @@ def document(routes: Iterable[BaseRoute], *, version: str, prefix: str, tokens: 
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": prefix or "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": _paths(routes),
         "components": {"schemas": _schemas()},
+        "security": [],
     }
     if tokens:
         whole["components"]["securitySchemes"] = {
@@ -39,6 +41,17 @@ def document(routes: Iterable[BaseRoute], *, version: str, prefix: str, tokens: 
         whole["security"] = [{"bearer": []}, {"cookie": []}]
     return whole
 
+
+_TAGS = {
+    "Uploads": "Files sent, and how far each is.",
+    "Resumable uploads": "Bodies in parts: tus 1.0 and the IETF draft.",
+    "Streams": "Server-Sent Events.",
+    "Jobs": "Work that another service does and reports.",
+    "Batches": "Many uploads and jobs as one.",
+    "Reviews": "What waits for a person or another service to decide.",
+    "Webhooks": "Messages to other services, and what came of them.",
+    "Service": "The service itself: limits, health, metrics.",
+}
 
 # ---- schemas
 
@@ -61,14 +74,15 @@ def _schemas() -> Object:
     for name in ("bytes", "total", "etaSeconds"):
         event["properties"][name] = {"type": "integer", "minimum": 0}
     fields = {k: v for k, v in event["properties"].items() if k != "type"}
+    schemas["Status"] = {
+        "type": "string",
+        "enum": ["pending", "receiving", "processing", "complete", "error", "cancelled"],
+    }
     schemas["State"] = {
         "type": "object",
         "description": "An upload's status, and the fields of its latest event.",
         "properties": {
-            "status": {
-                "type": "string",
-                "enum": ["pending", "receiving", "processing", "complete", "error", "cancelled"],
-            },
+            "status": ref("Status"),
             **fields,
             "offset": {
                 "type": "integer",
@@ -80,8 +94,8 @@ def _schemas() -> Object:
                 "format": "date-time",
                 "description": "Until then a resumable upload has to be resumed.",
             },
-            "deleted": {"const": True, "description": "Complete, and its files are deleted."},
-            "live": {"const": False, "description": "It is from the archive, not the journal."},
+            "deleted": _flag("true: it is complete, and its files are deleted."),
+            "live": _flag("false: it is from the archive, not the journal."),
             "asOf": {
                 "type": "string",
                 "format": "date-time",
@@ -117,7 +131,7 @@ def _schemas() -> Object:
         )
     }
     schemas["History"]["properties"] |= {
-        "reset": {"const": True},
+        "reset": _flag("true: the position that was asked for is not in this journal."),
         "asOf": schemas["State"]["properties"]["asOf"],
     }
     schemas["Ticket"] = _object(
@@ -167,7 +181,7 @@ def _schemas() -> Object:
         "properties": {
             "uploads": {"type": "array", "items": ref("State")},
             "next": {"type": "string", "description": "Cursor for `after`; absent at the end."},
-            "partial": {"const": True, "description": "Older ones could not be asked for now."},
+            "partial": _flag("true: older ones could not be asked for now."),
         },
         "required": ["uploads"],
     }
@@ -288,6 +302,11 @@ def _problem_schema() -> Object:
         "description": "With `upload_id_in_use`: the state of the upload that has the id.",
     }
     return schema
+
+
+def _flag(text: str) -> Object:
+    """A member that is there or not; as a `const` it breaks what openapi-python-client makes."""
+    return {"type": "boolean", "description": text}
 
 
 def _object(**properties: Object) -> Object:

@@ -199,8 +199,8 @@ ROUTES = [
             ),
             "requestBody": {
                 "required": True,
-                "description": "The file. Content-Type is what it claims to be.",
-                "content": {"*/*": BYTES},
+                "description": "The file. Content-Type is what it claims to be, of any type.",
+                "content": {"application/octet-stream": BYTES},
             },
         },
     ),

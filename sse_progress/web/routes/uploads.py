@@ -212,7 +212,7 @@ ROUTES = [
                     "name": "status",
                     "in": "query",
                     "description": "Only those of this status.",
-                    "schema": ref("State/properties/status"),
+                    "schema": ref("Status"),
                 },
                 {
                     "name": "limit",
