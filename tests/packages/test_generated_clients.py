@@ -100,7 +100,7 @@ export async function main(url: string, file: Blob): Promise<(string | undefined
     bodySerializer: () => form,
   });
   if (sent.error) throw new Error(sent.error.detail);
-  const media = "data" in sent.data ? sent.data.data.media : undefined;  // else 202
+  const media = sent.data && "data" in sent.data ? sent.data.data.media : undefined; // or 202
   const listed = await client.GET("/uploads", { params: { query: { status: "complete" } } });
   const uploads: components["schemas"]["State"][] = listed.data?.uploads ?? [];
   return [media?.contentType, uploads.find((one) => one.uploadId === "from-typescript")?.status];
