@@ -14,7 +14,6 @@ __all__ = [
     "RATES_PREFIX",
     "DeliveryKeys",
     "QueueKeys",
-    "archiver_key",
     "batch_items_key",
     "batch_name",
     "birth_key",
@@ -111,11 +110,6 @@ def leader_key(storage_id: str) -> str:
 def ended_key(storage_id: str, consumer: str) -> str:
     """Sorted set: uploads whose end a consumer has not dealt with, by ms since 1970 when noted."""
     return f"sp:s:{{{storage_id}}}:ended:{consumer}"
-
-
-def archiver_key(storage_id: str) -> str:
-    """Which worker archives a storage's journals, for as long as it says so."""
-    return f"sp:s:{{{storage_id}}}:archiver"
 
 
 def owner_channel(owner: str) -> str:

@@ -8,10 +8,8 @@ two at once are harmless, since a copy is written only onto the revision that it
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import anyio
 import structlog
@@ -25,7 +23,6 @@ from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.redis_keys import archiver_key
 from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components
 
@@ -38,7 +35,6 @@ PAUSE = 20
 """Between two looks at all open journals, times what a look takes: they take a twentieth of a core
 at most, but come every `LOOK_EVERY_S` at the latest."""
 LOOK_EVERY_S = 10.0
-LEASE_S = 10
 AT_ONCE = 100
 """Journals of one transaction, or fewer with `EVENTS` events in all."""
 EVENTS = 2000
@@ -49,7 +45,8 @@ BIRTH = "redis_birth"
 
 
 class Archiver:
-    """`history_s`: how long uploads are kept after their last event. `now`: Unix time."""
+    """`history_s`: how long uploads are kept after their last event. `pause`: `PAUSE`. `leads`:
+    whether it is this worker's turn. `now`: Unix time."""
 
     def __init__(
         self,
@@ -59,11 +56,12 @@ class Archiver:
         *,
         history_s: float,
         pause: float = PAUSE,
+        leads: Callable[[], bool] = lambda: True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._components, self._archive, self._batches = components, archive, batches
         self._history_s, self._pause, self._now = history_s, pause, now
-        self._token = secrets.token_hex(8)
+        self._leads = leads
         self._ready = False
         self._archived: dict[str, Position] = {}
         self._forgotten_at = 0.0
@@ -74,8 +72,10 @@ class Archiver:
         try:
             while True:
                 try:
-                    if await self._leads():
+                    if self._leads():
                         await self.round()
+                    else:
+                        self._archived.clear()
                 except (RedisError, OSError, Problem) as exc:
                     log.warning("archive waits", error=type(exc).__name__)
                 except Exception:
@@ -93,27 +93,14 @@ class Archiver:
         if not self._ready and not await self._begins():
             return
         while await self._copy_ended():
-            await self._leads()
+            pass
         await self._copy_open()
         await self._compare()
         if self._now() - self._forgotten_at > FORGET_EVERY_S:
             self._forgotten_at = self._now()
             before_ms = int((self._now() - self._history_s) * 1000)
             while await self._archive.forget(before_ms=before_ms, limit=FORGET_AT_ONCE):
-                await self._leads()
-
-    # ---- whether it is this one's turn
-
-    async def _leads(self) -> bool:
-        redis, key = self._components.redis, archiver_key(self._components.storage.id)
-        if await redis.set(key, self._token, nx=True, ex=LEASE_S):
-            return True
-        holder: Any = await redis.get(key)
-        if holder != self._token.encode():
-            self._archived.clear()
-            return False
-        await redis.expire(key, LEASE_S)
-        return True
+                pass
 
     async def _begins(self) -> bool:
         index = self._components.index
@@ -152,7 +139,6 @@ class Archiver:
         self._archived = {name: at for name, at in archived.items() if at is not None}
         behind = [name for name, head in found.items() if head.seq and head != archived[name]]
         for start in range(0, len(behind), AT_ONCE):
-            await self._leads()
             await self._copy(behind[start : start + AT_ONCE])
 
     async def _copy(self, names: Iterable[str]) -> list[str]:
@@ -245,7 +231,6 @@ class Archiver:
             return
         finished = await blocking(self._finished)
         for start in range(0, len(finished), AT_ONCE):
-            await self._leads()
             await self._copy(await self._revive(finished[start : start + AT_ONCE]))
         await self._archive.note(BIRTH, birth)
 

@@ -105,7 +105,15 @@ def archiver_of(
     url, history_s = components.settings.archive, components.settings.history_days * 86400
     if url is None:
         return []
-    archiver = Archiver(components, ArchiveWriter(url), batches, history_s=history_s)
+    if components.settings.storage is not None and url.startswith("sqlite"):
+        log.warning("the archive is a file of this host; hosts that share a bucket need PostgreSQL")
+    archiver = Archiver(
+        components,
+        ArchiveWriter(url),
+        batches,
+        history_s=history_s,
+        leads=lambda: leader.leading,
+    )
     shortener = Shortener(
         components.journal,
         components.index,
