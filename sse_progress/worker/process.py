@@ -41,6 +41,7 @@ from sse_progress.worker.eta import History
 from sse_progress.worker.leader import Leader
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
 from sse_progress.worker.reconciler import Reconciler
+from sse_progress.worker.redis_policy import watch_policy
 from sse_progress.worker.runner import Runner
 from sse_progress.worker.shortener import Shortener
 from sse_progress.worker.webhooks import Webhooks
@@ -239,6 +240,7 @@ async def _work(settings: Settings) -> None:
                 for name, task in (
                     ("reconciler", reconciler.run(every_s=settings.lease_s / 2)),
                     ("batches", keeper.run()),
+                    ("redis policy", watch_policy(components.redis)),
                     *archiver_of(components, batches, leader),
                     *webhooks_of(components),
                 ):
