@@ -35,7 +35,10 @@ def _unhardened(monkeypatch: pytest.MonkeyPatch) -> None:
     ("wrong", "said"),
     [
         ({"redis_url": None}, "SSE_PROGRESS_REDIS_URL: is not set"),
-        ({"redis_url": "redis://localhost:99999"}, "SSE_PROGRESS_REDIS_URL: Port out of range"),
+        (
+            {"redis_url": "redis://localhost:99999"},
+            "SSE_PROGRESS_REDIS_URL: its port is not a number",
+        ),
     ],
 )
 def test_a_redis_that_cannot_be_meant_is_named(
