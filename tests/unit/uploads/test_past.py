@@ -17,6 +17,7 @@ from sse_progress.model.events import tags_of
 from sse_progress.model.ids import Position
 from sse_progress.model.labels import Labels
 from sse_progress.runtime.redis_keys import owned_key
+from sse_progress.uploads import listing
 from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.history import pages, part_of, source_of
@@ -172,10 +173,15 @@ async def everything(uploads: Uploads, limit: int, **asked: Any) -> list[str]:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 50])
 async def test_a_list_goes_on_into_the_archive(
-    redis_url: str, tmp_path: Path, archive_url: str, limit: int
+    redis_url: str,
+    tmp_path: Path,
+    archive_url: str,
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each upload once and newest first, whether its journal is there or not, in parts of any
     size and whatever is asked for; what is live is told as it is now."""
+    monkeypatch.setattr(listing, "SCAN_STEP", 3)
     async with parts(redis_url, tmp_path, archive_url) as core:
         uploads = Uploads(core)
         for n in range(9):
