@@ -181,15 +181,24 @@ class Journal:
         On a Cluster: the master that has the upload, or the youngest one. Raises RedisError.
         """
         of = journal_keys(upload_id)[0] if upload_id else None
-        ages = [
-            await _age_s(server, birth_key(tag)) for tag, server in await servers(self.redis, of=of)
-        ]
+        ages = [await self._age_s(birth_key(tag)) for tag, _ in await servers(self.redis, of=of)]
         return min(ages)
+
+    async def _age_s(self, key: str) -> float:
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.info("server")
+            pipe.get(key)
+            (seconds, _), info, birth = await pipe.execute()
+        if birth is None or int(birth) > seconds:  # later than now: its clock was set back
+            await self.redis.set(key, seconds, ex=BIRTH_TTL_S)
+            return 0.0
+        return float(min(info["uptime_in_seconds"], seconds - int(birth)))
 
     async def birth(self) -> str:
         """Names the data of Redis, by when it was first seen; after `age_s`. Raises RedisError."""
         births: list[Any] = [
-            await server.get(birth_key(tag)) for tag, server in await servers(self.redis)
+            await self.redis.get(birth_key(tag)) for tag, _ in await servers(self.redis)
         ]
         return "-".join((birth or b"").decode() for birth in births)
 
@@ -391,15 +400,3 @@ class Journal:
     ) -> Answer:
         """Write the end of a finished upload again, whose journal Redis no longer has."""
         return await self.operation("revive", upload_id, owner=owner, draft=draft, tags=tags)
-
-
-async def _age_s(server: Redis, key: str) -> float:
-    async with server.pipeline(transaction=False) as pipe:
-        pipe.time()
-        pipe.info("server")
-        pipe.get(key)
-        (seconds, _), info, birth = await pipe.execute()
-    if birth is None or int(birth) > seconds:  # later than now: its clock was set back
-        await server.set(key, seconds, ex=BIRTH_TTL_S)
-        return 0.0
-    return float(min(info["uptime_in_seconds"], seconds - int(birth)))

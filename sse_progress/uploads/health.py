@@ -38,8 +38,9 @@ async def _redis(components: Components) -> str:
     """By a write, on every master: a replica and a full server answer reads all the same."""
     try:
         with anyio.fail_after(WAIT_S):
-            for tag, server in await servers(components.redis):
-                await server.set(health_key(components.storage.id, tag), b"", ex=KEY_TTL_S)
+            for tag, _ in await servers(components.redis):
+                key = health_key(components.storage.id, tag)
+                await components.redis.set(key, b"", ex=KEY_TTL_S)
     except ReadOnly:
         return "read_only"
     except ClusterNode:

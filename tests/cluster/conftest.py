@@ -14,16 +14,16 @@ from tests.helpers.redis_cluster import RedisCluster
 
 @pytest.fixture(scope="package")
 def shared_cluster() -> Iterator[RedisCluster]:
-    yield from _cluster(replicas=0)
+    yield from cluster_of(replicas=0)
 
 
 @pytest.fixture(scope="module")
 def failing_cluster() -> Iterator[RedisCluster]:
     """One whose first two masters may die once: they have a replica each."""
-    yield from _cluster(replicas=2)
+    yield from cluster_of(replicas=2)
 
 
-def _cluster(*, replicas: int) -> Iterator[RedisCluster]:
+def cluster_of(*, replicas: int) -> Iterator[RedisCluster]:
     directory = Path(tempfile.mkdtemp(prefix="sp-"))
     cluster = RedisCluster(directory, replicas=replicas)
     try:

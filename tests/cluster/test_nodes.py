@@ -77,6 +77,19 @@ async def test_every_master_is_looked_at(core: Components, shared_cluster: Redis
     assert await core.journal.age_s(elsewhere) >= 1
 
 
+async def test_a_changed_map_is_no_outage(core: Components, shared_cluster: RedisCluster) -> None:
+    """What readiness and age are asked of has moved since it was last seen: it is found."""
+    source, target = shared_cluster.masters[:2]
+    tags = [tag for tag, _ in await servers(core.redis)]
+    slots = [key_slot(tag.encode()) for tag in tags]
+    moved = [slot for slot in slots if shared_cluster.owner_of(slot) is source]
+    shared_cluster.move(moved, source, target)
+    assert (await health(core))["redis"] == "ok"
+    await core.journal.age_s()
+    shared_cluster.move(moved, target, source)
+    assert (await health(core))["redis"] == "ok"
+
+
 async def test_limits_are_counted_on_a_cluster(core: Components) -> None:
     """Leases and rates, the library's among them."""
     settings = load_settings(

@@ -74,6 +74,7 @@ class ClusterNode:
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": str(self._timeout_ms),
             "cluster-require-full-coverage": "no",
+            "cluster-replica-no-failover": "yes",
             "repl-diskless-sync-delay": "0",
             "appendonly": "yes",
             "appendfsync": "no",
@@ -103,12 +104,11 @@ class ClusterNode:
 class RedisCluster:
     """Masters with equal shares of the slots; the first `replicas` of them have one replica each.
 
-    The nodes' own time-out is long: a test that wants a failover makes it with `fail_over`, so
-    that a busy machine makes none.
+    Nodes make no failover of their own, so that a busy machine makes none: `fail_over` does.
     """
 
     def __init__(
-        self, directory: Path, *, masters: int = 3, replicas: int = 0, timeout_ms: int = 60_000
+        self, directory: Path, *, masters: int = 3, replicas: int = 0, timeout_ms: int = 5_000
     ) -> None:
         ports = free_ports(2 * (masters + replicas))
         nodes = [
@@ -149,7 +149,9 @@ class RedisCluster:
 
     def owner(self, key: str) -> ClusterNode:
         """The master that has a key's slot, by the map of the first node that answers."""
-        slot = key_slot(key.encode())
+        return self.owner_of(key_slot(key.encode()))
+
+    def owner_of(self, slot: int) -> ClusterNode:
         for node in self.nodes:
             if node.answers():
                 for first, last, (_, port, *_), *_ in node.ask("CLUSTER", "SLOTS"):
