@@ -6,15 +6,16 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Frame
 from sse_progress.uploads.components import Components
-from tests.helpers.components import begin, draft
+from tests.helpers.components import begin, components, draft
 from tests.helpers.waiting import eventually
 
-__all__ = ["Teller", "Told", "telling"]
+__all__ = ["Teller", "Told", "following", "telling"]
 
 
 class Told(Waiter):
@@ -71,3 +72,12 @@ async def telling(core: Components, *upload_ids: str) -> AsyncIterator[list[Tell
         for one in tellers:
             await eventually(lambda one=one: one.told.frames, f"{one.upload_id} is followed")  # type: ignore[misc]
         yield tellers
+
+
+@asynccontextmanager
+async def following(url: str, directory: Path, upload_id: str) -> AsyncIterator[Told]:
+    """A follower beside nothing else, so that nothing but its own connections tell of a loss."""
+    told = Told()
+    async with components(url, directory) as core:
+        with watching(core.emitter, upload_id, told):
+            yield told

@@ -17,7 +17,7 @@ from sse_progress.runtime.redis_client import connect, servers
 from sse_progress.settings import load_settings
 from sse_progress.uploads.components import Components, check
 from sse_progress.uploads.health import health
-from tests.cluster.telling import Teller, telling
+from tests.cluster.telling import Teller, following, telling
 from tests.helpers.components import begin, components, page_of
 from tests.helpers.redis_cluster import ClusterNode, RedisCluster
 from tests.helpers.waiting import eventually
@@ -135,14 +135,18 @@ async def test_a_plain_client_of_a_node_says_what_is_wrong(shared_cluster: Redis
 
 
 async def test_a_slot_moves_while_its_journal_is_told(
-    core: Components, shared_cluster: RedisCluster
+    core: Components, shared_cluster: RedisCluster, tmp_path: Path
 ) -> None:
     """Halfway, and for as long as that lasts, and when it is over: every frame at once, none
     twice, and no reset."""
     source, target = shared_cluster.masters[:2]
     [name] = shared_cluster.names_on(source, 1, prefix="moved")
-    async with telling(core, name) as [one]:
+    async with (
+        telling(core, name) as [one],
+        following(shared_cluster.url, tmp_path / "other", name) as other,
+    ):
         await one.say()
+        await eventually(lambda: other.frames, "another process follows")
         shared_cluster.begin_move(slot(name), source, target)
         await one.say()
         shared_cluster.move_keys(slot(name), source, target)
@@ -152,8 +156,9 @@ async def test_a_slot_moves_while_its_journal_is_told(
         shared_cluster.end_move(slot(name), target)
         answer = await one.say()
         await eventually(lambda: one.told.numbers[-1] == answer.seq, "it is heard after it")
-        assert one.told.numbers == list(range(1, answer.seq + 1))
-        assert one.told.resets == 0
+        await eventually(lambda: other.numbers[-1] == answer.seq, "it is heard there too")
+        assert one.told.numbers == other.numbers == list(range(1, answer.seq + 1))
+        assert one.told.resets == other.resets == 0
     shared_cluster.move([slot(name)], target, source)
 
 
@@ -219,24 +224,30 @@ async def test_a_dead_master_stops_only_its_own_streams(
     """What others have is told and heard meanwhile; after the failover so is what it had. Nothing
     that was acknowledged is told twice or lost, since its replica had it."""
     dying, _, living = failing_cluster.masters
-    async with components(failing_cluster.url, tmp_path) as core:
+    patient = f"{failing_cluster.url}/?socket_timeout=60"
+    async with components(patient, tmp_path) as core:
         here = await begun(core, failing_cluster, dying, 5)
         there = await begun(core, failing_cluster, living, 5)
-        async with telling(core, *here, *there) as tellers:
+        async with (
+            telling(core, *here, *there) as tellers,
+            following(failing_cluster.url, tmp_path / "other", here[0]) as other,
+        ):
             await asyncio.gather(*(one.say() for one in tellers))
+            await eventually(lambda: other.frames, "another process follows")
             assert dying.ask("WAIT", 1, 20_000) == 1
-            dying.kill()
+            dying.stop()
             stuck = [one.say() for one in tellers[:5]]
             for _ in range(5):
                 for one in tellers[5:]:
-                    answer = await asyncio.wait_for(one.say(), 60)
+                    answer = await asyncio.wait_for(one.say(), 20)
                     await eventually(
                         lambda one=one, answer=answer: one.told.numbers[-1] == answer.seq,  # type: ignore[misc]
                         "a frame of another master is heard",
                     )
             assert not any(one.done() for one in stuck)
-            assert not core.emitter.connected
-            failing_cluster.fail_over(dying)
+            dying.kill()
+            await eventually(lambda: not core.emitter.connected, "its loss is noticed")
+            await asyncio.to_thread(failing_cluster.fail_over, dying)
             answers = await asyncio.wait_for(asyncio.gather(*stuck), 60)
             assert {answer.status for answer in answers} == {"ok"}
             for one in tellers:
@@ -247,6 +258,7 @@ async def test_a_dead_master_stops_only_its_own_streams(
                 )
                 assert one.told.numbers == list(range(1, answer.seq + 1))
                 assert one.told.resets == 0
+            await eventually(lambda: other.numbers == tellers[0].told.numbers, "elsewhere as well")
         await eventually(lambda: core.emitter.connected, "every master is listened to again")
         assert (await health(core))["redis"] == "ok"
 

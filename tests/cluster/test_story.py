@@ -14,6 +14,8 @@ from tests.helpers.redis_cluster import RedisCluster
 from tests.helpers.service import Service
 from tests.story.test_one_upload import *  # noqa: F403  # its chapters are collected here again
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def server(shared_cluster: RedisCluster) -> Iterator[Service]:

@@ -94,6 +94,10 @@ class ClusterNode:
         with Redis(port=self.port, socket_timeout=20) as client:
             return client.execute_command(*words)
 
+    def stop(self) -> None:
+        """SIGSTOP: it is there, and says nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
