@@ -29,7 +29,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import Draft
 from sse_progress.model.kinds import Priority
-from sse_progress.model.messages import BEGIN, END, failure, size_text
+from sse_progress.model.messages import BEGIN, END, failure, stored_text
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
 from sse_progress.runtime.concurrency import BackgroundTasks, blocking
 from sse_progress.runtime.metrics import Metrics
@@ -46,6 +46,7 @@ RETRY_AFTER_S = 5
 
 class Enqueues(Protocol):
     async def enqueue(self, upload_id: str, *, owner: str, priority: Priority) -> None: ...
+    async def is_served(self) -> bool: ...
 
 
 class Parts(Protocol):
@@ -165,7 +166,7 @@ class Journaling:
         stored = Draft(
             stage="file_received",
             stage_progress=100,
-            message=f"{size_text(size)} stored; its work is queued",
+            message=stored_text(size, served=await self._is_served()),
         )
         try:
             with anyio.fail_after(self._redis_wait_s):
@@ -189,6 +190,13 @@ class Journaling:
                 await self._index.note("stored", upload_id, consumer=WEBHOOKS)
         except (TimeoutError, RedisError, OSError):
             log.warning("not queued; the reconciler will", upload_id=upload_id)
+
+    async def _is_served(self) -> bool:
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                return await self._queue.is_served()
+        except (TimeoutError, RedisError, OSError):
+            return True  # not known to be otherwise
 
     async def fail(self, upload_id: str, writer: JournalWriter, problem: Problem) -> None:
         """End the journal; where Redis is away its event follows when it is back."""

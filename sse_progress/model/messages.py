@@ -20,6 +20,7 @@ __all__ = [
     "failure",
     "retry_text",
     "size_text",
+    "stored_text",
     "storing_text",
 ]
 
@@ -97,3 +98,9 @@ def size_text(count: int) -> str:
 def storing_text(count: int, total: int) -> str:
     """What is said while files are put where they are served from."""
     return f"Storing {size_text(count)} of {size_text(total)}"
+
+
+def stored_text(size: int, *, served: bool) -> str:
+    """What is said of a file that waits for its work; `served`: there is a worker for it."""
+    waits = "its work is queued" if served else "no worker is running that could take it"
+    return f"{size_text(size)} stored; {waits}"

@@ -6,6 +6,7 @@ handler; the reconciler makes sure that every open upload has a job.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from redis.asyncio import Redis
@@ -13,6 +14,9 @@ from redis.asyncio import Redis
 from sse_progress.model.kinds import Priority
 from sse_progress.queue.consumer import Consumer, Handler
 from sse_progress.queue.job_store import Job, JobStore, Outcome, Overview, Park, RetryLater, Worker
+
+SERVED_S = 5.0
+"""How long it is remembered whether there are workers."""
 
 HEAD_STARTS: dict[Priority, int] = {"high": 20, "normal": 0, "low": -20}
 
@@ -30,6 +34,7 @@ class Queue:
     def __init__(self, redis: Redis, *, name: str, lease_s: float = 5.0) -> None:
         self._store = JobStore(redis, name=name, lease_s=lease_s)
         self.lease_s = lease_s
+        self._served, self._served_at = False, -SERVED_S
 
     async def enqueue(
         self, upload_id: str, *, owner: str = "", priority: Priority = "normal"
@@ -102,6 +107,14 @@ class Queue:
         """How many workers have reported within two leases. Raises as `depth` does."""
         limit_s = 2 * self._store.lease_s
         return sum(worker.age_s < limit_s for worker in await self.workers())
+
+    async def is_served(self) -> bool:
+        """Whether a worker takes jobs of this storage, as it was within seconds. Raises as `depth`
+        does."""
+        now = time.monotonic()
+        if now - self._served_at > SERVED_S:
+            self._served, self._served_at = await self.workers_alive() > 0, now
+        return self._served
 
     async def run(
         self,

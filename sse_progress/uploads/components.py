@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +29,7 @@ from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.elsewhere import Elsewhere
 from sse_progress.storage.port import Storage
+from sse_progress.storage.presence import BEAT_S, LocksNotShared, Presence
 from sse_progress.uploads.deliveries import Deliveries
 from sse_progress.uploads.recovery import Recovery, RecoveryElsewhere
 
@@ -69,6 +72,38 @@ def check(settings: Settings) -> None:
     hook_keys(settings)
     check_archive(settings)
     open_storage(settings)
+    if (presence := _present(settings)) is not None:
+        presence.leave()
+
+
+def _present(settings: Settings) -> Presence | None:
+    """This host among those that use the data directory, if files are kept there.
+
+    Raises SettingsError where hosts do not see each other's locks.
+    """
+    if settings.storage is not None or settings.web_role == "streams":
+        return None
+    presence = Presence(settings.data_dir)
+    try:
+        presence.enter()
+    except LocksNotShared as error:
+        raise SettingsError(
+            f"SSE_PROGRESS_DATA_DIR: {settings.data_dir} is on a file system on which a lock of "
+            f"{error} is not seen here; bodies that arrive would be deleted. Mount it with locks "
+            "that all hosts share, or use object storage (SSE_PROGRESS_STORAGE)."
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"SSE_PROGRESS_DATA_DIR: {settings.data_dir} cannot be used ({error.strerror})."
+        ) from error
+    return presence
+
+
+async def _beat(presence: Presence) -> None:
+    while True:
+        await asyncio.sleep(BEAT_S)
+        with contextlib.suppress(OSError):  # `/readyz` tells of it
+            await blocking(presence.beat)
 
 
 def check_archive(settings: Settings) -> None:
@@ -185,6 +220,9 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
         redis = connect(url)
         stack.push_async_callback(redis.aclose)
         metrics, tasks = Metrics(), LongTasks()
+        if (presence := await blocking(_present, settings)) is not None:
+            stack.callback(presence.leave)
+            await stack.enter_async_context(tasks.running("presence", _beat(presence)))
         archive = Archive(settings.archive) if settings.archive else NoArchive()
         stack.push_async_callback(archive.aclose)
         journal = Journal(

@@ -102,5 +102,6 @@ def left_over(core: Components) -> list[str]:
     return sorted(
         str(path.relative_to(root))
         for path in root.rglob("*")
-        if path.is_file() and path.relative_to(root).parts[0] not in ("redis", "storage-id")
+        if path.is_file()
+        and path.relative_to(root).parts[0] not in ("redis", "storage-id", "hosts")
     )

@@ -200,7 +200,7 @@ class Service:
         found = []
         for directory, _, names in os.walk(self.data_dir):  # bears what vanishes meanwhile
             place = Path(directory).relative_to(self.data_dir)
-            if place.parts[:1] not in (("redis",), ("run",)):
+            if place.parts[:1] not in (("redis",), ("run",), ("hosts",)):
                 found += [str(place / name) for name in names]
         return sorted(found)
 

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from sse_progress.queue.consumer import Consumer
 from sse_progress.queue.job_store import Answer, JobStore, JobUpdate
 from sse_progress.queue.queue import Job, Outcome, Park, Queue, RetryLater
+from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import QueueKeys, open_key
 from tests.helpers.processes import die_with_parent
@@ -971,3 +972,18 @@ async def test_a_paused_queue_gives_out_nothing(redis_url: str) -> None:
         assert [job.upload_id for job in overview.jobs["waiting"]] == ["second"]
         await queue.resume()
         await eventually(lambda: len(desk.started) == 2, "it runs as well")
+
+
+async def test_whether_anybody_serves_a_storage(redis_url: str) -> None:
+    """A worker of another storage does not count; the answer is remembered for seconds."""
+    async with connect(redis_url) as redis:
+        mine, other = Queue(redis, name="mine"), Queue(redis, name="other")
+
+        async def nothing(job: Job) -> Outcome:
+            return None
+
+        ready = asyncio.Event()
+        async with beside(other.run(nothing, concurrency=1, on_ready=ready.set)):
+            await asyncio.wait_for(ready.wait(), 60)
+            assert await mine.is_served() is False
+            await eventually(Queue(redis, name="other").is_served, "its own storage is served")
