@@ -45,8 +45,8 @@ def test_the_clients_event_is_the_journals() -> None:
 
 
 def test_a_state_is_an_events_fields_and_a_status() -> None:
-    """The Python client's state has these, and what the file is, no field more or less."""
-    about = {"size", "contentType", "fields", "title", "queuePosition"}
+    """The Python client's state has these, what the file is, and when it was so; no other field."""
+    about = {"size", "contentType", "fields", "title", "queuePosition", "live", "asOf"}
     assert wire(shapes.State) == wire(Event) - {"type"} | {"status"} | about
 
 
