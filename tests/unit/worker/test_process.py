@@ -25,8 +25,10 @@ def settings_for(directory: Path, **more: Any) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _unhardened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process does to itself for good must not be done to the tests' own."""
     for module in (web, worker):
         monkeypatch.setattr(module, "harden_this_process", lambda: None)
+        monkeypatch.setattr(module, "keep_file_capabilities", lambda: None)
         monkeypatch.setattr(module, "configure", lambda *_, **__: None)
 
 
