@@ -315,6 +315,20 @@ export interface Stage {
 
 export declare const STAGES: readonly Stage[];
 
+export interface NotifyOptions {
+  /** Default: `complete` and `error` */
+  on?: ("complete" | "error" | "cancelled")[];
+  /** The notification's title; without it: "photo.jpg: Done", "3 uploads finished". */
+  title?: (uploads: Upload[]) => string;
+  /** As of the panel. */
+  texts?: import("./panel.js").PanelTexts;
+  signal?: AbortSignal;
+}
+
+/** Ask for permission to notify, from a click. Resolves to whether there is permission. */
+export declare function askToNotify(): Promise<boolean>;
+/** Notify of ends while no tab of this origin is visible; the function that is returned ends it. */
+export declare function notifyOf(client: Client, options?: NotifyOptions): () => void;
 export declare function hasEnded(state: UploadState): boolean;
 export declare function phaseOfError(code: string): "refused" | "failed";
 export declare function newUploadId(nowMs?: number, random?: Uint8Array): string;

@@ -21,6 +21,7 @@ export { Client } from "./client.js";
 export { Decoder } from "./decoder.js";
 export { UploadError } from "./errors.js";
 export { newUploadId } from "./ids.js";
+export { askToNotify, notifyOf } from "./notify.js";
 export { hasEnded, phaseOfError } from "./phases.js";
 export { STAGES } from "./stages.js";
 export { Upload } from "./upload.js";

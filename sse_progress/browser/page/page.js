@@ -6,7 +6,7 @@
 
 /** @import { Link, Upload } from "../client/index.js" */
 /** @import { UploadPanel } from "../client/panel.js" */
-import { Client } from "../client/index.js";
+import { Client, askToNotify, notifyOf } from "../client/index.js";
 import { overview } from "../client/overview.js";
 import "../client/panel.js";
 import { formatBytes, formatPercent } from "../client/texts.js";
@@ -141,6 +141,16 @@ function showLink(link) {
   if (link === "denied") askForToken();
   if (link === "live") signedIn();
 }
+
+// ---- notifications, asked for by a click
+
+notifyOf(client);
+one("notify").hidden = globalThis.Notification?.permission !== "default";
+one("notify").addEventListener("click", async () => {
+  await askToNotify();
+  one("notify").hidden = true;
+  one("choose").focus();
+});
 
 // ---- what is accepted
 
