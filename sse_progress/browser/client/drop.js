@@ -4,7 +4,7 @@
  *     <script type="module" src="…/client/drop.js"></script>
  *     <upload-drop url="/api/media" staged folders paste></upload-drop>
  *
- * Attributes: `url` (the service's root; by default where this file came from), `kind`, `single` (one
+ * Attributes: `url` (the service's root; by default where this file came from), `kind`, `lang`, `single` (one
  * file), `folders` (a button for a folder), `paste` (takes what is pasted anywhere on the page),
  * `staged` (shows what was chosen, with previews, before it is sent), `batch` (several files together
  * are one batch).
@@ -26,10 +26,11 @@
 import { Chosen } from "./drop-item.js";
 import { STYLE } from "./drop-style.js";
 import { clientFor } from "./index.js";
+import { loadTexts, localeOf } from "./locale.js";
 import { Base, define, shadow, within } from "./markup.js";
 import { filesOf, hasFiles } from "./picking.js";
 import { familiesOf, refusalOf } from "./restrictions.js";
-import { fill, formatBytes, mergeTexts } from "./texts.js";
+import { fill, formatBytes, mergeTexts, TEXTS } from "./texts.js";
 
 const FRAME = `
 <section class="area">
@@ -45,11 +46,14 @@ const FRAME = `
 </form>`;
 
 export class UploadDrop extends Base {
-  static observedAttributes = ["url", "kind", "single", "folders", "staged"];
+  static observedAttributes = ["lang", "url", "kind", "single", "folders", "staged"];
 
   /** @type {Client | null} */
   #client = null;
-  #texts = mergeTexts();
+  #base = TEXTS;
+  /** @type {PanelTexts} */
+  #own = {};
+  #texts = TEXTS;
   /** @type {readonly Field[]} */
   #fields = [];
   /** @type {Rules | null} */
@@ -101,7 +105,8 @@ export class UploadDrop extends Base {
   }
 
   set texts(own) {
-    this.#texts = mergeTexts(own);
+    this.#own = own;
+    this.#texts = mergeTexts(own, this.#base);
     this.#draw();
   }
 
@@ -120,6 +125,14 @@ export class UploadDrop extends Base {
     document.addEventListener("paste", (event) => this.#pasted(event), { signal });
     this.#draw();
     void this.#readRules();
+    void this.#localize();
+  }
+
+  /** In the reader's language, or that of the attribute `lang`. */
+  async #localize() {
+    const tag = this.getAttribute("lang");
+    this.#base = await loadTexts(localeOf(tag ? [tag] : undefined));
+    this.texts = this.#own;
   }
 
   disconnectedCallback() {
@@ -129,7 +142,9 @@ export class UploadDrop extends Base {
 
   attributeChangedCallback() {
     this.#draw();
-    if (this.isConnected) void this.#readRules();
+    if (!this.isConnected) return;
+    void this.#readRules();
+    void this.#localize();
   }
 
   /**

@@ -6,7 +6,7 @@
  *
  * Attributes: `url` (the service's root; by default where this file came from), `position`
  * (`bottom-right`, `bottom-left`, `top-right`, `top-left`), `clear-after` (seconds until a finished
- * entry goes; 0 keeps it), `minimized`, `watch` (also what was sent before a reload, from other tabs
+ * entry goes; 0 keeps it), `minimized`, `lang` (the reader's without it), `watch` (also what was sent before a reload, from other tabs
  * and devices).
  * Properties: `client` (a Client to show, in place of `url`), `texts` (words of your own, by code).
  * Shows what is sent through the client. Failed and refused entries stay until somebody has seen them.
@@ -20,12 +20,13 @@
 
 import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
+import { loadTexts, localeOf } from "./locale.js";
 import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
 import { headline, overview } from "./overview.js";
 import { Entry } from "./panel-entry.js";
 import { STYLE } from "./panel-style.js";
 import { Run } from "./run.js";
-import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts } from "./texts.js";
+import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts, TEXTS } from "./texts.js";
 
 const CLEAR_AFTER_S = 20;
 
@@ -43,11 +44,14 @@ const FRAME = `
 </section>`;
 
 export class UploadPanel extends Base {
-  static observedAttributes = ["minimized"];
+  static observedAttributes = ["lang", "minimized"];
 
   /** @type {Client | null} */
   #client = null;
-  #texts = mergeTexts();
+  #base = TEXTS;
+  /** @type {PanelTexts} */
+  #own = {};
+  #texts = TEXTS;
   /** @type {Map<string, Entry>} by upload id */
   #entries = new Map();
   /** @type {AbortController | null} */
@@ -103,13 +107,22 @@ export class UploadPanel extends Base {
   }
 
   set texts(own) {
-    this.#texts = mergeTexts(own);
+    this.#own = own;
+    this.#texts = mergeTexts(own, this.#base);
     this.#draw();
   }
 
   connectedCallback() {
     this.hidden = true;
     this.#attach();
+    void this.#localize();
+  }
+
+  /** In the reader's language, or that of the attribute `lang`. */
+  async #localize() {
+    const tag = this.getAttribute("lang");
+    this.#base = await loadTexts(localeOf(tag ? [tag] : undefined));
+    this.texts = this.#own;
   }
 
   disconnectedCallback() {
@@ -121,7 +134,9 @@ export class UploadPanel extends Base {
     this.#parts.list.replaceChildren();
   }
 
-  attributeChangedCallback() {
+  /** @param {string} name */
+  attributeChangedCallback(name) {
+    if (name === "lang" && this.isConnected) void this.#localize();
     this.#draw();
   }
 

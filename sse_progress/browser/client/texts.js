@@ -110,19 +110,20 @@ const DEFAULTS = Object.freeze({
 export const TEXTS = DEFAULTS;
 
 /**
- * TEXTS with the reader's own over them, table by table.
+ * `base` with the page's own over it, table by table.
  * @param {PanelTexts} [own]
+ * @param {Texts} [base]
  * @returns {Texts}
  */
-export function mergeTexts(own = {}) {
+export function mergeTexts(own = {}, base = TEXTS) {
   return {
-    ...TEXTS,
+    ...base,
     ...own,
-    link: { ...TEXTS.link, ...own.link },
-    phase: { ...TEXTS.phase, ...own.phase },
-    stage: { ...TEXTS.stage, ...own.stage },
-    error: { ...TEXTS.error, ...own.error },
-    drop: { ...TEXTS.drop, ...own.drop },
+    link: { ...base.link, ...own.link },
+    phase: { ...base.phase, ...own.phase },
+    stage: { ...base.stage, ...own.stage },
+    error: { ...base.error, ...own.error },
+    drop: { ...base.drop, ...own.drop },
   };
 }
 

@@ -4,9 +4,10 @@
 import { STAGES } from "../client/index.js";
 import { shownPercent } from "../client/overview.js";
 import { durationMs } from "../client/passed.js";
-import { TEXTS, errorText, fill, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
+import { errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
+import { lang, say, texts, words } from "./speech.js";
 import { typeName } from "./words.js";
 
 const SHOWN = STAGES.filter((stage) => !stage.terminal);
@@ -39,10 +40,10 @@ export class Card {
       name: element("h3", { tabIndex: -1 }),
       about: element("p"),
       badge: element("span", { className: "badge" }),
-      pause: element("button", { className: "act", type: "button", textContent: "Pause", hidden: true }),
-      retry: element("button", { className: "act", type: "button", textContent: "Retry", hidden: true }),
-      cancel: element("button", { className: "act", type: "button", textContent: "Cancel" }),
-      unfold: element("button", { className: "act", type: "button", textContent: "Hide", hidden: true }),
+      pause: element("button", { className: "act", type: "button", textContent: words.pause, hidden: true }),
+      retry: element("button", { className: "act", type: "button", textContent: words.retry, hidden: true }),
+      cancel: element("button", { className: "act", type: "button", textContent: words.cancel }),
+      unfold: element("button", { className: "act", type: "button", textContent: words.hide, hidden: true }),
       stages: element("ol", { className: "stages" }),
       trouble: element("p", { className: "trouble", hidden: true }),
     };
@@ -52,7 +53,7 @@ export class Card {
     this.element.append(head, stages, trouble);
     for (let at = 0; at < SHOWN.length; at += 1)
       stages.append(element("li", {}, [element("b"), element("i")]));
-    stages.ariaLabel = "Stages";
+    stages.ariaLabel = words.stages;
     pause.addEventListener("click", () => (upload.state.paused ? upload.resume() : upload.pause()));
     retry.addEventListener("click", () => upload.retry());
     cancel.addEventListener("click", () => {
@@ -80,7 +81,7 @@ export class Card {
   fold(folded) {
     const { unfold } = this.parts;
     this.element.classList.toggle("folded", folded);
-    unfold.textContent = folded ? "Show" : "Hide";
+    unfold.textContent = folded ? words.show : words.hide;
     unfold.ariaExpanded = String(!folded);
     if (!folded) this.#readTimes();
   }
@@ -113,11 +114,11 @@ export class Card {
     const rests = halted || state.phase === "checking" || state.waiting === "review";
     this.element.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title =
-      state.media?.filename ?? state.filename ?? `Upload ${upload.id.slice(-8)}`;
+      state.media?.filename ?? state.filename ?? say(texts.unnamed, { id: upload.id.slice(-8) });
     parts.about.textContent = about(upload);
     parts.badge.textContent = badge(state);
     parts.pause.hidden = !upload.canPause;
-    parts.pause.textContent = state.paused ? "Resume" : "Pause";
+    parts.pause.textContent = state.paused ? words.resume : words.pause;
     parts.retry.hidden = !upload.canRetry;
     const focused = document.activeElement === parts.cancel;
     parts.cancel.hidden = upload.ended;
@@ -147,14 +148,14 @@ export class Card {
       item.toggleAttribute("data-late", at > 3);
       if (now && !this.upload.ended) item.ariaCurrent = "step";
       else item.ariaCurrent = null;
-      item.children[0].textContent = TEXTS.stage[SHOWN[at].name];
+      item.children[0].textContent = texts.stage[SHOWN[at].name];
       const time =
         at === STORED && now
-          ? "in the queue"
+          ? words.queued
           : passed
             ? took(durationMs(state.passed, SHOWN[at].name))
             : now && !this.upload.ended
-              ? formatPercent(value)
+              ? formatPercent(value, lang)
               : "";
       item.children[1].textContent = time;
       if (time) this.parts.stages.classList.add("timed");
@@ -166,7 +167,7 @@ export class Card {
     const { trouble } = this.parts;
     trouble.hidden = !state.error;
     if (!state.error) return;
-    trouble.textContent = errorText(TEXTS, state.error, state.message);
+    trouble.textContent = errorText(texts, state.error, state.message);
     trouble.append(element("code", { textContent: state.error.code }));
   }
 
@@ -214,18 +215,22 @@ function bornAt({ id, state, createdAt }) {
 function about(upload) {
   const { state } = upload;
   if (state.paused && upload.canGoOn) {
-    const name = state.filename ?? "the file";
-    return fill(TEXTS.goOn, { name, percent: formatPercent(shownPercent(state)) });
+    const name = state.filename ?? "";
+    return say(texts.goOn, { name, percent: formatPercent(shownPercent(state), lang) });
   }
   if (state.phase === "sending" && state.total) {
-    return `${formatBytes(state.bytes ?? 0)} of ${formatBytes(state.total)}`;
+    return say(texts.of, {
+      done: formatBytes(state.bytes ?? 0, lang),
+      total: formatBytes(state.total, lang),
+    });
   }
   const size = state.media?.size ?? state.size;
-  const known = [size === null ? "" : formatBytes(size), typeName(state.media?.contentType ?? "")].filter(
-    Boolean,
-  );
-  if (state.phase === "checking") return TEXTS.phase.checking;
-  const left = state.etaSeconds ? `${formatSeconds(state.etaSeconds)} left` : "";
+  const known = [
+    size === null ? "" : formatBytes(size, lang),
+    typeName(state.media?.contentType ?? ""),
+  ].filter(Boolean);
+  if (state.phase === "checking") return texts.phase.checking;
+  const left = state.etaSeconds ? say(texts.left, { time: formatSeconds(state.etaSeconds, lang) }) : "";
   if (state.phase === "working")
     return [state.message, left].filter(Boolean).join(" · ") || known.join(" · ");
   return known.join(" · ");
@@ -233,16 +238,16 @@ function about(upload) {
 
 /** @param {UploadState} state */
 function badge(state) {
-  if (state.cancelling) return "Cancelling…";
-  if (state.waiting === "review") return "In review";
-  if (state.phase === "sending" && state.paused) return TEXTS.phase.paused;
-  if (state.phase === "sending" && state.away) return TEXTS.phase.away;
+  if (state.cancelling) return words.cancelling;
+  if (state.waiting === "review") return words.review;
+  if (state.phase === "sending" && state.paused) return texts.phase.paused;
+  if (state.phase === "sending" && state.away) return texts.phase.away;
   const active = ["sending", "working"].includes(state.phase);
   return active
-    ? formatPercent(shownPercent(state))
+    ? formatPercent(shownPercent(state), lang)
     : state.phase === "checking"
-      ? "Checking"
-      : TEXTS.phase[state.phase];
+      ? words.checking
+      : texts.phase[state.phase];
 }
 
 /**
@@ -263,7 +268,9 @@ function lastStage(state) {
 function took(ms) {
   if (ms === null) return "";
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : formatSeconds(ms / 1000);
+  return ms < 10_000
+    ? `${new Intl.NumberFormat(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms / 1000)} s`
+    : formatSeconds(ms / 1000, lang);
 }
 
 /** @param {UploadState} state */

@@ -7,6 +7,7 @@
 
 import { formatBytes, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
+import { lang, say, words } from "./speech.js";
 import { numberText, typeName, wordText } from "./words.js";
 
 /** What people look for first; the rest of what a stage found is a click away. */
@@ -66,7 +67,7 @@ export function outcome(media, client) {
   const whole = element("div", { className: "outcome" }, [facts]);
   void pictureOf(media, client).then((source) => {
     if (!source) return;
-    const image = element("img", { src: source, alt: `Preview of ${media.filename}` });
+    const image = element("img", { src: source, alt: say(words.preview, { name: media.filename }) });
     image.decode().then(
       () => {
         whole.classList.add("pictured");
@@ -107,8 +108,8 @@ function verdict(moderation) {
   const review = moderation.verdict === "review";
   const missing = moderation.notChecked ?? [];
   return element("p", { className: "verdict" }, [
-    badge(review ? "Needs review" : "Approved", moderation.verdict),
-    missing.length ? `Not checked: ${missing.map(humanize).join(", ")}` : "",
+    badge(words.verdict[review ? "review" : "approved"], moderation.verdict),
+    missing.length ? say(words.notChecked, { list: missing.map(humanize).join(", ") }) : "",
   ]);
 }
 
@@ -127,12 +128,12 @@ function factList(media) {
   /** @type {Record<string, string>} */
   const facts = {
     type: typeName(media.contentType),
-    size: formatBytes(media.size),
+    size: formatBytes(media.size, lang),
     ...dimensions(media.analysis),
     ...plain(media.analysis),
   };
   const sorted = Object.entries(facts).sort(([a], [b]) => place(a) - place(b));
-  const rows = sorted.slice(0, FACTS).map(([name, value]) => row(humanize(name), value));
+  const rows = sorted.slice(0, FACTS).map(([name, value]) => row(words.facts[name] ?? humanize(name), value));
   if (media.sha256) rows.push(row("SHA-256", media.sha256, "code"));
   return element("dl", { className: "facts" }, rows);
 }
@@ -169,8 +170,8 @@ function plain(analysis = {}) {
   const facts = {};
   for (const [name, value] of Object.entries(analysis)) {
     if (DETAILS.has(name) || value === null || value === "") continue;
-    if (/^duration/i.test(name) && typeof value === "number") facts.duration = formatSeconds(value);
-    else if (typeof value === "boolean") facts[name] = value ? "Yes" : "No";
+    if (/^duration/i.test(name) && typeof value === "number") facts.duration = formatSeconds(value, lang);
+    else if (typeof value === "boolean") facts[name] = value ? words.yes : words.no;
     else if (typeof value === "number") facts[name] = numberText(name, value);
     else if (typeof value === "string" && value.length <= 80) facts[name] = wordText(name, value);
   }
@@ -191,7 +192,7 @@ function humanize(name) {
  * @param {Access} client
  */
 function files(media, client) {
-  const links = [{ name: "Original", size: media.size, url: media.url }, ...(media.files ?? [])];
+  const links = [{ name: words.original, size: media.size, url: media.url }, ...(media.files ?? [])];
   return element(
     "ul",
     { className: "files" },
@@ -200,7 +201,7 @@ function files(media, client) {
       .map((file) => {
         const link = element("a", { href: address(file.url, client) }, [
           `${file.name} `,
-          element("small", { textContent: formatBytes(file.size) }),
+          element("small", { textContent: formatBytes(file.size, lang) }),
         ]);
         link.addEventListener("click", (event) => void download(event, file, client));
         return element("li", {}, [link]);
@@ -227,7 +228,7 @@ async function download(event, file, client) {
 /** @param {Media} media */
 function everything(media) {
   return element("details", {}, [
-    element("summary", { textContent: "Everything that was found" }),
+    element("summary", { textContent: words.everything }),
     element("pre", { textContent: JSON.stringify(media, null, 2), tabIndex: 0 }),
   ]);
 }

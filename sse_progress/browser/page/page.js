@@ -15,17 +15,10 @@ import { clear, isCleared } from "./cleared.js";
 import { one } from "./dom.js";
 import { askForToken, givenToken, onToken, signedIn } from "./session.js";
 import { showSnippets } from "./snippets.js";
+import { lang, say, speak, words } from "./speech.js";
 
 /** How many uploads that had ended before this page was opened are shown in full. */
 const OLD_SHOWN = 3;
-const LINKS = {
-  connecting: "Connecting",
-  live: "Live",
-  reconnecting: "Reconnecting",
-  polling: "Checking every few seconds",
-  denied: "Signed out",
-  idle: "",
-};
 
 const panel = /** @type {UploadPanel} */ (one("panel"));
 const picker = /** @type {HTMLInputElement} */ (one("files"));
@@ -36,6 +29,7 @@ const client = new Client({
   token: givenToken(),
 });
 
+speak();
 panel.client = client;
 client.observe(show);
 client.observeLink(showLink);
@@ -131,13 +125,13 @@ function place(card) {
 
 function showTitle() {
   const { percent } = overview([...client.uploads.values()].map(({ state }) => state));
-  document.title = percent === null ? "sse_progress" : `${formatPercent(percent)} · sse_progress`;
+  document.title = percent === null ? "sse_progress" : `${formatPercent(percent, lang)} · sse_progress`;
 }
 
 /** @param {Link} link */
 function showLink(link) {
   one("link").dataset.state = link;
-  one("link-text").textContent = LINKS[link];
+  one("link-text").textContent = words.link[link];
   if (link === "denied") askForToken();
   if (link === "live") signedIn();
 }
@@ -161,7 +155,7 @@ async function showLimits() {
   const response = await fetch(new URL("config", client.url)).catch(() => null);
   const config = response?.ok ? await response.json() : null;
   const bytes = config?.limits?.maxUploadBytes;
-  if (bytes) one("limit").textContent = ` Up to ${formatBytes(bytes)} each.`;
+  if (bytes) one("limit").textContent = say(words.limit, { size: formatBytes(bytes, lang) });
 }
 
 onToken((token) => {

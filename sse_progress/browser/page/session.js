@@ -1,6 +1,7 @@
 /** Asking for an access token, which is kept in this tab only. The markup is each page's own. */
 
 import { one } from "./dom.js";
+import { words } from "./speech.js";
 
 const KEY = "sse-progress:token";
 
@@ -16,7 +17,7 @@ export function givenToken() {
 /** Ask, and say why not: `why`, or that the token that was given is not accepted. */
 export function askForToken(why = "") {
   one("session").hidden = false;
-  one("sign-in-error").textContent = why || (tried ? "This token is not accepted." : "");
+  one("sign-in-error").textContent = why || (tried ? words.wrongToken : "");
   if (tried) sessionStorage.removeItem(KEY);
 }
 

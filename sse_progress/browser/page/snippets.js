@@ -2,6 +2,7 @@
 
 /** @import { Client } from "../client/index.js" */
 import { element } from "./dom.js";
+import { words } from "./speech.js";
 
 const COPIED_MS = 2_000;
 
@@ -57,12 +58,12 @@ ${panel}`,
 
 /** @param {Element} box */
 function copyButton(box) {
-  const button = element("button", { className: "act copy", type: "button", textContent: "Copy" });
+  const button = element("button", { className: "act copy", type: "button", textContent: words.copy });
   button.addEventListener("click", async () => {
     const done = await copy(box);
-    button.textContent = done ? "Copied" : "Press Ctrl+C";
+    button.textContent = done ? words.copied : words.pressCopy;
     setTimeout(() => {
-      button.textContent = "Copy";
+      button.textContent = words.copy;
     }, COPIED_MS);
   });
   return button;

@@ -1,5 +1,7 @@
 /** Words of machines in words for people: types of files, and facts with their units. */
 
+import { lang, words } from "./speech.js";
+
 /** Types whose names say nothing to most people. */
 /** @type {Record<string, string>} */
 const TYPES = {
@@ -20,7 +22,8 @@ const TYPES = {
  * @param {string} contentType
  */
 export function typeName(contentType) {
-  return TYPES[contentType.split(";")[0]] ?? contentType;
+  const name = TYPES[contentType.split(";")[0]] ?? contentType;
+  return words.types[name] ?? name;
 }
 
 /**
@@ -29,7 +32,7 @@ export function typeName(contentType) {
  * @param {number} value
  */
 export function numberText(name, value) {
-  const format = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+  const format = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 });
   if (name === "frameRate") return `${format.format(value)} fps`;
   if (name === "sampleRate") return `${format.format(value / 1000)} kHz`;
   if (name === "channels") return value === 1 ? "Mono" : value === 2 ? "Stereo" : format.format(value);
