@@ -75,6 +75,8 @@ class State(_Shape, frozen=True, kw_only=True):
     progress: int | None = None
     stage: str | None = None
     message: str = ""
+    message_key: str | None = None
+    message_args: dict[str, str] | None = None
     timestamp: str | None = None
     stage_progress: int | None = None
     kind: str | None = None

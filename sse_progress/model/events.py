@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from sse_progress.model.labels import NO_LABELS, Labels
+from sse_progress.model.message_keys import key_of
 from sse_progress.model.stage_table import TERMINAL, status_of_stage
 from sse_progress.model.text import clean_text, cut_to_bytes, without_surrogates
 
@@ -51,8 +52,9 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     `progress` and `stage_progress` are whole percents; `timestamp` is UTC, RFC 3339 with
     milliseconds; `bytes` and `total` count body bytes; `eta_seconds` is seconds; `paused` is true
     while a body that can be resumed rests; `waiting` is `review` while a person decides; `items`
-    are counts of what the work is made of; `result` is what another service's work came to. `kind`,
-    `context` and `batch_id` are there if the upload has them.
+    are counts of what the work is made of; `message_key` and `message_args` are the message for
+    translators, where it is a built-in one; `result` is what another service's work came to.
+    `kind`, `context` and `batch_id` are there if the upload has them.
     """
 
     type: Literal["connected", "progress", "reset"]
@@ -60,6 +62,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     progress: int | None = None
     stage: str | None = None
     message: str = ""
+    message_key: str | None = None
+    message_args: dict[str, str] | None = None
     timestamp: str | None = None
     stage_progress: int | None = None
     kind: str | None = None
@@ -190,7 +194,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         return parts
 
     def _encode(self, upload_id: str, message: str, error: Error | None) -> Fragments:
+        key, args = key_of(self.message) or (None, {})
         rest: dict[str, Any] = {
+            "messageKey": key,
+            "messageArgs": args or None,
             "bytes": self.bytes,
             "total": self.total,
             "etaSeconds": self.eta_seconds,

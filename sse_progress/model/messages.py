@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sse_progress.model.errors import Problem
 from sse_progress.model.events import Draft, Error
+from sse_progress.model.message_keys import SENTENCES
 from sse_progress.model.stage_table import Stage
 
 __all__ = [
@@ -24,26 +25,8 @@ __all__ = [
     "storing_text",
 ]
 
-BEGIN = {
-    "receiving": "Receiving the file",
-    "validating": "Checking format, size and safety",
-    "analyzing": "Analyzing the content",
-    "moderating": "Checking the content against the rules",
-    "processing": "Making derived files",
-    "finalizing": "Writing the record",
-}
-
-END = {
-    "receiving": "All bytes have arrived",
-    "file_received": "The file is stored and its work is queued",
-    "validating": "The file is valid",
-    "analyzing": "Content analysis is done",
-    "moderating": "Content moderation is done",
-    "processing": "Derived files are made",
-    "finalizing": "The record is written",
-    "complete": "Upload complete",
-    "cancelled": "The upload was cancelled",
-}
+BEGIN = {key[6:]: text for key, text in SENTENCES.items() if key.startswith("begin.")}
+END = {key[4:]: text for key, text in SENTENCES.items() if key.startswith("end.")}
 
 
 def begin_text(stage: Stage) -> str:
@@ -55,24 +38,17 @@ def end_text(stage: Stage) -> str:
     return END.get(stage.name, f"{stage.title} is done")
 
 
-PAUSED = "Connection lost, waiting for the rest"
-RESUMED = "Upload resumed"
-WAITING = {
-    "review": "Waiting for a person to look at it",
-    "moderation": "Waiting for the moderation service",
-}
-DECIDED = {
-    "review": "A person has looked at it",
-    "moderation": "The moderation service has answered",
-}
-CHECKING = "Computing the checksum of what arrived"
-
-PARKED = "The work is paused until an operator resumes it; the file is kept"
+PAUSED = SENTENCES["receiving.paused"]
+RESUMED = SENTENCES["receiving.resumed"]
+WAITING = {who: SENTENCES[f"waiting.{who}"] for who in ("review", "moderation")}
+DECIDED = {who: SENTENCES[f"decided.{who}"] for who in ("review", "moderation")}
+CHECKING = SENTENCES["receiving.checksum"]
+PARKED = SENTENCES["work.parked"]
 
 
 def retry_text(delay_s: float) -> str:
     """What a stream says of an attempt that failed without the file's fault."""
-    return f"The service could not do this now; trying again in {max(round(delay_s), 1)} s"
+    return SENTENCES["work.retry"].format(seconds=max(round(delay_s), 1))
 
 
 def failure(problem: Problem, stage: str) -> Draft:
@@ -97,10 +73,10 @@ def size_text(count: int) -> str:
 
 def storing_text(count: int, total: int) -> str:
     """What is said while files are put where they are served from."""
-    return f"Storing {size_text(count)} of {size_text(total)}"
+    return SENTENCES["storing"].format(done=size_text(count), total=size_text(total))
 
 
 def stored_text(size: int, *, served: bool) -> str:
     """What is said of a file that waits for its work; `served`: there is a worker for it."""
-    waits = "its work is queued" if served else "no worker is running that could take it"
-    return f"{size_text(size)} stored; {waits}"
+    key = "receiving.stored" if served else "receiving.unserved"
+    return SENTENCES[key].format(size=size_text(size))

@@ -43,6 +43,7 @@ def test_a_browser_shows_its_own_language(
     expect(page.locator("h1")).to_contain_text(headline)
     send(page, gates.file("a.txt"))
     expect(page.locator("upload-panel .headline")).to_contain_text(working)
+    expect(card(page, "a.txt")).to_contain_text("validating has begun")  # the stage's own words
     gates.open_all()
     phase(card(page, "a.txt"), "done")
     expect(card(page, "a.txt").locator(".badge")).to_have_text(done)

@@ -67,6 +67,9 @@ export interface ProgressEvent {
   stageProgress?: number;
   /** One plain sentence for a person. */
   message?: string;
+  /** The sentence for translators, where it is a built-in one, and what it is filled with. */
+  messageKey?: string;
+  messageArgs?: Record<string, string>;
   /** UTC, RFC 3339 with milliseconds. */
   timestamp?: string;
   /** Its kind, context and batch, if it was labelled with them. */
@@ -142,6 +145,9 @@ export interface UploadState {
   readonly progress: number;
   readonly stageProgress: number;
   readonly message: string;
+  /** The key of `message` where it is a built-in one: see `texts.message` of the panel. */
+  readonly messageKey: string | null;
+  readonly messageArgs: Readonly<Record<string, string>>;
   readonly timestamp: string | null;
   /** Body bytes that left or arrived, of `total`. */
   readonly bytes: number | null;

@@ -10,7 +10,7 @@
 import { fragment, gauge, icon, label, within } from "./markup.js";
 import { Meter } from "./meter.js";
 import { shownPercent } from "./overview.js";
-import { errorText, fill, formatBytes, formatPercent, formatSeconds } from "./texts.js";
+import { errorText, fill, formatBytes, formatPercent, formatSeconds, messageText } from "./texts.js";
 
 const TROUBLE = new Set(["refused", "failed"]);
 
@@ -175,7 +175,7 @@ export class Entry {
       return this.#say(this.#texts().goOn, { name: this.#name(), percent });
     }
     const quiet = state.stage === "file_received" || state.waiting === "review";
-    return state.phase === "working" && !quiet ? state.message : "";
+    return state.phase === "working" && !quiet ? messageText(this.#texts(), state) : "";
   }
 
   /** @param {UploadState} state */

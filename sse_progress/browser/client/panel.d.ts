@@ -40,6 +40,8 @@ export interface PanelTexts {
   phase?: Partial<Record<Phase | "cancelling" | "paused" | "away" | "review", string>>;
   stage?: Partial<Record<StageName, string>>;
   error?: Record<string, string>;
+  /** Built-in sentences by `messageKey`. */
+  message?: Record<string, string>;
   /** Of `<upload-drop>`. */
   drop?: Record<string, string>;
 }

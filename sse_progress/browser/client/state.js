@@ -35,6 +35,9 @@ import { hasEnded } from "./phases.js";
 import { percent, rankOf } from "./stages.js";
 import { change, end, failed } from "./transitions.js";
 
+/** @type {Readonly<Record<string, string>>} */
+const NO_ARGS = Object.freeze({});
+
 /**
  * The first state of an upload. `size` is the file's bytes, null if it is not known here.
  * @param {{ id: string, filename?: string | null, size?: number | null }} known
@@ -50,6 +53,8 @@ export function initial({ id, filename = null, size = null }) {
     progress: 0,
     stageProgress: 0,
     message: "",
+    messageKey: null,
+    messageArgs: NO_ARGS,
     timestamp: null,
     bytes: null,
     total: null,
@@ -174,6 +179,7 @@ function stored(state) {
     stageProgress: 100,
     progress: percent("file_received", 100),
     message: "",
+    messageKey: null,
     passed: assume(state.passed, "file_received"),
   });
 }
@@ -281,6 +287,8 @@ function fieldsOf(state, event) {
     progress: percentOr(event.progress, state.progress),
     stageProgress: percentOr(event.stageProgress, 0),
     message: event.message ?? "",
+    messageKey: event.messageKey ?? null,
+    messageArgs: event.messageArgs ?? NO_ARGS,
     timestamp: event.timestamp ?? state.timestamp,
     total: event.total ?? state.total,
     etaSeconds: event.etaSeconds ?? null,

@@ -5,7 +5,7 @@
  */
 
 /**
- * @import { UploadFailure } from "./index.js"
+ * @import { UploadFailure, UploadState } from "./index.js"
  * @import { PanelTexts } from "./panel.js"
  *
  * @typedef {string | ({ other: string } & Record<string, string>)} Text
@@ -84,6 +84,8 @@ const DEFAULTS = Object.freeze({
     forbidden: "You are not allowed to do this.",
     unknown_upload: "The service no longer knows this upload.",
   },
+  /** Built-in sentences by `messageKey`; what is not here is shown as the service says it. */
+  message: {},
   drop: {
     drop: "Drop files here",
     dropOne: "Drop a file here",
@@ -123,6 +125,7 @@ export function mergeTexts(own = {}, base = TEXTS) {
     phase: { ...base.phase, ...own.phase },
     stage: { ...base.stage, ...own.stage },
     error: { ...base.error, ...own.error },
+    message: { ...base.message, ...own.message },
     drop: { ...base.drop, ...own.drop },
   };
 }
@@ -138,6 +141,16 @@ export function fill(text, values = {}, lang = "en") {
       ? text
       : (text[new Intl.PluralRules(lang).select(Number(values.n))] ?? text.other);
   return form.replace(/\{(\w+)\}/g, (hole, name) => String(values[name] ?? hole));
+}
+
+/**
+ * What the service says of the work, in the reader's language where it is known.
+ * @param {Pick<Texts, "message">} texts
+ * @param {Pick<UploadState, "message" | "messageKey" | "messageArgs">} state
+ */
+export function messageText({ message }, state) {
+  const text = message[state.messageKey ?? ""];
+  return text ? fill(text, state.messageArgs) : state.message;
 }
 
 /**

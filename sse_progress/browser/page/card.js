@@ -4,7 +4,7 @@
 import { STAGES } from "../client/index.js";
 import { shownPercent } from "../client/overview.js";
 import { durationMs } from "../client/passed.js";
-import { errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
+import { errorText, formatBytes, formatPercent, formatSeconds, messageText } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
 import { lang, say, texts, words } from "./speech.js";
@@ -232,7 +232,7 @@ function about(upload) {
   if (state.phase === "checking") return texts.phase.checking;
   const left = state.etaSeconds ? say(texts.left, { time: formatSeconds(state.etaSeconds, lang) }) : "";
   if (state.phase === "working")
-    return [state.message, left].filter(Boolean).join(" · ") || known.join(" · ");
+    return [messageText(texts, state), left].filter(Boolean).join(" · ") || known.join(" · ");
   return known.join(" · ");
 }
 

@@ -1,0 +1,63 @@
+"""Built-in sentences have keys; what anybody else says has none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sse_progress
+from sse_progress.model.events import Draft, decode_json
+from sse_progress.model.message_keys import SENTENCES, key_of
+
+ARGS = {"done": "12", "total": "310", "size": "3.4 MB", "seconds": "5"}
+
+
+@pytest.mark.parametrize("key", sorted(SENTENCES))
+def test_a_sentence_is_found_by_its_words(key: str) -> None:
+    """With what it was filled with, whatever its place in the table."""
+    found = key_of(SENTENCES[key].format(**ARGS))
+    assert found is not None
+    assert found[0] == key
+    assert SENTENCES[key].format(**found[1]) == SENTENCES[key].format(**ARGS)
+
+
+@given(st.text(max_size=80))
+def test_what_is_filled_in_is_a_number_or_a_size(text: str) -> None:
+    """No file name or other text gets into the arguments."""
+    found = key_of(f"Reading {text} of 3")
+    if found is not None:
+        assert found[1]["done"].split(" ")[0].replace(".", "").isdigit()
+
+
+@pytest.mark.parametrize("locale", ["de", "es", "fr"])
+def test_every_sentence_has_a_translation(locale: str) -> None:
+    """In the browser's locales, with the same holes, and no other."""
+    path = Path(sse_progress.__file__).parent / f"browser/client/locales/{locale}.js"
+    (table,) = re.findall(r"^  message: \{\n(.*?)^  \},", path.read_text(), re.M | re.S)
+    told = dict(re.findall(r'^    "?([\w.]+)"?:\s+"(.*)",$', table, re.M))
+    holes = re.compile(r"\{\w+\}")
+    assert {key: set(holes.findall(text)) for key, text in told.items()} == {
+        key: set(holes.findall(text)) for key, text in SENTENCES.items()
+    }
+
+
+def test_events_carry_the_key_and_its_arguments() -> None:
+    """And none where the sentence is a plug-in's own."""
+
+    def told(message: str) -> dict[str, object]:
+        head, middle, tail, _ = Draft(
+            stage="analyzing", stage_progress=5, message=message
+        ).fragments("u")
+        event = decode_json(head + b"5" + middle + b'"' + tail)
+        return {name: event[name] for name in event if name.startswith("message")}
+
+    frame = "Decoding frame 12 of 310"
+    args = {"done": "12", "total": "310"}
+    assert told(frame) == {"message": frame, "messageKey": "decoding.frame", "messageArgs": args}
+    done = "Content analysis is done"
+    assert told(done) == {"message": done, "messageKey": "end.analyzing"}
+    assert told("Counting sheep") == {"message": "Counting sheep"}
