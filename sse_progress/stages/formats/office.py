@@ -98,7 +98,7 @@ def office_facts(path: Path, media_type: str, scratch: Path, report: Report) -> 
     """Pages, the amount of text, its language and the title; progress counts packed bytes."""
     found = _Found(media_type, package_of(path, media_type), _FACTS_CHARACTERS)
     found.gather(walk(path, scratch, part(report, 0.0, 0.9)))
-    report(0.9, "Recognising the language")
+    report(0.9, "Recognizing the language")
     text = found.text
     language, confidence = language_of(text)
     not_checked = [] if language_available() else [NO_LANGUAGE]

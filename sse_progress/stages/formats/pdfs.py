@@ -113,7 +113,7 @@ def pdf_facts(path: Path, report: Report) -> DocumentFacts:
     try:
         with opened_pdf(path) as document:
             pieces = list(_page_texts(document, TEXT_PAGES, part(report, 0.0, 0.9)))
-            report(0.9, "Recognising the language")
+            report(0.9, "Recognizing the language")
             text = "\n".join(pieces)
             language, confidence = language_of(text)
             width, height = document.get_page_size(0)

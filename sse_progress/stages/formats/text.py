@@ -142,7 +142,7 @@ def text_facts(path: Path, media_type: str, report: Report) -> TextFacts:
         count.add(piece)
         sample += piece[: max(SAMPLE_CHARACTERS - len(sample), 0)]
     table = table_of(path, codec, part(report, 0.5, 0.95)) if is_table else Table()
-    report(0.95, "Recognising the language")
+    report(0.95, "Recognizing the language")
     language, confidence = language_of(sample) if encoding else (None, None)
     report(1.0)
     notes = [table.note, None if encoding else NO_ENCODING]
