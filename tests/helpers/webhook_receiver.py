@@ -91,8 +91,11 @@ def receiver() -> Iterator[Receiver]:
 
         do_GET = do_POST  # noqa: N815
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128  # with 5, connections that come at once are reset
+
+    server = Server(("127.0.0.1", 0), Handler)
     told.url = f"http://127.0.0.1:{server.server_address[1]}/hook?key=private"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

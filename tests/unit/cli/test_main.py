@@ -17,7 +17,7 @@ from sse_progress.cli import main as cli
 from sse_progress.cli import work_summary
 from sse_progress.settings import load_settings
 from sse_progress.stages import pipeline
-from sse_progress.supervisor import supervisor
+from sse_progress.supervisor import launch_plan
 from sse_progress.supervisor.launch_plan import Plan
 from sse_progress.worker.pipeline_loader import GROUP
 from tests.helpers.service import ROOT
@@ -154,7 +154,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
     def record(plan: Plan, environment: Mapping[str, str]) -> None:
         raise Handed(plan, environment)
 
-    monkeypatch.setattr(supervisor, "become", record)
+    monkeypatch.setattr(launch_plan, "become", record)
 
     def start(*arguments: str) -> Handed:
         with pytest.raises(Handed) as caught:
