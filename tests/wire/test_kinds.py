@@ -131,6 +131,7 @@ async def test_labels_are_in_every_event_and_in_the_state(
         ("kind=lesson", "missing_context"),
         ("kind=lesson&context.courseid=c1", "missing_context"),
         ("context.1st=x", "invalid_context"),
+        ("context.__proto__=x", "invalid_context"),
         ("context.a=" + "x" * 129, "invalid_context"),
     ],
 )

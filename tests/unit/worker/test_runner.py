@@ -917,3 +917,19 @@ async def test_a_state_says_what_the_file_is(redis_url: str, tmp_path: Path) -> 
         last = state_of("up", page)
         assert last["contentType"] == "application/octet-stream"  # no stage looked at it
         assert (last["size"], last["fields"]) == (10, {"album": "x"})
+
+
+async def test_a_kind_that_this_worker_does_not_know_is_given_back(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """A worker of another release may know it: the file stays, its journal is not touched, and
+    however often it comes it is not parked."""
+    async with components(redis_url, tmp_path) as core:
+        answer = await begin(core)
+        store(core, epoch=answer.epoch, labels=Labels(kind="hologram"))
+        before = await story_of(core)
+        for attempts in (0, 4, 5):
+            outcome = await run(runner_of(core), attempts=attempts)
+            assert isinstance(outcome, RetryLater)
+        assert await story_of(core) == before
+        assert core.storage.objects.find("up") is not None
