@@ -103,15 +103,17 @@ class Emitter:
         after: Position | None,
         claim: bool,
         limit: int = PAGE_FRAMES,
+        missing: bool = False,
     ) -> tuple[Page | Foreign | None, int]:
         """A page read while subscribed, and the generation that it was read in.
 
-        Followers that ask for the same at once share one read. Raises `redis.RedisError`.
+        `missing`: a read has just found nothing, so this one is only to claim the id. Followers
+        that ask for the same at once share one read. Raises `redis.RedisError`.
         """
         await topic.subscribed.wait()
         if topic not in self._topics:
             raise RedisConnectionError("the topic was dropped")
-        key = ReadKey(topic.generation, owner, after, claim, limit)
+        key = ReadKey(topic.generation, owner, after, claim, limit, missing)
         return await self._reads.read(topic, key), key.generation
 
     def follow(

@@ -45,10 +45,11 @@ class SharedReads:
             del topic.reads[key]
 
     async def _page(self, upload_id: str, key: ReadKey) -> Page | Foreign | None:
-        _, owner, after, claim, limit = key
-        page = await self._journal.read(upload_id, owner=owner, after=after, limit=limit)
-        if page is not None or not claim:
-            return page
+        _, owner, after, claim, limit, missing = key
+        if not missing:
+            page = await self._journal.read(upload_id, owner=owner, after=after, limit=limit)
+            if page is not None or not claim:
+                return page
         # A journal may expire, or be lost, before its upload is: such an id has an owner.
         held = await self._held(upload_id)
         if held == "wait":

@@ -24,6 +24,7 @@ class ReadKey(NamedTuple):
     after: Position | None
     claim: bool
     limit: int
+    missing: bool
 
 
 class Topic:

@@ -112,11 +112,7 @@ class Ingest:
     async def _begin(
         self, upload_id: str, body: Body, *, owner: str, under_way: OpenBody
     ) -> JournalWriter:
-        if await blocking(self._storage.objects.find, upload_id) is not None:
-            raise UploadIdInUse
-        await blocking(self._storage.ensure_room, body.total or 0)
-        least = body.least_file_bytes(self._config.limits)
-        await blocking(self._storage.ensure_quota, owner, least)
+        await blocking(self._ensure_takeable, upload_id, body, owner)
         return await self.journaling.begin(
             upload_id,
             owner=owner,
@@ -126,6 +122,13 @@ class Ingest:
             tags=tags_of(filename="", labels=body.labelling.labels),
             table=body.labelling.kind.table,
         )
+
+    def _ensure_takeable(self, upload_id: str, body: Body, owner: str) -> None:
+        """The storage has no such upload yet, and room for it. Asked in one thread: it blocks."""
+        if self._storage.objects.find(upload_id) is not None:
+            raise UploadIdInUse
+        self._storage.ensure_room(body.total or 0)
+        self._storage.ensure_quota(owner, body.least_file_bytes(self._config.limits))
 
     async def _to_disk(
         self, upload_id: str, body: Body, writer: JournalWriter, under_way: OpenBody

@@ -20,10 +20,11 @@ TIMESTAMP = re.compile(rb'"timestamp":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
 class Frame:
     """One event as it is sent (`id: <position>`, `data: <JSON>`), with its place in the journal."""
 
-    __slots__ = ("position", "raw", "terminal")
+    __slots__ = ("_chunk", "position", "raw", "terminal")
 
     def __init__(self, raw: bytes, *, terminal: bool) -> None:
         self.raw, self.terminal = raw, terminal
+        self._chunk = b""
         id_line = raw[: raw.index(b"\n")]
         self.position = Position.parse(id_line.removeprefix(b"id: ").decode())
 
@@ -36,6 +37,13 @@ class Frame:
     def data(self) -> bytes:
         """The event's JSON."""
         return self.raw.partition(b"\ndata: ")[2].removesuffix(b"\n\n")
+
+    @property
+    def chunk(self) -> bytes:
+        """The frame as a chunk of HTTP/1.1 (RFC 9112 §7.1), made once for all who get it live."""
+        if not self._chunk:
+            self._chunk = b"%x\r\n%b\r\n" % (len(self.raw), self.raw)
+        return self._chunk
 
     @property
     def message(self) -> bytes:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from sse_progress.journal.append_batcher import Answer, AppendBatcher, Operation
 from sse_progress.journal.frames import Foreign, Frame, Page
+from sse_progress.journal.read_batcher import ReadBatcher
 from sse_progress.journal.scripts import READ, SHORTEN, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
@@ -77,6 +77,7 @@ class Journal:
         self.appends = AppendBatcher(redis, observe=observe_append)
         self._read = Script("read", READ)
         self._shorten = Script("shorten", SHORTEN)
+        self._reads = ReadBatcher(redis, self._read)
         self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
         self._epoch = epoch
 
@@ -99,18 +100,18 @@ class Journal:
         reads without an ownership check. `about` also reads the description of the file. None:
         there is no such journal. Raises `redis.RedisError`.
         """
-        reply = await self._call(
-            journal_keys(upload_id),
-            {
-                "owner": owner,
-                "claim": int(claim),
-                "epoch": self._epoch(),
-                "claim_ttl_s": self._claim_ttl,
-                "after_epoch": after.epoch or "?" if after else "",
-                "after_seq": after.seq if after else 0,
-                "limit": limit,
-                "about": int(about),
-            },
+        values: dict[str, Any] = {
+            "owner": owner,
+            "claim": int(claim),
+            "epoch": self._epoch(),
+            "claim_ttl_s": self._claim_ttl,
+            "after_epoch": after.epoch or "?" if after else "",
+            "after_seq": after.seq if after else 0,
+            "limit": limit,
+            "about": int(about),
+        }
+        reply = await self._reads.read(
+            journal_keys(upload_id), self._read.arguments(values), writes=claim
         )
         if reply[0] == 0:
             return None
@@ -173,7 +174,7 @@ class Journal:
     async def shorten(self, upload_ids: Iterable[str]) -> None:
         """Keep of these journals, as far as they have ended, the last event alone."""
         for upload_id in upload_ids:
-            await self._call(journal_keys(upload_id), {}, script=self._shorten)
+            await self._reads.call(self._shorten, journal_keys(upload_id), [])
 
     async def age_s(self, upload_id: str = "") -> float:
         """How long Redis has been up with this data, seconds: judge nothing by a young one.
@@ -201,18 +202,6 @@ class Journal:
             await self.redis.get(birth_key(tag)) for tag, _ in await servers(self.redis)
         ]
         return "-".join((birth or b"").decode() for birth in births)
-
-    async def _call(
-        self, keys: tuple[str, str], values: dict[str, Any], *, script: Script | None = None
-    ) -> list[Any]:
-        redis, script = self.redis, script or self._read
-        arguments = script.arguments(values)
-        writes = values.get("claim", True)
-        known, source = (redis.evalsha, redis.eval) if writes else (redis.evalsha_ro, redis.eval_ro)
-        try:
-            return await known(script.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
-        except NoScriptError:
-            return await source(script.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
 
     # ---- changing who may write: each raises the fence, so that older writers are refused
 

@@ -42,14 +42,18 @@ class Recovery:
         Finished long ago: its end is written again. Stored, arriving or paused: wait, its writer or
         the reconciler begins a new epoch.
         """
-        found = await blocking(self._storage.objects.find, upload_id)
+        found, waits = await blocking(self._look, upload_id)
         if found is not None and found.done:
             await self.revive(found)
             return "revived"
-        bodies = self._storage.bodies
-        if found is not None or await blocking(bodies.receiving, upload_id):
-            return "wait"
-        return None if await blocking(bodies.partial, upload_id) is None else "wait"
+        return "wait" if waits else None
+
+    def _look(self, upload_id: str) -> tuple[StoredObject | None, bool]:
+        """The stored object, and whether there is that or a body. It blocks."""
+        objects, bodies = self._storage.objects, self._storage.bodies
+        found = objects.find(upload_id)
+        waits = bool(found or bodies.receiving(upload_id) or bodies.partial(upload_id))
+        return found, waits
 
     async def absent(self, upload_id: str) -> Absent:
         """The same; where the storage has nothing, a young Redis may have lost it: wait."""

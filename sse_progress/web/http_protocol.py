@@ -25,6 +25,7 @@ from sse_progress.model.errors import (
     UriTooLong,
 )
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
+from sse_progress.web.direct_write import DirectWrite
 from sse_progress.web.http_responses import Interim, Unchunked
 from sse_progress.web.problem_details import answer
 from sse_progress.web.problem_middleware import LINGER_BYTES, LINGER_S
@@ -71,8 +72,8 @@ class HttpProtocol(HttpToolsProtocol):
     _problem: Problem | None = None
     _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
-    the answer has begun; `inform`, an `Interim`, before it; `abort`, which ends a connection whose
-    client has stopped reading."""
+    the answer has begun; `write`, a `DirectWrite`, for chunks of it; `inform`, an `Interim`, before
+    it; `abort`, which ends a connection whose client has stopped reading."""
 
     # ---- time
 
@@ -122,6 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
             app = _sending_by(unchunked, app)
         else:
             extension["send"], extension["inform"] = cycle.send, Interim(cycle)
+            extension["write"] = DirectWrite(cycle)
         super()._start_asgi_task(cycle, app)
 
     def _tell_running(self) -> None:

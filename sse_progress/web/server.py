@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from sse_progress.runtime.descriptors import Descriptors, raise_limit
+from sse_progress.runtime.garbage import settle
 from sse_progress.runtime.linux import harden_this_process, keep_file_capabilities
 from sse_progress.runtime.logging_setup import configure, log_uncaught
 from sse_progress.runtime.readiness import tell_ready
@@ -56,6 +57,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            settle()
             tell_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -137,7 +137,7 @@ async def _open(
             page, generation = await read(claim=False)
             if page is None and claims and presented is None:
                 claims = await context.limits.may_claim(owner)
-                page, generation = await read(claim=claims)
+                page, generation = await read(claim=claims, missing=claims)
     except (TimeoutError, RedisError, OSError):
         return None, claims
     if isinstance(page, Foreign):

@@ -79,6 +79,10 @@ class StreamParts:
     compress: str = "off"
 
 
+def _no_write(_chunk: bytes) -> bool:
+    return False
+
+
 class Stream(Response):
     """One SSE connection: drives `send()`, keeps it alive, ends it with a whole chunk."""
 
@@ -104,6 +108,7 @@ class Stream(Response):
             lifetime = min(lifetime, pace.expires_at - time.time())
         self._ends_at = self._now() + max(lifetime, 0)
         self._abort: Callable[[], None] = lambda: None
+        self._write: Callable[[bytes], bool] = _no_write
         self.ended = False
         self._closing = False
 
@@ -127,6 +132,8 @@ class Stream(Response):
             self._send = send = ours.get("send", send)
             first = self._first if self._encode is None else self._encode(self._first)
             await send({"type": "http.response.body", "body": first, "more_body": True})
+            if self._encode is None:  # else each reader's bytes are its own
+                self._write = ours.get("write", _no_write)
             self._parts.wheel.put(self, self._due())
             self._parts.open.add(self)
             self.began()
@@ -162,6 +169,13 @@ class Stream(Response):
         return self._outlet.drive(
             self._send({"type": "http.response.body", "body": body, "more_body": not final})
         )
+
+    def emit_chunk(self, chunk: bytes) -> bool:
+        """Send whole frames, made into a chunk, past ASGI; False: they have to be emitted."""
+        if self.ended or self._outlet.busy_since is not None or not self._write(chunk):
+            return False
+        self._outlet.written_at = self._now()
+        return True
 
     async def _emit_later(self, body: bytes, final: bool) -> None:
         await self._outlet.free()

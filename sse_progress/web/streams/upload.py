@@ -104,6 +104,8 @@ class UploadStream(Stream):
     # ---- Follower
 
     def push(self, frame: Frame) -> Awaitable[None] | None:
+        if not frame.terminal and self.emit_chunk(frame.chunk):
+            return None
         return self.emit(frame.raw, final=frame.terminal)
 
     async def write(self, frames: Sequence[Frame]) -> None:

@@ -223,3 +223,30 @@ async def test_gone_is_one_frame() -> None:
     assert raw.startswith(b"id: gone-0\ndata: {")
     assert raw.endswith(b"}\n\n")
     assert raw.count(b"\n") == 3
+
+
+@pytest.mark.parametrize(("compress", "written"), [("off", True), ("replay", False)])
+async def test_a_compressed_stream_writes_no_chunk_past_asgi(compress: str, written: bool) -> None:
+    """A chunk that is made once for all readers is plain; a compressed stream takes `send`."""
+    chunks: list[bytes] = []
+    wheel = Wheel(clock=asyncio.get_running_loop().time)
+    parts = StreamParts(wheel, lambda _: None, Metrics(), compress=compress)
+    stream, server = Stream(b"first\n\n", pace=PACE, parts=parts), Server()
+
+    def write(chunk: bytes) -> bool:
+        chunks.append(chunk)
+        return True
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "http_version": "1.1",
+        "headers": [(b"accept-encoding", b"gzip")],
+        "extensions": {"sse_progress": {"write": write}},
+    }
+    task = asyncio.ensure_future(stream(scope, server.receive, server.send))
+    await asyncio.sleep(0)
+    assert stream.emit_chunk(b"5\r\nframe\r\n") is written
+    assert chunks == [b"5\r\nframe\r\n"] * written
+    server.gone.set()
+    await task

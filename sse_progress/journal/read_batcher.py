@@ -1,0 +1,111 @@
+"""Reads of journals, many in one pipeline: those that are asked for in one turn of the loop.
+
+A command of its own costs redis-py 0.2 to 0.3 ms of CPU, one in a pipeline a quarter of that; after
+an outage thousands of streams read at once. A read that is alone goes as a plain command, and so
+does again whichever a pipeline brings no reply for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from sse_progress.journal.scripts import Script
+from sse_progress.runtime.concurrency import BackgroundTasks
+from sse_progress.runtime.redis_client import lane_of
+
+__all__ = ["ReadBatcher"]
+
+BATCH = 32
+"""Reads of one pipeline: each may bring a page of frames, and other commands wait behind it."""
+
+Reply = list[Any]
+
+
+class _Read(NamedTuple):
+    keys: tuple[str, str]
+    arguments: list[Any]
+    writes: bool
+    future: asyncio.Future[Reply]
+
+
+class ReadBatcher:
+    """Calls one script, which has two keys and may be run twice.
+
+    On a Cluster a pipeline is for one master, so that one that is away holds up no other's reads.
+    """
+
+    def __init__(self, redis: Redis, script: Script) -> None:
+        self._redis, self._script = redis, script
+        self._waiting: list[_Read] = []
+        self._tasks = BackgroundTasks()
+
+    async def read(self, keys: tuple[str, str], arguments: list[Any], *, writes: bool) -> Reply:
+        """The script's reply; `writes`: it may change something. Raises `redis.RedisError`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._send)
+        self._waiting.append(_Read(keys, arguments, writes, future))
+        return await future
+
+    async def call(
+        self, script: Script, keys: tuple[str, str], arguments: list[Any], *, writes: bool = True
+    ) -> Reply:
+        """A script's reply, by a command of its own. Raises `redis.RedisError`."""
+        redis = self._redis
+        known, source = (redis.evalsha, redis.eval) if writes else (redis.evalsha_ro, redis.eval_ro)
+        try:
+            return await known(script.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
+        except NoScriptError:
+            return await source(script.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        lanes: dict[Hashable, list[_Read]] = {}
+        for read in waiting:
+            if not read.future.done():  # else its caller has left
+                lanes.setdefault(lane_of(self._redis, read.keys[0]), []).append(read)
+        for reads in lanes.values():
+            for at in range(0, len(reads), BATCH):
+                self._tasks.start(self._answer(reads[at : at + BATCH]))
+
+    async def _answer(self, reads: list[_Read]) -> None:
+        try:
+            replies = await self._replies(reads)
+        except Exception as error:  # raised again in each caller
+            replies = [error] * len(reads)
+        except BaseException:
+            for read in reads:
+                read.future.cancel()
+            raise
+        for read, reply in zip(reads, replies, strict=True):
+            if read.future.done():
+                continue
+            if isinstance(reply, Exception):
+                read.future.set_exception(reply)
+            else:
+                read.future.set_result(reply)
+
+    async def _replies(self, reads: list[_Read]) -> list[Reply | Exception]:
+        if len(reads) == 1:
+            return [await self._alone(reads[0])]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for read in reads:
+                known = pipe.evalsha if read.writes else pipe.evalsha_ro
+                known(self._script.sha, 2, *read.keys, *read.arguments)
+            replies: list[Reply | Exception] = await pipe.execute(raise_on_error=False)
+        for at, reply in enumerate(replies):
+            if isinstance(reply, Exception):  # the script is not known, or a slot has moved
+                try:
+                    replies[at] = await self._alone(reads[at])
+                except (RedisError, OSError) as error:
+                    replies[at] = error
+        return replies
+
+    async def _alone(self, read: _Read) -> Reply:
+        return await self.call(self._script, read.keys, read.arguments, writes=read.writes)
