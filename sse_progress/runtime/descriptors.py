@@ -45,6 +45,7 @@ class Descriptors:
         self._others = 0
         self._reserve = min(max(limit // 10, 64), limit // 4)
         self._told = 0
+        self._refused = False
 
     @property
     def open(self) -> int:
@@ -54,17 +55,24 @@ class Descriptors:
     def refuses_streams(self) -> bool:
         return self.open >= self.limit - self._reserve
 
+    def refuse_connection(self) -> bool:
+        """Whether a connection that has just come is to be closed."""
+        refuses = self._are_short
+        self._refused = self._refused or refuses
+        return refuses
+
     @property
-    def refuses_connections(self) -> bool:
+    def _are_short(self) -> bool:
         return self.open >= self.limit - self._reserve // 2
 
     def measure(self) -> None:
-        """Count; logged while connections are refused."""
+        """Count; logged where connections were refused since the last time, or would be now."""
         try:
             self._others = len(os.listdir("/proc/self/fd")) - 1 - self.connections  # noqa: PTH208
         except OSError:  # there is none left to count them with
             self._others = self.limit - self.connections
-        if not self.refuses_connections:
+        refused, self._refused = self._refused, False
+        if not (refused or self._are_short):
             self._told = 0
             return
         if self._told % TOLD_EVERY == 0:

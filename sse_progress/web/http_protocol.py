@@ -82,7 +82,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow = self._paced = PacedFlow(transport, self.loop)
         self._small = SmallChunks()
         self.descriptors.connections += 1
-        if self.descriptors.refuses_connections:
+        if self.descriptors.refuse_connection():
             transport.close()
         else:
             self._start_deadline()
