@@ -102,6 +102,11 @@ class Page:
     live: bool = True
     """Whether it is the journal's; else it was archived, as of `now_ms`."""
 
+    @property
+    def claimed_only(self) -> bool:
+        """A stream waits for this id, and that is all there is of it."""
+        return not (self.stage or self.term or self.producer)
+
     def misses(self, after: Position | None) -> bool:
         """Of a journal that was shortened: events between `after` and the first of `frames`."""
         if not self.frames:

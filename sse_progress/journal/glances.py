@@ -14,17 +14,19 @@ from sse_progress.runtime.redis_keys import journal_keys
 
 __all__ = ["Glance", "glances"]
 
-FIELDS = ("owner", "stage", "term", "ts", "tags")
+FIELDS = ("owner", "stage", "term", "ts", "tags", "producer")
 BATCH = 100
 """Journals in one pipeline: other callers' commands come between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """`age_ms`: since its latest event, by Redis' clock. `tags`: what every event has."""
+    """`age_ms`: since its latest event, by Redis' clock. `tags`: what every event has. `begun`: it
+    is more than an id that a stream waits for."""
 
     owner: str
     status: Status
+    begun: bool
     terminal: bool
     age_ms: int
     tags: dict[str, Any]
@@ -40,7 +42,7 @@ async def glances(redis: Redis, upload_ids: Sequence[str]) -> list[Glance | None
                 pipe.hmget(journal_keys(upload_id)[0], FIELDS)
             (seconds, micros), *rows = await pipe.execute()
         now_ms = seconds * 1000 + micros // 1000
-        for owner, stage, term, ts, tags in rows:
+        for owner, stage, term, ts, tags, producer in rows:
             if owner is None:
                 found.append(None)
                 continue
@@ -49,6 +51,7 @@ async def glances(redis: Redis, upload_ids: Sequence[str]) -> list[Glance | None
                 Glance(
                     owner.decode(),
                     status,
+                    begun=bool(stage or term or producer),
                     terminal=bool(term),
                     age_ms=now_ms - int(ts),
                     tags=decode_json(b"{%b}" % (tags or b"")),

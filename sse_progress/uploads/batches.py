@@ -184,12 +184,15 @@ class Batches:
             running = await self._log.running(batch_id)
             found = await glances(self._components.redis, running)
             for upload_id, seen in zip(running, found, strict=True):
-                if seen is not None and seen.terminal:
-                    await self._note(batch_id, upload_id, seen.status)
-                elif seen is None and page.now_ms - page.changed_ms < BEGIN_WAIT_S * 1000:
-                    continue
-                elif seen is None or seen.owner != owner:  # it joined, and was refused then
-                    await self._note(batch_id, upload_id, "error")
+                if seen is None or not seen.begun:
+                    over = page.now_ms - page.changed_ms > BEGIN_WAIT_S * 1000
+                    status = "error" if over else ""  # it was refused, or is lost
+                elif seen.terminal:
+                    status = seen.status
+                else:
+                    status = "" if seen.owner == owner else "error"
+                if status:
+                    await self._note(batch_id, upload_id, status)
 
     # ---- within
 

@@ -159,7 +159,7 @@ class Jobs:
     async def _page(self, upload_id: str, *, producer: str, writer: str | None) -> Page:
         with _redis_answers():
             page = await self._components.journal.head(upload_id)
-        if page is None:
+        if page is None or page.claimed_only:
             raise UnknownUpload
         if not page.producer or page.producer != producer:
             raise Forbidden("This work is not reported by you.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sse_progress.cli.main import main
+from sse_progress.runtime.concurrency import beside
 
 
 def break_when(path: Path, name: str) -> None:
@@ -21,14 +22,10 @@ def break_when(path: Path, name: str) -> None:
     run = owner.run
 
     async def breaking(self: Any, *args: Any, **options: Any) -> None:
-        running = asyncio.ensure_future(run(self, *args, **options))
-        try:
+        async with beside(run(self, *args, **options)):
             while not path.exists():
                 await asyncio.sleep(0.01)
             raise KeyError("planted")
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
     owner.run = breaking
 

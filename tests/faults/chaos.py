@@ -39,7 +39,7 @@ class Plan:
     jobs: int = 6
     faults: tuple[str, ...] = KINDS
     rewind: bool = False
-    rest_s: float = 90
+    rest_s: float = 150
 
 
 @dataclass
@@ -63,6 +63,8 @@ class Chaos:
         self.seen: list[Seen] = []
         self.report = Report(plan.seed)
         self.readers: dict[tuple[str, int], tuple[Seen, asyncio.Task[None]]] = {}
+        self.settled: set[str] = set()
+        """Uploads and jobs whose client does no more for them."""
         self.rest = asyncio.Event()
         self.batch = f"b{plan.seed}"
         self.jobs = [
@@ -118,6 +120,7 @@ class Chaos:
                 reader = self._reader(seen, rng.random() * 2 * at, rng.randrange(2**30))
                 self.readers[upload_id, at] = (seen, group.create_task(reader))
             await self._until_begun(sent, name, rng)
+            self.settled.add(upload_id)
 
     async def _until_begun(self, sent: Sent, name: str, rng: random.Random) -> None:
         """Send; where nothing began (nobody answered, or 503 before the start) send again."""
@@ -140,8 +143,10 @@ class Chaos:
         seen = Seen(job.upload_id)
         self.seen.append(seen)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._reader(seen, 0, rng.randrange(2**30)))
+            reader = self._reader(seen, 0, rng.randrange(2**30))
+            self.readers[job.upload_id, 0] = (seen, group.create_task(reader))
             await produce(self.service.url, job, self.batch, rng)
+            self.settled.add(job.upload_id)
 
     async def _all_items_begun(self) -> None:
         """Whatever is to belong to the batch has joined it, and jobs have said their end."""
@@ -242,14 +247,13 @@ class Chaos:
             raise AssertionError(f"seed {self.plan.seed}: not at rest: {left()}") from None
 
     async def _let_go_of_the_forgotten(self) -> None:
-        """A rewind takes back the end of what left no file. To a reader that had seen nothing of
-        it, such an upload has not begun yet, and it would wait for as long as there are tests."""
+        """A rewind takes back the end of what left no file, and all of a job. Such a one has not
+        begun yet, and its readers would wait for as long as there are tests."""
         async with httpx.AsyncClient(base_url=self.service.url, timeout=30) as client:
             for seen, task in self.readers.values():
-                if seen.ended or seen.frames or not seen.live:
+                if seen.ended or not seen.live or seen.upload_id not in self.settled:
                     continue
-                answer = await client.get(f"/upload/{seen.upload_id}")
-                if answer.status_code == 200 and answer.json()["status"] == "pending":
+                if await self._pending(client, seen.upload_id):
                     seen.ended = "forgotten"
                     task.cancel()
 
@@ -273,7 +277,8 @@ class Chaos:
                 self._check_journal(sent, frames)
                 await self._check_upload(client, sent, frames[-1])
             for job in self.jobs:
-                journals[job.upload_id] = await self._check_job(job)
+                forgotten = self.plan.rewind and await self._pending(client, job.upload_id)
+                journals[job.upload_id] = [] if forgotten else await self._check_job(job)
             journals[self.batch] = await self._check_batch(journals)
         for seen in self.seen:
             self._check_reader(seen, journals[seen.upload_id])
@@ -312,10 +317,13 @@ class Chaos:
             assert told["items"] == expected, f"{where}: {told['items']}, not {expected}"
         return frames
 
+    async def _pending(self, client: httpx.AsyncClient, upload_id: str) -> bool:
+        state = await client.get(f"/upload/{upload_id}")
+        return state.status_code == 404 or state.json().get("status") == "pending"
+
     async def _forgotten(self, client: httpx.AsyncClient, sent: Sent) -> bool:
         """A rewind takes back the end of what left no file; nothing else may be forgotten."""
-        state = await client.get(f"/upload/{sent.upload_id}")
-        if state.status_code != 404 and state.json().get("status") != "pending":
+        if not await self._pending(client, sent.upload_id):
             return False
         assert not (sent.accepted and sent.good), f"seed {self.plan.seed}: {sent.upload_id} is lost"
         self.report.ends["forgotten"] += 1

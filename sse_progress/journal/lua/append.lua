@@ -77,21 +77,23 @@ local function too_fast(rate)
   return (second + 1) * 1000 - now_ms()
 end
 
+-- A stream waits for this id, and that is all there is of it.
+local function claimed_only()
+  return meta.stage == '' and meta.term == '' and meta.producer == ''
+end
+
 -- ---- who may do this now
 
 if meta and nonce ~= '' and meta.op == nonce then return reply('dup') end
 
 if op == 'begin' then
   if meta and meta.owner ~= owner then return reply('forbidden') end
-  if meta and (meta.stage ~= '' or meta.term ~= '' or meta.producer ~= '') then
-    return reply('in_use')
-  end
+  if meta and not claimed_only() then return reply('in_use') end
   meta = meta or new_meta(fresh_epoch, owner)
   raise_fence()
 elseif op == 'job' then
   if meta and meta.owner ~= owner then return reply('forbidden') end
-  local begun = meta and (meta.stage ~= '' or meta.term ~= '' or meta.producer ~= '')
-  if begun and meta.producer ~= A.producer then return reply('in_use') end
+  if meta and not claimed_only() and meta.producer ~= A.producer then return reply('in_use') end
   if meta and meta.term ~= '' then return reply('ended') end
   meta = meta or new_meta(fresh_epoch, owner)
   if meta.producer == '' then
@@ -140,7 +142,7 @@ elseif op == 'resume' then
     return reply('ok')
   end
 elseif op == 'tell' then
-  if not meta then return reply('unknown') end
+  if not meta or claimed_only() then return reply('unknown') end
   if A.producer ~= '' and meta.producer ~= A.producer then return reply('forbidden') end
   if fence ~= meta.fence then return reply('stale') end
   if meta.term ~= '' then return reply('ended') end

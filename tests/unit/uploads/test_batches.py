@@ -131,6 +131,23 @@ async def test_an_end_that_nobody_noted_is_found(redis_url: str, tmp_path: Path)
         assert (end["items"]["complete"], end["items"]["cancelled"]) == (1, 1)
 
 
+async def test_an_item_that_never_began_ends_as_an_error(redis_url: str, tmp_path: Path) -> None:
+    """A stream that waits for it has claimed its id, which makes it no upload: the batch waits a
+    minute for it, and not for ever."""
+    async with batches_at(redis_url, tmp_path) as (core, batches):
+        await opened(batches)
+        for name in ("claimed", "unknown", "job"):
+            await batches.join("b1", name, owner="ann")
+        await core.journal.read("claimed", owner="ann", claim=True)
+        await core.journal.job("job", owner="ann", producer="farm", lease_s=60, tags=b"", about=b"")
+        await batches.close("b1", owner="ann")
+        await batches.repair()
+        assert len(await batches._log.running("b1")) == 3
+        await core.redis.hincrby("sp:{b:b1}:meta", "ts", -60_000)
+        await batches.repair()
+        assert await batches._log.running("b1") == ["job"]
+
+
 async def test_a_batch_whose_items_were_all_cancelled_is_cancelled(
     redis_url: str, tmp_path: Path
 ) -> None:

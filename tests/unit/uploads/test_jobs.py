@@ -160,6 +160,25 @@ async def test_a_job_that_has_not_begun_is_no_id_for_an_upload(
         assert answer.status == "in_use"
 
 
+async def test_a_job_that_redis_lost_is_announced_again(redis_url: str, tmp_path: Path) -> None:
+    """A reader that waits for it has claimed its id: its producer learns that the job is unknown,
+    and announces it."""
+    async with jobs_at(redis_url, tmp_path) as (core, jobs):
+        report = Report(stage="fetching", stage_progress=1)
+        before = await opened(jobs)
+        await core.redis.flushall()
+        await core.journal.read("up", owner="ann", claim=True)
+        with pytest.raises(UnknownUpload):
+            await jobs.report("up", report, producer="farm", writer=before.writer)
+        answer = await core.journal.tell(
+            "up", fence=1, nonce="", draft=draft("receiving"), producer="farm"
+        )
+        assert answer.status == "unknown"
+        again = await opened(jobs)
+        assert again.new
+        await jobs.report("up", report, producer="farm", writer=again.writer)
+
+
 async def test_a_producer_learns_that_it_must_stop(redis_url: str, tmp_path: Path) -> None:
     """Cancelled by its owner, or ended: each has its own answer, for reports and take-overs."""
     async with jobs_at(redis_url, tmp_path) as (core, jobs):
