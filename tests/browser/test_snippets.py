@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.docs.test_snippets import INTEGRATE, MODULES, blocks
+from tests.docs.pages import INTEGRATE, MODULES, blocks
 from tests.helpers.media import jpeg
 from tests.helpers.service import Service
 from tests.wire.words import new_id

@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,74 +15,22 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.docs.pages import (
+    DOCS,
+    INTEGRATE,
+    MODULES,
+    TIMEOUT_S,
+    blocks,
+    commands,
+    environment,
+    here,
+    node,
+)
 from tests.helpers.media import jpeg
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.service import ROOT, Service
 
-INTEGRATE = ROOT / "docs" / "integrate"
-MODULES = ROOT / "tests" / "js" / "node_modules"
-TIMEOUT_S = 60
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block; `skipped`: why it is not run, from a comment before it."""
-
-    language: str
-    text: str
-    skipped: str
-
-
-def blocks(page: Path, language: str) -> list[Block]:
-    fence = re.compile(
-        r"(?:^<!-- not run: (?P<why>[^>]*) -->\n+)?^```(?P<language>\w+)\n(?P<text>.*?)^```",
-        re.MULTILINE | re.DOTALL,
-    )
-    found = [
-        Block(m["language"], m["text"], m["why"] or "") for m in fence.finditer(page.read_text())
-    ]
-    return [one for one in found if one.language == language]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """With the kinds that docs/integrate/jobs.md declares."""
-    place = tmp_path_factory.mktemp("docs")
-    (place / "platform_kinds.py").write_text(blocks(INTEGRATE / "jobs.md", "python")[0].text)
-    kinds = {"PYTHONPATH": f"{ROOT}:{place}", "SSE_PROGRESS_KINDS": "platform_kinds:kinds"}
-    with Service(place, kinds) as one:
-        yield one
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Where the reader is: the files that the snippets name are there."""
-    (tmp_path / "photo.jpg").write_bytes(jpeg())
-    clip = ROOT / "tests" / "data" / "clips" / "paff-fields.mp4"
-    for name in ("big.mp4", "lesson.mp4", "lesson-1.mp4", "lectures/one.mp4", "lectures/two.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(clip.read_bytes())
-    return tmp_path
-
-
-def here(text: str, service: Service) -> str:
-    return text.replace("http://127.0.0.1:8000", service.url)
-
-
-def environment(service: Service) -> dict[str, str]:
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = {"SSE_PROGRESS_URL": service.url, "TOKEN": "none-is-asked-for", "PATH": programs}
-    return {**os.environ, **own, "PYTHONPATH": str(ROOT)}
-
-
 # ---- shells
-
-
-def commands(block: Block) -> list[str]:
-    """What is typed: lines after `$ `, with those that continue them."""
-    whole = block.text.replace("\\\n", "\\\0")
-    lines = [line[2:] for line in whole.splitlines() if line.startswith("$ ")]
-    return [line.replace("\0", "\n") for line in lines]
 
 
 SHELLS = ["batches", "jobs", "resumable", "servers"]
@@ -142,9 +88,9 @@ def test_python_works(page: str, number: int, service: Service, place: Path) -> 
 
 
 def test_every_block_of_python_is_run_or_says_why_not() -> None:
-    """So that no new one is forgotten; `python` pages are those of docs/integrate."""
-    run = {"python": 1, "batches": 1, "jobs": 6, "resumable": 1, "webhooks": 1}
-    for page in INTEGRATE.glob("*.md"):
+    """So that no new one is forgotten."""
+    run = {"python": 1, "batches": 1, "jobs": 6, "resumable": 1, "webhooks": 1, "tus": 1}
+    for page in (*INTEGRATE.glob("*.md"), *(DOCS / "migrate").glob("*.md")):
         found = [one for one in blocks(page, "python") if not one.skipped]
         assert len(found) == run.get(page.stem, 0), page
 
@@ -255,26 +201,6 @@ async def test_the_receiver_of_webhooks_takes_what_is_signed() -> None:
 
 
 # ---- JavaScript
-
-
-def node(place: Path, code: str) -> str:
-    """Run a program that may import what tests/js has; its output."""
-    if not (place / "node_modules").exists():
-        (place / "node_modules").symlink_to(MODULES)
-    (place / "program.js").write_text(code)
-    esbuild = MODULES / ".bin" / "esbuild"
-    bundle = ["--bundle", "--platform=node", "--format=esm", "--outfile=bundle.mjs"]
-    metro = "--alias:react-native-sse=react-native-sse/src/EventSource.js"  # as React Native has it
-    subprocess.run(
-        [esbuild, "program.js", *bundle, metro, "--log-level=error"], cwd=place, check=True,
-        env={**os.environ, "NODE_PATH": str(MODULES)}, timeout=TIMEOUT_S,
-    )  # fmt: skip
-    done = subprocess.run(
-        ["node", "bundle.mjs"], cwd=place, capture_output=True, text=True, timeout=TIMEOUT_S,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_a_server_action_and_a_reader_of_lines(service: Service, place: Path) -> None:
