@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from sse_progress.runtime.redis_keys import (
     QueueKeys,
     ended_key,
+    journal_keys,
     open_key,
     owned_key,
     owner_channel,
@@ -68,12 +69,23 @@ class Index:
         await self.redis.publish(owner_channel(owner), upload_id)
 
     async def closed(self, upload_id: str) -> None:
-        """After an upload's end and the removal of what it left."""
+        """After an upload's end and the removal of what it left.
+
+        Where Redis was rewound since that end was written, the upload is open again, and would be
+        in no list: it stays listed then.
+        """
+        await self.tell_end(upload_id)
+        stage, term = await self.redis.hmget(journal_keys(upload_id)[0], ["stage", "term"])
+        if stage and not term:
+            await self.opened(upload_id, owner=None, now_s=time.time())
+
+    async def tell_end(self, name: str) -> None:
+        """Move an upload, or a batch, from the open list to those of the consumers."""
         async with self.redis.pipeline(transaction=True) as pipe:
-            pipe.zrem(self._open_key, upload_id)
-            pipe.zrem(self._put_off_key, upload_id)
+            pipe.zrem(self._open_key, name)
+            pipe.zrem(self._put_off_key, name)
             for key in self._ended_keys.values():
-                pipe.zadd(key, {upload_id: int(time.time() * 1e3)}, nx=True)
+                pipe.zadd(key, {name: int(time.time() * 1e3)}, nx=True)
                 pipe.expire(key, OPEN_TTL_S)
             await pipe.execute()
 

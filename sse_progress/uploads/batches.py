@@ -224,9 +224,15 @@ class Batches:
         return _judge(answer)
 
     async def _over(self, batch_id: str) -> None:
-        """It has ended: consumers of ends are told, of batches too."""
-        await self._components.index.closed(batch_name(batch_id))
+        """It has ended: consumers of ends are told, of batches too.
+
+        It stays listed where Redis was rewound since, as an upload does (see `Index.closed`).
+        """
+        await self._components.index.tell_end(batch_name(batch_id))
         await self._components.redis.zrem(self._key, batch_id)
+        page = await self._components.journal.head(batch_name(batch_id))
+        if page is not None and not page.terminal:
+            await self._components.redis.zadd(self._key, {batch_id: time.time()}, nx=True)
 
     async def _work(self, work: str, upload_id: str, *, owner: str) -> None:
         if work == "delete":

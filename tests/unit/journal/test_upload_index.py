@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sse_progress.journal import upload_index as module
 from sse_progress.journal.upload_index import Index
 from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import owner_channel
+from sse_progress.runtime.redis_keys import journal_keys, owner_channel
 
 NOW_S = 1_800_000_000.25
 
@@ -31,6 +31,19 @@ async def test_an_upload_is_open_until_it_is_closed(redis: Redis) -> None:
     await index.closed("a")
     await index.closed("a")
     assert await index.open_uploads() == [("b", 1_800_000_001_250)]
+
+
+async def test_an_upload_whose_end_was_lost_stays_listed(redis: Redis) -> None:
+    """Redis was rewound between the end and this: without a list no worker would write it again.
+    A job or a claim that has not begun is no such upload."""
+    index = Index(redis, storage_id="here")
+    for name, stage, term in (("lost", "moderating", ""), ("over", "complete", "complete")):
+        await redis.hset(journal_keys(name)[0], mapping={"stage": stage, "term": term})
+    await redis.hset(journal_keys("claimed")[0], mapping={"stage": "", "term": ""})
+    for name in ("lost", "over", "claimed", "gone"):
+        await index.opened(name, owner="ann", now_s=NOW_S)
+        await index.closed(name)
+    assert [name for name, _ in await index.open_uploads()] == ["lost"]
 
 
 async def test_opening_twice_keeps_the_first_moment(redis: Redis) -> None:

@@ -131,6 +131,17 @@ async def test_an_end_that_nobody_noted_is_found(redis_url: str, tmp_path: Path)
         assert (end["items"]["complete"], end["items"]["cancelled"]) == (1, 1)
 
 
+async def test_a_batch_whose_end_was_lost_stays_open(redis_url: str, tmp_path: Path) -> None:
+    """Redis was rewound between the end and its removal from the list: repair finds it again."""
+    async with batches_at(redis_url, tmp_path) as (_core, batches):
+        await opened(batches)
+        await batches._over("b1")
+        assert await batches.open_journals() == ["b:b1"]
+        await batches.close("b1", owner="ann")
+        await batches.repair()
+        assert await batches.open_journals() == []
+
+
 async def test_an_item_that_never_began_ends_as_an_error(redis_url: str, tmp_path: Path) -> None:
     """A stream that waits for it has claimed its id, which makes it no upload: the batch waits a
     minute for it, and not for ever."""
