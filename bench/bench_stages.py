@@ -213,7 +213,7 @@ def bare_document(path: Path, scratch: Path) -> None:
     import magic
     import pypdfium2
 
-    from sse_progress.stages.formats.language import language_of
+    from sse_progress.stages.formats.text.language import language_of
 
     magic.from_file(str(path), mime=True)
     opened = pypdfium2.PdfDocument(path)

@@ -9,18 +9,13 @@ from typing import Any
 from sse_progress.model.media import facts
 from sse_progress.model.media_analysis import Analysis, OtherFacts
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats import (
-    archive_facts,
-    clip_facts,
-    clips,
-    image_facts,
-    images,
-    pdfs,
-    text,
-)
-from sse_progress.stages.formats.clip_checks import clip_of
+from sse_progress.stages.formats.clips import clip_facts, clips
+from sse_progress.stages.formats.clips.clip_checks import clip_of
+from sse_progress.stages.formats.documents import archive_facts, pdfs
+from sse_progress.stages.formats.documents.office import office_facts
+from sse_progress.stages.formats.images import image_facts, images
 from sse_progress.stages.formats.media_types import Kind, kind_of
-from sse_progress.stages.formats.office import office_facts
+from sse_progress.stages.formats.text import text
 from sse_progress.stages.preparation import prepare
 
 __all__ = ["analyze", "prepare"]

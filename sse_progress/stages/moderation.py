@@ -15,10 +15,10 @@ import msgspec
 
 from sse_progress.model.media import Moderation, Reason, Sampled, facts
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats import pdfs
-from sse_progress.stages.formats.archives import walk
+from sse_progress.stages.formats.documents import pdfs
+from sse_progress.stages.formats.documents.archives import walk
+from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
 from sse_progress.stages.formats.media_types import is_zip_based, kind_of
-from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans import nsfw

@@ -10,8 +10,11 @@ import importlib
 import importlib.util
 
 from sse_progress.model.stage_api import Upload
-from sse_progress.stages.formats import clips, detection, images, language
+from sse_progress.stages.formats import detection
+from sse_progress.stages.formats.clips import clips
+from sse_progress.stages.formats.images import images
 from sse_progress.stages.formats.media_types import kind_of
+from sse_progress.stages.formats.text import language
 from sse_progress.stages.scans import malware, nsfw, word_lists
 
 __all__ = ["prepare"]

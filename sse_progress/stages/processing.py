@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from sse_progress.model.media import Replacement, facts
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats import clips, images, pdfs
-from sse_progress.stages.formats.clip_checks import clip_of
-from sse_progress.stages.formats.clip_frames import poster
-from sse_progress.stages.formats.image_copies import shrunk
-from sse_progress.stages.formats.image_metadata import strip_metadata
+from sse_progress.stages.formats.clips import clips
+from sse_progress.stages.formats.clips.clip_checks import clip_of
+from sse_progress.stages.formats.clips.clip_frames import poster
+from sse_progress.stages.formats.documents import pdfs
+from sse_progress.stages.formats.images import images
+from sse_progress.stages.formats.images.image_copies import shrunk
+from sse_progress.stages.formats.images.image_metadata import strip_metadata
 from sse_progress.stages.formats.media_types import Kind, kind_of
 from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part

@@ -18,9 +18,13 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Clip, Validation, facts
 from sse_progress.model.stage_api import Report, Upload
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats import archives, clips, images, pdfs, text
-from sse_progress.stages.formats.clip_checks import check_clip
+from sse_progress.stages.formats.clips import clips
+from sse_progress.stages.formats.clips.clip_checks import check_clip
 from sse_progress.stages.formats.detection import detect
+from sse_progress.stages.formats.documents import archives, pdfs
+from sse_progress.stages.formats.documents.office import check_office
+from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
+from sse_progress.stages.formats.images import images
 from sse_progress.stages.formats.media_types import (
     Kind,
     allowed,
@@ -31,8 +35,7 @@ from sse_progress.stages.formats.media_types import (
     types_of_extension,
     types_text,
 )
-from sse_progress.stages.formats.office import check_office
-from sse_progress.stages.formats.pdf_streams import embedded_archive
+from sse_progress.stages.formats.text import text
 from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans.embedded import embedded_in

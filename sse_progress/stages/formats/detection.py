@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sse_progress.stages.formats.disk_errors import is_disk_error
+from sse_progress.stages.formats.documents.packages import office_type
 from sse_progress.stages.formats.media_signatures import HEAD_BYTES, media_type_of
 from sse_progress.stages.formats.media_types import canonical, is_zip_based
-from sse_progress.stages.formats.packages import office_type
-from sse_progress.stages.formats.text_types import text_type
+from sse_progress.stages.formats.text.text_types import text_type
 
 __all__ = ["detect", "warm"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Upload
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.archives import Budget, Entry, walk_file
+from sse_progress.stages.formats.documents.archives import Budget, Entry, walk_file
 from sse_progress.stages.formats.media_types import (
     extension_of,
     kind_of,
     types_of_extension,
 )
-from sse_progress.stages.formats.text_types import readable
+from sse_progress.stages.formats.text.text_types import readable
 from sse_progress.stages.scans import nsfw
 from sse_progress.stages.scans.picture_samples import picture_in, picture_type
 

@@ -6,7 +6,7 @@ import io
 import struct
 from collections.abc import Iterator
 
-from sse_progress.stages.formats import pdfs
+from sse_progress.stages.formats.documents import pdfs
 
 __all__ = ["embedded_in"]
 

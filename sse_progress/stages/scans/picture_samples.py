@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Upload
-from sse_progress.stages.formats import clips, images, pdfs
-from sse_progress.stages.formats.clip_checks import clip_of
-from sse_progress.stages.formats.clip_frames import sampled_frames
-from sse_progress.stages.formats.image_copies import shrunk
+from sse_progress.stages.formats.clips import clips
+from sse_progress.stages.formats.clips.clip_checks import clip_of
+from sse_progress.stages.formats.clips.clip_frames import sampled_frames
+from sse_progress.stages.formats.documents import pdfs
+from sse_progress.stages.formats.images import images
+from sse_progress.stages.formats.images.image_copies import shrunk
 from sse_progress.stages.formats.media_signatures import HEAD_BYTES, media_type_of
 from sse_progress.stages.formats.media_types import kind_of
 

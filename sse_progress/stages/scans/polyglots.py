@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Report
+from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
 from sse_progress.stages.formats.media_types import Kind
-from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import megabytes
 
 __all__ = ["refuse_polyglot"]

@@ -15,7 +15,7 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Reason
 from sse_progress.model.stage_api import Upload
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.archives import DAMAGED, Budget, Entry, walk_file
+from sse_progress.stages.formats.documents.archives import DAMAGED, Budget, Entry, walk_file
 from sse_progress.stages.scans.embedded import embedded_in
 from sse_progress.stages.scans.malware import load_digests, load_rules
 

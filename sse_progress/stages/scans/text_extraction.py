@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats import pdfs
-from sse_progress.stages.formats.encodings import BYTE_FOR_BYTE, encoding_of
+from sse_progress.stages.formats.documents import pdfs
+from sse_progress.stages.formats.documents.office import office_text
 from sse_progress.stages.formats.media_types import kind_of
-from sse_progress.stages.formats.office import office_text
-from sse_progress.stages.formats.text import decoded
+from sse_progress.stages.formats.text.encodings import BYTE_FOR_BYTE, encoding_of
+from sse_progress.stages.formats.text.text import decoded
 
 __all__ = ["extracted_text", "unread_text"]
 

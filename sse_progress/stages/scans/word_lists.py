@@ -20,8 +20,8 @@ from typing import Any
 from sse_progress.model.media import Reason
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.language import language_of
 from sse_progress.stages.formats.media_types import types_of_extension
+from sse_progress.stages.formats.text.language import language_of
 
 __all__ = [
     "NO_PROFANITY_FILTER",

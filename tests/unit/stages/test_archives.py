@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sse_progress.model.errors import Rejected
-from sse_progress.stages.formats.archives import Budget, walk
+from sse_progress.stages.formats.documents.archives import Budget, walk
 from tests.helpers.media import noise
 from tests.unit.stages.helpers import DATA, Desk, Reports, refusal, through
 

@@ -13,8 +13,8 @@ from PIL import Image
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media_analysis import AudioFacts, VideoFacts
 from sse_progress.model.stage_api import Options
-from sse_progress.stages.formats import clip_checks, clip_facts
-from sse_progress.stages.formats.clips import opened_clip
+from sse_progress.stages.formats.clips import clip_checks, clip_facts
+from sse_progress.stages.formats.clips.clips import opened_clip
 from tests.media_samples import clip, pattern, tone, zipped
 from tests.unit.stages.helpers import Desk, refusal, through
 

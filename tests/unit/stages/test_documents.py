@@ -10,7 +10,7 @@ from PIL import Image
 
 from sse_progress.model.media_analysis import DocumentFacts
 from sse_progress.model.stage_api import Options
-from sse_progress.stages.formats import pdfs
+from sse_progress.stages.formats.documents import pdfs
 from tests.media_samples import docx, epub, odt, pdf, xlsx, zipped
 from tests.unit.stages.helpers import Desk, refusal, through
 

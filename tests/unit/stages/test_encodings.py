@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sse_progress.stages.formats.encodings import encoding_of
+from sse_progress.stages.formats.text.encodings import encoding_of
 from tests.unit.stages.helpers import Desk, through
 
 TEXTS = {

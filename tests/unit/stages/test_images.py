@@ -14,8 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sse_progress.model.stage_api import Options
-from sse_progress.stages.formats import images
-from sse_progress.stages.formats.image_facts import perceptual_hash
+from sse_progress.stages.formats.images import images
+from sse_progress.stages.formats.images.image_facts import perceptual_hash
 from sse_progress.stages.validation import validate
 from tests.helpers.media import encoded, gif, jpeg, noise, picture, png
 from tests.unit.stages.helpers import Desk, Reports, refusal, through

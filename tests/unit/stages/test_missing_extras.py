@@ -9,7 +9,9 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from sse_progress.stages.formats import clips, language, pdfs
+from sse_progress.stages.formats.clips import clips
+from sse_progress.stages.formats.documents import pdfs
+from sse_progress.stages.formats.text import language
 from sse_progress.stages.scans import nsfw
 from sse_progress.stages.scans import word_lists as words
 from tests.helpers.media import jpeg

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from sse_progress.stages.formats.archives import CHUNK_BYTES
+from sse_progress.stages.formats.documents.archives import CHUNK_BYTES
 from tests.media_samples import zipped
 from tests.unit.stages.helpers import DATA, Desk, refusal, through
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from sse_progress.model.stage_api import Options
-from sse_progress.stages.formats import clip_facts
-from sse_progress.stages.formats.clips import opened_clip
+from sse_progress.stages.formats.clips import clip_facts
+from sse_progress.stages.formats.clips.clips import opened_clip
 from tests.media_samples import clip, pattern, tone
 from tests.unit.stages.helpers import DATA, Desk, refusal, through
 

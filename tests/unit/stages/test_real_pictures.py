@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from sse_progress.model.stage_api import Options
 from sse_progress.settings import Settings
-from sse_progress.stages.formats import image_copies, images
+from sse_progress.stages.formats.images import image_copies, images
 from sse_progress.stages.validation import validate
 from tests.helpers.media import encoded, gif, picture, png
 from tests.unit.stages.helpers import DATA, Desk, Reports, refusal, through
@@ -354,7 +354,7 @@ def test_old_jpeg_in_a_tiff_is_not_rewritten(desk: Desk) -> None:
     entry = struct.pack("<HHIHH", 259, 3, 1, 1, 0)
     path.write_bytes(data.replace(entry, struct.pack("<HHIHH", 259, 3, 1, 6, 0)))
     from sse_progress.model.errors import Rejected
-    from sse_progress.stages.formats.image_metadata import strip_metadata
+    from sse_progress.stages.formats.images.image_metadata import strip_metadata
 
     with pytest.raises(Rejected, match="metadata_kept"):
         strip_metadata(path, path.with_name("out"), "image/tiff", max_pixels=10**8)

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sse_progress.stages.formats import pdfs
-from sse_progress.stages.formats.pdf_streams import embedded_archive
+from sse_progress.stages.formats.documents import pdfs
+from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
 from sse_progress.stages.moderation import moderate
 from tests.helpers.media import jpeg
 from tests.media_samples import docx, odt, pdf, xlsx

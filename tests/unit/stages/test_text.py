@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sse_progress.stages.formats import text
+from sse_progress.stages.formats.text import text
 from tests.unit.stages.helpers import Desk, refusal, through
 
 GERMAN = "Der schnelle braune Fuchs springt über den faulen Hund, und niemand wundert sich.\n"

@@ -10,10 +10,10 @@ from sse_progress.model.media import Clip
 from sse_progress.model.media_analysis import AudioFacts, SoundTrack, VideoFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.clip_coverage import Coverage
-from sse_progress.stages.formats.clip_streams import Decoder, covers, packets
-from sse_progress.stages.formats.clips import audio_of, opened_clip, unlisted, video_of
-from sse_progress.stages.formats.loudness import Meter
+from sse_progress.stages.formats.clips.clip_coverage import Coverage
+from sse_progress.stages.formats.clips.clip_streams import Decoder, covers, packets
+from sse_progress.stages.formats.clips.clips import audio_of, opened_clip, unlisted, video_of
+from sse_progress.stages.formats.clips.loudness import Meter
 
 if TYPE_CHECKING:
     from av.packet import Packet

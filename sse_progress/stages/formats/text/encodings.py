@@ -12,7 +12,7 @@ import codecs
 import re
 from pathlib import Path
 
-from sse_progress.stages.formats.single_byte import latin_encoding, script_encoding
+from sse_progress.stages.formats.text.single_byte import latin_encoding, script_encoding
 
 __all__ = ["BYTE_FOR_BYTE", "bomless_utf16", "encoding_of"]
 

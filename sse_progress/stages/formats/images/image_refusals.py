@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from sse_progress.model.errors import Rejected
-from sse_progress.stages.formats.tiff_metadata import is_structured_tiff
+from sse_progress.stages.formats.images.tiff_metadata import is_structured_tiff
 
 __all__ = ["refusal_of"]
 

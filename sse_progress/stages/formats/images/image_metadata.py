@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sse_progress.model.errors import Rejected
-from sse_progress.stages.formats.heif_metadata import blanked
-from sse_progress.stages.formats.image_copies import orientation_of
-from sse_progress.stages.formats.images import opened
-from sse_progress.stages.formats.tiff_metadata import copy_tiff
+from sse_progress.stages.formats.images.heif_metadata import blanked
+from sse_progress.stages.formats.images.image_copies import orientation_of
+from sse_progress.stages.formats.images.images import opened
+from sse_progress.stages.formats.images.tiff_metadata import copy_tiff
 
 __all__ = ["strip_metadata"]
 

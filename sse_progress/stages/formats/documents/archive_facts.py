@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from sse_progress.model.media_analysis import ArchiveFacts
 from sse_progress.model.stage_api import Report
-from sse_progress.stages.formats.archives import DAMAGED, Budget, walk
+from sse_progress.stages.formats.documents.archives import DAMAGED, Budget, walk
 from sse_progress.stages.formats.media_types import extension_of
 
 __all__ = ["archive_facts"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Clip
-from sse_progress.stages.formats.clip_facts import EVERY_FRAME_PIXELS
-from sse_progress.stages.formats.clip_streams import Decoder, packets
-from sse_progress.stages.formats.clips import opened_clip, video_of
+from sse_progress.stages.formats.clips.clip_facts import EVERY_FRAME_PIXELS
+from sse_progress.stages.formats.clips.clip_streams import Decoder, packets
+from sse_progress.stages.formats.clips.clips import opened_clip, video_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sse_progress.model.errors import Rejected
-from sse_progress.stages.formats.clip_streams import codec_name, covers, moving_pictures
+from sse_progress.stages.formats.clips.clip_streams import codec_name, covers, moving_pictures
 from sse_progress.stages.formats.disk_errors import is_disk_error
 
 if TYPE_CHECKING:

@@ -10,20 +10,20 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media_analysis import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.archives import DAMAGED, Entry, walk
-from sse_progress.stages.formats.language import (
-    NO_LANGUAGE,
-    language_available,
-    language_of,
-)
-from sse_progress.stages.formats.media_types import extension_of, is_ooxml
-from sse_progress.stages.formats.packages import EPUB, Package, package_of, part_name
-from sse_progress.stages.formats.xml_parts import (
+from sse_progress.stages.formats.documents.archives import DAMAGED, Entry, walk
+from sse_progress.stages.formats.documents.packages import EPUB, Package, package_of, part_name
+from sse_progress.stages.formats.documents.xml_parts import (
     BodyText,
     OfficeText,
     Properties,
     check_part,
     read_part,
+)
+from sse_progress.stages.formats.media_types import extension_of, is_ooxml
+from sse_progress.stages.formats.text.language import (
+    NO_LANGUAGE,
+    language_available,
+    language_of,
 )
 from sse_progress.stages.progress import part
 

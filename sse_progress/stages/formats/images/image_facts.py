@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sse_progress.model.media_analysis import Color, ImageFacts, Location
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.image_copies import orientation_of, shrunk
-from sse_progress.stages.formats.images import frame_count, opened
-from sse_progress.stages.formats.webp_times import webp_duration
+from sse_progress.stages.formats.images.image_copies import orientation_of, shrunk
+from sse_progress.stages.formats.images.images import frame_count, opened
+from sse_progress.stages.formats.images.webp_times import webp_duration
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.media_analysis import DocumentFacts
 from sse_progress.model.stage_api import Report
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.language import (
+from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
+from sse_progress.stages.formats.text.language import (
     NO_LANGUAGE,
     language_available,
     language_of,
 )
-from sse_progress.stages.formats.pdf_streams import embedded_archive
 from sse_progress.stages.progress import part
 
 if TYPE_CHECKING:

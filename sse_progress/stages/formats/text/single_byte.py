@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 
-from sse_progress.stages.formats.language import language_of
+from sse_progress.stages.formats.text.language import language_of
 
 __all__ = ["latin_encoding", "script_encoding"]
 

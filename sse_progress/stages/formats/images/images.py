@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Report
 from sse_progress.stages.formats.disk_errors import is_disk_error
-from sse_progress.stages.formats.image_refusals import refusal_of
+from sse_progress.stages.formats.images.image_refusals import refusal_of
 from sse_progress.stages.progress import megabytes
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import Literal
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media_analysis import TextFacts
 from sse_progress.model.stage_api import Report
-from sse_progress.stages.formats.encodings import BYTE_FOR_BYTE, encoding_of
-from sse_progress.stages.formats.language import (
+from sse_progress.stages.formats.text.encodings import BYTE_FOR_BYTE, encoding_of
+from sse_progress.stages.formats.text.language import (
     NO_LANGUAGE,
     SAMPLE_CHARACTERS,
     language_available,
     language_of,
 )
-from sse_progress.stages.formats.tables import Table, table_of
+from sse_progress.stages.formats.text.tables import Table, table_of
 from sse_progress.stages.progress import megabytes, part
 
 __all__ = ["NO_ENCODING", "check_text", "decoded", "text_facts"]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import codecs
 import re
 
-from sse_progress.stages.formats.encodings import BYTE_FOR_BYTE, bomless_utf16
 from sse_progress.stages.formats.media_types import (
     extension_of,
     is_active,
     kind_of,
     types_of_extension,
 )
-from sse_progress.stages.formats.tables import is_regular_table
+from sse_progress.stages.formats.text.encodings import BYTE_FOR_BYTE, bomless_utf16
+from sse_progress.stages.formats.text.tables import is_regular_table
 
 __all__ = ["readable", "text_type"]
 

@@ -11,8 +11,8 @@ import msgspec
 from sse_progress.model.errors import Rejected
 from sse_progress.model.media import Clip
 from sse_progress.model.stage_api import Report, Upload
-from sse_progress.stages.formats.clip_streams import Decoder, covers, late_streams, packets
-from sse_progress.stages.formats.clips import (
+from sse_progress.stages.formats.clips.clip_streams import Decoder, covers, late_streams, packets
+from sse_progress.stages.formats.clips.clips import (
     audio_of,
     opened_clip,
     refined,
@@ -20,7 +20,7 @@ from sse_progress.stages.formats.clips import (
     unlisted,
     video_of,
 )
-from sse_progress.stages.formats.containers import declared_bytes
+from sse_progress.stages.formats.clips.containers import declared_bytes
 
 if TYPE_CHECKING:
     from av.packet import Packet

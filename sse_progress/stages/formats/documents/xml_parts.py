@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from sse_progress.model.errors import Rejected
 from sse_progress.model.text import clean_text
-from sse_progress.stages.formats.archives import Entry
+from sse_progress.stages.formats.documents.archives import Entry
 
 __all__ = ["BodyText", "OfficeText", "Properties", "check_part", "read_part"]
 

@@ -1,0 +1,1 @@
+"""Video and sound: opening, facts, wholeness, single pictures."""

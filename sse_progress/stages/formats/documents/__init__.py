@@ -1,0 +1,1 @@
+"""PDFs, office documents, e-books and zip archives."""

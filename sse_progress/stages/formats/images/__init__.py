@@ -1,0 +1,1 @@
+"""Pictures: opening, facts, copies, removing metadata."""

@@ -1,0 +1,1 @@
+"""Plain text: what kind, which encoding and language, tables."""
