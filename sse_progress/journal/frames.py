@@ -12,7 +12,7 @@ from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import Status, status_of_stage
 from sse_progress.model.timestamps import rfc3339
 
-__all__ = ["Foreign", "Frame", "Page"]
+__all__ = ["Foreign", "Frame", "Page", "page_of"]
 
 TIMESTAMP = re.compile(rb'"timestamp":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"')
 
@@ -140,3 +140,33 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Foreign:
     """The journal belongs to another owner; it has no other fields."""
+
+
+def page_of(reply: list[Any]) -> Page | Foreign | None:
+    """What read.lua has replied."""
+    if reply[0] == 0:
+        return None
+    if len(reply) < 5:
+        return Foreign()
+    _, epoch, seq, owner, term, fence, lease, span, created, changed, stage, unknown, *rest = reply
+    last, raw, now, about, producer, tags = rest
+    done = bool(term)
+    ending = b"id: %b-%d\n" % (epoch, seq)
+    return Page(
+        end=Position(epoch.decode(), seq),
+        owner=owner.decode(),
+        term=term.decode(),
+        fence=fence,
+        lease_until_ms=lease,
+        lease_ms=span,
+        created_ms=created,
+        changed_ms=changed,
+        stage=stage.decode(),
+        unknown=bool(unknown),
+        last=Frame(last, terminal=done) if last else None,
+        frames=tuple(Frame(frame, terminal=done and frame.startswith(ending)) for frame in raw),
+        now_ms=now,
+        about=about,
+        producer=producer.decode(),
+        tags=tags,
+    )

@@ -14,48 +14,23 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sse_progress.journal.append_batcher import Answer, AppendBatcher, Operation
-from sse_progress.journal.frames import Foreign, Frame, Page
+from sse_progress.journal.event_arguments import event_arguments
+from sse_progress.journal.frames import Foreign, Page, page_of
 from sse_progress.journal.read_batcher import ReadBatcher
 from sse_progress.journal.scripts import READ, SHORTEN, Script
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
-from sse_progress.runtime.redis_client import servers
-from sse_progress.runtime.redis_keys import birth_key, journal_channel, journal_keys
+from sse_progress.runtime.redis_keys import journal_channel, journal_keys
 
 __all__ = ["Journal", "new_epoch"]
 
 TTL_OPEN_S = 7 * 24 * 3600
 """Keys of an open upload; every append and the reconciler renew it."""
 
-BIRTH_TTL_S = 365 * 24 * 3600
-
 
 def new_epoch() -> str:
     return secrets.token_hex(4)
-
-
-_NO_EVENT: dict[str, Any] = {
-    **dict.fromkeys(("stage", "head", "middle", "tail", "stage_tail"), b""),
-    **dict.fromkeys(("rank", "lo", "hi", "sp", "terminal", "first"), 0),
-}
-
-
-def _event(
-    upload_id: str, draft: Draft, *, first: bool, table: StageTable, tags: bytes
-) -> dict[str, Any]:
-    row = table[draft.stage]
-    known = {"tags_bytes": len(tags)} if tags else {}
-    return {
-        "stage": row.name,
-        "rank": row.rank,
-        "lo": row.lo,
-        "hi": row.hi,
-        "sp": draft.stage_progress,
-        "terminal": int(row.terminal),
-        "first": int(first),
-        **draft.fragments(upload_id, **known)._asdict(),
-    }
 
 
 class Journal:
@@ -113,32 +88,7 @@ class Journal:
         reply = await self._reads.read(
             journal_keys(upload_id), self._read.arguments(values), writes=claim
         )
-        if reply[0] == 0:
-            return None
-        if len(reply) < 5:
-            return Foreign()
-        _, epoch, seq, of, term, fence, lease, span, created, changed, stage, unknown, *rest = reply
-        last, raw, now, described, producer, tags = rest
-        done = bool(term)
-        ending = b"id: %b-%d\n" % (epoch, seq)
-        return Page(
-            end=Position(epoch.decode(), seq),
-            owner=of.decode(),
-            term=term.decode(),
-            fence=fence,
-            lease_until_ms=lease,
-            lease_ms=span,
-            created_ms=created,
-            changed_ms=changed,
-            stage=stage.decode(),
-            unknown=bool(unknown),
-            last=Frame(last, terminal=done) if last else None,
-            frames=tuple(Frame(frame, terminal=done and frame.startswith(ending)) for frame in raw),
-            now_ms=now,
-            about=described,
-            producer=producer.decode(),
-            tags=tags,
-        )
+        return page_of(reply)
 
     async def head(self, upload_id: str) -> Page | None:
         """Only the head, without an ownership check. Raises `redis.RedisError`."""
@@ -175,33 +125,6 @@ class Journal:
         """Keep of these journals, as far as they have ended, the last event alone."""
         for upload_id in upload_ids:
             await self._reads.call(self._shorten, journal_keys(upload_id), [])
-
-    async def age_s(self, upload_id: str = "") -> float:
-        """How long Redis has been up with this data, seconds: judge nothing by a young one.
-
-        On a Cluster: the master that has the upload, or the youngest one. Raises RedisError.
-        """
-        of = journal_keys(upload_id)[0] if upload_id else None
-        ages = [await self._age_s(birth_key(tag)) for tag, _ in await servers(self.redis, of=of)]
-        return min(ages)
-
-    async def _age_s(self, key: str) -> float:
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            pipe.info("server")
-            pipe.get(key)
-            (seconds, _), info, birth = await pipe.execute()
-        if birth is None or int(birth) > seconds:  # later than now: its clock was set back
-            await self.redis.set(key, seconds, ex=BIRTH_TTL_S)
-            return 0.0
-        return float(min(info["uptime_in_seconds"], seconds - int(birth)))
-
-    async def birth(self) -> str:
-        """Names the data of Redis, by when it was first seen; after `age_s`. Raises RedisError."""
-        births: list[Any] = [
-            await self.redis.get(birth_key(tag)) for tag, _ in await servers(self.redis)
-        ]
-        return "-".join((birth or b"").decode() for birth in births)
 
     # ---- changing who may write: each raises the fence, so that older writers are refused
 
@@ -251,11 +174,7 @@ class Journal:
             "result_field": f"r:{result[0]}" if result else "",
             "result": result[1] if result else b"",
             "about": about,
-            **(
-                _event(upload_id, draft, first=first, table=table, tags=tags)
-                if draft
-                else _NO_EVENT
-            ),
+            **event_arguments(upload_id, draft, first=first, table=table, tags=tags),
         }
         return self.appends.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
 

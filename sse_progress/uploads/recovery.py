@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sse_progress.emitter.follower import Absent
 from sse_progress.journal.journal import Journal
+from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.model.messages import END
 from sse_progress.runtime.concurrency import blocking
@@ -61,7 +62,7 @@ class Recovery:
         return await self._absent(upload_id) if held is None else held
 
     async def _absent(self, upload_id: str) -> Absent:
-        young = await self._journal.age_s(upload_id) < self._lease_s
+        young = await redis_age_s(self._journal.redis, upload_id) < self._lease_s
         return "wait" if young else "gone"
 
 

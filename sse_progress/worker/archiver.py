@@ -19,6 +19,7 @@ from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.archive.records import ArchivedUpload, Copy
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.heads import heads
+from sse_progress.journal.redis_age import redis_age_s, redis_birth
 from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.model.ids import Position
@@ -224,9 +225,9 @@ class Archiver:
     async def _compare(self) -> None:
         """Once for each Redis that is new: what the storage has finished, and nobody told us."""
         journal, lease_s = self._components.journal, self._components.settings.lease_s
-        if await journal.age_s() < lease_s:
+        if await redis_age_s(journal.redis) < lease_s:
             return
-        birth = await journal.birth()
+        birth = await redis_birth(journal.redis)
         if await self._archive.noted(BIRTH) == birth:
             return
         finished = await blocking(self._finished)

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
+from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.journal.upload_index import WEBHOOKS, Index
 from sse_progress.model.errors import (
     AlreadyFinished,
@@ -125,7 +126,7 @@ class Reconciler:
     async def _compared(self) -> bool:
         """Whether Redis is too young for judgements. What the storage has is listed where Redis
         may have lost it, and now and then."""
-        age_s = await self._journal.age_s()
+        age_s = await redis_age_s(self._journal.redis)
         young, lost = age_s < self._lease_s, age_s < self._age_s
         self._age_s = age_s
         if young or lost or time.monotonic() >= self._compare_at:

@@ -11,6 +11,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from sse_progress.access.limits import Limits
+from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.errors import RateLimited
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect, servers
@@ -57,7 +58,7 @@ async def test_journals_are_on_every_master_and_all_are_heard(
 async def test_every_master_is_looked_at(core: Components, shared_cluster: RedisCluster) -> None:
     """Readiness writes to each; each has its own birth, so that one that lost its data is known."""
     assert (await health(core))["redis"] == "ok"
-    assert await core.journal.age_s() == 0.0
+    assert await redis_age_s(core.journal.redis) == 0.0
     tags = dict(await servers(core.redis))
     assert len(tags) == 3
     for node in shared_cluster.masters:
@@ -69,12 +70,12 @@ async def test_every_master_is_looked_at(core: Components, shared_cluster: Redis
     )
 
     async def older() -> bool:
-        return await core.journal.age_s() >= 1
+        return await redis_age_s(core.journal.redis) >= 1
 
     await eventually(older, "they have grown older")
     first.ask("FLUSHALL")
-    assert await core.journal.age_s(on_first) == 0.0
-    assert await core.journal.age_s(elsewhere) >= 1
+    assert await redis_age_s(core.journal.redis, on_first) == 0.0
+    assert await redis_age_s(core.journal.redis, elsewhere) >= 1
 
 
 async def test_a_changed_map_is_no_outage(core: Components, shared_cluster: RedisCluster) -> None:
@@ -85,7 +86,7 @@ async def test_a_changed_map_is_no_outage(core: Components, shared_cluster: Redi
     moved = [slot for slot in slots if shared_cluster.owner_of(slot) is source]
     shared_cluster.move(moved, source, target)
     assert (await health(core))["redis"] == "ok"
-    await core.journal.age_s()
+    await redis_age_s(core.journal.redis)
     shared_cluster.move(moved, target, source)
     assert (await health(core))["redis"] == "ok"
 

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.journal import Journal
+from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.journal.scripts import APPEND, READ, Script
 from sse_progress.model.events import Draft, Error, decode_json, tags_of
 from sse_progress.model.ids import Position
@@ -241,7 +242,7 @@ async def test_a_revived_end_is_a_new_epoch(redis_url: str) -> None:
 async def test_a_young_redis_says_so(redis_url: str) -> None:
     """An emptied server is as young as its data."""
     async with journal_at(redis_url) as journal:
-        assert await journal.age_s() == 0.0
+        assert await redis_age_s(journal.redis) == 0.0
         await journal.redis.set("sp:birth", 1)
         await eventually(journal.age_s, "the server has been up for a second")
 

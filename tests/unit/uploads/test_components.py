@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside
@@ -35,7 +36,7 @@ async def test_a_part_needs_to_know_its_redis(tmp_path: Path) -> None:
 async def test_what_nobody_remembers_is_gone(redis_url: str, tmp_path: Path) -> None:
     """Neither a file nor a young Redis could make it come back."""
     async with components(redis_url, tmp_path, lease_s=0.001) as core:
-        await core.journal.age_s()
+        await redis_age_s(core.journal.redis)
         await eventually(lambda: _answers(core, "gone"), "it is judged")
 
 
@@ -48,7 +49,7 @@ async def test_a_young_redis_is_given_time(redis_url: str, tmp_path: Path) -> No
 async def test_what_is_stored_or_arriving_is_waited_for(redis_url: str, tmp_path: Path) -> None:
     """Its worker or receiver begins a new epoch, however old Redis is."""
     async with components(redis_url, tmp_path, lease_s=0.001) as core:
-        await core.journal.age_s()
+        await redis_age_s(core.journal.redis)
         await eventually(lambda: _answers(core, "gone"), "Redis is old enough")
         incoming = core.storage.bodies.incoming("up")
         assert await core.recovery.absent("up") == "wait"

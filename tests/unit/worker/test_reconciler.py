@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_keys import journal_keys, leader_key
@@ -57,7 +58,7 @@ async def grow_old(core: Components) -> None:
     await core.redis.set("sp:birth", seconds - 1000, ex=1000)
 
     async def old() -> bool:
-        return await core.journal.age_s() >= LEASE_S
+        return await redis_age_s(core.journal.redis) >= LEASE_S
 
     await eventually(old, "the server has run for a second")
 
