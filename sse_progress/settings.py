@@ -365,6 +365,14 @@ class Settings(BaseSettings):
                 raise ValueError("must be an http:// or https:// URL")
         return value
 
+    @field_validator("moderation_api_key")
+    @classmethod
+    def _header_value(cls, value: SecretStr | None) -> SecretStr | None:
+        key = value.get_secret_value() if value else ""
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ValueError("has a character that no key has: is it still the one of an example?")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -186,6 +186,7 @@ def test_paths_are_made_absolute_and_prefixes_plain() -> None:
         ("log_format", "xml", "is not console or json"),
         ("log_level", "loud", "is not debug, info, warning or error"),
         ("clamd_fail", "maybe", "is not closed or open"),
+        ("moderation_api_key", "sk-…", "has a character that no key has"),
         ("nsfw_refuse", "1.5", "is more than 1"),
         ("retention_days", "0", "is not more than 0"),
         ("strip_metadata", "perhaps", "is neither true nor false"),
