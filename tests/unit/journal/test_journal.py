@@ -244,7 +244,7 @@ async def test_a_young_redis_says_so(redis_url: str) -> None:
     async with journal_at(redis_url) as journal:
         assert await redis_age_s(journal.redis) == 0.0
         await journal.redis.set("sp:birth", 1)
-        await eventually(journal.age_s, "the server has been up for a second")
+        await eventually(lambda: redis_age_s(journal.redis), "the server has been up for a second")
 
 
 # ---- the state machine
