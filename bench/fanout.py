@@ -88,7 +88,8 @@ async def ours(readers: int, events: int) -> dict[str, float]:
         tempfile.TemporaryDirectory() as place,
         service(Path(place) / "data", log_level="error") as (port, roles),
     ):
-        redis = connect(f"unix://{place}/data/redis/redis.sock")
+        password = (Path(place) / "data" / "redis" / "password").read_text()
+        redis = connect(f"unix://:{password}@{place}/data/redis/redis.sock")
         journal = Journal(redis)
         async with beside(journal.appends.run()):
             draft = Draft(stage="receiving", stage_progress=0, message="begin")

@@ -9,7 +9,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import typer
 from redis.exceptions import RedisError
@@ -164,7 +166,13 @@ def _redis_url(settings: Settings) -> str:
             f"No service runs on {settings.data_dir}. Set SSE_PROGRESS_DATA_DIR or "
             "SSE_PROGRESS_REDIS_URL."
         )
-    return f"unix://{socket}"
+    return f"unix://:{_password(socket)}@{quote(str(socket))}"
+
+
+def _password(socket: Path) -> str:
+    from sse_progress.supervisor.private_redis import PASSWORD_FILE
+
+    return (socket.parent / PASSWORD_FILE).read_text(encoding="ascii")
 
 
 def render(answer: Any) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from sse_progress.runtime.handed_over import hand_over
 from sse_progress.runtime.redis_url import parse_redis_url
 from sse_progress.supervisor.process_table import STOPS
 
@@ -105,10 +106,10 @@ def become(plan: Plan, environment: Mapping[str, str]) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the supervisor listens to them
     sys.stdout.flush()
     sys.stderr.flush()
+    seen, handed = hand_over({**environment, PLAN: json.dumps(asdict(plan))})
+    os.set_inheritable(handed, True)
     os.execve(  # noqa: S606  # ourselves
-        sys.executable,
-        [sys.executable, "-m", "sse_progress.supervisor.supervisor"],
-        {**environment, PLAN: json.dumps(asdict(plan))},
+        sys.executable, [sys.executable, "-m", "sse_progress.supervisor.supervisor"], seen
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from sse_progress.runtime.handed_over import hand_over
 from sse_progress.runtime.linux import die_with_parent
 
 __all__ = ["READY_FD", "ManagedProcess"]
@@ -29,7 +30,8 @@ STEADY_S = 10.0
 class ManagedProcess:
     """`role` groups processes that end together; `name` is what log lines call this one.
 
-    A process with `says_ready` gets a readiness pipe; another one's `ready` is set from outside.
+    A process with `says_ready` is ours: it gets a readiness pipe, and its environment is handed
+    over. Another one's `ready` is set from outside. `told` is what standard input tells it.
     """
 
     role: str
@@ -39,6 +41,7 @@ class ManagedProcess:
     directory: Path | None = None
     descriptors: tuple[int, ...] = ()
     says_ready: bool = True
+    told: bytes = field(default=b"", repr=False)
 
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     ready: bool = field(default=False, init=False)
@@ -54,29 +57,32 @@ class ManagedProcess:
 
     def start(self, now: float) -> None:
         """Start it; `now` is monotonic seconds. Raises OSError if the command cannot be run."""
-        environment, descriptors, theirs = dict(self.environment), self.descriptors, None
-        if self.says_ready:
-            self.ready_pipe, theirs = os.pipe()
-            environment[READY_FD] = str(theirs)
-            descriptors = (*descriptors, theirs)
         self.ready = False
         self.restart_at = None
         self._started_at = now
+        environment = dict(self.environment)
+        theirs: list[int] = []
         try:
+            if self.says_ready:
+                self.ready_pipe, says = os.pipe()
+                theirs.append(says)
+                environment, handed = hand_over({**environment, READY_FD: str(says)})
+                theirs.append(handed)
             self.process = subprocess.Popen(  # noqa: S603  # our own commands
                 self.command,
-                stdin=subprocess.DEVNULL,
+                stdin=_pipe_of(self.told, theirs) if self.told else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if self.told else None,  # it says that it was told
                 env=environment,
                 cwd=self.directory,
-                pass_fds=descriptors,
+                pass_fds=(*self.descriptors, *theirs),
                 process_group=0,  # Ctrl-C reaches only the supervisor, which keeps the order
                 # SIGKILL: all promises hold after a crash, and the next start of the service
                 # needs its port and its files now.
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509  # one thread
             )
         finally:
-            if theirs is not None:
-                os.close(theirs)
+            for descriptor in theirs:
+                os.close(descriptor)
 
     @property
     def pid(self) -> int | None:
@@ -123,3 +129,12 @@ class ManagedProcess:
         self.failures += 1
         self.restart_at = now + delay_s
         return delay_s
+
+
+def _pipe_of(data: bytes, opened: list[int]) -> int:
+    """A pipe to read `data` from, a few lines; noted in `opened`."""
+    reading, writing = os.pipe()
+    opened.append(reading)
+    os.write(writing, data)
+    os.close(writing)
+    return reading

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import socket
 import stat
 import time
@@ -24,12 +25,14 @@ from sse_progress.supervisor.redis_binaries import (
     find_binaries,
 )
 
-__all__ = ["DataDirLock", "PrivateRedis"]
+__all__ = ["PASSWORD_FILE", "DataDirLock", "PrivateRedis"]
 
 SOCKET_PATH_LIMIT_BYTES = 100
 """A unix socket's path fits in 107 bytes (unix(7)); some clients need a few for themselves."""
 LOG_LIMIT_BYTES = 1024 * 1024
 REMNANT_WAIT_S = 10.0
+PASSWORD_FILE = "password"  # noqa: S105  # a name
+"""Beside the server's files, which only its user may open, and no stage."""
 TMP = Path("/tmp")  # noqa: S108  # what is taken from it is looked at first
 
 
@@ -107,7 +110,8 @@ class PrivateRedis:
     """A server on a unix socket in `<data_dir>/redis`, with its append-only file there.
 
     No TCP; nothing is evicted; what a crash of the machine can cost is the last second. `command`
-    is to be run in `directory`, with ENVIRONMENT and `lock.descriptor` inherited.
+    is to be run in `directory`, with ENVIRONMENT and `lock.descriptor` inherited, and to be told
+    `configuration`. It asks for a password, of which `PASSWORD_FILE` tells the operator's commands.
     """
 
     def __init__(self, directory: Path, binary: Binary, lock: DataDirLock) -> None:
@@ -115,6 +119,7 @@ class PrivateRedis:
         self.binary = binary
         self.lock = lock
         self.socket_path = _socket_path(directory)
+        self._password = secrets.token_hex(32)
 
     @classmethod
     def prepare(cls, data_dir: Path) -> PrivateRedis:
@@ -126,6 +131,7 @@ class PrivateRedis:
             binary = choose(directory, find_binaries())
             redis = cls(directory, binary, lock)
             redis._clear()
+            redis._write_password()
         except BaseException:
             lock.release()
             raise
@@ -134,7 +140,12 @@ class PrivateRedis:
     @property
     def url(self) -> str:
         """For redis-py, and for the web and worker processes' environment."""
-        return f"unix://{quote(str(self.socket_path))}"
+        return f"unix://:{self._password}@{quote(str(self.socket_path))}"
+
+    @property
+    def configuration(self) -> bytes:
+        """What stands on no command line, where everybody could read it."""
+        return f"requirepass {self._password}\n".encode()
 
     @property
     def log_path(self) -> Path:
@@ -156,7 +167,7 @@ class PrivateRedis:
             "logfile": self.log_path.name,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        return [self.binary.path, *words]
+        return [self.binary.path, *words, "-"]
 
     def probe(self, *, timeout_s: float = 1.0) -> Literal["ready", "loading", "away"]:
         """Ask it once: `loading` means that it is reading its files and will answer later."""
@@ -164,13 +175,14 @@ class PrivateRedis:
             connection.settimeout(timeout_s)
             try:
                 connection.connect(str(self.socket_path))
-                connection.sendall(b"PING\r\n")
-                said = connection.recv(512)
+                connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+                with connection.makefile("rb") as answers:
+                    said = (answers.readline(512), answers.readline(512))
             except OSError:
                 return "away"
-        if said.startswith(b"+PONG"):
+        if said[0].startswith(b"+OK") and said[1].startswith(b"+PONG"):
             return "ready"
-        return "loading" if said.startswith(b"-LOADING") else "away"
+        return "loading" if b"-LOADING" in (line[:8] for line in said) else "away"
 
     def last_words(self) -> str:
         """The last line of its log, without date and process id; empty if there is none."""
@@ -187,6 +199,14 @@ class PrivateRedis:
         """Note who writes these files from now on; an older server could not read them."""
         version = ".".join(map(str, self.binary.version))
         (self.directory / "written-by").write_text(f"{self.binary.kind} {version}\n")
+
+    def _write_password(self) -> None:
+        new = self.directory / f"{PASSWORD_FILE}.new"
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(self._password)
+        new.rename(self.directory / PASSWORD_FILE)
 
     def _clear(self) -> None:
         self.socket_path.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ def redis_process(redis: PrivateRedis) -> ManagedProcess:
         directory=redis.directory,
         descriptors=(redis.lock.descriptor,),
         says_ready=False,
+        told=redis.configuration,
     )
 
 

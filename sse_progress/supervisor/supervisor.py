@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from sse_progress.runtime.handed_over import take_over
 from sse_progress.runtime.linux import harden_this_process
 from sse_progress.supervisor.checks import (
     Failed,
@@ -293,7 +294,8 @@ class Supervisor:
 
 
 def main() -> NoReturn:
-    harden_this_process()  # the environment holds keys
+    harden_this_process()
+    take_over()
     environment = dict(os.environ)
     plan = Plan(**json.loads(environment.pop(PLAN)))
     sys.exit(Supervisor(plan, environment=environment).run())

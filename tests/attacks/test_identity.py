@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+import redis
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.attacks.words import (
@@ -378,10 +380,25 @@ def _proc(pid: int, name: str) -> bytes:
         return b""  # it has ended meanwhile
 
 
-def test_workers_have_no_key(locked: Service) -> None:
-    """Neither a worker nor a stage finds in its environment what signs tokens."""
+def test_no_process_was_started_with_a_secret(locked: Service) -> None:
+    """What a process is started with can be read from its first instruction on. None of ours has
+    a key there, nor the password of Redis, nor any setting."""
     pids = locked.pids()
-    for role in ("worker", "stage"):
-        for pid in pids[role]:
-            assert SECRET.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
-    assert pids["worker"]
+    assert all(pids[role] for role in ("supervisor", "web", "worker", "redis", "stage")), pids
+    password = (locked.data_dir / "redis" / "password").read_bytes()
+    for role, each in pids.items():
+        for pid in each:
+            started_with = Path(f"/proc/{pid}/environ").read_bytes()
+            assert b"PATH=" in started_with or role == "redis"  # which writes its title there
+            assert SECRET.encode() not in started_with, role
+            assert password not in started_with, role
+            settings = re.findall(rb"SSE_PROGRESS_(?!ENVIRONMENT_FD=)[A-Z_]*", started_with)
+            assert not settings, role
+
+
+def test_the_private_redis_asks_for_a_password(locked: Service) -> None:
+    """Who reaches its socket without one is told nothing."""
+    with redis.Redis(unix_socket_path=str(locked.data_dir / "redis" / "redis.sock")) as client:
+        for command in ("PING", "KEYS *", "CONFIG GET requirepass", "SHUTDOWN"):
+            with pytest.raises(redis.AuthenticationError):
+                client.execute_command(*command.split())

@@ -246,6 +246,7 @@ ATTEMPTS = {
     "takes the place of a later one": "os.symlink(there, os.path.dirname(upload.scratch) + '/3')",
     "reads the settings": "open(next(p for p in sys.path if os.path.exists(p + '/.env')) "
     "+ '/.env').read()",
+    "reads the password of Redis": "open(there.partition('/objects/')[0] + '/redis/password')",
     "reads accounts": "open('/etc/passwd').read()",
     "reads the environment of its parent": "open(f'/proc/{os.getppid()}/environ').read()",
     "reads the memory of its parent": "open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
@@ -333,7 +334,7 @@ BY_LANDLOCK_ALONE = frozenset(
         *("removes another user's file", "takes a second name of it", "takes it away"),
         *("rewrites its own original", "plants a .pth", "plants a module", "writes to /tmp"),
         *("exchanges its directory", "takes the place of a later one"),
-        *("reads the settings", "reads accounts", "lists processes"),
+        *("reads the settings", "reads the password of Redis", "reads accounts", "lists processes"),
     }
 )
 

@@ -192,8 +192,11 @@ class Service:
     @property
     def redis_url(self) -> str:
         """Where this service's Redis listens, private or given."""
-        given = self.env.get("SSE_PROGRESS_REDIS_URL")
-        return given or f"unix://{self.data_dir / 'redis' / 'redis.sock'}"
+        if given := self.env.get("SSE_PROGRESS_REDIS_URL"):
+            return given
+        directory = self.data_dir / "redis"
+        password = (directory / "password").read_text()
+        return f"unix://:{password}@{directory / 'redis.sock'}"
 
     def files(self) -> list[str]:
         """Every file of the storage, relative to the data directory; Redis' own are left out."""

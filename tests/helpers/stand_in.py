@@ -26,6 +26,7 @@ from types import FrameType
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
+from sse_progress.runtime.handed_over import take_over
 from sse_progress.runtime.linux import die_with_parent, keep_orphans
 
 ME = [sys.executable, "-m", "tests.helpers.stand_in"]
@@ -147,6 +148,7 @@ def supervise() -> None:
 if __name__ == "__main__":
     role, *rest = sys.argv[1:]
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    take_over()
     if role == "web":
         web(int(rest[-1]))
     else:

@@ -23,7 +23,7 @@ def test_nothing_is_missing(tmp_path: Path) -> None:
     ):
         upload_id = new_id()
         assert post(client, upload_id).status_code == 200
-        redis = Redis(unix_socket_path=str(service.data_dir / "redis" / "redis.sock"))
+        redis = Redis.from_url(service.redis_url)
         meta, log = journal_keys(upload_id)
 
         def stream(**headers: str) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from sse_progress.supervisor import private_redis
-from sse_progress.supervisor.private_redis import DataDirLock, PrivateRedis
+from sse_progress.supervisor.private_redis import PASSWORD_FILE, DataDirLock, PrivateRedis
 from sse_progress.supervisor.redis_binaries import (
     ENVIRONMENT,
     Binary,
@@ -42,9 +42,12 @@ def run() -> Iterator[Run]:
             cwd=server.directory,
             env=ENVIRONMENT,
             pass_fds=(server.lock.descriptor,),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             preexec_fn=die_with_parent,
         )
+        assert process.stdin is not None
+        with process.stdin as told:
+            told.write(server.configuration)
         running.append(process)
         wait_until(lambda: server.probe() == "ready", f"{server.binary} answers")
         return process
@@ -120,6 +123,30 @@ def test_what_it_acknowledged_survives_kill_9(kind: str, short_dir: Path, run: R
     with redis.Redis.from_url(server.url) as client:
         assert client.get("kept") == b"yes"
     server.lock.release()
+
+
+def test_it_asks_for_a_password(short_dir: Path, run: Run) -> None:
+    """Another one for each start; only its user may read it, and no command line tells it."""
+    server = PrivateRedis.prepare(short_dir)
+    process = run(server)
+    with redis.Redis(unix_socket_path=str(server.socket_path)) as client:
+        with pytest.raises(redis.AuthenticationError):
+            client.ping()
+        with pytest.raises(redis.AuthenticationError):
+            client.auth("guessed")
+    file = server.directory / PASSWORD_FILE
+    password = file.read_text()
+    assert password in server.url
+    assert len(password) == 64
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert password not in Path(f"/proc/{process.pid}/cmdline").read_text()
+    process.kill()
+    process.wait()
+    server.lock.release()
+    again = PrivateRedis.prepare(short_dir)
+    assert file.read_text() != password
+    assert file.read_text() in again.url
+    again.lock.release()
 
 
 def test_any_directory_name_will_do(short_dir: Path, run: Run) -> None:
