@@ -1,4 +1,4 @@
-"""The code of docs/integrate/browser.md in a browser."""
+"""Code of the documentation in a browser: docs/integrate/browser.md, the README, Next."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import BrowserContext, Route, expect
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.docs.pages import INTEGRATE, MODULES, blocks
+from tests.docs.pages import INTEGRATE, MODULES, blocks, here
 from tests.helpers.media import jpeg
-from tests.helpers.service import Service
+from tests.helpers.service import ROOT, Service
 from tests.wire.words import new_id
 
 APP = """
@@ -35,6 +36,69 @@ export function start(id) {
   );
 }
 """
+
+
+def bundled(place: Path, code: str) -> str:
+    """Code with what it imports, as `window.app`."""
+    modules = place / "node_modules"
+    modules.mkdir()
+    for installed in MODULES.iterdir():
+        (modules / installed.name).symlink_to(installed)
+    (modules / "sse-progress-client").symlink_to(ROOT / "sse_progress" / "browser")
+    (place / "app.jsx").write_text(code)
+    built = ["--bundle", "--format=iife", "--global-name=app", "--outfile=app.js"]
+    subprocess.run(
+        [MODULES / ".bin/esbuild", "app.jsx", *built, "--jsx=automatic", "--log-level=error",
+         "--preserve-symlinks", "--define:process.env.NEXT_PUBLIC_UPLOADS_URL=undefined",
+         '--define:process.env.NODE_ENV="development"'],
+        cwd=place, check=True, env={**os.environ, "NODE_PATH": str(modules)},
+    )  # fmt: skip
+    return (place / "app.js").read_text() + "; window.app = app;"
+
+
+def choose(page: Page, place: Path) -> None:
+    (place / "photo.jpg").write_bytes(jpeg())
+    page.locator("input[type=file]").set_input_files(place / "photo.jpg")
+
+
+def test_ten_lines_show_an_upload(
+    contexts: Callable[..., BrowserContext], service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """The page of the README, served by the service's origin."""
+    [html] = [one.text for one in blocks(ROOT / "README.md", "html")]
+    running = service()
+    page = contexts().new_page()
+    page.route("**/ten-lines", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"{running.url}/ten-lines")
+    choose(page, tmp_path)
+    expect(page.locator("#text")).to_have_text("Upload complete")
+    expect(page.locator("#bar")).to_have_js_property("value", 100)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/cookbook/next.md"])
+def test_a_component_shows_an_upload(
+    document: str,
+    contexts: Callable[..., BrowserContext],
+    service: Callable[..., Service],
+    tmp_path: Path,
+) -> None:
+    """The component for React, whose token is the one of a server action in Next."""
+    code = next(one.text for one in blocks(ROOT / document, "jsx") if "useUploads" in one.text)
+    (tmp_path / "actions.js").write_text(
+        "export const uploadToken = async () => ({ token: 't', until: Date.now() + 60000 });"
+    )
+    running = service()
+    page = contexts().new_page()
+    page.goto(running.url + "/api")
+    mounting = """
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+export const start = (place) => createRoot(place).render(<StrictMode><Uploads /></StrictMode>);
+"""
+    page.evaluate(bundled(tmp_path, here(code, running) + mounting))
+    page.evaluate("() => app.start(document.body.appendChild(document.createElement('div')))")
+    choose(page, tmp_path)
+    expect(page.locator("ul > li").filter(has_text="photo.jpg").first).to_contain_text("100 %")
 
 
 def test_a_late_answer_does_not_undo_the_end(

@@ -1,16 +1,21 @@
-"""The functions of the migration guides, against a real service."""
+"""The functions of the guides, against a real service."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
+from sse_progress.settings import load_settings
+from sse_progress.stages import pipeline as built_in
+from sse_progress.worker.pipeline_loader import load_pipeline
 from tests.docs.pages import DOCS, TIMEOUT_S, blocks, environment, here, node
 from tests.helpers.service import Service
 
@@ -127,3 +132,30 @@ def test_finished_files_of_tusd_are_sent(service: Service, place: Path) -> None:
     assert said[1].startswith("9f6c Straße 1.jpg")
     state = httpx.get(f"{service.url}/upload/9f6c").json()
     assert (state["status"], state["filename"]) == ("complete", "Straße 1.jpg")
+
+
+def test_own_stages_beside_the_built_in_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/write-a-stage.md: all built-in functions in their order, and the new one."""
+    found = [one.text for one in blocks(DOCS / "write-a-stage.md", "python")]
+    [code] = [text for text in found if "sorted(" in text]
+    (tmp_path / "both_of_them.py").write_text(f"def reading_time(upload, report): ...\n{code}")
+    monkeypatch.syspath_prepend(tmp_path)
+    rows = load_pipeline(load_settings(pipeline="both_of_them:pipeline"))
+    assert [row for row in rows if row[1].__name__ != "reading_time"] == list(built_in)
+    names = [function.__name__ for stage, function in rows if stage == "analyzing"]
+    assert names == ["analyze", "reading_time"]
+
+
+def test_the_token_of_the_server_action(place: Path) -> None:
+    """docs/cookbook/next.md: of the signed-in user, good for as long as the page keeps it."""
+    [action] = [one.text for one in blocks(DOCS / "cookbook" / "next.md", "js")]
+    code = f"""{action}
+process.env.SSE_PROGRESS_JWT_SECRET = "{"s" * 32}";
+console.log(JSON.stringify(await uploadToken()));
+"""
+    made = json.loads(node(place, code))
+    claims = jwt.decode(made["token"], "s" * 32, algorithms=["HS256"], options={"require": ["exp"]})
+    assert claims["sub"] == "ann"
+    assert time.time() * 1000 < made["until"] < claims["exp"] * 1000
