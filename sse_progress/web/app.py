@@ -17,10 +17,10 @@ from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext, serving
-from sse_progress.web.middleware import middleware
-from sse_progress.web.openapi import document
+from sse_progress.web.description.openapi import document
+from sse_progress.web.middlewares.middleware import middleware
+from sse_progress.web.middlewares.problem_middleware import pass_on
 from sse_progress.web.origins import Origins
-from sse_progress.web.problem_middleware import pass_on
 from sse_progress.web.roles import routes_for
 from sse_progress.web.routes import (
     all_progress,

@@ -21,8 +21,8 @@ from sse_progress.access.tokens import (
     bearer_token,
 )
 from sse_progress.model.errors import Forbidden, Unauthenticated
+from sse_progress.web.middlewares.request_log import note_user
 from sse_progress.web.origins import Origins, single_header
-from sse_progress.web.request_log import note_user
 
 __all__ = ["Access"]
 

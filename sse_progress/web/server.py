@@ -18,9 +18,9 @@ from sse_progress.settings import Settings
 from sse_progress.uploads.components import check
 from sse_progress.web.app import create_app
 from sse_progress.web.context import WebContext
-from sse_progress.web.http_protocol import HttpProtocol
-from sse_progress.web.uvicorn_check import check_uvicorn
-from sse_progress.web.websocket_protocol import WebSocketProtocol
+from sse_progress.web.protocol.http_protocol import HttpProtocol
+from sse_progress.web.protocol.uvicorn_check import check_uvicorn
+from sse_progress.web.protocol.websocket_protocol import WebSocketProtocol
 
 __all__ = ["run"]
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from sse_progress.web.app import ROUTES
-from sse_progress.web.openapi import document
+from sse_progress.web.description.openapi import document
 from tests.attacks.words import check_silence, token
 from tests.helpers.raw_http import Answer
 from tests.helpers.service import Service

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from sse_progress.web.http_protocol import HttpProtocol
+from sse_progress.web.protocol.http_protocol import HttpProtocol
 from tests.helpers.waiting import wait_until
 
 

@@ -7,7 +7,15 @@ from starlette.responses import Response
 
 from sse_progress.model.errors import InvalidUploadId
 from sse_progress.model.ids import valid_upload_id
-from sse_progress.web.operations import FRAMES, ID, LABELS, DescribedRoute, operation, query, ref
+from sse_progress.web.description.operations import (
+    FRAMES,
+    ID,
+    LABELS,
+    DescribedRoute,
+    operation,
+    query,
+    ref,
+)
 from sse_progress.web.request_headers import access_of, context_of, labels_of
 from sse_progress.web.routes.progress import pace_of
 from sse_progress.web.streams.all_uploads import UserStream

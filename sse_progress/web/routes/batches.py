@@ -18,8 +18,7 @@ from sse_progress.model.events import decode_json, encode_json, with_status
 from sse_progress.model.ids import valid_upload_id
 from sse_progress.model.text import clean_text
 from sse_progress.runtime.redis_keys import batch_name
-from sse_progress.web.json_body import json_body
-from sse_progress.web.operations import (
+from sse_progress.web.description.operations import (
     IF_NONE_MATCH,
     LABELS,
     DescribedRoute,
@@ -28,6 +27,7 @@ from sse_progress.web.operations import (
     not_modified,
     operation,
 )
+from sse_progress.web.json_body import json_body
 from sse_progress.web.request_headers import (
     access_of,
     context_of,

@@ -13,8 +13,8 @@ from sse_progress.model.ids import valid_upload_id
 from sse_progress.model.labels import Labels
 from sse_progress.uploads.batches import BULK_LIMIT
 from sse_progress.web.context import WebContext
+from sse_progress.web.description.operations import DescribedRoute, Object, json_answer, operation
 from sse_progress.web.json_body import json_body
-from sse_progress.web.operations import DescribedRoute, Object, json_answer, operation
 from sse_progress.web.request_headers import access_of, context_of
 from sse_progress.web.routes.batches import (
     LABEL_PROPERTIES,

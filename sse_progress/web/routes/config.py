@@ -10,7 +10,7 @@ from starlette.responses import Response
 from sse_progress.model.events import encode_json
 from sse_progress.model.kinds import Kind
 from sse_progress.settings import Settings
-from sse_progress.web.operations import DescribedRoute, json_answer, operation
+from sse_progress.web.description.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.request_headers import context_of
 
 __all__ = ["ROUTES"]

@@ -7,7 +7,7 @@ import hashlib
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.web.operations import DescribedRoute, service_operation
+from sse_progress.web.description.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import etag_matches
 
 __all__ = ["ROUTES"]

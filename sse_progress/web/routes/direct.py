@@ -18,8 +18,8 @@ from sse_progress.model.filenames import clean_filename
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.urls import url_of
 from sse_progress.storage.announced import Announced
+from sse_progress.web.description.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.json_body import json_body
-from sse_progress.web.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.request_headers import access_of, context_of, path_upload_id, preference
 from sse_progress.web.upload_answers import (
     id_in_use,

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from sse_progress.model.events import encode_json
 from sse_progress.sandbox.confinement import degree
 from sse_progress.uploads.health import DEGRADED, health
-from sse_progress.web.operations import DescribedRoute, service_operation
+from sse_progress.web.description.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
 
 __all__ = ["ROUTES"]

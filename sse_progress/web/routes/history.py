@@ -14,8 +14,7 @@ from sse_progress.model.events import encode_json
 from sse_progress.model.ids import Position
 from sse_progress.model.timestamps import parse_rfc3339
 from sse_progress.uploads.history import Pages, Part, begun, pages, part_of, source_of
-from sse_progress.web.compression import compressed
-from sse_progress.web.operations import (
+from sse_progress.web.description.operations import (
     IF_NONE_MATCH,
     DescribedRoute,
     not_modified,
@@ -23,6 +22,7 @@ from sse_progress.web.operations import (
     query,
     ref,
 )
+from sse_progress.web.middlewares.compression import compressed
 from sse_progress.web.request_headers import (
     accepts,
     access_of,

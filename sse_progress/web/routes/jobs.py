@@ -18,14 +18,14 @@ from sse_progress.model.reports import Report
 from sse_progress.model.stage_table import TERMINAL
 from sse_progress.model.text import clean_text
 from sse_progress.uploads.jobs import REPORTS_PER_S, Told
-from sse_progress.web.json_body import json_body, lines_of, raw_body
-from sse_progress.web.operations import (
+from sse_progress.web.description.operations import (
     LABELS,
     DescribedRoute,
     header,
     json_answer,
     operation,
 )
+from sse_progress.web.json_body import json_body, lines_of, raw_body
 from sse_progress.web.request_headers import (
     access_of,
     context_of,

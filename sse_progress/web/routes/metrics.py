@@ -15,7 +15,7 @@ from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_client import servers
 from sse_progress.uploads.components import Components
 from sse_progress.web.context import WebContext
-from sse_progress.web.operations import DescribedRoute, service_operation
+from sse_progress.web.description.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
 
 __all__ = ["ROUTES"]

@@ -15,8 +15,8 @@ from sse_progress.model.errors import BadRequest, Unauthenticated
 from sse_progress.model.verdicts import Verdict
 from sse_progress.model.webhooks import is_signed
 from sse_progress.uploads.reviews import Answered
+from sse_progress.web.description.operations import DescribedRoute, operation, ref
 from sse_progress.web.json_body import raw_body
-from sse_progress.web.operations import DescribedRoute, operation, ref
 from sse_progress.web.request_headers import access_of, context_of, path_upload_id
 
 __all__ = ["ROUTES"]

@@ -17,7 +17,7 @@ from sse_progress.model.events import encode_json
 from sse_progress.model.ids import GONE, Position
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext
-from sse_progress.web.operations import (
+from sse_progress.web.description.operations import (
     FRAMES,
     IF_NONE_MATCH,
     DescribedRoute,

@@ -5,10 +5,16 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.web.operations import BYTES, DescribedRoute, header, json_answer, operation
+from sse_progress.web.description.operations import (
+    BYTES,
+    DescribedRoute,
+    header,
+    json_answer,
+    operation,
+)
+from sse_progress.web.middlewares.tus_middleware import speaks_tus
 from sse_progress.web.request_headers import context_of, path_upload_id
 from sse_progress.web.resumable import draft, tus
-from sse_progress.web.tus_middleware import speaks_tus
 
 __all__ = ["ROUTES"]
 

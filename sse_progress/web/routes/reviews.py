@@ -16,8 +16,8 @@ from sse_progress.model.urls import url_of
 from sse_progress.uploads.review_leases import Reviewer
 from sse_progress.uploads.reviews import Decision
 from sse_progress.web.context import WebContext
+from sse_progress.web.description.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.json_body import json_body
-from sse_progress.web.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.request_headers import access_of, context_of, integer, path_upload_id
 
 __all__ = ["ROUTES"]

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from sse_progress.model.errors import BadRequest, Forbidden, TooLarge
 from sse_progress.model.events import encode_json
 from sse_progress.model.timestamps import rfc3339
-from sse_progress.web.operations import DescribedRoute, json_answer, operation
+from sse_progress.web.description.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.request_headers import access_of, context_of, path_upload_id
 
 __all__ = ["ROUTES"]

@@ -18,7 +18,7 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.model.ids import new_upload_id, valid_upload_id
-from sse_progress.web.operations import (
+from sse_progress.web.description.operations import (
     BYTES,
     ID,
     LABELS,
@@ -29,6 +29,7 @@ from sse_progress.web.operations import (
     query,
     ref,
 )
+from sse_progress.web.middlewares.tus_middleware import speaks_tus
 from sse_progress.web.request_headers import (
     access_of,
     content_length,
@@ -37,7 +38,6 @@ from sse_progress.web.request_headers import (
 )
 from sse_progress.web.resumable import draft, tus
 from sse_progress.web.routes import direct
-from sse_progress.web.tus_middleware import speaks_tus
 from sse_progress.web.upload_answers import (
     body_chunks,
     content_coding,

@@ -10,8 +10,7 @@ from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.timestamps import parse_rfc3339
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.web.compression import compressed
-from sse_progress.web.operations import (
+from sse_progress.web.description.operations import (
     IF_NONE_MATCH,
     LABELS,
     DescribedRoute,
@@ -22,6 +21,7 @@ from sse_progress.web.operations import (
     query,
     ref,
 )
+from sse_progress.web.middlewares.compression import compressed
 from sse_progress.web.request_headers import (
     access_of,
     context_of,

@@ -14,8 +14,8 @@ from sse_progress.model.errors import NotFound, Unavailable
 from sse_progress.model.events import encode_json
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.uploads.deliveries import Delivery
-from sse_progress.web.compression import compressed
-from sse_progress.web.operations import DescribedRoute, json_answer, operation, query
+from sse_progress.web.description.operations import DescribedRoute, json_answer, operation, query
+from sse_progress.web.middlewares.compression import compressed
 from sse_progress.web.request_headers import access_of, context_of, integer
 
 __all__ = ["ROUTES"]

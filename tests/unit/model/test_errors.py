@@ -17,7 +17,7 @@ from sse_progress.model.errors import (
     Unavailable,
     problem_for,
 )
-from sse_progress.web.http_protocol import HeadTooLarge, UriTooLong
+from sse_progress.web.protocol.http_protocol import HeadTooLarge, UriTooLong
 
 CONTRACT = {
     "invalid_upload_id": 400,

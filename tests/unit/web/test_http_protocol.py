@@ -14,8 +14,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from sse_progress.web.http_protocol import HttpProtocol
-from sse_progress.web.uvicorn_check import check_uvicorn
+from sse_progress.web.protocol.http_protocol import HttpProtocol
+from sse_progress.web.protocol.uvicorn_check import check_uvicorn
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, read_answer
 from tests.helpers.waiting import wait_until

@@ -23,9 +23,9 @@ from sse_progress.model.errors import Forbidden
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
-from sse_progress.web.middleware import Gate, middleware
+from sse_progress.web.middlewares.middleware import Gate, middleware
+from sse_progress.web.middlewares.problem_middleware import pass_on
 from sse_progress.web.origins import Origins
-from sse_progress.web.problem_middleware import pass_on
 from tests.helpers import raw_http
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, request

@@ -13,7 +13,7 @@ from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.events import Event
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.web.app import ROUTES
-from sse_progress.web.openapi import document
+from sse_progress.web.description.openapi import document
 
 DOCUMENT = document(ROUTES, version="1.2.3", prefix="/api/media", tokens=True)
 NOT_DESCRIBED = {"/", "/api", "/review", "/client/{name}", "/page/{name}"}

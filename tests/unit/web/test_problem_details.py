@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 from sse_progress.access.tokens import InvalidToken, MissingScope
 from sse_progress.model import errors
 from sse_progress.model.errors import PROBLEMS, Problem, Rejected
+from sse_progress.web.middlewares.problem_middleware import Problems, pass_on
 from sse_progress.web.problem_details import CONTENT_TYPE, answer, for_status
-from sse_progress.web.problem_middleware import Problems, pass_on
 from sse_progress.web.stored_file import StoredFile
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import Answer, connect, head, read_answer, request

@@ -27,9 +27,9 @@ from sse_progress.model.errors import Forbidden, TooManyStreams
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
-from sse_progress.web.middleware import middleware
+from sse_progress.web.middlewares.middleware import middleware
+from sse_progress.web.middlewares.problem_middleware import pass_on
 from sse_progress.web.origins import Origins
-from sse_progress.web.problem_middleware import pass_on
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import connect as connect_raw
 from tests.helpers.raw_http import read_answer

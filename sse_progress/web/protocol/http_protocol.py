@@ -25,11 +25,11 @@ from sse_progress.model.errors import (
     UriTooLong,
 )
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
-from sse_progress.web.direct_write import DirectWrite
 from sse_progress.web.http_responses import Interim, Unchunked
+from sse_progress.web.middlewares.problem_middleware import LINGER_BYTES, LINGER_S
 from sse_progress.web.problem_details import answer
-from sse_progress.web.problem_middleware import LINGER_BYTES, LINGER_S
-from sse_progress.web.small_chunks import PacedFlow, SmallChunks
+from sse_progress.web.protocol.direct_write import DirectWrite
+from sse_progress.web.protocol.small_chunks import PacedFlow, SmallChunks
 
 __all__ = ["HttpProtocol"]
 

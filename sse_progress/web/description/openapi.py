@@ -12,7 +12,7 @@ from sse_progress.model.events import Error, Event
 from sse_progress.model.media import Media
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.model.verdicts import Verdict
-from sse_progress.web.operations import DELIVERY_ID, ID, DescribedRoute, Object, ref
+from sse_progress.web.description.operations import DELIVERY_ID, ID, DescribedRoute, Object, ref
 
 __all__ = ["document"]
 

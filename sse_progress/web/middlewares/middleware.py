@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sse_progress.model.errors import Forbidden
 from sse_progress.settings import Settings
+from sse_progress.web.middlewares.problem_middleware import Problems
+from sse_progress.web.middlewares.request_log import RequestLog
+from sse_progress.web.middlewares.tus_middleware import Tus
 from sse_progress.web.origins import Origins, parse_site, single_header
-from sse_progress.web.problem_middleware import Problems
-from sse_progress.web.request_log import RequestLog
-from sse_progress.web.tus_middleware import Tus
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
