@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
@@ -26,6 +27,10 @@ def _retrieved(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("asyncio").addFilter(_retrieved)
+
+# The 5 s that httpx waits by default are too short for a busy machine.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60
+DEFAULT_TIMEOUT_CONFIG.write = DEFAULT_TIMEOUT_CONFIG.pool = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

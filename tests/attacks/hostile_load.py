@@ -102,11 +102,11 @@ async def drip_many(url: str, connections: int, counts: dict[str, int]) -> None:
 # ---- those who do not
 
 
-async def honest(url: str, *, seconds: float, rate: float) -> dict[str, list[float]]:
-    """Answer times, seconds, by kind of request; each is asked `rate` times a second."""
+async def honest(url: str, *, times_each: int, rate: float) -> dict[str, list[float]]:
+    """Answer times, seconds, by kind of request; each is asked so often, `rate` times a second."""
     times: dict[str, list[float]] = defaultdict(list)
     raw = body([file_part(PICTURE)])
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         known = new_id()
         fields = {"Content-Type": content_type(), "Prefer": "respond-async"}
         (await client.post("/upload", content=raw, headers={**fields, "X-Upload-ID": known}))
@@ -132,12 +132,10 @@ async def honest(url: str, *, seconds: float, rate: float) -> dict[str, list[flo
 
         asks = {"state": state, "first frame": first_frame, "upload": upload}
         async with asyncio.TaskGroup() as tasks:
-            until = time.monotonic() + seconds
-            for number in itertools.count():
-                tasks.create_task(one(tuple(asks)[number % len(asks)]))
-                await asyncio.sleep(1 / rate / len(asks))
-                if time.monotonic() > until:
-                    break
+            for _ in range(times_each):
+                for name in asks:
+                    tasks.create_task(one(name))
+                    await asyncio.sleep(1 / rate / len(asks))
     return times
 
 
@@ -186,7 +184,7 @@ async def _watched(url: str, seconds: float, pid: int, peak: list[int]) -> dict[
 
     watching = asyncio.create_task(watch())
     try:
-        return await honest(url, seconds=seconds, rate=20)
+        return await honest(url, times_each=int(seconds * 20), rate=20)
     finally:
         watching.cancel()
 
