@@ -37,13 +37,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests that take minutes")
 
 
+def _turn(item: pytest.Item) -> int:
+    """Whole services first, then what decodes real files, then the rest."""
+    parts = item.path.parts
+    return 0 if "unit" not in parts else 1 if "stages" in parts else 2
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked `long` are left out, not skipped, unless `--long` is given.
 
     What takes longest begins first, so that processes which share the files (pytest-xdist) end
     together.
     """
-    items.sort(key=lambda item: "unit" in item.path.parts)
+    items.sort(key=_turn)
     if config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
