@@ -16,8 +16,8 @@ class CuttingProxy(Relay):
 
     The answer to a request for a progress stream is cut after so many bytes as chance says
     (`least` to `most`), in turn with FIN and RST; with `hold` it never comes through. `times` is
-    how many streams are cut (None: all), `whole_frames` cuts between two frames. `cuts` counts
-    what was done to streams.
+    how many streams are cut (None: all), `whole_frames` cuts between two frames. With `sockets`
+    WebSockets are cut in place of streams. `cuts` counts what was cut, `opened` what was asked for.
     """
 
     def __init__(
@@ -30,16 +30,18 @@ class CuttingProxy(Relay):
         seed: int = 1,
         times: int | None = None,
         whole_frames: bool = False,
+        sockets: bool = False,
     ) -> None:
         super().__init__()
         parts = urlsplit(url)
         self._target = (parts.hostname, parts.port)
         self._path = parts.path
         self._least, self._most, self._hold = least, most, hold
-        self._times, self.whole_frames = times, whole_frames
+        self._times, self.whole_frames, self._sockets = times, whole_frames, sockets
         self._chance = random.Random(seed)
         self._flows: dict[asyncio.StreamWriter, _Flow] = {}
         self.cuts = 0
+        self.opened = {"stream": 0, "socket": 0}
 
     @property
     def url(self) -> str:
@@ -58,10 +60,19 @@ class CuttingProxy(Relay):
             side.transport.abort() if reset else side.close()
             await asyncio.gather(side.wait_closed(), return_exceptions=True)
 
-    def _budget(self) -> int | None:
+    def _asked(self, head: bytes) -> int | None:
+        """After how many bytes the answer is cut; 0 for never letting any through."""
+        streams = b"accept: text/event-stream" in head
+        sockets = b"upgrade: websocket" in head
+        if streams or sockets:
+            self.opened["stream" if streams else "socket"] += 1
+        if streams and self._hold:
+            return 0
+        if not (sockets if self._sockets else streams):
+            return None
         if self._times is not None and self.cuts >= self._times:
             return None
-        return 0 if self._hold else self._chance.randint(self._least, self._most)
+        return self._chance.randint(self._least, self._most)
 
     def _cut(self, writer: asyncio.StreamWriter) -> bool:
         """Count it; every other one resets the connection."""
@@ -81,15 +92,14 @@ class _Flow:
         while data := await reader.read(65536):
             head = data.partition(b"\r\n\r\n")[0].lower()
             if head.startswith(b"get "):
-                streams = b"accept: text/event-stream" in head
-                self._left = self._proxy._budget() if streams else None
+                self._left = self._proxy._asked(head)
             writer.write(data)
             await writer.drain()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             if self._left is not None:
-                if self._proxy._hold:
+                if self._left == 0:
                     continue
                 if self._proxy.whole_frames and len(data) >= self._left:
                     end = data.find(b"\n\n", self._left)

@@ -123,6 +123,14 @@ def faulty_page(faulty: BrowserContext, line: Line) -> Page:
     return live_page(faulty, line.url)
 
 
+@pytest.fixture
+def blank(faulty: BrowserContext, line: Line) -> Page:
+    """A page at the end of `line` that follows nothing by itself."""
+    page = faulty.new_page()
+    page.goto(line.url + "/api")
+    return page
+
+
 def live_page(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
     page.goto(url + "/")

@@ -44,14 +44,6 @@ UPLOAD = """
 """
 
 
-@pytest.fixture
-def blank(faulty: BrowserContext, line: Line) -> Page:
-    """A page at the end of `line` that follows nothing by itself."""
-    page = faulty.new_page()
-    page.goto(line.url + "/api")
-    return page
-
-
 def requests_of(page: Page) -> list[Request]:
     seen: list[Request] = []
     page.on("request", lambda request: seen.append(request))  # noqa: PLW0108 (it marks its handler)
@@ -179,7 +171,7 @@ def test_where_streams_are_blocked_it_polls(blank: Page, gates: Gates, how: str)
             route.abort()
 
     blank.route("**/*progress*", block)
-    blank.evaluate(START, {})
+    blank.evaluate(START, {"transport": "sse"})
     ids = [f"{how[:4]}-1", f"{how[:4]}-2"]
     upload(blank, gates, *ids)
     wait_until(lambda: blank.evaluate("window.client.link") == "polling", "polling")
@@ -194,7 +186,7 @@ def test_a_lone_upload_is_polled_with_requests_that_wait(blank: Page, gates: Gat
     """One upload and no streams: `Prefer: wait` with the ETag, so few requests bring quick news."""
     blank.route("**/*progress*", without_streams)
     requests = requests_of(blank)
-    blank.evaluate(START, {})
+    blank.evaluate(START, {"transport": "sse"})
     upload(blank, gates, "long-poll")
     wait_until(lambda: blank.evaluate("window.client.link") == "polling", "polling")
     wait_until(lambda: waiting_requests(blank, requests), "a waiting request")

@@ -1,4 +1,7 @@
-/** A feed with real streams (read by fetch from a service of the test's own) and a clock of the test's own. */
+/**
+ * A feed with real streams (read by fetch from a service of the test's own) and a clock of the test's own.
+ * Sockets are a recording stand-in: the real ones are tried against the real service.
+ */
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -16,11 +19,33 @@ let feed;
 let links;
 let frames;
 let refused;
+let sockets;
+
+/** A WebSocket that does nothing by itself. */
+class Recorder {
+  static OPEN = 1;
+  readyState = 1;
+  said = [];
+  constructor(url) {
+    this.url = url;
+    sockets.push(this);
+  }
+  send(text) {
+    this.said.push(JSON.parse(text));
+  }
+  close() {
+    this.readyState = 3;
+  }
+  async hear(...messages) {
+    for (const message of messages) this.onmessage({ data: JSON.stringify(message) });
+    await settle();
+  }
+}
 
 beforeEach(() => {
-  [streams, answers, reads, links, frames, refused] = [[], [], [], [], [], []];
+  [streams, answers, reads, links, frames, refused, sockets] = [[], [], [], [], [], [], []];
   readResult = async () => "away";
-  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   mock.method(Math, "random", () => 0.9999999);
   mock.method(globalThis, "fetch", async (url, { headers, signal }) => {
     const status = answers.shift() ?? 200;
@@ -32,17 +57,22 @@ beforeEach(() => {
     streams.push(stream);
     return { status, body };
   });
-  const service = new Service({ url: "https://service.example/media" });
-  feed = new Feed(service, "upload/a/progress", {
+  feed = feedOf({ transport: "auto" });
+});
+
+function feedOf(options, path = "upload/a/progress") {
+  const service = new Service({ url: "https://service.example/media", ...options });
+  return new Feed(service, path, {
     onFrame: (frame) => frames.push(frame.data),
     onLink: (state) => links.push(state),
     onRefused: (status) => refused.push(status),
     read: (options) => (reads.push(options), readResult(options)),
   });
-});
+}
 
 afterEach(() => {
   feed.stop();
+  delete globalThis.WebSocket;
   mock.reset();
   mock.timers.reset();
 });
@@ -242,4 +272,135 @@ test("stopping closes the stream and leaves no timer behind", async () => {
   assert.ok(streams[0].closed);
   assert.equal(streams.length, 1);
   assert.equal(feed.state, "idle");
+});
+
+// ---- where there are WebSockets
+
+const CONNECTION = { type: "connected", message: "" };
+const SUBSCRIPTION = { type: "subscribed", uploadId: "a" };
+
+/** A runtime that has them, and a feed in it. */
+async function startWith(options, path) {
+  globalThis.WebSocket = Recorder;
+  feed = feedOf(options, path);
+  await start();
+}
+
+test("a stream that is held back gives way to a socket, and requests stop when that speaks", async () => {
+  readResult = async () => "ok";
+  await startWith({});
+  await pass(OPENING_MS);
+  assert.equal(feed.state, "polling");
+  assert.equal(sockets[0].url, "wss://service.example/media/ws");
+  await sockets[0].hear(CONNECTION, SUBSCRIPTION);
+  assert.equal(feed.state, "live");
+  assert.deepEqual(sockets[0].said, [{ type: "subscribe", uploadId: "a" }]);
+  const before = reads.length;
+  await pass(10_000);
+  assert.equal(reads.length, before);
+  assert.equal(streams.length, 1);
+});
+
+test("an event is what the stream would have brought, and its id is where a new socket goes on", async () => {
+  await startWith({ transport: "ws" });
+  await sockets[0].hear(CONNECTION, SUBSCRIPTION, { id: "e-7", type: "progress", uploadId: "a", id2: 1 });
+  assert.deepEqual(frames, ['{"type":"progress","uploadId":"a","id2":1}']);
+  sockets[0].onclose();
+  await pass(3000);
+  await sockets[1].hear(CONNECTION);
+  assert.deepEqual(sockets[1].said, [{ type: "subscribe", uploadId: "a", lastEventId: "e-7" }]);
+  assert.equal(streams.length, 0);
+});
+
+test("it says ping where a stream has heartbeats, and a socket that does not answer is replaced", async () => {
+  await startWith({ transport: "ws" });
+  await sockets[0].hear(CONNECTION, SUBSCRIPTION);
+  await pass(15_000);
+  assert.deepEqual(sockets[0].said.at(-1), { type: "ping" });
+  await sockets[0].hear({ type: "pong" });
+  await pass(SILENCE_MS - 1);
+  assert.equal(sockets.length, 1);
+  await pass(1);
+  assert.equal(sockets.length, 2);
+  assert.deepEqual(frames, []);
+});
+
+test("where both are held back it polls, and tries one after the other again", async () => {
+  readResult = async () => "ok";
+  await startWith({});
+  await pass(OPENING_MS);
+  await pass(OPENING_MS);
+  assert.equal(feed.state, "polling");
+  assert.deepEqual([streams.length, sockets.length], [1, 1]);
+  for (let i = 0; i < 16; i += 1) await pass(2000);
+  assert.deepEqual([streams.length, sockets.length], [2, 1], "after a pause");
+  for (let i = 0; i < 4; i += 1) await pass(2000);
+  assert.deepEqual([streams.length, sockets.length], [2, 2], "at once");
+  assert.equal(feed.state, "polling");
+});
+
+test("a socket that has passed is what the next feed of this client begins with", async () => {
+  readResult = async () => "ok";
+  await startWith({});
+  await pass(OPENING_MS);
+  await sockets[0].hear(CONNECTION, SUBSCRIPTION);
+  feed.stop();
+  const { service } = feed;
+  feed = new Feed(service, "uploads/progress", feed.owner);
+  await start();
+  await sockets[1].hear(CONNECTION);
+  assert.deepEqual(sockets[1].said, [{ type: "subscribe", all: true }]);
+  assert.equal(streams.length, 1);
+});
+
+test("a token goes in a message, and a newer one before it runs out", async () => {
+  const tokenFor = (s) => `h.${btoa(JSON.stringify({ exp: Date.now() / 1000 + s }))}.s`;
+  const tokens = [tokenFor(100), tokenFor(1000)];
+  await startWith({ transport: "ws", token: () => tokens[Math.min(sockets.length, 1)] });
+  assert.doesNotMatch(sockets[0].url, /token/);
+  sockets[0].onopen();
+  assert.deepEqual(sockets[0].said, [{ type: "auth", token: tokens[0] }]);
+  await sockets[0].hear(CONNECTION, SUBSCRIPTION);
+  for (let i = 0; i < 7; i += 1) {
+    await sockets[0].hear({ type: "pong" });
+    await pass(10_000);
+  }
+  assert.deepEqual(sockets[0].said.at(-1), { type: "auth", token: tokens[1] });
+  assert.equal(sockets.length, 1);
+});
+
+test("a batch has no socket: it is followed by requests where only sockets are wanted", async () => {
+  readResult = async () => "ok";
+  await startWith({ transport: "ws" }, "batches/b/progress");
+  assert.equal(feed.state, "polling");
+  assert.deepEqual([streams.length, sockets.length], [0, 0]);
+});
+
+test("`poll` opens neither, also when the page comes back, and asks by requests", async () => {
+  readResult = async () => "ok";
+  await startWith({ transport: "poll" });
+  assert.equal(feed.state, "polling");
+  feed.wake({ changed: true });
+  await pass(60_000);
+  assert.deepEqual([streams.length, sockets.length], [0, 0]);
+  assert.ok(reads.length > 2);
+});
+
+test("what is said on a socket of an end and a refusal is what streams answer", async () => {
+  for (const [reason, statuses] of [
+    ["ended", [204]],
+    ["forbidden", [403]],
+    ["unknown_upload", []],
+  ]) {
+    [refused, sockets] = [[], []];
+    await startWith({ transport: "ws" });
+    await sockets[0].hear(CONNECTION, SUBSCRIPTION, { type: "unsubscribed", uploadId: "a", reason });
+    assert.deepEqual(refused, statuses, reason);
+    feed.stop();
+  }
+});
+
+test("a runtime without sockets says so when only they are wanted", () => {
+  assert.throws(() => feedOf({ transport: "ws" }), { name: "UploadError", code: "unsupported" });
+  assert.throws(() => feedOf({ transport: "wss" }), TypeError);
 });

@@ -36,10 +36,11 @@ import { Inquiry } from "./inquiry.js";
 import { recallName, rememberName } from "./names.js";
 import { Observers } from "./observers.js";
 import { Outbox } from "./outbox.js";
+import { uploadPath } from "./paths.js";
 import { labelsOf } from "./send.js";
 import { LARGE_BYTES, Turn, fitForParts } from "./resumable.js";
 import { readRules } from "./restrictions.js";
-import { Service, uploadPath } from "./service.js";
+import { Service } from "./service.js";
 import { initial, next } from "./state.js";
 import { Streams } from "./streams.js";
 import { Upload } from "./upload.js";
@@ -66,8 +67,9 @@ export class Client {
 
   /**
    * `url`: the service's root. `token`: a string, or a function that returns one. `credentials`: as
-   * for fetch. `caller`: the user's name, where a cookie says who it is. `parallel`: bodies sent at once. `remember`: keep file names in this browser so that
-   * they survive a reload. `tabs`: share the stream for everything with the browser's other tabs, or not.
+   * for fetch. `caller`: the user's name, where a cookie says who it is. `transport`: how events come.
+   * `parallel`: bodies sent at once. `remember`: keep file names in this browser so that they survive a
+   * reload. `tabs`: share the stream for everything with the browser's other tabs, or not.
    * @param {ServiceOptions & { parallel?: number, remember?: boolean, tabs?: "shared" | "alone" }} [options]
    */
   constructor({ parallel = 3, remember = true, tabs = "shared", ...service } = {}) {

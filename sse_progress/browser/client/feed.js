@@ -1,6 +1,6 @@
 /**
- * Keeps one source of events alive: carries out what `link.js` decides, with real streams, timers
- * and polls. Knows positions and silence, but not what the events mean.
+ * Keeps one source of events alive: carries out what `link.js` decides, with real streams or sockets,
+ * timers and polls. Knows positions and silence, but not what the events mean.
  */
 
 /**
@@ -8,6 +8,7 @@
  * @import { Link } from "./index.js"
  * @import { Effect, LinkInput } from "./link.js"
  * @import { Service } from "./service.js"
+ * @import { Way } from "./transports.js"
  *
  * @typedef {"ok" | "changed" | "denied" | "away"} ReadResult
  * @typedef {{ wait: boolean, signal?: AbortSignal }} ReadOptions
@@ -22,13 +23,18 @@
  */
 
 import { IDLE, OPENING_MS, SILENCE_MS, delayMs, isStale, step } from "./link.js";
-import { openStream } from "./stream.js";
+import { OPENERS } from "./transports.js";
 
 /** After a held request that brought something new: the next one is held again. */
 const SHORT_PAUSE_MS = 300;
 const QUICK_MS = 2_000;
 const POLL_PAUSE_MS = 2_000;
 const HIDDEN_POLL_PAUSE_MS = 10_000;
+/**
+ * While polling, each of these ends an attempt.
+ * @type {readonly LinkInput[]}
+ */
+const FAILED = ["blocked", "lost", "silent"];
 
 export class Feed {
   #link = IDLE;
@@ -45,6 +51,10 @@ export class Feed {
   #attempt = 0;
   #failedAlone = 0; // attempts that failed one after the other although JSON passed
   #position = "";
+  /** @type {Way | undefined} of the attempt that is under way */
+  #way;
+  /** @type {Set<Way>} which failed since the last frame, or since the last pause */
+  #failed = new Set();
 
   /**
    * `path` of the stream. The owner says: `onFrame(frame)` for each, `onLink(state)` for each change,
@@ -90,6 +100,19 @@ export class Feed {
     this.#link = link;
     for (const effect of effects) this.#effects[effect]();
     if (link.state !== before) this.owner.onLink(link.state);
+    if (link.state === "polling" && FAILED.includes(input)) this.#turn();
+  }
+
+  /** What the last attempt used is held back: polling has begun, and the other way is tried at once. */
+  #turn() {
+    if (this.#way) this.#failed.add(this.#way);
+    this.#way = this.#untried();
+    if (this.#way) this.#input("due");
+    else this.#failed.clear();
+  }
+
+  #untried() {
+    return this.service.transports.for(this.path).find((way) => !this.#failed.has(way));
   }
 
   /** @type {Record<Effect, () => void>} */
@@ -110,8 +133,10 @@ export class Feed {
     clearTimeout(this.#backoff);
     this.#spoke = this.#silent = false;
     this.#attempt += 1;
+    this.#way ??= this.#untried();
+    if (!this.#way) return queueMicrotask(() => this.#input("blocked"));
     this.#watch(OPENING_MS);
-    this.#close = openStream(this.service, this.path, {
+    this.#close = OPENERS[this.#way](this.service, this.path, {
       lastEventId: this.#position,
       onFrame: (frame) => this.#heard(frame),
       onEnd: ({ status }) => this.#ended(status),
@@ -138,6 +163,8 @@ export class Feed {
     this.#heardAt = Date.now();
     this.#spoke = true;
     this.#failedAlone = 0;
+    this.#failed.clear();
+    if (this.#way) this.service.transports.passed(this.#way);
     if (frame.id) this.#position = frame.id;
     this.#watch(SILENCE_MS);
     this.#input("frame");

@@ -9,7 +9,7 @@
  */
 
 import { NOTHING, pass } from "./passed.js";
-import { uploadPath } from "./service.js";
+import { uploadPath } from "./paths.js";
 
 /** A stage that takes a day has fewer than 20,000 events, of which 500 come at a time. */
 const PARTS = 200;

@@ -13,7 +13,15 @@ export interface ServiceOptions {
   credentials?: RequestCredentials;
   /** The user, where a cookie says who it is: tabs share a stream only with tabs of the same one. */
   caller?: string;
+  /** How events come. Default: `auto` */
+  transport?: Transport;
 }
+
+/**
+ * `auto`: an event stream; where those are held back, a WebSocket, if the runtime has one; else requests
+ * again and again. `sse`, `ws`: that one, else requests. `poll`: requests only.
+ */
+export type Transport = "auto" | "sse" | "ws" | "poll";
 
 export interface ClientOptions extends ServiceOptions {
   /** Bodies sent at once; the rest waits. Default: 3 */

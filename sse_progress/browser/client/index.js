@@ -35,9 +35,9 @@ const clients = new Map();
  * @param {ServiceOptions} [options]
  * @returns {Client}
  */
-export function clientFor({ url, token, credentials, caller } = {}) {
-  const key = `${credentials} ${caller} ${rootOf(url)}`;
-  const client = clients.get(key) ?? new Client({ url, token, credentials, caller });
+export function clientFor({ url, token, credentials, caller, transport } = {}) {
+  const key = `${credentials} ${caller} ${transport} ${rootOf(url)}`;
+  const client = clients.get(key) ?? new Client({ url, token, credentials, caller, transport });
   clients.set(key, client);
   if (token !== undefined) client.token = token;
   return client;
@@ -48,8 +48,8 @@ export function clientFor({ url, token, credentials, caller } = {}) {
  * @param {Blob} file
  * @param {UploadOptions & ServiceOptions} [options]
  */
-export function upload(file, { url, token, credentials, caller, ...options } = {}) {
-  return clientFor({ url, token, credentials, caller }).upload(file, options);
+export function upload(file, { url, token, credentials, caller, transport, ...options } = {}) {
+  return clientFor({ url, token, credentials, caller, transport }).upload(file, options);
 }
 
 /**
@@ -57,8 +57,8 @@ export function upload(file, { url, token, credentials, caller, ...options } = {
  * @param {string} id
  * @param {FollowOptions & ServiceOptions} [options]
  */
-export function follow(id, { url, token, credentials, caller, ...options } = {}) {
-  return clientFor({ url, token, credentials, caller }).follow(id, options);
+export function follow(id, { url, token, credentials, caller, transport, ...options } = {}) {
+  return clientFor({ url, token, credentials, caller, transport }).follow(id, options);
 }
 
 /**
@@ -66,6 +66,6 @@ export function follow(id, { url, token, credentials, caller, ...options } = {})
  * @param {(upload: Upload, event: ProgressEvent | null) => void} listener
  * @param {ServiceOptions & { signal?: AbortSignal }} [options]
  */
-export function observe(listener, { url, token, credentials, caller, signal } = {}) {
-  return clientFor({ url, token, credentials, caller }).observe(listener, { signal });
+export function observe(listener, { url, token, credentials, caller, transport, signal } = {}) {
+  return clientFor({ url, token, credentials, caller, transport }).observe(listener, { signal });
 }

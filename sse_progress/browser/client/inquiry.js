@@ -16,7 +16,7 @@
  * @property {(upload: Upload, input: Input) => void} apply
  */
 
-import { uploadPath } from "./service.js";
+import { uploadPath } from "./paths.js";
 
 /** Milliseconds after a stream is live until uploads that it did not mention are asked about one by one. */
 const SWEEP_MS = 3_000;

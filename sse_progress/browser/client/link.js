@@ -34,7 +34,7 @@ export const IDLE = Object.freeze({ state: "idle", failures: 0 });
  * Inputs: `want` the first reader follows; `unwant` the last one left; `frame` the stream spoke; `lost` it broke
  * or would not open; `silent` it said nothing for too long; `due` a back-off ran out; `wake` the
  * page came back; `reachable` JSON answers, so a stream should soon; `blocked` JSON answers and streams
- * do not; `unpolled` JSON does not answer either; `denied` the service wants other credentials.
+ * do not, or none is wanted; `unpolled` JSON does not answer either; `denied` the service wants other credentials.
  *
  * Effects: `open` a stream (closing an older one), `close` it, `backoff` then `due`, `poll`,
  * `unpoll`, `catchup` read the states once as JSON.
@@ -50,6 +50,7 @@ const TABLE = Object.freeze({
     frame: ["live"],
     lost: ["reconnecting", "close", "catchup", "backoff"],
     silent: ["reconnecting", "close", "catchup", "backoff"],
+    blocked: ["polling", "poll", "backoff"],
     denied: ["denied", "close"],
     wake: ["connecting", "open"],
   },

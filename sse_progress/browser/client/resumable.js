@@ -3,7 +3,7 @@
  * or a restart of the service costs a part and not the upload.
  */
 
-import { uploadPath } from "./service.js";
+import { uploadPath } from "./paths.js";
 import { transfer } from "./transfer.js";
 
 /**

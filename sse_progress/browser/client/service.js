@@ -4,10 +4,14 @@
  */
 
 import { UploadError } from "./errors.js";
+import { Transports } from "./transports.js";
 
 /**
+ * @import { Transport } from "./index.js"
+ *
  * @typedef {string | (() => string | null | Promise<string | null>) | null | undefined} Token
- * @typedef {{ url?: string, token?: Token, credentials?: RequestCredentials, caller?: string }} ServiceOptions
+ * @typedef {{ url?: string, token?: Token, credentials?: RequestCredentials, caller?: string,
+ *   transport?: Transport }} ServiceOptions
  * @typedef {Record<string, string | number | null | undefined>} Params
  * @typedef {{ params?: Params, headers?: Record<string, string>, json?: object, signal?: AbortSignal, timeoutMs?: number }} RequestOptions
  * @typedef {{ status: number, body: any, etag?: string | null }} Answer
@@ -20,15 +24,17 @@ export class Service {
    * `url` is the service's root, with its prefix, absolute or relative to the document. `token` is
    * a string, or a function (may be async) that is asked before every request and attempt. `caller`
    * names the user where a cookie does it, so that tabs of two users are not taken for one's.
+   * `transport`: how events come; throws UploadError `unsupported` for `ws` where there is none.
    * @param {ServiceOptions} [options]
    */
-  constructor({ url, token = null, credentials = "same-origin", caller = "" } = {}) {
+  constructor({ url, token = null, credentials = "same-origin", caller = "", transport } = {}) {
     this.root = rootOf(url);
     /** @type {Token} */
     this.token = token;
     /** @type {RequestCredentials} */
     this.credentials = credentials;
     this.caller = caller;
+    this.transports = new Transports(transport);
   }
 
   get hasToken() {
@@ -49,13 +55,18 @@ export class Service {
     return address.href;
   }
 
+  /** The token of this moment, or null. */
+  async bearer() {
+    return (typeof this.token === "function" ? await this.token() : this.token) || null;
+  }
+
   /**
    * Request headers with the credentials of this moment.
    * @param {Record<string, string>} [more]
    * @returns {Promise<Record<string, string>>}
    */
   async headers(more = {}) {
-    const token = typeof this.token === "function" ? await this.token() : this.token;
+    const token = await this.bearer();
     return token ? { ...more, Authorization: `Bearer ${token}` } : more;
   }
 
@@ -132,12 +143,4 @@ export function parseJson(contentType, text) {
   } catch {
     return null;
   }
-}
-
-/**
- * Path of one upload's resource, relative to the service's root.
- * @param {string} id
- */
-export function uploadPath(id, rest = "") {
-  return `upload/${encodeURIComponent(id)}${rest}`;
 }

@@ -22,7 +22,7 @@
 
 import { Feed } from "./feed.js";
 import { Observers } from "./observers.js";
-import { uploadPath } from "./service.js";
+import { uploadPath } from "./paths.js";
 import { SharedFeed, canShare } from "./tabs.js";
 
 const ALL = "*";

@@ -20,6 +20,7 @@
 
 import { Feed } from "./feed.js";
 import { SILENCE_MS } from "./link.js";
+import { userOf } from "./token.js";
 
 /** Milliseconds until a tab that does not answer is taken to be frozen. */
 const ANSWER_MS = 5_000;
@@ -257,18 +258,4 @@ async function nameOf(service, path) {
     "",
   );
   return `${PROTOCOL} ${service.address(path)} ${hex}`;
-}
-
-/**
- * The `sub` of a JWT, else the whole token: two tabs of one user have tokens of their own.
- * @param {string} token
- */
-function userOf(token) {
-  try {
-    const payload = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
-    const { sub } = JSON.parse(atob(payload));
-    return typeof sub === "string" ? `sub ${sub}` : token;
-  } catch {
-    return token;
-  }
 }

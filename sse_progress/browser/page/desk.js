@@ -20,7 +20,7 @@
  * @typedef {{ status: number, review: Review | null }} Given
  */
 
-import { uploadPath } from "../client/service.js";
+import { uploadPath } from "../client/paths.js";
 
 /** Seconds for which nobody else is given what lies here; asked again while it does. */
 export const LEASE_S = 90;
