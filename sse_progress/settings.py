@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     """Requests per user and minute (600 with a key, none in open mode)."""
     requests_per_minute_per_address: int | None = Field(None, ge=1)
     """Requests per client address and minute (3000 with a key, none in open mode)."""
+    max_connections_per_address: int = Field(1000, ge=1)
+    """Connections of one client address to one web process at the same time; where a trusted proxy
+    names the address, requests that are being answered. Addresses of IPv6 count by their /64."""
     max_open_bodies: int = Field(1000, ge=1)
     """Bodies that one web process receives at the same time."""
     disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)

@@ -7,13 +7,13 @@ What happens to a request that is over a limit is decided by the caller.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
+from sse_progress.access.addresses import network
 from sse_progress.access.leases import Lease, Leases
 from sse_progress.access.rates import rate_limit
 from sse_progress.access.redis_guard import RedisAway, RedisGuard
@@ -76,7 +76,7 @@ class Limits:
         of IPv6 count by their /64, which is what one customer gets.
         """
         if address is not None:
-            await self._addresses.hit(_network(address))
+            await self._addresses.hit(network(address))
         if sub is not None:
             await self._users.hit(digest(sub))
 
@@ -202,16 +202,3 @@ class Limits:
     async def run(self) -> None:
         """Renew this process' leases until cancelled; gives back what is left at the end."""
         await self._leases.run()
-
-
-def _network(address: str) -> str:
-    """The part of a client's address that stands for one client."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return "other"  # a unix socket, or something that a proxy made up
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.ip_network((int(ip), 64), strict=False))

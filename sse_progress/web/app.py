@@ -21,6 +21,7 @@ from sse_progress.web.description.openapi import document
 from sse_progress.web.middlewares.middleware import middleware
 from sse_progress.web.middlewares.problem_middleware import pass_on
 from sse_progress.web.origins import Origins
+from sse_progress.web.peers import Peers
 from sse_progress.web.roles import routes_for
 from sse_progress.web.routes import (
     all_progress,
@@ -75,10 +76,12 @@ def create_app(
     settings: Settings,
     descriptors: Descriptors = UNLIMITED,
     *,
+    peers: Peers | None = None,
     on_context: Callable[[WebContext], None] = lambda _: None,
 ) -> Starlette:
     """The application. Its parts are opened when the server starts it and closed when it ends;
-    `on_context` is given them in between, for the server that drains them."""
+    `on_context` is given them in between, for the server that drains them. `peers`: the server's,
+    where it counts connections."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -96,7 +99,7 @@ def create_app(
     routes = routes_for(settings.web_role, ROUTES)
     app = Starlette(
         routes=_under(settings.prefix, routes) if settings.prefix else routes,
-        middleware=middleware(settings),
+        middleware=middleware(settings, peers),
         exception_handlers={HTTPException: pass_on},
         lifespan=lifespan,
     )

@@ -18,6 +18,7 @@ from sse_progress.settings import Settings
 from sse_progress.uploads.components import check
 from sse_progress.web.app import create_app
 from sse_progress.web.context import WebContext
+from sse_progress.web.peers import peers_of
 from sse_progress.web.protocol.http_protocol import HttpProtocol
 from sse_progress.web.protocol.uvicorn_check import check_uvicorn
 from sse_progress.web.protocol.websocket_protocol import WebSocketProtocol
@@ -90,13 +91,14 @@ def run(settings: Settings, fd: int | None = None) -> None:
 
     class Protocol(HttpProtocol):
         descriptors = Descriptors(raise_limit())
+        peers = peers_of(settings)
 
     def take(context: WebContext) -> None:
         server.context = context
 
     server = Server(
         uvicorn.Config(
-            create_app(settings, Protocol.descriptors, on_context=take),
+            create_app(settings, Protocol.descriptors, peers=Protocol.peers, on_context=take),
             http=Protocol,
             loop="uvloop",
             ws=WebSocketProtocol,

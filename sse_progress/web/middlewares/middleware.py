@@ -19,6 +19,7 @@ from sse_progress.web.middlewares.problem_middleware import Problems
 from sse_progress.web.middlewares.request_log import RequestLog
 from sse_progress.web.middlewares.tus_middleware import Tus
 from sse_progress.web.origins import Origins, parse_site, single_header
+from sse_progress.web.peers import ByProxy, Peers, peers_of
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
@@ -38,8 +39,9 @@ _EXPOSE_HEADERS = (
 _PREFLIGHT_S = 600
 
 
-def middleware(settings: Settings) -> list[Middleware]:
-    """All of the door in its order, outermost first, for `Starlette(middleware=…)`."""
+def middleware(settings: Settings, peers: Peers | None = None) -> list[Middleware]:
+    """All of the door in its order, outermost first, for `Starlette(middleware=…)`. `peers`: the
+    server's, where that counts connections."""
     origins = Origins(settings.cors_origins)
     chain = [
         Middleware(RequestLog),
@@ -47,7 +49,11 @@ def middleware(settings: Settings) -> list[Middleware]:
     ]
     if settings.cors_origins:
         chain.append(Middleware(Cors, origins=origins))
-    chain += [Middleware(Tus), Middleware(Problems)]
+    chain += [
+        Middleware(Tus),
+        Middleware(Problems),
+        Middleware(ByProxy, peers=peers or peers_of(settings)),
+    ]
     if settings.open_mode:
         hosts = (settings.host, *settings.allowed_hosts)
         chain.append(Middleware(Gate, hosts=hosts, origins=origins))

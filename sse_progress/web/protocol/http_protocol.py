@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from sse_progress.access.connections import Connections
 from sse_progress.model.errors import (
     BadRequest,
     HeadTooLarge,
@@ -27,6 +28,7 @@ from sse_progress.model.errors import (
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.web.http_responses import Interim, Unchunked
 from sse_progress.web.middlewares.problem_middleware import LINGER_BYTES, LINGER_S
+from sse_progress.web.peers import Peers
 from sse_progress.web.problem_details import answer
 from sse_progress.web.protocol.direct_write import DirectWrite
 from sse_progress.web.protocol.small_chunks import PacedFlow, SmallChunks
@@ -62,6 +64,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     descriptors: ClassVar[Descriptors] = UNLIMITED
     """Those of this process; near their limit a connection is closed at once."""
+    peers: ClassVar[Peers] = Peers("*", Connections(0))
+    """Which of them are counted, and how many there may be."""
 
     _deadline: asyncio.TimerHandle | None = None
     _running: RequestResponseCycle | None = None
@@ -73,7 +77,7 @@ class HttpProtocol(HttpToolsProtocol):
     _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
     the answer has begun; `write`, a `DirectWrite`, for chunks of it; `inform`, an `Interim`, before
-    it; `abort`, which ends a connection whose client has stopped reading."""
+    it; `abort`, which ends a connection whose client has stopped reading. `peer` is its address."""
 
     # ---- time
 
@@ -82,7 +86,10 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow = self._paced = PacedFlow(transport, self.loop)
         self._small = SmallChunks()
         self.descriptors.connections += 1
-        if self.descriptors.refuse_connection():
+        self._place = self.peers.place(self.client)
+        if self._place.problem is not None:
+            self._refuse(self._place.problem)
+        elif self.descriptors.refuse_connection() or not self._place.given:
             transport.close()
         else:
             self._start_deadline()
@@ -91,6 +98,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_deadline()
         self._paced.close()
         self.descriptors.connections -= 1
+        self._place.leave()
         super().connection_lost(exc)
         self._tell_running()
 
@@ -167,7 +175,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._extension = {"abort": self.transport.abort}
+        self._extension = {"abort": self.transport.abort, "peer": self.client}
         self.scope["extensions"] = {"sse_progress": self._extension}
         self._in_head = True
         self._not_body_bytes = self._head_bytes = 0
@@ -204,6 +212,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         """An offer of HTTP/1.0 is ignored (RFC 9110 §7.8)."""
         return self.parser.get_http_version() != "1.0" and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.transport.get_protocol().place = self._place  # type: ignore[attr-defined]
 
     def on_body(self, body: bytes) -> None:
         self._not_body_bytes = 0

@@ -1,0 +1,87 @@
+"""Who is at the other end of a connection: a client, or a proxy that is trusted to name clients.
+
+Connections of clients are counted where they begin, requests by a proxy here. What a proxy says of
+a client is taken over by uvicorn; here it is only looked whether that can work.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import _TrustedHosts
+
+from sse_progress.access.connections import NOWHERE, Connections, Place
+from sse_progress.settings import Settings
+
+__all__ = ["ByProxy", "Peers", "peers_of"]
+
+log = structlog.get_logger(__name__)
+
+NAMED = b"x-forwarded-for"
+SIGNS = (b"forwarded", b"via", b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-host")
+"""Headers that proxies send."""
+
+Peer: TypeAlias = tuple[str, int] | None
+
+
+class Peers:
+    """Of one process. `trusted` is uvicorn's `forwarded_allow_ips`."""
+
+    def __init__(self, trusted: str, connections: Connections) -> None:
+        self._trusted, self.connections = _TrustedHosts(trusted), connections
+        self._warned: set[str] = set()
+
+    def place(self, peer: Peer) -> Place:
+        """Of a connection that begins."""
+        return NOWHERE if peer is None or self.trusts(peer) else self.connections.begin(peer[0])
+
+    def trusts(self, peer: Peer) -> bool:
+        return peer is not None and peer[0] in self._trusted
+
+    def look_at(self, scope: Scope, peer: Peer) -> None:
+        """Warn once of each way in which clients' addresses stay unknown."""
+        if peer is None:
+            return
+        names = {name for name, _ in scope["headers"]}
+        if not self.trusts(peer):
+            if NAMED in names:
+                self._warn("x-forwarded-for of a peer that is not trusted", peer)
+        elif NAMED not in names and not names.isdisjoint(SIGNS):
+            self._warn("a trusted proxy does not name its clients", peer)
+
+    def _warn(self, event: str, peer: tuple[str, int]) -> None:
+        if event not in self._warned:
+            self._warned.add(event)
+            log.warning(event, peer=peer[0], setting="SSE_PROGRESS_TRUSTED_PROXIES")
+
+
+def peers_of(settings: Settings) -> Peers:
+    return Peers(settings.trusted_proxies, Connections(settings.max_connections_per_address))
+
+
+class ByProxy:
+    """Middleware: counts requests that come by a proxy, each by its client's address, for as long
+    as it is answered. Raises RateLimited."""
+
+    def __init__(self, app: ASGIApp, *, peers: Peers) -> None:
+        self._app, self._peers = app, peers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        place = self._place(scope)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            place.leave()
+
+    def _place(self, scope: Scope) -> Place:
+        extension = scope.get("extensions", {}).get("sse_progress", {})
+        peer, client = extension.get("peer"), scope.get("client")
+        self._peers.look_at(scope, peer)
+        if client is None or not self._peers.trusts(peer) or client[0] == peer[0]:
+            return NOWHERE
+        return self._peers.connections.enter(client[0])
