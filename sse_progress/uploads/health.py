@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from sse_progress.runtime.concurrency import blocking
@@ -15,8 +16,9 @@ __all__ = ["DEGRADED", "health"]
 
 WAIT_S = 2.0
 KEY_TTL_S = 60
-DEGRADED = frozenset({"full", "out_of_inodes", "no_worker"})
-"""States that affect new uploads only: those that exist are served."""
+DEGRADED = frozenset({"full", "out_of_inodes", "no_worker", "may_evict"})
+"""States in which uploads that exist are served all the same."""
+NO_EVICTION = "noeviction"
 
 
 async def health(components: Components) -> dict[str, str]:
@@ -38,9 +40,11 @@ async def _redis(components: Components) -> str:
     """By a write, on every master: a replica and a full server answer reads all the same."""
     try:
         with anyio.fail_after(WAIT_S):
-            for tag, _ in await servers(components.redis):
+            evicts = False
+            for tag, server in await servers(components.redis):
                 key = health_key(components.storage.id, tag)
                 await components.redis.set(key, b"", ex=KEY_TTL_S)
+                evicts = evicts or await _may_evict(server)
     except ReadOnly:
         return "read_only"
     except ClusterNode:
@@ -49,7 +53,16 @@ async def _redis(components: Components) -> str:
         return "refuses_writes"  # out of memory, disk full, too few replicas
     except (TimeoutError, RedisError, OSError):
         return "unreachable"
-    return "ok"
+    return "may_evict" if evicts else "ok"
+
+
+async def _may_evict(server: Redis) -> bool:
+    """Whether it gives up journals when its memory is full; one that does not tell is believed."""
+    try:
+        about = await server.info("memory")
+    except ResponseError:
+        return False
+    return str(about.get("maxmemory_policy", NO_EVICTION)) != NO_EVICTION
 
 
 def _journal(components: Components) -> str:

@@ -193,12 +193,23 @@ def test_a_background_task_that_fails_ends_its_process(
     assert "planted" in ended["exception"]
 
 
-def test_no_worker_is_degraded(short_dir: Path) -> None:
-    """Without a worker uploads are taken and wait: /readyz is 200, `degraded`, and says why."""
-    with Service(short_dir, {"SSE_PROGRESS_WORKER_PROCESSES": "0"}) as service:
-        answer = httpx.get(f"{service.url}/readyz", timeout=60)
-        assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-        assert answer.json()["checks"]["queue"] == "no_worker"
+def test_what_is_degraded(short_dir: Path, own_redis: RedisServer) -> None:
+    """Without a worker uploads are taken and wait, and a Redis that may evict journals has them
+    still: /readyz is 200, `degraded`, and says why. One that keeps its policy to itself is ok."""
+    env = {"SSE_PROGRESS_WORKER_PROCESSES": "0", "SSE_PROGRESS_REDIS_URL": own_redis.url}
+    with Service(short_dir, env) as service:
+
+        def checks() -> dict[str, str]:
+            answer = httpx.get(f"{service.url}/readyz", timeout=60)
+            assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+            found: dict[str, str] = answer.json()["checks"]
+            return found
+
+        assert (checks()["queue"], checks()["redis"]) == ("no_worker", "ok")
+        own_redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        assert checks()["redis"] == "may_evict"
+        own_redis.command("ACL", "SETUSER", "default", "-info")
+        assert checks()["redis"] == "ok"
 
 
 def test_a_worker_alone_answers_metrics(short_dir: Path, own_redis: RedisServer) -> None:

@@ -22,7 +22,7 @@ async def get_health(request: Request) -> Response:  # noqa: ARG001
 async def get_ready(request: Request) -> Response:
     """The state of every part that uploads need.
 
-    200 if all are `ok`, and `degraded` if only new uploads are affected; else 503.
+    200 if all are `ok`, and `degraded` if uploads that exist are served all the same; else 503.
     """
     context = context_of(request)
     checks = await health(context.components)
