@@ -82,6 +82,23 @@ function begin(options) {
     ends: [200],
   });
 }
+{
+  const seen = begin({ lastId: "a-1" }); // a replay in one piece, then a frame in two
+  const replay = frame("a-2", { type: "progress", stage: "analyzing" });
+  const more = frame("a-3", { type: "reset", stage: "moderating" });
+  const end = frame("a-4", { type: "progress", stage: "complete" });
+  requests[0].answer(200, opening + replay + more + end.slice(0, 20), 3);
+  assert.match(requests[0].url, /lastEventId=a-1$/);
+  assert.deepEqual(
+    seen.events.map(([, id]) => id),
+    ["a-2", "a-3"],
+  );
+  requests[0].answer(200, end.slice(20), 3);
+  assert.deepEqual(seen.events.at(-1), ["complete", "a-4"]);
+  assert.deepEqual(seen.ends, [200]);
+  later(600_000);
+  assert.equal(requests.length, 1);
+}
 for (const status of [401, 403, 204]) {
   const seen = begin({ lastId: "a-9" }); // for good
   requests[0].answer(status, "");
