@@ -22,6 +22,10 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     for name in ("AsyncClient.upload", "AsyncBatch.wait", "failures.UploadFailed"):
         assert f"{name}" in client, name
     assert "Raises UploadFailed" in client
+    http = (tmp_path / "site" / "reference" / "http" / "index.html").read_text()
+    assert "PATCH /upload/{upload_id}" in http
+    assert 'href="#problem"' in http
+    assert "Pixels, as displayed" in http
     listed = (tmp_path / "site" / "decisions" / "index.html").read_text()
     assert all(path.stem in listed for path in (ROOT / "docs" / "decisions").glob("[a-z]*.md"))
     assert "follow_batch" in (tmp_path / "site" / "search" / "search_index.json").read_text()

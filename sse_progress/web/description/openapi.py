@@ -13,6 +13,7 @@ from sse_progress.model.media import Media
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.model.verdicts import Verdict
 from sse_progress.web.description.operations import DELIVERY_ID, ID, DescribedRoute, Object, ref
+from sse_progress.web.description.texts import describe
 
 __all__ = ["document"]
 
@@ -144,8 +145,8 @@ def _schemas() -> Object:
     )
     schemas |= _batch_schemas(event)
     schemas |= _delivery_schemas()
-    schemas["Review"] = _review_schema(event)
-    schemas["Reviews"] = _object(reviews={"type": "array", "items": ref("Review")})
+    schemas["WaitingReview"] = _review_schema(event)
+    schemas["Reviews"] = _object(reviews={"type": "array", "items": ref("WaitingReview")})
     schemas["Config"] = _config_schema()
     schemas["Problem"] = _problem_schema()
     schemas["Result"] = _object(
@@ -185,6 +186,7 @@ def _schemas() -> Object:
         },
         "required": ["uploads"],
     }
+    describe(schemas)
     return schemas
 
 

@@ -190,6 +190,7 @@ ROUTES = [
                     "name": "number",
                     "in": "path",
                     "required": True,
+                    "description": "The part's number, from 1.",
                     "schema": {"type": "integer", "minimum": 1},
                 }
             ],

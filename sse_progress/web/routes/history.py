@@ -162,11 +162,13 @@ ROUTES = [
                 {
                     "name": "limit",
                     "in": "query",
+                    "description": "How many at most.",
                     "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 500},
                 },
                 {
                     "name": "order",
                     "in": "query",
+                    "description": "`desc` begins with the latest.",
                     "schema": {"type": "string", "enum": ["asc", "desc"], "default": "asc"},
                 },
                 {

@@ -49,7 +49,13 @@ ROUTES = [
                 "Reviews",
                 {"204": {"description": "Taken: the work goes on, or ends"}},
                 parameters=[
-                    {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+                    {
+                        "name": name,
+                        "in": "header",
+                        "required": True,
+                        "description": "Of Standard Webhooks.",
+                        "schema": {"type": "string"},
+                    }
                     for name in SIGNATURE_HEADERS
                 ],
                 problems=(400, 401, 404, 409, 413, 429, 503),

@@ -85,6 +85,7 @@ ROUTES = [
                 {
                     "name": "limit",
                     "in": "query",
+                    "description": "How many at most.",
                     "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
                 }
             ],
@@ -100,7 +101,9 @@ ROUTES = [
                 "The next upload for a reviewer, theirs alone for a while",
                 "Reviews",
                 {
-                    "200": json_answer("Review", "Asked again, the same one, for `leaseS` more"),
+                    "200": json_answer(
+                        "WaitingReview", "Asked again, the same one, for `leaseS` more"
+                    ),
                     "204": {"description": "Nothing waits that nobody else looks at"},
                 },
                 problems=(400, 401, 403, 413, 429, 503),

@@ -162,7 +162,13 @@ ROUTES = [
                 "307": {"description": "It is in a bucket: `Location` answers it for a minute"},
             },
             parameters=[
-                {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+                {
+                    "name": "name",
+                    "in": "path",
+                    "required": True,
+                    "description": "The file's name, as in `media`.",
+                    "schema": {"type": "string"},
+                }
             ],
             problems=(400, 401, 403, 404, 416, 429, 503),
         ),
@@ -217,6 +223,7 @@ ROUTES = [
                 {
                     "name": "limit",
                     "in": "query",
+                    "description": "How many at most.",
                     "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
                 },
                 query("after", "The `next` of the page before."),

@@ -48,6 +48,30 @@ def test_every_route_is_described_and_no_other() -> None:
     assert {(path, method) for path, method, _ in operations()} == served
 
 
+def test_everything_is_described_in_the_names_of_the_wire() -> None:
+    """Schemas, members and parameters have a text; none has a name of Python, or is indented."""
+    texts = {}
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        texts[name] = schema["description"]
+        for member, described in schema.get("properties", {}).items():
+            texts[f"{name}.{member}"] = described.get("description", "")
+    for path, method, operation in operations():
+        for one in operation.get("parameters", []):
+            texts[f"{method} {path} {one['name']}"] = one.get("description", "")
+    assert [name for name, text in texts.items() if not text] == []
+    wire = {problem.code for problem in PROBLEMS} | set(DEFAULT_TABLE)
+    named = {word for text in texts.values() for word in re.findall(r"`([a-z]+_[a-z_]+)`", text)}
+    assert named <= wire
+    assert [name for name, text in texts.items() if "\n  " in text] == []
+
+
+def test_a_decision_is_no_upload_that_waits_for_one() -> None:
+    """`media.moderation.review` is what a person decided; lists of reviews have another schema."""
+    schemas = DOCUMENT["components"]["schemas"]
+    assert set(schemas["Review"]["properties"]) == {"decision", "at", "by", "reason"}
+    assert references(schemas["Reviews"]) == {"#/components/schemas/WaitingReview"}
+
+
 def test_every_operation_has_a_name_of_its_own() -> None:
     """Generated clients name their functions so."""
     names = [operation["operationId"] for _, _, operation in operations()]
