@@ -55,15 +55,18 @@ programs() {
     apt_install "${missing[@]}"
 }
 
-# Makes tests/js/node_modules match its lock; node_modules/.lock remembers for which lock it was made.
+# Makes the node_modules of tests/js and tests/js/uppy match their locks; node_modules/.lock remembers for which
+# lock it was made.
 npm_modules() {
-    local modules=$root/tests/js/node_modules lock=$root/tests/js/package-lock.json
-    [ "$(cat "$modules/.lock" 2>/dev/null)" != "$(hash_of "$lock")" ] || return 0
-    (
-        flock 9
-        npm --prefix "$root/tests/js" ci --silent --ignore-scripts --no-audit --no-fund </dev/null >&2
-        hash_of "$lock" >"$modules/.lock"
-    ) 9>"$root/.cache/npm.lock"
+    local place
+    for place in "$root/tests/js" "$root/tests/js/uppy"; do
+        [ "$(cat "$place/node_modules/.lock" 2>/dev/null)" != "$(hash_of "$place/package-lock.json")" ] || continue
+        (
+            flock 9
+            npm --prefix "$place" ci --silent --ignore-scripts --no-audit --no-fund </dev/null >&2
+            hash_of "$place/package-lock.json" >"$place/node_modules/.lock"
+        ) 9>"$root/.cache/npm.lock"
+    done
 }
 
 find_python() {

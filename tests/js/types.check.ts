@@ -3,6 +3,7 @@
  * text is what the module has, member by member, and the other way round.
  */
 
+import type { Uppy } from "@uppy/core";
 import type * as client from "../../sse_progress/browser/client/client.js";
 import type * as decoder from "../../sse_progress/browser/client/decoder.js";
 import type * as errors from "../../sse_progress/browser/client/errors.js";
@@ -13,6 +14,7 @@ import type * as stages from "../../sse_progress/browser/client/stages.js";
 import type * as phases from "../../sse_progress/browser/client/phases.js";
 import type { Texts } from "../../sse_progress/browser/client/texts.js";
 import type * as upload from "../../sse_progress/browser/client/upload.js";
+import type SseProgress from "../../sse_progress/browser/client/uppy.js";
 import type { STAGE_TABLE } from "../../sse_progress/browser/client/wire.js";
 
 /** Members by name, without the brand that `#private` fields give a class. */
@@ -73,3 +75,8 @@ holds<Same<typeof phases.phaseOfError, typeof types.phaseOfError>>();
 holds<Assignable<typeof ids.newUploadId, typeof types.newUploadId>>();
 
 holds<SameKeys<Texts, Required<PanelTexts>>>();
+
+declare const uppy: Uppy;
+declare const plugin: typeof SseProgress;
+holds<Same<Uppy, ReturnType<typeof uppy.use<typeof plugin>>>>();
+uppy.use(plugin, { url: "/", transport: "sse" });

@@ -1,0 +1,24 @@
+/** Types of the plug-in for Uppy. */
+
+import { BasePlugin, type Body, type Meta, type PluginOpts, type Uppy } from "@uppy/core";
+import type { Client, ServiceOptions } from "./index.js";
+
+export interface SseProgressOptions extends ServiceOptions {
+  /** Uppy's name for this plug-in. Default: `SseProgress` */
+  id?: string;
+  /** A client of your own, in place of one for `url`. */
+  client?: Client;
+}
+
+/**
+ * Keeps each file that was sent in Uppy's post-processing until the service is done with it: `complete`
+ * then, with the media as `file.response.body`, or `upload-error`, whose `error.cause` is an UploadError.
+ * A file that is removed meanwhile is cancelled on the service.
+ */
+export default class SseProgress<M extends Meta = Meta, B extends Body = Body> extends BasePlugin<
+  PluginOpts,
+  M,
+  B
+> {
+  constructor(uppy: Uppy<M, B>, options?: SseProgressOptions);
+}

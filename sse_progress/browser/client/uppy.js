@@ -1,0 +1,153 @@
+/**
+ * A plug-in for Uppy: a file that has been sent stays in its post-processing until the service is done
+ * with it. How the file is sent is for an uploader of Uppy's own (Tus, XHRUpload).
+ */
+
+/**
+ * @import { Body, Meta, PluginOpts, Uppy, UppyFile } from "@uppy/core"
+ * @import { ServiceOptions } from "./index.js"
+ *
+ * @typedef {Uppy<Meta, Body>} AnyUppy
+ * @typedef {UppyFile<Meta, Body>} File
+ * @typedef {ServiceOptions & { id?: string, client?: Client }} Options
+ */
+
+import { BasePlugin } from "@uppy/core";
+import { Client } from "./client.js";
+import { UploadError } from "./errors.js";
+
+/** @extends {BasePlugin<PluginOpts, Meta, Body>} */
+export default class SseProgress extends BasePlugin {
+  /** @type {Client | null} */
+  #client = null;
+  #given;
+  #service;
+
+  /**
+   * Options as Client's, or `client`: one of your own.
+   * @param {AnyUppy} uppy
+   * @param {Options} [options]
+   */
+  constructor(uppy, { id = "SseProgress", client, ...service } = {}) {
+    super(uppy, {});
+    this.id = id;
+    this.type = "modifier";
+    this.#given = client;
+    this.#service = service;
+  }
+
+  /** @override */
+  install() {
+    this.#client = this.#given ?? new Client({ ...this.#service, remember: false });
+    this.uppy.addPostProcessor(this.#process);
+  }
+
+  /** @override */
+  uninstall() {
+    this.uppy.removePostProcessor(this.#process);
+    if (!this.#given) this.#client?.close();
+    this.#client = null;
+  }
+
+  /**
+   * Uppy waits for what this returns, and is complete then.
+   * @param {string[]} fileIds
+   */
+  #process = async (fileIds) => {
+    const sent = fileIds.map((id) => this.uppy.getFile(id)).filter((file) => file && !file.error);
+    await Promise.all(sent.map((file) => this.#await(file)));
+  };
+
+  /** @param {File} file */
+  async #await(file) {
+    const client = /** @type {Client} */ (this.#client);
+    const id = uploadIdOf(file);
+    if (id === null) return this.#fail(file.id, new UploadError({ code: "no_id", detail: NO_ID }));
+    const upload = client.follow(id);
+    const stop = upload.observe(({ state }) => this.#show(file.id, state));
+    const removal = this.#removalOf(file.id);
+    removal.then(() => upload.cancel()).catch(() => {}); // whoever is gone cannot be told
+    this.#show(file.id, upload.state);
+    try {
+      const media = await Promise.race([upload.done, removal]);
+      if (media) this.#complete(file.id, media);
+    } catch (error) {
+      this.#fail(file.id, /** @type {UploadError} */ (error));
+    }
+    stop();
+    if (!this.#given) upload.forget();
+  }
+
+  /**
+   * Resolves once the file is removed, in Uppy's sense of cancelled.
+   * @param {string} fileId
+   * @returns {Promise<undefined>}
+   */
+  #removalOf(fileId) {
+    return new Promise((resolve) => {
+      const removed = (/** @type {File} */ file) => {
+        if (file.id !== fileId) return;
+        this.uppy.off("file-removed", removed);
+        resolve(undefined);
+      };
+      this.uppy.on("file-removed", removed);
+    });
+  }
+
+  /**
+   * @param {string} fileId
+   * @param {import("./index.js").UploadState} state
+   */
+  #show(fileId, { progress, message }) {
+    const file = this.uppy.getFile(fileId);
+    if (!file) return;
+    this.uppy.emit("postprocess-progress", file, { mode: "determinate", value: progress / 100, message });
+  }
+
+  /**
+   * @param {string} fileId
+   * @param {import("./index.js").Media} media
+   */
+  #complete(fileId, media) {
+    const file = this.uppy.getFile(fileId);
+    if (!file) return;
+    this.uppy.setFileState(fileId, { response: { ...file.response, status: 200, body: { ...media } } });
+    this.uppy.emit("postprocess-complete", this.uppy.getFile(fileId));
+  }
+
+  /**
+   * The service has the file and does not take it. A retry begins at its first byte, under a new id.
+   * @param {string} fileId
+   * @param {UploadError} error
+   */
+  #fail(fileId, error) {
+    const file = this.uppy.getFile(fileId);
+    if (!file) return;
+    const { postprocess, complete, ...progress } = file.progress;
+    const unsent = { ...progress, uploadStarted: null, uploadComplete: false, bytesUploaded: false };
+    const { tus } = /** @type {File & { tus?: object }} */ (file);
+    this.uppy.setFileState(
+      fileId,
+      /** @type {Partial<File>} */ ({
+        progress: unsent,
+        uploadURL: undefined,
+        tus: tus && { ...tus, uploadUrl: null },
+      }),
+    );
+    const shown = new Error(error.detail || error.code, { cause: error });
+    this.uppy.emit("upload-error", this.uppy.getFile(fileId), shown);
+  }
+}
+
+const NO_ID = "The answer names no upload: is the endpoint that of an sse_progress service?";
+
+/**
+ * As the answer to the last request has it: in its body, or as the address of a resumable upload.
+ * @param {File} file
+ */
+function uploadIdOf({ response, uploadURL }) {
+  const told = /** @type {{ uploadId?: unknown } | undefined} */ (response?.body)?.uploadId;
+  if (typeof told === "string") return told;
+  const named = /\/upload\/([^/?#]+)$/.exec(uploadURL ?? "")?.[1];
+  return named ? decodeURIComponent(named) : null;
+}
