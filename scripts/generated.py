@@ -31,7 +31,7 @@ WIRE = """\
  * model/stage_table.py, model/ids.py, model/errors.py and settings.py: change those.
  */
 
-/** Every stage in order: its place there and its share of the whole percent. */
+/** Every stage in order: its place, its share of the whole percent, its title in `GET /config`. */
 export const STAGE_TABLE = /** @type {{const}} */ ([
 {stages}
 ]);
@@ -56,7 +56,7 @@ def wire_js() -> str:
     """The module of constants, formatted as biome does."""
     stages = (
         f'  {{ name: "{row.name}", rank: {row.rank}, lo: {row.lo}, hi: {row.hi},'
-        f" terminal: {json.dumps(row.terminal)} }},"
+        f' terminal: {json.dumps(row.terminal)}, title: "{row.title}" }},'
         for row in DEFAULT_TABLE.values()
     )
     codes = (

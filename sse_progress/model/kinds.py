@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from sse_progress.model.errors import Forbidden, MissingContext, UnknownKind
 from sse_progress.model.labels import KIND_NAME, Labels
-from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
+from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable, Title, in_languages
 
 __all__ = ["DEFAULT_KIND", "Kind", "Kinds", "Priority"]
 
@@ -20,7 +20,7 @@ Priority: TypeAlias = Literal["high", "normal", "low"]
 DEFAULT_KIND = "upload"
 """The kind of an upload that names none."""
 
-StageRow = tuple[str, int, int] | tuple[str, int, int, str]
+StageRow = tuple[str, int, int] | tuple[str, int, int, Title]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Kind:
     `pipeline` is a list of (stage name, function) as SSE_PROGRESS_PIPELINE has it, or names one;
     None: the service's. `stages` are (name, lo, hi) or (name, lo, hi, title): percent ranges that
     rise within 0-99; None: the usual ones. For files `receiving`, `file_received` and `finalizing`
-    are added where they are not named, and take what is left of 0-9, 10 and 95-99. With `stages`
+    are added where they are not named, and take what is left of 0-9, 10 and 95-99. Titles are
+    in English, or by language: `{"en": "Subtitles", "de": "Untertitel"}`. With `stages`
     and no `pipeline` it is work that another service does, and takes no files. `allowed_types` are
     detected media types (`image/*` works), `max_bytes` the largest file; None: as the settings have
     them. `required` are the context keys that an upload must have. `retention_days`: how long
@@ -39,7 +40,7 @@ class Kind:
     """
 
     name: str
-    title: str = ""
+    title: Title = ""
     pipeline: Sequence[tuple[str, Any]] | str | None = None
     stages: Sequence[StageRow] | None = None
     allowed_types: Sequence[str] | None = None
@@ -49,6 +50,8 @@ class Kind:
     priority: Priority = "normal"
     storage_prefix: str = ""
     table: StageTable = field(init=False, repr=False, compare=False)
+    named: tuple[str, Mapping[str, str]] = field(init=False, repr=False, compare=False)
+    """The title in English, and by language."""
 
     def __post_init__(self) -> None:
         if KIND_NAME.fullmatch(self.name) is None:
@@ -65,16 +68,23 @@ class Kind:
         try:
             Labels(context=dict.fromkeys(self.required, "x")).check()
             table = self._own_table() if self.stages is not None else DEFAULT_TABLE
+            named = in_languages(self.title, otherwise=self._name_in_words)
         except Exception as error:
             raise ValueError(f"kind {self.name}: {error}") from error
         object.__setattr__(self, "table", table)
-        object.__setattr__(self, "title", self.title or self.name.replace("-", " ").capitalize())
+        object.__setattr__(self, "named", named)
+        if isinstance(self.title, str):
+            object.__setattr__(self, "title", named[0])
 
     def _own_table(self) -> StageTable:
         rows = [
             (row[0], row[1], row[2], row[3] if len(row) > 3 else "") for row in self.stages or ()
         ]
         return StageTable(rows) if self.external else StageTable.for_files(rows)
+
+    @property
+    def _name_in_words(self) -> str:
+        return self.name.replace("-", " ").capitalize()
 
     @property
     def external(self) -> bool:

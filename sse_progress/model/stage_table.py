@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "DEFAULT_TABLE",
@@ -17,6 +18,8 @@ __all__ = [
     "Stage",
     "StageTable",
     "Status",
+    "Title",
+    "in_languages",
     "percent",
     "status_of_stage",
 ]
@@ -26,6 +29,11 @@ _TERMINAL_RANK = 1000
 """Of the terminal stages in every table: above all others, of which there are at most 50."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_NO_TITLES: Mapping[str, str] = MappingProxyType({})
+
+Title: TypeAlias = str | Mapping[str, str]
+"""In English, or by language: `{"en": "Subtitles", "de": "Untertitel"}`."""
 
 
 class Stage(NamedTuple):
@@ -37,6 +45,20 @@ class Stage(NamedTuple):
     hi: int
     terminal: bool = False
     title: str = ""
+    titles: Mapping[str, str] = _NO_TITLES
+    """The title by language, where it has one in several."""
+
+
+def in_languages(title: Title, *, otherwise: str) -> tuple[str, Mapping[str, str]]:
+    """A title in English (`otherwise`, if it has none), and by language.
+
+    Raises ValueError if a language is no code as `de` is."""
+    if isinstance(title, str):
+        return title or otherwise, _NO_TITLES
+    for language in title:
+        if _LANGUAGE.fullmatch(language) is None:
+            raise ValueError(f"{language!r} is no language ({_LANGUAGE.pattern})")
+    return title.get("en", otherwise), MappingProxyType(dict(title))
 
 
 _ENDS = (
@@ -49,20 +71,17 @@ _ENDS = (
 class StageTable(Mapping[str, Stage]):
     """Stages by name, in their order, the terminal ones last."""
 
-    def __init__(self, stages: Iterable[tuple[str, int, int, str]]) -> None:
+    def __init__(self, stages: Iterable[tuple[str, int, int, Title]]) -> None:
         """`stages` are (name, lo, hi, title), their ranges rising within 0-99, which may touch.
 
         Raises ValueError, which says what is wrong with them.
         """
-        rows = [
-            Stage(name, at, lo, hi, title=title or _title(name))
-            for at, (name, lo, hi, title) in enumerate(stages, 1)
-        ]
+        rows = [_row(at, name, lo, hi, title) for at, (name, lo, hi, title) in enumerate(stages, 1)]
         _check(rows)
         self._rows = {row.name: row for row in (*rows, *_ENDS)}
 
     @classmethod
-    def for_files(cls, work: Sequence[tuple[str, int, int, str]]) -> StageTable:
+    def for_files(cls, work: Sequence[tuple[str, int, int, Title]]) -> StageTable:
         """A table of stages of one's own, with the rows that every file passes where `work` does
         not name them; they take what room it leaves of their usual ranges."""
         named = {name for name, *_ in work}
@@ -98,6 +117,11 @@ class StageTable(Mapping[str, Stage]):
 
 _BEFORE_WORK = (("receiving", 0, 9, "Upload"), ("file_received", 10, 10, "Stored"))
 _AFTER_WORK = (("finalizing", 95, 99, "Record"),)
+
+
+def _row(rank: int, name: str, lo: int, hi: int, title: Title) -> Stage:
+    text, titles = in_languages(title, otherwise=_title(name))
+    return Stage(name, rank, lo, hi, title=text, titles=titles)
 
 
 def _title(name: str) -> str:

@@ -24,7 +24,7 @@ def _wait(path: Path) -> None:
         time.sleep(0.01)
 
 
-def _pass(upload: Upload, report: Report, stage: str) -> None:
+def pass_gates(upload: Upload, report: Report, stage: str) -> None:
     head = Path(upload.path).read_bytes()[:512].decode("utf-8", "replace")
     if not head.startswith(PREFIX):
         return
@@ -40,19 +40,19 @@ def _pass(upload: Upload, report: Report, stage: str) -> None:
 
 
 def validating(upload: Upload, report: Report) -> None:
-    _pass(upload, report, "validating")
+    pass_gates(upload, report, "validating")
 
 
 def analyzing(upload: Upload, report: Report) -> None:
-    _pass(upload, report, "analyzing")
+    pass_gates(upload, report, "analyzing")
 
 
 def moderating(upload: Upload, report: Report) -> None:
-    _pass(upload, report, "moderating")
+    pass_gates(upload, report, "moderating")
 
 
 def processing(upload: Upload, report: Report) -> None:
-    _pass(upload, report, "processing")
+    pass_gates(upload, report, "processing")
 
 
 pipeline: Pipeline = [

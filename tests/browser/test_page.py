@@ -80,7 +80,7 @@ def _spoken(ms: int) -> str:
     return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
-def _times(page: Page) -> list[str]:
+def times_of(page: Page) -> list[str]:
     """The duration of each stage by the journal of the latest upload, as a card would write it."""
     events = page.evaluate("""async () => {
         const { uploads } = await (await fetch("uploads?limit=1")).json();
@@ -109,7 +109,7 @@ def test_stage_times_are_the_journals_after_a_gap_and_a_reload(
     line.mend()
     page.context.set_offline(False)
     phase(card(page, "report.txt"), "done")
-    times = _times(page)
+    times = times_of(page)
     assert len(times) == 7
     expect(card(page, "report.txt").locator(".stages i")).to_have_text(times)
     page.reload()

@@ -7,6 +7,7 @@ import fc from "fast-check";
 
 import { tell } from "../../sse_progress/browser/client/history.js";
 import { shownPercent } from "../../sse_progress/browser/client/overview.js";
+import { stagesOf } from "../../sse_progress/browser/client/kinds.js";
 import { durationMs } from "../../sse_progress/browser/client/passed.js";
 import { STAGES, percent } from "../../sse_progress/browser/client/stages.js";
 import { initial, next } from "../../sse_progress/browser/client/state.js";
@@ -14,23 +15,35 @@ import { initial, next } from "../../sse_progress/browser/client/state.js";
 const ID = "upload_1";
 const NAME = "photo.jpg";
 const WORK = STAGES.filter((stage) => !stage.terminal).map((stage) => stage.name);
+/** Kinds by name: no kind, one with names of its own, one with the usual names in another order. */
+const KINDS = {
+  upload: WORK,
+  film: ["receiving", "file_received", "rating", "transcoding", "subtitling", "finalizing"],
+  scan: ["receiving", "file_received", "moderating", "analyzing", "validating", "thumbnails"],
+};
 const START_MS = Date.parse("2026-01-15T10:30:00.000Z");
+
+/** A stage and the milliseconds before its events; of one that no table tells, no two are the same. */
+function stageOf(stage, kind) {
+  const steps = fc.array(fc.integer({ min: kind === "upload" ? 0 : 1, max: 5_000 }), { maxLength: 4 });
+  return fc.record({ stage: fc.constant(stage), steps });
+}
 
 /** A journal: any of the stages in order with any number of events, and any end or none yet. */
 const journals = fc
   .record({
-    stages: fc
-      .subarray(WORK, { minLength: 1 })
-      .chain((names) =>
-        fc.tuple(
-          ...names.map((stage) =>
-            fc.record({ stage: fc.constant(stage), steps: fc.array(fc.nat(5_000), { maxLength: 4 }) }),
-          ),
-        ),
-      ),
+    passing: fc.constantFrom(...Object.keys(KINDS)).chain((kind) =>
+      fc.record({
+        kind: fc.constant(kind),
+        stages: fc
+          .subarray(KINDS[kind], { minLength: 1 })
+          .chain((names) => fc.tuple(...names.map((stage) => stageOf(stage, kind)))),
+      }),
+    ),
     end: fc.constantFrom(null, "complete", "error", "cancelled"),
   })
-  .map(({ stages, end }) => {
+  .map(({ passing: { kind, stages }, end }) => {
+    const about = kind === "upload" ? {} : { kind };
     const events = [];
     let ms = START_MS;
     const say = (stage, stageProgress, more = {}) =>
@@ -38,9 +51,10 @@ const journals = fc
         type: "progress",
         uploadId: ID,
         filename: NAME,
+        ...about,
         stage,
         stageProgress,
-        progress: more.progress ?? percent(stage, stageProgress),
+        progress: more.progress ?? percentOf(kind, stage, stageProgress),
         message: `${stage} ${stageProgress}`,
         timestamp: new Date(ms).toISOString(),
         ...more,
@@ -62,6 +76,11 @@ const journals = fc
     else if (end) say(end, 0, { progress: 0, error });
     return events;
   });
+
+function percentOf(kind, stage, stageProgress) {
+  if (kind === "upload") return percent(stage, stageProgress);
+  return KINDS[kind].indexOf(stage) * 10 + Math.floor(stageProgress / 10);
+}
 
 /** How it is watched: so many events live, so many missed, and what then tells the present state. */
 const views = fc.array(
@@ -113,6 +132,7 @@ function agrees(state, journal) {
   }
   const last = journal.at(-1);
   if (!last) return;
+  drawn(state, last);
   assert.equal(state.filename, NAME);
   assert.equal(state.heard, last.stage);
   if (last.error) {
@@ -122,6 +142,22 @@ function agrees(state, journal) {
   else {
     assert.deepEqual([state.stage, state.progress], [last.stage, last.progress]);
     assert.equal(shownPercent(state), last.stage === "receiving" ? last.stageProgress : last.progress);
+  }
+}
+
+/** The stages that are drawn: those of its kind where the service tells them, or what it has passed. */
+function drawn(state, last) {
+  const kind = last.kind ?? "upload";
+  assert.equal(state.kind, last.kind ?? null);
+  const table = KINDS[kind].map((name) => ({ name, title: `Title of ${name}` }));
+  const names = (rows) => rows.map(({ name }) => name);
+  assert.deepEqual(names(stagesOf(state, table)), KINDS[kind]);
+  const now = last.error?.stage ?? last.stage;
+  const seen = new Set([...state.passed.map(({ stage }) => stage), now]);
+  seen.delete("complete");
+  for (const other of [null, table.slice(0, 1).filter(({ name }) => name !== now)]) {
+    const rows = stagesOf(state, other);
+    if (!other || rows !== other) assert.deepEqual(new Set(names(rows)), seen);
   }
 }
 

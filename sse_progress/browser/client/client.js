@@ -158,7 +158,7 @@ export class Client {
       throw new UploadError({ code: "upload_id_in_use", detail: "This id is already being followed." });
     }
     if (begun) this.#letGo(begun);
-    const upload = this.#enter(initial({ id, filename, size: file.size }), {
+    const upload = this.#enter(initial({ id, filename, size: file.size, kind }), {
       file,
       options: { ...options, fields, filename, id: undefined },
       own: true,

@@ -147,6 +147,8 @@ export interface UploadState {
   readonly filename: string | null;
   /** The file's bytes; null for an upload that was sent from elsewhere. */
   readonly size: number | null;
+  /** null: the usual one */
+  readonly kind: string | null;
   readonly phase: Phase;
   readonly stage: StageName | null;
   /** 0–100; stays where it was when an upload fails. */
@@ -325,6 +327,7 @@ export interface Stage {
   readonly lo: number;
   readonly hi: number;
   readonly terminal: boolean;
+  readonly title: string;
 }
 
 export declare const STAGES: readonly Stage[];

@@ -2,15 +2,21 @@
 
 /**
  * @import { Upload, UploadState } from "./index.js"
+ * @import { StageRow } from "./kinds.js"
  * @import { Texts, Values, Text } from "./texts.js"
  *
- * @typedef {{ retry: (entry: Entry) => void, cancel: (entry: Entry) => void }} Acts
+ * @typedef {{
+ *   retry: (entry: Entry) => void,
+ *   cancel: (entry: Entry) => void,
+ *   stages: (state: UploadState) => readonly StageRow[],
+ * }} Acts
  */
 
+import { sentenceText, stageText } from "./kinds.js";
 import { fragment, gauge, icon, label, within } from "./markup.js";
 import { Meter } from "./meter.js";
 import { shownPercent } from "./overview.js";
-import { errorText, fill, formatBytes, formatPercent, formatSeconds, messageText } from "./texts.js";
+import { errorText, fill, formatBytes, formatPercent, formatSeconds } from "./texts.js";
 
 const TROUBLE = new Set(["refused", "failed"]);
 
@@ -36,9 +42,10 @@ function isHalted(state) {
 export class Entry {
   #meter = new Meter();
   #texts;
+  #stages;
 
   /**
-   * `texts()` are those of the moment; `acts` are what its buttons do.
+   * `texts()` are those of the moment; `acts` are what its buttons do, and the stages of its kind.
    * @param {Upload} upload
    * @param {() => Texts} texts
    * @param {Acts} acts
@@ -46,6 +53,7 @@ export class Entry {
   constructor(upload, texts, acts) {
     this.upload = upload;
     this.#texts = texts;
+    this.#stages = acts.stages;
     /**
      * The phase and stage that were last announced.
      * @type {string | null}
@@ -156,11 +164,12 @@ export class Entry {
 
   /** @param {UploadState} state */
   #status(state) {
-    const { phase, stage } = this.#texts();
+    const { phase } = this.#texts();
     if (state.cancelling) return phase.cancelling;
     if (state.waiting === "review") return phase.review;
     if (isHalted(state)) return state.away && !state.paused ? phase.away : phase.paused;
-    if (state.phase === "working") return stage[state.stage ?? ""] ?? state.message;
+    if (state.phase === "working")
+      return stageText(this.#texts(), this.#stages(state), state.stage) || state.message;
     return phase[state.phase];
   }
 
@@ -175,7 +184,9 @@ export class Entry {
       return this.#say(this.#texts().goOn, { name: this.#name(), percent });
     }
     const quiet = state.stage === "file_received" || state.waiting === "review";
-    return state.phase === "working" && !quiet ? messageText(this.#texts(), state) : "";
+    if (state.phase !== "working" || quiet) return "";
+    const words = sentenceText(this.#texts(), this.#stages(state), state);
+    return words === this.#status(state) ? "" : words;
   }
 
   /** @param {UploadState} state */

@@ -20,6 +20,7 @@
 
 import { Announcer } from "./announcer.js";
 import { clientFor } from "./index.js";
+import { kindsOf } from "./kinds.js";
 import { loadTexts, localeOf } from "./locale.js";
 import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
 import { headline, overview } from "./overview.js";
@@ -156,6 +157,7 @@ export class UploadPanel extends Base {
     const { client } = this;
     for (const upload of client.uploads.values()) this.#seen(upload);
     client.observe((upload) => this.#seen(upload), { signal });
+    kindsOf(client).observe(() => this.#draw(), { signal });
     client.observeLink(() => this.#drawSoon(), { signal });
     if (this.hasAttribute("watch")) {
       void client.watch().then((stop) => (signal.aborted ? stop() : signal.addEventListener("abort", stop)));
@@ -188,6 +190,7 @@ export class UploadPanel extends Base {
     const entry = new Entry(upload, () => this.#texts, {
       retry: (one) => this.#retry(one),
       cancel: (one) => this.#cancelOrDismiss(one),
+      stages: (state) => kindsOf(this.client).stages(state),
     });
     this.#entries.set(upload.id, entry);
     this.#place(entry);

@@ -40,14 +40,15 @@ const NO_ARGS = Object.freeze({});
 
 /**
  * The first state of an upload. `size` is the file's bytes, null if it is not known here.
- * @param {{ id: string, filename?: string | null, size?: number | null }} known
+ * @param {{ id: string, filename?: string | null, size?: number | null, kind?: string | null }} known
  * @returns {UploadState}
  */
-export function initial({ id, filename = null, size = null }) {
+export function initial({ id, filename = null, size = null, kind = null }) {
   return Object.freeze({
     id,
     filename,
     size,
+    kind,
     phase: "waiting",
     stage: null,
     progress: 0,
@@ -172,7 +173,7 @@ function codeOfStatus(status) {
  * @param {UploadState} state
  */
 function stored(state) {
-  if (rankOf(state.stage) >= rankOf("file_received")) return state;
+  if (state.phase === "working") return state;
   return change(state, {
     phase: "working",
     stage: "file_received",
@@ -263,7 +264,11 @@ function neverArrived(state) {
 function isReplay(state, { type, stage, timestamp }) {
   if (type !== "progress" || !state.heard) return false;
   if (timestamp && state.timestamp && timestamp < state.timestamp) return true;
-  return Boolean(stage) && rankOf(stage ?? null) >= 0 && rankOf(stage ?? null) < rankOf(state.heard);
+  if (!stage) return false;
+  const order = state.passed.map((row) => row.stage);
+  if (order.includes(stage)) return order.indexOf(stage) < order.indexOf(state.heard);
+  // A kind may have these names in an order of its own.
+  return state.kind === null && rankOf(stage) >= 0 && rankOf(stage) < rankOf(state.heard);
 }
 
 /**
@@ -283,6 +288,7 @@ function completed(state, { told }) {
 function fieldsOf(state, event) {
   return {
     filename: state.filename ?? event.filename ?? null,
+    kind: state.kind ?? event.kind ?? null,
     stage: event.stage ?? state.stage,
     progress: percentOr(event.progress, state.progress),
     stageProgress: percentOr(event.stageProgress, 0),

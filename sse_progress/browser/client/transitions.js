@@ -26,6 +26,7 @@ export function failed(state, error, event = {}) {
     message: event.message || detail,
     timestamp: event.timestamp ?? state.timestamp,
     filename: state.filename ?? event.filename ?? null,
+    kind: state.kind ?? event.kind ?? null,
   };
   return end(state, phaseOfError(code), fields, event);
 }

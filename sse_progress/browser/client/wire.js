@@ -3,18 +3,18 @@
  * model/stage_table.py, model/ids.py, model/errors.py and settings.py: change those.
  */
 
-/** Every stage in order: its place there and its share of the whole percent. */
+/** Every stage in order: its place, its share of the whole percent, its title in `GET /config`. */
 export const STAGE_TABLE = /** @type {const} */ ([
-  { name: "receiving", rank: 1, lo: 0, hi: 9, terminal: false },
-  { name: "file_received", rank: 2, lo: 10, hi: 10, terminal: false },
-  { name: "validating", rank: 3, lo: 20, hi: 29, terminal: false },
-  { name: "analyzing", rank: 4, lo: 30, hi: 69, terminal: false },
-  { name: "moderating", rank: 5, lo: 70, hi: 84, terminal: false },
-  { name: "processing", rank: 6, lo: 85, hi: 94, terminal: false },
-  { name: "finalizing", rank: 7, lo: 95, hi: 99, terminal: false },
-  { name: "complete", rank: 1000, lo: 100, hi: 100, terminal: true },
-  { name: "error", rank: 1001, lo: 0, hi: 0, terminal: true },
-  { name: "cancelled", rank: 1001, lo: 0, hi: 0, terminal: true },
+  { name: "receiving", rank: 1, lo: 0, hi: 9, terminal: false, title: "Upload" },
+  { name: "file_received", rank: 2, lo: 10, hi: 10, terminal: false, title: "Stored" },
+  { name: "validating", rank: 3, lo: 20, hi: 29, terminal: false, title: "Check" },
+  { name: "analyzing", rank: 4, lo: 30, hi: 69, terminal: false, title: "Analysis" },
+  { name: "moderating", rank: 5, lo: 70, hi: 84, terminal: false, title: "Moderation" },
+  { name: "processing", rank: 6, lo: 85, hi: 94, terminal: false, title: "Processing" },
+  { name: "finalizing", rank: 7, lo: 95, hi: 99, terminal: false, title: "Record" },
+  { name: "complete", rank: 1000, lo: 100, hi: 100, terminal: true, title: "Done" },
+  { name: "error", rank: 1001, lo: 0, hi: 0, terminal: true, title: "Failed" },
+  { name: "cancelled", rank: 1001, lo: 0, hi: 0, terminal: true, title: "Cancelled" },
 ]);
 
 /** An upload id matches this as a whole. */

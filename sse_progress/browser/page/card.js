@@ -1,20 +1,22 @@
 /** One upload on the page: its stages as they pass, and what came out. Draws; decides nothing. */
 
 /** @import { Client, Media, Upload, UploadState } from "../client/index.js" */
-import { STAGES } from "../client/index.js";
+/** @import { StageRow } from "../client/kinds.js" */
+import { kindsOf, sentenceText, stageText } from "../client/kinds.js";
 import { shownPercent } from "../client/overview.js";
 import { durationMs } from "../client/passed.js";
-import { errorText, formatBytes, formatPercent, formatSeconds, messageText } from "../client/texts.js";
+import { errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
 import { lang, say, texts, words } from "./speech.js";
 import { typeName } from "./words.js";
 
-const SHOWN = STAGES.filter((stage) => !stage.terminal);
-const STORED = SHOWN.findIndex(({ name }) => name === "file_received");
+/** More stages than these go on in a further row. */
+const COLUMNS = 10;
 
 export class Card {
   #client;
+  #kinds;
   /** @type {number | null} */
   #drawing = null;
   #outcome = false;
@@ -34,6 +36,7 @@ export class Card {
     /** Whether it was over before this page knew of it. */
     this.old = upload.ended;
     this.#client = client;
+    this.#kinds = kindsOf(client);
     this.element = element("li", { className: "card" });
     this.parts = {
       picture: element("div", { className: "picture", ariaHidden: "true" }),
@@ -51,8 +54,6 @@ export class Card {
     const what = element("div", { className: "what" }, [name, about]);
     const head = element("div", { className: "head" }, [picture, what, badge, pause, retry, cancel, unfold]);
     this.element.append(head, stages, trouble);
-    for (let at = 0; at < SHOWN.length; at += 1)
-      stages.append(element("li", {}, [element("b"), element("i")]));
     stages.ariaLabel = words.stages;
     pause.addEventListener("click", () => (upload.state.paused ? upload.resume() : upload.pause()));
     retry.addEventListener("click", () => upload.retry());
@@ -115,7 +116,8 @@ export class Card {
     this.element.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title =
       state.media?.filename ?? state.filename ?? say(texts.unnamed, { id: upload.id.slice(-8) });
-    parts.about.textContent = about(upload);
+    const rows = this.#kinds.stages(state);
+    parts.about.textContent = about(upload, rows);
     parts.badge.textContent = badge(state);
     parts.pause.hidden = !upload.canPause;
     parts.pause.textContent = state.paused ? words.resume : words.pause;
@@ -128,38 +130,57 @@ export class Card {
     this.#label();
     if (!this.#picture) parts.picture.textContent = extension(state);
     this.#readTimes();
-    this.#drawStages(state);
+    this.#drawStages(state, rows);
     this.#drawTrouble(state);
     if (state.phase === "done" && state.media && !this.#outcome) this.#drawOutcome(state.media);
   }
 
-  /** @param {UploadState} state */
-  #drawStages(state) {
-    const rank = STAGES.findIndex((stage) => stage.name === (state.endedIn ?? lastStage(state)));
-    const current = this.upload.ended && state.phase === "done" ? SHOWN.length : rank;
+  /**
+   * @param {UploadState} state
+   * @param {readonly StageRow[]} rows
+   */
+  #drawStages(state, rows) {
+    const rank = rows.findIndex((row) => row.name === (state.endedIn ?? lastStage(state, rows)));
+    const current = this.upload.ended && state.phase === "done" ? rows.length : rank;
+    const columns = this.#layOut(rows);
     const items = /** @type {HTMLElement[]} */ ([...this.parts.stages.children]);
     items.forEach((item, at) => {
+      const { name } = rows[at];
       const passed = at < current;
       const now = at === current;
       const value = passed ? 100 : now ? state.stageProgress : 0;
       item.style.setProperty("--value", String(value));
       item.toggleAttribute("data-passed", passed);
       item.toggleAttribute("data-now", now);
-      item.toggleAttribute("data-late", at > 3);
+      item.toggleAttribute("data-late", at % columns >= columns / 2);
       if (now && !this.upload.ended) item.ariaCurrent = "step";
       else item.ariaCurrent = null;
-      item.children[0].textContent = texts.stage[SHOWN[at].name];
+      item.children[0].textContent = item.title = stageText(texts, rows, name);
       const time =
-        at === STORED && now
+        name === "file_received" && now
           ? words.queued
           : passed
-            ? took(durationMs(state.passed, SHOWN[at].name))
+            ? took(durationMs(state.passed, name))
             : now && !this.upload.ended
               ? formatPercent(value, lang)
               : "";
       item.children[1].textContent = time;
       if (time) this.parts.stages.classList.add("timed");
     });
+  }
+
+  /**
+   * An element for each stage; returns how many stand side by side.
+   * @param {readonly StageRow[]} rows
+   */
+  #layOut(rows) {
+    const columns = Math.max(1, Math.min(rows.length, COLUMNS));
+    const { stages } = this.parts;
+    stages.style.setProperty("--columns", String(columns));
+    while (stages.childElementCount > rows.length) stages.lastElementChild?.remove();
+    while (stages.childElementCount < rows.length)
+      stages.append(element("li", {}, [element("b"), element("i")]));
+    return columns;
   }
 
   /** @param {UploadState} state */
@@ -211,8 +232,11 @@ function bornAt({ id, state, createdAt }) {
   return Number.isFinite(known) ? known : createdAt;
 }
 
-/** @param {Upload} upload */
-function about(upload) {
+/**
+ * @param {Upload} upload
+ * @param {readonly StageRow[]} rows
+ */
+function about(upload, rows) {
   const { state } = upload;
   if (state.paused && upload.canGoOn) {
     const name = state.filename ?? "";
@@ -232,7 +256,7 @@ function about(upload) {
   if (state.phase === "checking") return texts.phase.checking;
   const left = state.etaSeconds ? say(texts.left, { time: formatSeconds(state.etaSeconds, lang) }) : "";
   if (state.phase === "working")
-    return [messageText(texts, state), left].filter(Boolean).join(" · ") || known.join(" · ");
+    return [sentenceText(texts, rows, state), left].filter(Boolean).join(" · ") || known.join(" · ");
   return known.join(" · ");
 }
 
@@ -253,12 +277,11 @@ function badge(state) {
 /**
  * The last stage that was seen; an end is none.
  * @param {UploadState} state
+ * @param {readonly StageRow[]} rows
  */
-function lastStage(state) {
+function lastStage(state, rows) {
   const stages = state.passed.map((row) => row.stage);
-  return [state.stage, ...stages].findLast((name) =>
-    STAGES.some((row) => row.name === name && !row.terminal),
-  );
+  return [state.stage, ...stages].findLast((name) => rows.some((row) => row.name === name));
 }
 
 /**

@@ -7,6 +7,7 @@
 /** @import { Link, Upload } from "../client/index.js" */
 /** @import { UploadPanel } from "../client/panel.js" */
 import { Client, askToNotify, notifyOf } from "../client/index.js";
+import { kindsOf } from "../client/kinds.js";
 import { overview } from "../client/overview.js";
 import "../client/panel.js";
 import { formatBytes, formatPercent } from "../client/texts.js";
@@ -15,7 +16,7 @@ import { clear, isCleared } from "./cleared.js";
 import { one } from "./dom.js";
 import { askForToken, givenToken, onToken, signedIn } from "./session.js";
 import { showSnippets } from "./snippets.js";
-import { lang, say, speak, words } from "./speech.js";
+import { lang, say, speak, texts, words } from "./speech.js";
 
 /** How many uploads that had ended before this page was opened are shown in full. */
 const OLD_SHOWN = 3;
@@ -33,6 +34,7 @@ speak();
 panel.client = client;
 client.observe(show);
 client.observeLink(showLink);
+kindsOf(client).observe(() => cards.forEach((card) => card.drawSoon()));
 void client.watch();
 
 // ---- taking files
@@ -138,7 +140,7 @@ function showLink(link) {
 
 // ---- notifications, asked for by a click
 
-notifyOf(client);
+notifyOf(client, { texts });
 one("notify").hidden = globalThis.Notification?.permission !== "default";
 one("notify").addEventListener("click", async () => {
   await askToNotify();

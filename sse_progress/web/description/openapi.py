@@ -265,15 +265,14 @@ def _config_schema() -> Object:
     text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
     texts = {"type": "array", "items": text}
     percent = {"type": "integer", "minimum": 0, "maximum": 100}
-    kind = _object(
-        title=text,
+    kind = _titled(
         maxUploadBytes=count,
         acceptedTypes=texts,
         requiredContext=texts,
         files={"type": "boolean", "description": "Whether it takes files."},
         stages={
             "type": "array",
-            "items": _object(name=text, title=text, lo=percent, hi=percent),
+            "items": _titled(name=text, lo=percent, hi=percent),
         },
     )
     nullable = {"type": ["integer", "null"], "description": "null: no limit."}
@@ -313,6 +312,18 @@ def _flag(text: str) -> Object:
 
 def _object(**properties: Object) -> Object:
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _titled(**properties: Object) -> Object:
+    """An object with a title for people, and maybe with that title by language."""
+    text = {"type": "string"}
+    titles = {
+        "type": "object",
+        "additionalProperties": text,
+        "description": "The title by language, where it has one in several.",
+    }
+    titled = _object(title=text, **properties)
+    return {**titled, "properties": {**titled["properties"], "titles": titles}}
 
 
 # ---- paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -39,16 +40,20 @@ def _limits(settings: Settings, *, max_bytes: int | None) -> dict[str, Any]:
 
 def _kind(kind: Kind) -> dict[str, Any]:
     return {
-        "title": kind.title,
+        **_titles(*kind.named),
         "maxUploadBytes": kind.max_bytes,
         "acceptedTypes": list(kind.allowed_types or ()),
         "requiredContext": list(kind.required),
         "files": not kind.external,
         "stages": [
-            {"name": row.name, "title": row.title, "lo": row.lo, "hi": row.hi}
+            {"name": row.name, **_titles(row.title, row.titles), "lo": row.lo, "hi": row.hi}
             for row in kind.table.values()
         ],
     }
+
+
+def _titles(title: str, titles: Mapping[str, str]) -> dict[str, Any]:
+    return {"title": title, "titles": dict(titles)} if titles else {"title": title}
 
 
 ROUTES = [

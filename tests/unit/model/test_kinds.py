@@ -41,6 +41,19 @@ def test_a_kind_may_have_stages_of_its_own() -> None:
     assert kind.title == "Course video"
 
 
+def test_titles_may_be_given_by_language() -> None:
+    """Of a kind and its stages; without an English one it is made from the name."""
+    stages = [("cutting", 11, 50, {"de": "Schnitt"}), ("mixing", 51, 90, {"en": "Sound"})]
+    kind = Kind(name="film", title={"en": "A film", "de": "Ein Film"}, stages=stages)
+    kinds = Kinds([kind], max_bytes=1, allowed_types=["*/*"])  # copies each kind
+    assert kinds["film"].named == ("A film", {"en": "A film", "de": "Ein Film"})
+    cutting, mixing = (kinds["film"].table[name] for name in ("cutting", "mixing"))
+    assert (cutting.title, cutting.titles) == ("Cutting", {"de": "Schnitt"})
+    assert (mixing.title, mixing.titles) == ("Sound", {"en": "Sound"})
+    with pytest.raises(ValueError, match="'German' is no language"):
+        Kind(name="film", title={"German": "Ein Film"})
+
+
 @pytest.mark.parametrize(
     "stages",
     [

@@ -28,6 +28,7 @@ export const texts = {
   left: "quedan {time}",
   announce: "{name}: {text}",
   summary: "{active} en curso, {done} terminados, {trouble} con problemas",
+  stageDone: "{stage}: listo",
   link: {
     connecting: "Conectando…",
     reconnecting: "Se perdió la conexión. Reconectando…",

@@ -1,0 +1,96 @@
+"""A kind's own stages on page and panel, live, after a reload, and cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from tests.browser.conftest import live_page
+from tests.browser.film import STAGES
+from tests.browser.gates import Gates
+from tests.browser.looking import card, entry, phase
+from tests.browser.test_page import times_of
+from tests.helpers.service import Service
+
+LABELS = ["Uploading", "Stored", "Rating", "Making versions", "Subtitling", "Finalizing"]
+GERMAN = ["Wird hochgeladen", "Gespeichert", "Rating", "Umwandeln", "Subtitling"]
+
+
+@pytest.fixture(scope="module")
+def cinema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with an archive, and with a kind of upload that has stages of its own."""
+    env = {
+        "SSE_PROGRESS_KINDS": "tests.browser.film:kinds",
+        "SSE_PROGRESS_ARCHIVE_URL": "",
+        "SSE_PROGRESS_JOURNAL_WHOLE_S": "1",
+    }
+    with Service(tmp_path_factory.mktemp("cinema"), env) as service:
+        yield service
+
+
+def send_film(page: Page, path: Path) -> Locator:
+    """Send a file of the kind from this page, and its card."""
+    page.evaluate(
+        """async ([name, text]) => {
+          const { Client } = await import("./client/index.js");
+          new Client().upload(new File([text], name), { kind: "film" });
+        }""",
+        [path.name, path.read_text()],
+    )
+    return card(page, path.name)
+
+
+def labels(mine: Locator) -> Locator:
+    return mine.locator(".stages b")
+
+
+def test_a_kind_has_its_own_stages_everywhere(
+    contexts: Callable[..., BrowserContext], cinema: Service, gates: Gates
+) -> None:
+    """Their number and names, live and after a reload, and in the reader's language; to the end."""
+    page = live_page(contexts(), cinema.url)
+    mine = send_film(page, gates.file("film.txt"))
+    other = live_page(contexts(locale="de-DE"), cinema.url)
+    theirs = card(other, "film.txt")
+    for stage, label, german in zip(STAGES, LABELS[2:], GERMAN[2:], strict=False):
+        expect(mine).to_contain_text(f"{stage} has begun")
+        for where in (mine, theirs):
+            gates.open(f"{stage}-half")
+            expect(where).to_contain_text(f"{stage} is half done")
+        expect(mine.locator("li[data-now]")).to_contain_text(label)
+        expect(entry(page, "film.txt").locator(".stage")).to_have_text(label)
+        expect(theirs.locator("li[data-now]")).to_contain_text(german)
+        expect(entry(other, "film.txt").locator(".stage")).to_have_text(german)
+        if stage == "transcoding":
+            page.reload()
+            expect(mine.locator("li[data-now]")).to_contain_text(label)
+            expect(mine.locator("li[data-passed]")).to_have_count(3)
+            expect(labels(mine)).to_have_text(LABELS)
+        gates.open(stage)
+    phase(mine, "done")
+    phase(theirs, "done")
+    expect(mine.locator("li[data-passed]")).to_have_count(len(LABELS))
+    times = times_of(page)
+    assert len(times) == len(LABELS)
+    expect(mine.locator(".stages i")).to_have_text(times)
+
+
+def test_cancelled_in_the_middle_it_stays_in_that_stage(
+    contexts: Callable[..., BrowserContext], cinema: Service, gates: Gates
+) -> None:
+    """Also after a reload: what was not begun is not shown as passed."""
+    page = live_page(contexts(), cinema.url)
+    mine = send_film(page, gates.file("draft.txt"))
+    gates.open("moderating-half", "moderating", "transcoding-half")
+    expect(mine).to_contain_text("transcoding is half done")
+    mine.get_by_role("button", name="Cancel").click()
+    gates.open("transcoding")
+    for _ in range(2):
+        phase(mine, "cancelled")
+        expect(mine.locator("li[data-now]")).to_contain_text("Making versions")
+        expect(mine.locator("li[data-passed]")).to_have_count(3)
+        expect(labels(mine)).to_have_text(LABELS)
+        page.reload()
