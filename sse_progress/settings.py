@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sse_progress.runtime.nats_url import parse_nats_url
 from sse_progress.runtime.redis_url import parse_redis_url
 
 __all__ = ["Settings", "SettingsError", "WebRole", "env_file", "load_settings"]
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://h1:26379,h2:26379/name` or
     `redis+cluster://h1:6379,h2:6379`. Unset: a private server in the data directory."""
+    queue: SecretStr | None = None
+    """`nats://host:4222,host:4222` or `tls://…`: jobs are given out by NATS JetStream (extra
+    `nats`); unset: by Redis. Change it while no upload is in work."""
     web_processes: int = Field(1, ge=1, le=64)
     """Processes that receive bodies and serve streams, on one shared socket."""
     web_role: WebRole = "all"
@@ -344,6 +348,13 @@ class Settings(BaseSettings):
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             parse_redis_url(value.get_secret_value())
+        return value
+
+    @field_validator("queue")
+    @classmethod
+    def _queue(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_nats_url(value.get_secret_value())
         return value
 
     @field_validator("archive_url")

@@ -1,4 +1,4 @@
-"""A worker process for the queue's tests; arguments: URL DIR CONCURRENCY LEASE_S.
+"""A worker process for the queue's tests; arguments: URL DIR CONCURRENCY LEASE_S NATS_URL.
 
 It writes one line into DIR/log for whatever happens: `<what> <upload id> <pid> <crashes>`. A job
 whose id begins with `quick` ends at once, every other when the test makes the file DIR/<id>.go.
@@ -12,11 +12,12 @@ import signal
 import sys
 from pathlib import Path
 
-from sse_progress.queue.queue import Job, Queue
+from sse_progress.queue.queue import Job
 from sse_progress.runtime.redis_client import connect
+from tests.helpers.queues import queue_of
 
 
-async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> None:
+async def main(url: str, directory: Path, concurrency: int, lease_s: float, nats_url: str) -> None:
     log = os.open(directory / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def note(what: str, upload_id: str = "-", crashes: int = 0) -> None:
@@ -34,7 +35,7 @@ async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> N
             raise
 
     redis = connect(url)
-    queue = Queue(redis, name="storage", lease_s=lease_s)
+    queue = queue_of(redis, nats_url, lease_s=lease_s)
     running = asyncio.ensure_future(
         queue.run(handler, concurrency=concurrency, on_ready=lambda: note("ready"))
     )
@@ -43,8 +44,10 @@ async def main(url: str, directory: Path, concurrency: int, lease_s: float) -> N
         await running
     except asyncio.CancelledError:
         note("stopped")
+    await queue.aclose()
     await redis.aclose()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    where, folder, at_once, lease, nats = sys.argv[1:]
+    asyncio.run(main(where, Path(folder), int(at_once), float(lease), nats))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.errors import Problem
 from sse_progress.model.timestamps import rfc3339
+from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings, SettingsError
@@ -135,9 +137,12 @@ def run(settings: Settings, command: Callable[[Operator], Awaitable[Any]], *, as
 
     async def main() -> Any:
         storage = open_storage(settings)
-        async with connect(_redis_url(settings)) as redis:
+        async with AsyncExitStack() as stack:
+            redis = await stack.enter_async_context(connect(_redis_url(settings)))
+            queue = open_queue(settings, redis, name=storage.id)
+            stack.push_async_callback(queue.aclose)
             operator = Operator(
-                queue=Queue(redis, name=storage.id),
+                queue=queue,
                 index=Index(redis, storage_id=storage.id),
                 journal=Journal(redis),
                 storage=storage,
@@ -150,7 +155,7 @@ def run(settings: Settings, command: Callable[[Operator], Awaitable[Any]], *, as
         typer.echo(str(error), err=True)
         return 1
     except (RedisError, OSError) as error:
-        typer.echo(f"Redis cannot be asked: {error}", err=True)
+        typer.echo(f"Redis or NATS cannot be asked: {error}", err=True)
         return 1
     typer.echo(json.dumps(answer) if as_json else "\n".join(render(answer)))
     return 0

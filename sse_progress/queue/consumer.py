@@ -10,9 +10,8 @@ import math
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import structlog
 from anyio import (
@@ -25,13 +24,12 @@ from anyio import (
 )
 from anyio.abc import TaskGroup
 
-from sse_progress.queue.job_store import AWAY, PAUSE_S, Job, JobStore, JobUpdate, Outcome
+from sse_progress.queue.job_store import AWAY, PAUSE_S, JobStore, JobUpdate
+from sse_progress.queue.queue import Handler, Job
 
-__all__ = ["Consumer", "Handler"]
+__all__ = ["Consumer"]
 
 log = structlog.get_logger(__name__)
-
-Handler: TypeAlias = Callable[[Job], Awaitable[Outcome]]
 
 
 @dataclass(eq=False, slots=True)

@@ -8,30 +8,17 @@ costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 from anyio import fail_after, sleep
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sse_progress.queue.queue import Job, Listed, Outcome, Overview, Park, RetryLater, Worker
 from sse_progress.runtime.redis_keys import QueueKeys, digest, open_key
 
-__all__ = [
-    "AWAY",
-    "PAUSE_S",
-    "Answer",
-    "Job",
-    "JobStore",
-    "JobUpdate",
-    "Listed",
-    "Outcome",
-    "Overview",
-    "Park",
-    "RetryLater",
-    "Worker",
-]
+__all__ = ["AWAY", "PAUSE_S", "Answer", "JobStore", "JobUpdate"]
 
 AWAY = (RedisError, OSError, TimeoutError)
 """What is raised while Redis cannot be asked."""
@@ -43,35 +30,10 @@ TTL_S = 24 * 3600
 """Of the keys, counted from the last report or enqueue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One upload to work on.
-
-    `attempts`: those that the death of a worker or RetryLater ended; hand-overs do not count.
-    """
-
-    upload_id: str
-    attempts: int
-
-
-class RetryLater(NamedTuple):
-    """Outcome of a job that could not be done now: it waits for `delay_s`, then is tried again."""
-
-    delay_s: float
-
-
-class Park(NamedTuple):
-    """Outcome of a job that is not tried again until an operator requeues it."""
-
-
-Outcome: TypeAlias = RetryLater | Park | None
-"""What a job came to; None: it is over."""
-
-
 class JobUpdate(NamedTuple):
     """One line of a report; `number` is that of the report which took the job."""
 
-    verb: Literal["held", "done", "back", "later", "park"]
+    verb: Literal["held", "done", "back", "later", "park", "take"]
     upload_id: str
     number: int
     delay_ms: int = 0
@@ -86,29 +48,6 @@ class JobUpdate(NamedTuple):
         return self._replace(verb="done")
 
 
-class Worker(NamedTuple):
-    """`name` is `<host>:<process id>:<random>`; `age_s`: seconds since its last report."""
-
-    name: str
-    age_s: float
-
-
-class Listed(NamedTuple):
-    """A job in a listing. `seconds`: how long it has waited or been parked, is still delayed, or
-    until its lease ends; negative where that is past."""
-
-    upload_id: str
-    seconds: float
-
-
-class Overview(NamedTuple):
-    """The first jobs of each kind, and how many there are; `paused`: no job is given out."""
-
-    counts: dict[str, int]
-    jobs: dict[str, list[Listed]]
-    paused: bool
-
-
 class Answer(NamedTuple):
     """`lost`: held jobs, by id and number, that are another worker's now. `taken`: new jobs.
 
@@ -121,9 +60,12 @@ class Answer(NamedTuple):
 
 
 class JobStore:
-    def __init__(self, redis: Redis, *, name: str, lease_s: float) -> None:
+    """`gives`: a report's answer has new jobs; else the worker has them from another engine, and
+    `take`s them."""
+
+    def __init__(self, redis: Redis, *, name: str, lease_s: float, gives: bool = True) -> None:
         self.lease_s = lease_s
-        self._redis = redis
+        self._redis, self._gives = redis, gives
         self._channel = QueueKeys.channel(name)
         self._keys = QueueKeys.of(name)
         self._open_key = open_key(name)
@@ -131,7 +73,13 @@ class JobStore:
         self._report = redis.register_script(_source("report.lua"))
 
     async def add(
-        self, upload_id: str, *, owner: str = "", head_start: int = 0, again: bool = False
+        self,
+        upload_id: str,
+        *,
+        owner: str = "",
+        head_start: int = 0,
+        again: bool = False,
+        lane: str = "",
     ) -> str:
         """Where the job was before; `again`: it waits no longer for a delay or an operator."""
         args: list[str | int] = [
@@ -142,6 +90,7 @@ class JobStore:
             digest(owner),
             head_start,
             int(self.lease_s * 1000),
+            lane,
         ]
         was: bytes = await self._enqueue(keys=self._keys, args=args)
         return was.decode()
@@ -167,7 +116,7 @@ class JobStore:
             for upload_id in upload_ids:
                 for key in (keys.waiting, keys.arrived, keys.delayed, keys.parked):
                     pipe.zrem(key, upload_id)
-                pipe.hdel(keys.jobs, f"crashes/{upload_id}")
+                pipe.hdel(keys.jobs, f"crashes/{upload_id}", f"lane/{upload_id}")
             await pipe.execute()
 
     async def parked_in_vain(self) -> list[str]:
@@ -276,7 +225,7 @@ class JobStore:
         """
         lease_ms = int(self.lease_s * 1000)
         args: list[str | int] = [worker, number, room, lease_ms, TTL_S, self._channel]
-        args += [int(unsure), int(leaving)]
+        args += [int(unsure), int(leaving), int(self._gives)]
         for update in updates:
             args.extend(update)
         with fail_after(self.lease_s):
@@ -286,6 +235,20 @@ class JobStore:
             taken=[Job(taken[i].decode(), taken[i + 1]) for i in range(0, len(taken), 2)],
             lapse_s=lapse_ms / 1000,
         )
+
+    async def next_in_turn(self, limit: int) -> list[tuple[str, str]]:
+        """The jobs whose turn it is, and the lane of each; none while the queue is paused."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hexists(self._keys.jobs, "paused")
+            pipe.zrange(self._keys.waiting, 0, limit - 1)
+            paused, names = await pipe.execute()
+        if paused or not names:
+            return []
+        fields = [b"lane/" + name for name in names]
+        lanes: list[bytes | None] = await self._redis.hmget(self._keys.jobs, fields)  # type: ignore[assignment]
+        return [
+            (name.decode(), (lane or b"").decode()) for name, lane in zip(names, lanes, strict=True)
+        ]
 
     async def listen(self, worker: str, notify: Callable[[], None]) -> None:
         """Call `notify` when a job has come for `worker`, and when one may have come unheard.

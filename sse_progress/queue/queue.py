@@ -6,115 +6,143 @@ handler; the reconciler makes sure that every open upload has a job.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-from redis.asyncio import Redis
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
 
 from sse_progress.model.kinds import Priority
-from sse_progress.queue.consumer import Consumer, Handler
-from sse_progress.queue.job_store import Job, JobStore, Outcome, Overview, Park, RetryLater, Worker
 
-SERVED_S = 5.0
-"""How long it is remembered whether there are workers."""
+__all__ = [
+    "Handler",
+    "Job",
+    "Listed",
+    "Outcome",
+    "Overview",
+    "Park",
+    "Queue",
+    "RetryLater",
+    "Worker",
+]
 
-HEAD_STARTS: dict[Priority, int] = {"high": 20, "normal": 0, "low": -20}
 
-__all__ = ["Handler", "Job", "Outcome", "Overview", "Park", "Queue", "RetryLater", "Worker"]
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One upload to work on.
 
-
-class Queue:
-    """Jobs of one storage, by upload id: each waits once, and runs in one worker at a time.
-
-    `name` is the storage's id: a worker never gets a job whose file it cannot see. `lease_s`,
-    seconds without a report after which a worker's jobs go to another one, by the
-    server's clock; after an outage it starts again.
+    `attempts`: those that the death of a worker or RetryLater ended; hand-overs do not count.
     """
 
-    def __init__(self, redis: Redis, *, name: str, lease_s: float = 5.0) -> None:
-        self._store = JobStore(redis, name=name, lease_s=lease_s)
-        self.lease_s = lease_s
-        self._served, self._served_at = False, -SERVED_S
+    upload_id: str
+    attempts: int
+
+
+class RetryLater(NamedTuple):
+    """Outcome of a job that could not be done now: it waits for `delay_s`, then is tried again."""
+
+    delay_s: float
+
+
+class Park(NamedTuple):
+    """Outcome of a job that is not tried again until an operator requeues it."""
+
+
+Outcome: TypeAlias = RetryLater | Park | None
+"""What a job came to; None: it is over."""
+
+Handler: TypeAlias = Callable[[Job], Awaitable[Outcome]]
+
+
+class Worker(NamedTuple):
+    """`name` is `<host>:<process id>:<random>`; `age_s`: seconds since its last report."""
+
+    name: str
+    age_s: float
+
+
+class Listed(NamedTuple):
+    """A job in a listing. `seconds`: how long it has waited or been parked, is still delayed, or
+    until its lease ends; negative where that is past."""
+
+    upload_id: str
+    seconds: float
+
+
+class Overview(NamedTuple):
+    """The first jobs of each kind, and how many there are; `paused`: no job is given out."""
+
+    counts: dict[str, int]
+    jobs: dict[str, list[Listed]]
+    paused: bool
+
+
+class Queue(Protocol):
+    """Jobs of one storage, by upload id: each waits once, and runs in one worker at a time.
+
+    What is raised while Redis cannot be asked is a `redis.exceptions.RedisError` or TimeoutError;
+    while another engine cannot, it is a ConnectionError, and only `workers_alive` and `is_served`
+    raise it.
+    """
+
+    lease_s: float
+    """Seconds without a report after which a worker's jobs go to another one, by the server's
+    clock; after an outage it starts again."""
 
     async def enqueue(
         self, upload_id: str, *, owner: str = "", priority: Priority = "normal"
     ) -> None:
         """See that the upload is worked on: nothing happens if it has a job already, even one that
-        is delayed or parked.
+        is delayed or parked. If it raises, the job may be queued or not.
 
         Jobs of different owners alternate, whoever has more. One of high priority is 20 turns
         earlier than it would be, one of low priority as many later; so none waits forever.
-
-        Raises `redis.exceptions.RedisError`; then the job may be queued or not.
         """
-        await self._store.add(upload_id, owner=owner, head_start=HEAD_STARTS[priority])
 
     async def backlog(self, owner: str) -> int:
-        """How many jobs of the owner's wait, about. Raises as `depth` does."""
-        return await self._store.backlog(owner)
+        """How many jobs of the owner's wait, about."""
 
     async def position(self, upload_id: str) -> int | None:
-        """The job's place among those that wait, from 1; None if it does not wait. Raises as
-        `depth` does."""
-        return await self._store.position(upload_id)
+        """The job's place among those that wait, from 1; None if it does not wait."""
 
     async def requeue(self, upload_id: str) -> str:
         """Have a delayed or parked upload worked on now, with its attempts counted from 0.
 
         Answers where its job was: `waiting`, `running`, `delayed`, `parked`, or empty if the queue
-        had none. Raises as `enqueue` does.
+        had none. If it raises, the job may be queued or not.
         """
-        return await self._store.add(upload_id, again=True)
 
     async def drop(self, upload_id: str) -> None:
-        """Its upload has ended, so it need not be worked on; a job that runs finds out itself.
-        Raises as `depth` does."""
-        await self._store.drop([upload_id])
+        """Its upload has ended, so it need not be worked on; a job that runs finds out itself."""
 
     async def drop_parked(self) -> None:
-        """Drop parked jobs whose uploads are not open any more. Raises as `depth` does."""
-        if ended := await self._store.parked_in_vain():
-            await self._store.drop(ended)
+        """Drop parked jobs whose uploads are not open any more."""
 
     async def pause(self) -> None:
         """Give out no more jobs, on any worker, until `resume`; those that run go on."""
-        await self._store.pause(paused=True)
 
     async def resume(self) -> None:
-        await self._store.pause(paused=False)
+        """Give out jobs again."""
 
     async def overview(self, *, limit: int = 100) -> Overview:
-        """Counts, and the first `limit` jobs of each kind. Raises as `depth` does."""
-        return await self._store.overview(limit=limit)
+        """Counts, and the first `limit` jobs of each kind."""
 
     async def place(self, upload_id: str) -> tuple[str, int]:
         """Where an upload's job is (as `requeue` answers), and its attempts so far."""
-        return await self._store.place(upload_id)
 
     async def holders(self) -> dict[str, str]:
         """The name of the worker that runs each job, by upload id."""
-        return await self._store.holders()
 
     async def depth(self) -> tuple[int, int]:
-        """How many jobs wait, and how many run. Raises `redis.exceptions.RedisError`."""
-        return await self._store.count()
+        """How many jobs wait, and how many run."""
 
     async def workers(self) -> list[Worker]:
-        """Workers that reported within a day and have not ended. Raises as `depth` does."""
-        return await self._store.workers()
+        """Workers that reported within a day and have not ended."""
 
     async def workers_alive(self) -> int:
-        """How many workers have reported within two leases. Raises as `depth` does."""
-        limit_s = 2 * self._store.lease_s
-        return sum(worker.age_s < limit_s for worker in await self.workers())
+        """How many workers have reported within two leases. Raises also while none could be given
+        a job."""
 
     async def is_served(self) -> bool:
-        """Whether a worker takes jobs of this storage, as it was within seconds. Raises as `depth`
-        does."""
-        now = time.monotonic()
-        if now - self._served_at > SERVED_S:
-            self._served, self._served_at = await self.workers_alive() > 0, now
-        return self._served
+        """Whether a worker takes jobs of this storage, as it was within seconds."""
 
     async def run(
         self,
@@ -123,19 +151,17 @@ class Queue:
         concurrency: int,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
-        """Work until cancelled, on `concurrency` jobs at once; `on_ready` once Redis has answered.
+        """Work until cancelled, on `concurrency` jobs at once; `on_ready` once the queue has
+        answered.
 
         The handler is cancelled when this is, and has the time that it needs to clean up; its job
         then goes on elsewhere at once. It is cancelled, too, when another worker has got its job.
-        It is not cancelled while Redis is away: it goes on, and Redis hears of it afterwards.
+        It is not cancelled while the queue is away: it goes on, and the queue hears of it
+        afterwards.
 
         The handler answers None when the job is over, RetryLater, or Park. It does not raise; if it
         does, that is logged, and the job is over.
         """
-        await Consumer(
-            self._store, handler, concurrency=concurrency, on_ready=on_ready or _nothing
-        ).work()
 
-
-def _nothing() -> None:
-    return
+    async def aclose(self) -> None:
+        """Its connections, but for that to Redis."""

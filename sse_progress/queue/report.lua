@@ -5,22 +5,24 @@
 --       running  sorted set: id by the end of its lease, ms
 --       jobs     hash: owner/<id> = <worker>:<number>, crashes/<id> = attempts that a worker's death
 --                or a `later` ended, seen = time of a last report, paused = 1: no job is given out,
---                turn = the highest that was given out
+--                turn = the highest that was given out, lane/<id> = where another engine has it
 --       workers  sorted set: worker by the time of its last report, ms
 --       delayed  sorted set: id by the time from which on it waits again, ms
 --       parked   sorted set: id by the time since when it waits for an operator, ms
 --       arrived  sorted set: waiting id by the time since when it waits, ms
 --       turns    sorted set: owner by the latest turn of its jobs, where that is still to come
 --       idle     sorted set: worker by how many more jobs it takes, until it is woken (see wake.lua)
--- ARGV: worker number room lease_ms ttl_s channel unsure leaving,
---       then (held | done | back | later | park) id number delay_ms, …
+-- ARGV: worker number room lease_ms ttl_s channel unsure leaving gives,
+--       then (held | done | back | later | park | take) id number delay_ms, …
+--   gives = 0: no job is given out here; the worker takes those that another engine gave it
 -- Reply: { jobs lost: id, number, … }, { jobs taken: id, crashes, … }, ms until a lease may run out
+--   a job of `take` is taken, or lost if it does not wait here
 
 local waiting, running, jobs, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local delayed, parked, arrived, turns, idle = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local worker, number, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, ttl, channel, unsure = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
-local leaving = ARGV[8] == '1'
+local leaving, gives = ARGV[8] == '1', ARGV[9] == '1'
 
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -76,12 +78,35 @@ end
 
 -- ---- what the worker says. A job that Redis lost, or took for dead too early, is its again.
 
-local lost, named = {}, {}
-for i = 9, #ARGV, 4 do
+local lost, taken, named = {}, {}, {}
+
+local function take(id)
+  hold(id, number)
+  taken[#taken + 1] = id
+  taken[#taken + 1] = tonumber(redis.call('HGET', jobs, 'crashes/' .. id) or 0)
+end
+
+local function turn_is_given(turn)
+  turn = math.max(turn, tonumber(redis.call('HGET', jobs, 'turn') or 0))
+  redis.call('HSET', jobs, 'turn', turn)
+  redis.call('ZREMRANGEBYSCORE', turns, '-inf', turn)
+end
+
+for i = 10, #ARGV, 4 do
   local verb, id, since = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   local who, known = owner_of(id)
   named[id] = true
-  if not who or (who == worker and known <= since) then
+  if verb == 'take' then
+    local turn = redis.call('ZSCORE', waiting, id)
+    if who or not (turn or redis.call('ZSCORE', delayed, id)) then
+      lost[#lost + 1] = id
+      lost[#lost + 1] = since
+    else
+      turn_is_given(tonumber(turn or 0))
+      for _, key in ipairs({ waiting, arrived, delayed }) do redis.call('ZREM', key, id) end
+      take(id)
+    end
+  elseif not who or (who == worker and known <= since) then
     local was_waiting = redis.call('ZREM', waiting, id) == 1
     redis.call('ZREM', arrived, id)
     if verb == 'held' then
@@ -91,7 +116,7 @@ for i = 9, #ARGV, 4 do
       hold(id, since)
     elseif verb == 'done' then
       let_go(id)
-      redis.call('HDEL', jobs, 'crashes/' .. id)
+      redis.call('HDEL', jobs, 'crashes/' .. id, 'lane/' .. id)
     elseif verb == 'later' then
       let_go(id)
       redis.call('HINCRBY', jobs, 'crashes/' .. id, 1)
@@ -133,19 +158,13 @@ end
 
 -- ---- new work
 
-local taken = {}
-if room > 0 and redis.call('HEXISTS', jobs, 'paused') == 0 then
+if gives and room > 0 and redis.call('HEXISTS', jobs, 'paused') == 0 then
   local next = redis.call('ZPOPMIN', waiting, room)
-  local turn = tonumber(redis.call('HGET', jobs, 'turn') or 0)
   for i = 1, #next, 2 do
-    turn = math.max(turn, tonumber(next[i + 1]))
     redis.call('ZREM', arrived, next[i])
-    hold(next[i], number)
-    taken[#taken + 1] = next[i]
-    taken[#taken + 1] = tonumber(redis.call('HGET', jobs, 'crashes/' .. next[i]) or 0)
+    take(next[i])
   end
-  redis.call('HSET', jobs, 'turn', turn)
-  redis.call('ZREMRANGEBYSCORE', turns, '-inf', turn)
+  turn_is_given(tonumber(next[#next] or 0))
 end
 room = room - #taken / 2
 if room > 0 and not leaving then

@@ -19,6 +19,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import ARCHIVE, SHORTENER, WEBHOOKS, Index
 from sse_progress.model.errors import Problem
 from sse_progress.model.webhooks import secrets_of
+from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
 from sse_progress.runtime.metrics import Metrics
@@ -66,7 +67,9 @@ def check(settings: Settings) -> None:
 
     A Redis that does not answer yet is no error; it is waited for.
     """
-    if wrong := mismatch(_redis_url(settings)):
+    url = _redis_url(settings)
+    open_queue(settings, connect(url), name="")
+    if wrong := mismatch(url):
         raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {wrong}")
     webhook_keys(settings)
     hook_keys(settings)
@@ -223,6 +226,8 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
         if (presence := await blocking(_present, settings)) is not None:
             stack.callback(presence.leave)
             await stack.enter_async_context(tasks.running("presence", _beat(presence)))
+        queue = open_queue(settings, redis, name=storage.id)
+        stack.push_async_callback(queue.aclose)
         archive = Archive(settings.archive) if settings.archive else NoArchive()
         stack.push_async_callback(archive.aclose)
         journal = Journal(
@@ -261,7 +266,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             ),
             archive=archive,
             deliveries=Deliveries(redis, storage_id=storage.id),
-            queue=Queue(redis, name=storage.id),
+            queue=queue,
             recovery=recovery,
             emitter=emitter,
             background=background,

@@ -16,7 +16,7 @@ __all__ = ["DEGRADED", "health"]
 
 WAIT_S = 2.0
 KEY_TTL_S = 60
-DEGRADED = frozenset({"full", "out_of_inodes", "no_worker", "may_evict"})
+DEGRADED = frozenset({"full", "out_of_inodes", "no_worker", "nats_unreachable", "may_evict"})
 """States in which uploads that exist are served all the same."""
 NO_EVICTION = "noeviction"
 
@@ -74,6 +74,8 @@ async def _queue(components: Components) -> str:
     try:
         with anyio.fail_after(WAIT_S):
             return "ok" if await components.queue.workers_alive() else "no_worker"
+    except ConnectionError:
+        return "nats_unreachable"  # bodies are received, and worked on when it is back
     except (TimeoutError, RedisError, OSError):
         return "unreachable"
 

@@ -60,7 +60,7 @@ async def _redis(parts: Components) -> dict[str, float]:
                 await server.ping()
             ping_s = time.monotonic() - began
             queue = await parts.queue.overview(limit=OLDEST)
-            alive = await parts.queue.workers_alive()
+            alive = await _alive(parts)
             uploads = await parts.index.open_count()
             unarchived, lag_s = await parts.index.waiting(ARCHIVE)
             memory = await _memory(parts)
@@ -79,6 +79,14 @@ async def _redis(parts: Components) -> dict[str, float]:
         **{f"queue_{kind}": count for kind, count in queue.counts.items()},
         **memory,
     }
+
+
+async def _alive(parts: Components) -> int:
+    """Workers; none while nothing gives out jobs."""
+    try:
+        return await parts.queue.workers_alive()
+    except OSError:
+        return 0
 
 
 async def _memory(parts: Components) -> dict[str, float]:

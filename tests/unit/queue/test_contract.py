@@ -1,183 +1,67 @@
-"""The queue, on a real Redis: what it promises to a job, whatever dies around it."""
+"""What every queue promises to a job, whatever dies around it, on real servers of each engine."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from anyio import CancelScope, create_task_group, sleep
+from anyio import CancelScope, sleep
 from anyio.lowlevel import checkpoint
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.queue.consumer import Consumer
-from sse_progress.queue.job_store import Answer, JobStore, JobUpdate
 from sse_progress.queue.queue import Job, Outcome, Park, Queue, RetryLater
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import QueueKeys, open_key
-from tests.helpers.processes import die_with_parent
+from sse_progress.runtime.redis_keys import open_key
+from tests.helpers.nats_server import NatsServer
+from tests.helpers.queues import (
+    FOR_EVER_S,
+    IDLE,
+    Desk,
+    Engine,
+    Workers,
+    at_work,
+    left_in,
+    no_jobs,
+)
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 
-FOR_EVER_S = 600.0
-"""A lease that does not run out within a test: what moves, moves without it."""
 
-
-# ---- worker processes, and what they did
-
-
-@dataclass(frozen=True)
-class Line:
-    what: str
-    upload_id: str
-    pid: int
-    crashes: int
-
-
-class Workers:
-    """Worker processes on one Redis, and the log that they write."""
-
-    def __init__(self, url: str, directory: Path) -> None:
-        self._url = url
-        self._directory = directory
-        self._started: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *, concurrency: int = 2, lease_s: float = 1) -> subprocess.Popen[bytes]:
-        words = [self._url, str(self._directory), str(concurrency), str(lease_s)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.queue_worker", *words],
-            cwd=Path(__file__).parents[3],
-            stdout=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
-        )
-        self._started.append(process)
-        return process
-
-    async def ready(self, *processes: subprocess.Popen[bytes]) -> None:
-        for process in processes:
-            await eventually(lambda p=process: p.pid in self.pids("ready", "-"), "worker is ready")
-
-    def lines(self, what: str, upload_id: str) -> list[Line]:
-        try:
-            text = (self._directory / "log").read_text()
-        except FileNotFoundError:
-            return []
-        rows = (line.split() for line in text.splitlines())
-        found = (Line(what, which, int(pid), int(crashes)) for what, which, pid, crashes in rows)
-        return [line for line in found if (line.what, line.upload_id) == (what, upload_id)]
-
-    def pids(self, what: str, upload_id: str) -> list[int]:
-        return [line.pid for line in self.lines(what, upload_id)]
-
-    async def until(self, what: str, upload_id: str, times: int = 1) -> Line:
-        """Wait until it has happened so often; answers its last line."""
-        lines = await eventually(
-            lambda: (found := self.lines(what, upload_id))[times - 1 :] and found,
-            f"{what} {upload_id} x {times}",
-        )
-        return lines[-1]
-
-    def let_end(self, upload_id: str) -> None:
-        (self._directory / f"{upload_id}.go").touch()
-
-    def close(self) -> None:
-        for process in self._started:
-            process.kill()
-            process.wait()
+@pytest.fixture(params=["redis", "nats"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    """Each engine that may carry jobs."""
+    server = NatsServer(tmp_path)
+    if request.param == "nats":
+        server.start()
+    made = Engine(server.url if request.param == "nats" else "")
+    yield made
+    await made.aclose()
+    server.close()
 
 
 @pytest.fixture
-def workers(own_redis: RedisServer, tmp_path: Path) -> Iterator[Workers]:
+def workers(own_redis: RedisServer, engine: Engine, tmp_path: Path) -> Iterator[Workers]:
     own_redis.command("CONFIG", "SET", "appendfsync", "always")  # what is answered is kept
-    made = Workers(own_redis.url, tmp_path)
+    made = Workers(own_redis.url, tmp_path, nats_url=engine.nats_url)
     yield made
     made.close()
 
 
 @asynccontextmanager
-async def queue_at(url: str, *, lease_s: float = 1) -> AsyncIterator[Queue]:
+async def queue_at(engine: Engine, url: str, *, lease_s: float = 1) -> AsyncIterator[Queue]:
     async with connect(url) as redis:
-        yield Queue(redis, name="storage", lease_s=lease_s)
+        yield engine(redis, lease_s=lease_s)
 
 
-# ---- a worker in this process
-
-
-class Desk:
-    """A recording handler whose jobs end when they are told to."""
-
-    def __init__(self) -> None:
-        self.started: list[Job] = []
-        self.ended: list[str] = []
-        self.ends = asyncio.Event()
-
-    async def __call__(self, job: Job) -> None:
-        self.started.append(job)
-        await self.ends.wait()
-        self.ended.append(job.upload_id)
-
-    @property
-    def ids(self) -> list[str]:
-        return [job.upload_id for job in self.started]
-
-
-@asynccontextmanager
-async def at_work(
-    queue: Queue, handler: Callable[[Job], Awaitable[Outcome]], *, concurrency: int = 2
-) -> AsyncIterator[CancelScope]:
-    """A worker for the time of the block, ready at its beginning, gone at its end or when told."""
-    ready = asyncio.Event()
-    scope = CancelScope()
-
-    async def run() -> None:
-        with scope:
-            await queue.run(handler, concurrency=concurrency, on_ready=ready.set)
-
-    async with create_task_group() as group:
-        group.start_soon(run)
-        await eventually(ready.is_set, "worker is ready")
-        yield scope
-        scope.cancel()
-
-
-async def left_in(redis: Redis) -> dict[str, list[str]]:
-    """Every key of jobs, with the members or fields in it."""
-    found = {}
-    of_workers = {b"sp:q:{storage}:workers", b"sp:q:{storage}:idle"}
-    for key in set(await redis.keys("*")) - of_workers:
-        kind = await redis.type(key)
-        members = redis.hkeys(key) if kind == b"hash" else redis.zrange(key, 0, -1)
-        found[key.decode()] = sorted(member.decode() for member in await members)
-    return found
-
-
-IDLE = {"sp:q:{storage}:jobs": ["seen", "turn"]}
-"""What a queue without jobs leaves in Redis."""
-
-
-async def no_jobs(queue: Queue) -> None:
-    async def empty() -> bool:
-        return await queue.depth() == (0, 0)
-
-    await eventually(empty, "no job waits or runs")
-
-
-# ---- enqueue and run
-
-
-async def test_enqueue_is_harmless_twice(redis_url: str) -> None:
+async def test_enqueue_is_harmless_twice(redis_url: str, engine: Engine) -> None:
     """A job enqueued again while it waits, and while it runs, runs once."""
-    async with queue_at(redis_url) as queue:
+    async with queue_at(engine, redis_url) as queue:
         desk = Desk()
         await queue.enqueue("a")
         await queue.enqueue("a")
@@ -192,9 +76,9 @@ async def test_enqueue_is_harmless_twice(redis_url: str) -> None:
         assert desk.ended == ["a"]
 
 
-async def test_a_finished_job_may_come_again(redis_url: str) -> None:
+async def test_a_finished_job_may_come_again(redis_url: str, engine: Engine) -> None:
     """Enqueueing an upload after its job has ended starts a new job."""
-    async with queue_at(redis_url) as queue:
+    async with queue_at(engine, redis_url) as queue:
         desk = Desk()
         desk.ends.set()
         async with at_work(queue, desk):
@@ -204,9 +88,9 @@ async def test_a_finished_job_may_come_again(redis_url: str) -> None:
                 await no_jobs(queue)
 
 
-async def test_a_new_job_rings(redis_url: str) -> None:
+async def test_a_new_job_rings(redis_url: str, engine: Engine) -> None:
     """An idle worker gets a job when it comes, not when it next reports of its own accord."""
-    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue:
+    async with queue_at(engine, redis_url, lease_s=FOR_EVER_S) as queue:
         desk = Desk()
         async with at_work(queue, desk):
             for upload_id in ("a", "b"):
@@ -214,9 +98,9 @@ async def test_a_new_job_rings(redis_url: str) -> None:
                 await eventually(lambda u=upload_id: u in desk.ids, "job starts")
 
 
-async def test_jobs_run_in_the_order_of_their_coming(redis_url: str) -> None:
+async def test_jobs_run_in_the_order_of_their_coming(redis_url: str, engine: Engine) -> None:
     """One worker of concurrency 1 runs one job at a time, by the time of its first enqueue."""
-    async with queue_at(redis_url) as queue:
+    async with queue_at(engine, redis_url) as queue:
         ids = [f"u{n}" for n in (3, 1, 2, 5, 4)]
         for upload_id in ids:
             await queue.enqueue(upload_id)
@@ -238,9 +122,9 @@ async def test_jobs_run_in_the_order_of_their_coming(redis_url: str) -> None:
         assert (seen, most) == (ids, 1)
 
 
-async def test_concurrency_is_used_and_kept(redis_url: str) -> None:
+async def test_concurrency_is_used_and_kept(redis_url: str, engine: Engine) -> None:
     """A worker of concurrency 3 holds three of five jobs, and takes the rest as they end."""
-    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue:
+    async with queue_at(engine, redis_url, lease_s=FOR_EVER_S) as queue:
         for n in range(5):
             await queue.enqueue(f"u{n}")
         desk = Desk()
@@ -251,10 +135,10 @@ async def test_concurrency_is_used_and_kept(redis_url: str) -> None:
             await eventually(lambda: len(desk.ended) == 5, "all end")
 
 
-async def test_queues_of_two_storages_are_apart(redis_url: str) -> None:
+async def test_queues_of_two_storages_are_apart(redis_url: str, engine: Engine) -> None:
     """A worker gets jobs of its own storage alone."""
     async with connect(redis_url) as redis:
-        here, there = Queue(redis, name="here"), Queue(redis, name="there")
+        here, there = engine(redis, name="here"), engine(redis, name="there")
         await there.enqueue("far")
         await here.enqueue("near")
         desk = Desk()
@@ -265,9 +149,9 @@ async def test_queues_of_two_storages_are_apart(redis_url: str) -> None:
         assert await there.depth() == (1, 0)
 
 
-async def test_a_handler_that_raises_costs_its_job_alone(redis_url: str) -> None:
+async def test_a_handler_that_raises_costs_its_job_alone(redis_url: str, engine: Engine) -> None:
     """After an exception, and after a stray CancelledError, the worker works on; no retry."""
-    async with queue_at(redis_url) as queue:
+    async with queue_at(engine, redis_url) as queue:
         seen: list[str] = []
 
         async def handler(job: Job) -> None:
@@ -285,10 +169,10 @@ async def test_a_handler_that_raises_costs_its_job_alone(redis_url: str) -> None
         assert seen == ["error", "stray", "good"]
 
 
-async def test_many_jobs_on_two_workers_leave_nothing(redis_url: str) -> None:
+async def test_many_jobs_on_two_workers_leave_nothing(redis_url: str, engine: Engine) -> None:
     """A thousand jobs on two workers of concurrency 8 run once each; Redis is as before."""
     async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage")
+        queue = engine(redis)
         seen: list[str] = []
 
         async def handler(job: Job) -> None:
@@ -304,11 +188,11 @@ async def test_many_jobs_on_two_workers_leave_nothing(redis_url: str) -> None:
         assert await left_in(redis) == IDLE
 
 
-async def test_owners_take_turns(redis_url: str) -> None:
+async def test_owners_take_turns(redis_url: str, engine: Engine) -> None:
     """However many jobs one owner has queued, another's waits behind one of them at most; high and
     low priority move a job by some turns, and none waits forever."""
     async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage")
+        queue = engine(redis)
         order: list[str] = []
 
         async def handler(job: Job) -> None:
@@ -335,79 +219,10 @@ async def test_owners_take_turns(redis_url: str) -> None:
         assert 20 <= order.index("low") <= 30
 
 
-async def test_every_key_lapses(redis_url: str) -> None:
-    """Each key has a TTL while jobs wait and run, and a report renews one that has grown old."""
-    async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=0.3)
-        for n in range(3):
-            await queue.enqueue(f"u{n}")
-        assert await redis.ttl("sp:q:{storage}:waiting") > 3600
-        async with at_work(queue, desk := Desk(), concurrency=1):
-            await eventually(lambda: desk.started, "job starts")
-            keys = await redis.keys("*")
-            assert len(keys) == 6
-            for key in keys:
-                assert await redis.ttl(key) > 3600
-                await redis.expire(key, 100)
-
-            async def renewed() -> bool:
-                return min([await redis.ttl(key) for key in keys]) > 3600
-
-            await eventually(renewed, "TTLs are renewed")
-
-
-async def test_an_idle_worker_is_quiet(redis_url: str) -> None:
-    """Without jobs, or with no room for more, a worker reports three times a lease, no more."""
-    async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
-
-        async def reports() -> int:
-            stats = await redis.info("commandstats")
-            return int(stats["cmdstat_evalsha"]["calls"])
-
-        async with at_work(queue, desk := Desk(), concurrency=1):
-            await queue.enqueue("a")
-            await eventually(lambda: desk.started, "job starts")
-            before = await reports()
-            for n in range(20):
-                await queue.enqueue(f"u{n}")
-            await sleep(0.2)
-            assert await reports() - before <= 20 + 2
-
-
-async def test_one_worker_is_woken_for_a_job(redis_url: str) -> None:
-    """Of eight idle ones; the others stay quiet. A job costs three scripts: it is enqueued, taken,
-    and done."""
-    async with connect(redis_url) as redis, AsyncExitStack() as workers:
-        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
-
-        async def reports() -> int:
-            stats = await redis.info("commandstats")
-            return int(stats["cmdstat_evalsha"]["calls"])
-
-        desk = Desk()
-        desk.ends.set()
-        for _ in range(8):
-            await workers.enter_async_context(at_work(queue, desk))
-
-        async def listening() -> bool:
-            ((_, heard),) = await redis.pubsub_numsub(QueueKeys.channel("storage"))
-            return int(heard) == 8
-
-        await eventually(listening, "all of them listen")
-        await sleep(0.1)
-        before = await reports()
-        for n in range(10):
-            await queue.enqueue(f"u{n}")
-            await eventually(lambda n=n: len(desk.ended) == n + 1, "it is done")
-            await no_jobs(queue)
-        assert await reports() - before < 10 * 5
-
-
-async def test_jobs_are_spread_over_idle_workers(redis_url: str) -> None:
+async def test_jobs_are_spread_over_idle_workers(redis_url: str, engine: Engine) -> None:
     """Each goes to the one with the most room, and all that fit are begun at once."""
     async with connect(redis_url) as redis, AsyncExitStack() as workers:
-        queue, desks = Queue(redis, name="storage", lease_s=FOR_EVER_S), [Desk() for _ in range(4)]
+        queue, desks = engine(redis, lease_s=FOR_EVER_S), [Desk() for _ in range(4)]
         for desk in desks:
             await workers.enter_async_context(at_work(queue, desk, concurrency=3))
         for n in range(12):
@@ -416,35 +231,9 @@ async def test_jobs_are_spread_over_idle_workers(redis_url: str) -> None:
             assert max(len(d.started) for d in desks) == n // 4 + 1
 
 
-async def test_a_dead_idle_worker_is_passed_over(redis_url: str) -> None:
-    """It was killed while it had nothing to do: the job goes to the next one, and in time nothing
-    is left of it."""
-    async with connect(redis_url) as redis:
-        queue, desk = Queue(redis, name="storage", lease_s=FOR_EVER_S), Desk()
-        desk.ends.set()
-        keys = QueueKeys.of("storage")
-        seconds, _ = await redis.time()
-        await redis.zadd(keys.idle, {"dead:1:x": 99, "dead:2:x": 0.5})
-        hour_ago_ms = 1000 * seconds - 3_600_000
-        await redis.zadd(keys.workers, {"dead:1:x": hour_ago_ms, "dead:2:x": hour_ago_ms})
-        async with at_work(queue, desk):
-            await queue.enqueue("a")
-            await eventually(lambda: desk.started, "job starts")
-            await no_jobs(queue)
-            assert await redis.zscore(keys.idle, "dead:1:x") is None
-        assert await redis.zrange(keys.idle, 0, -1) == [b"dead:2:x"]
-        await redis.zadd(keys.workers, {"dead:2:x": 1})
-        async with at_work(queue, desk):
-            pass
-        assert await redis.exists(keys.idle) == 0
-
-
-# ---- hand-over
-
-
-async def test_cancelled_work_is_handed_over(redis_url: str) -> None:
+async def test_cancelled_work_is_handed_over(redis_url: str, engine: Engine) -> None:
     """A cancelled worker's job goes on in another at once, before others, and not as a crash."""
-    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue:
+    async with queue_at(engine, redis_url, lease_s=FOR_EVER_S) as queue:
         first, second = Desk(), Desk()
         await queue.enqueue("a")
         async with at_work(queue, first, concurrency=1) as scope:
@@ -457,9 +246,9 @@ async def test_cancelled_work_is_handed_over(redis_url: str) -> None:
         assert (first.ended, second.started) == ([], [Job("a", 0)])
 
 
-async def test_a_handler_cleans_up_before_its_job_goes_on(redis_url: str) -> None:
+async def test_a_handler_cleans_up_before_its_job_goes_on(redis_url: str, engine: Engine) -> None:
     """While a cancelled handler cleans up, for several leases, nobody else gets its job."""
-    async with queue_at(redis_url, lease_s=0.2) as queue:
+    async with queue_at(engine, redis_url, lease_s=0.2) as queue:
         desk = Desk()
         cleaned = False
 
@@ -485,9 +274,11 @@ async def test_a_handler_cleans_up_before_its_job_goes_on(redis_url: str) -> Non
                 assert desk.started == [Job("a", 0)]
 
 
-async def test_a_handler_that_ends_in_spite_of_the_cancellation_is_done(redis_url: str) -> None:
+async def test_a_handler_that_ends_in_spite_of_the_cancellation_is_done(
+    redis_url: str, engine: Engine
+) -> None:
     """What a handler finishes under a shield is finished: its job does not run again."""
-    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue:
+    async with queue_at(engine, redis_url, lease_s=FOR_EVER_S) as queue:
         started = asyncio.Event()
 
         async def stubborn(job: Job) -> None:
@@ -502,9 +293,11 @@ async def test_a_handler_that_ends_in_spite_of_the_cancellation_is_done(redis_ur
         assert await queue.depth() == (0, 0)
 
 
-async def test_a_handler_that_raises_when_cancelled_hands_over(redis_url: str) -> None:
+async def test_a_handler_that_raises_when_cancelled_hands_over(
+    redis_url: str, engine: Engine
+) -> None:
     """An exception out of a cancelled handler's clean-up loses no job."""
-    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue:
+    async with queue_at(engine, redis_url, lease_s=FOR_EVER_S) as queue:
         started = asyncio.Event()
 
         async def clumsy(job: Job) -> None:
@@ -521,10 +314,10 @@ async def test_a_handler_that_raises_when_cancelled_hands_over(redis_url: str) -
         assert await queue.depth() == (1, 0)
 
 
-async def test_sigterm_hands_over(own_redis: RedisServer, workers: Workers) -> None:
+async def test_sigterm_hands_over(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """A worker process told to end gives its job to another at once, and ends by itself."""
     first = workers.start(lease_s=FOR_EVER_S)
-    async with queue_at(own_redis.url, lease_s=FOR_EVER_S) as queue:
+    async with queue_at(engine, own_redis.url, lease_s=FOR_EVER_S) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         second = workers.start(lease_s=FOR_EVER_S)
@@ -538,14 +331,13 @@ async def test_sigterm_hands_over(own_redis: RedisServer, workers: Workers) -> N
     assert workers.pids("end", "a") == [second.pid]
 
 
-# ---- workers that die
-
-
-async def test_a_killed_workers_job_goes_on(own_redis: RedisServer, workers: Workers) -> None:
+async def test_a_killed_workers_job_goes_on(
+    own_redis: RedisServer, engine: Engine, workers: Workers
+) -> None:
     """A job whose worker is killed goes on in another, told of the crash, and ends once."""
     first, second = workers.start(), workers.start()
     await workers.ready(first, second)
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         pid = (await workers.until("start", "a")).pid
         victim, heir = (first, second) if pid == first.pid else (second, first)
@@ -557,24 +349,12 @@ async def test_a_killed_workers_job_goes_on(own_redis: RedisServer, workers: Wor
     assert workers.pids("end", "a") == [heir.pid]
 
 
-async def test_a_dead_workers_job_goes_on_when_its_lease_runs_out(redis_url: str) -> None:
-    """A living worker looks in that moment, although its own next report is far off."""
-    async with queue_at(redis_url, lease_s=FOR_EVER_S) as queue, connect(redis_url) as redis:
-        await queue.enqueue("a")
-        await JobStore(redis, name="storage", lease_s=0.3).report(
-            "dead", 1, [], room=1, unsure=False
-        )
-        async with at_work(queue, desk := Desk()):
-            await eventually(lambda: desk.started, "job goes on")
-        assert desk.started == [Job("a", 1)]
-
-
 async def test_crashes_add_up_and_handovers_do_not(
-    own_redis: RedisServer, workers: Workers
+    own_redis: RedisServer, engine: Engine, workers: Workers
 ) -> None:
     """Kill, SIGTERM, kill: the fourth worker is told of two crashes; after the end of none."""
     async with connect(own_redis.url) as redis:
-        queue = Queue(redis, name="storage")
+        queue = engine(redis)
         await queue.enqueue("a")
         for times, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL), start=1):
             worker = workers.start(lease_s=0.5)
@@ -589,10 +369,12 @@ async def test_crashes_add_up_and_handovers_do_not(
         assert await left_in(redis) == IDLE
 
 
-async def test_a_live_workers_lease_holds(own_redis: RedisServer, workers: Workers) -> None:
+async def test_a_live_workers_lease_holds(
+    own_redis: RedisServer, engine: Engine, workers: Workers
+) -> None:
     """A job that runs for many leases is not taken by an idle worker beside."""
     await workers.ready(workers.start(lease_s=0.6), workers.start(lease_s=0.6))
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         await sleep(1.8)
@@ -602,11 +384,11 @@ async def test_a_live_workers_lease_holds(own_redis: RedisServer, workers: Worke
 
 
 async def test_a_worker_that_was_frozen_stops_what_another_has_got(
-    own_redis: RedisServer, workers: Workers
+    own_redis: RedisServer, engine: Engine, workers: Workers
 ) -> None:
     """A worker stopped for longer than its lease cancels its handler when it wakes up."""
     first = workers.start(lease_s=0.5)
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         second = workers.start(lease_s=0.5)
@@ -625,12 +407,12 @@ async def test_a_worker_that_was_frozen_stops_what_another_has_got(
 
 
 async def test_a_worker_that_was_frozen_keeps_what_nobody_took(
-    own_redis: RedisServer, workers: Workers
+    own_redis: RedisServer, engine: Engine, workers: Workers
 ) -> None:
     """A job taken for crashed too early, but not by anybody, goes on where it is; no crash."""
     first = workers.start(lease_s=0.5, concurrency=1)
     async with connect(own_redis.url) as redis:
-        queue = Queue(redis, name="storage")
+        queue = engine(redis)
         await queue.enqueue("a")
         await workers.until("start", "a")
         workers.start(lease_s=0.5, concurrency=1)
@@ -656,9 +438,6 @@ async def test_a_worker_that_was_frozen_keeps_what_nobody_took(
     assert workers.pids("start", "a") == workers.pids("end", "a") == [first.pid]
 
 
-# ---- Redis that goes away
-
-
 async def after_an_outage(queue: Queue, workers: Workers) -> None:
     """What must hold after each: job `a`, started before, runs on alone; new jobs are taken."""
     await queue.enqueue("new")
@@ -673,11 +452,11 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
     assert not workers.lines("cancelled", "a")
 
 
-async def test_a_stopped_redis(own_redis: RedisServer, workers: Workers) -> None:
+async def test_a_stopped_redis(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """Redis silent for several leases: the handler goes on, once; workers take new jobs after."""
     started = [workers.start(lease_s=0.8), workers.start(lease_s=0.8)]
     await workers.ready(*started)
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.stop()
@@ -687,11 +466,11 @@ async def test_a_stopped_redis(own_redis: RedisServer, workers: Workers) -> None
     assert [process.poll() for process in started] == [None, None]
 
 
-async def test_a_killed_redis(own_redis: RedisServer, workers: Workers) -> None:
+async def test_a_killed_redis(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """Redis killed and back after several leases: the handler goes on, once; new jobs after."""
     started = [workers.start(lease_s=0.8), workers.start(lease_s=0.8)]
     await workers.ready(*started)
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.kill()
@@ -703,10 +482,10 @@ async def test_a_killed_redis(own_redis: RedisServer, workers: Workers) -> None:
     assert [process.poll() for process in started] == [None, None]
 
 
-async def test_an_empty_redis(own_redis: RedisServer, workers: Workers) -> None:
+async def test_an_empty_redis(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """Redis forgets everything, scripts too: running jobs are made known to it again."""
     process = workers.start(lease_s=0.8)
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.flush()
@@ -715,11 +494,11 @@ async def test_an_empty_redis(own_redis: RedisServer, workers: Workers) -> None:
 
 
 async def test_a_job_that_ends_while_redis_is_away(
-    own_redis: RedisServer, workers: Workers
+    own_redis: RedisServer, engine: Engine, workers: Workers
 ) -> None:
     """The end of a job is told when Redis is back; it is not done again."""
     workers.start(lease_s=0.8)
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.kill()
@@ -731,7 +510,9 @@ async def test_a_job_that_ends_while_redis_is_away(
     assert len(workers.lines("start", "a")) == 1
 
 
-async def test_a_worker_may_start_before_redis(own_redis: RedisServer, workers: Workers) -> None:
+async def test_a_worker_may_start_before_redis(
+    own_redis: RedisServer, engine: Engine, workers: Workers
+) -> None:
     """A worker started during an outage waits, is ready when Redis is, and can be stopped."""
     own_redis.kill()
     waiting, stopped = workers.start(), workers.start()
@@ -742,155 +523,9 @@ async def test_a_worker_may_start_before_redis(own_redis: RedisServer, workers: 
     assert not workers.lines("ready", "-")
     own_redis.start()
     assert (await workers.until("ready", "-")).pid == waiting.pid
-    async with queue_at(own_redis.url) as queue:
+    async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("quick")
         await workers.until("end", "quick")
-
-
-# ---- answers that are lost, reports that come late
-
-
-class Deaf(JobStore):
-    """JobStore whose answer to the report number `deaf_to` is lost on the way."""
-
-    deaf_to = 1
-
-    async def report(self, worker: str, number: int, *args: object, **more: object) -> Answer:
-        answer = await super().report(worker, number, *args, **more)  # type: ignore[arg-type]
-        if number == self.deaf_to:
-            raise TimeoutError
-        return answer
-
-
-async def test_a_lost_answer_loses_no_job(redis_url: str) -> None:
-    """A job given in an answer that never came is worked on soon after, and is no crash."""
-    async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
-        await queue.enqueue("a")
-        desk = Desk()
-        leases = Deaf(redis, name="storage", lease_s=FOR_EVER_S)
-        shift = Consumer(leases, desk, concurrency=1, on_ready=lambda: None)
-        async with create_task_group() as group:
-            group.start_soon(shift.work)
-            await eventually(lambda: desk.started, "job starts")
-            assert desk.started == [Job("a", 0)]
-            desk.ends.set()
-            await no_jobs(queue)
-            group.cancel_scope.cancel()
-
-
-class Slow(JobStore):
-    """JobStore whose answers are held back while `gate` is closed."""
-
-    def __init__(self, redis: Redis) -> None:
-        super().__init__(redis, name="storage", lease_s=FOR_EVER_S)
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def report(self, *args: object, **more: object) -> Answer:
-        answer = await super().report(*args, **more)  # type: ignore[arg-type]
-        await self.gate.wait()
-        return answer
-
-
-async def test_jobs_that_come_in_the_moment_of_leaving_are_given_back(redis_url: str) -> None:
-    """Cancelled while an answer is on its way: the running job and the new one both wait again."""
-    async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage")
-        leases, desk = Slow(redis), Desk()
-        shift = Consumer(leases, desk, concurrency=2, on_ready=lambda: None)
-
-        async def given(waiting: int, running: int) -> bool:
-            return await queue.depth() == (waiting, running)
-
-        async with create_task_group() as group:
-            group.start_soon(shift.work)
-            await queue.enqueue("a")
-            await eventually(lambda: desk.started, "job starts")
-            leases.gate.clear()
-            await queue.enqueue("b")
-            await eventually(lambda: given(0, 2), "the second is given")
-            group.cancel_scope.cancel()
-            with CancelScope(shield=True):
-                await sleep(0.05)  # the handler ends while the answer is held back
-                leases.gate.set()
-        assert await queue.depth() == (2, 0)
-        assert desk.ids == ["a"]
-
-
-async def test_a_late_report_changes_nothing(redis_url: str) -> None:
-    """What a worker said of a job before it took it anew is not believed of the new one."""
-    async with connect(redis_url) as redis:
-        leases = JobStore(redis, name="storage", lease_s=FOR_EVER_S)
-
-        async def report(number: int, *words: JobUpdate, room: int = 0) -> Answer:
-            return await leases.report("w", number, words, room=room, unsure=True)
-
-        await leases.add("a")
-        assert (await report(1, room=1)).taken == [Job("a", 0)]
-        await report(2, JobUpdate("done", "a", 1))
-        await leases.add("a")
-        assert (await report(3, room=1)).taken == [Job("a", 0)]
-        for late in ([], [JobUpdate("done", "a", 1)], [JobUpdate("back", "a", 1)]):
-            answer = await report(2, *late)
-            assert (answer.lost, answer.taken) == (set(), [])
-        assert await leases.count() == (0, 1)
-        assert (await report(2, JobUpdate("held", "a", 1))).lost == {("a", 1)}
-        assert (await report(4, JobUpdate("held", "a", 3))).lost == set()
-        assert await leases.count() == (0, 1)
-
-
-async def test_another_workers_job_cannot_be_settled(redis_url: str) -> None:
-    """`done` and `back` of a job that another worker holds change nothing; `held` is told so."""
-    async with connect(redis_url) as redis:
-        leases = JobStore(redis, name="storage", lease_s=FOR_EVER_S)
-        await leases.add("a")
-        await leases.report("one", 1, [], room=1, unsure=False)
-        for verb in ("done", "back", "held"):
-            answer = await leases.report("two", 1, [JobUpdate(verb, "a", 1)], room=1, unsure=True)
-            assert answer.lost == ({("a", 1)} if verb == "held" else set())
-            assert answer.taken == []
-            assert await leases.count() == (0, 1)
-
-
-async def test_a_clock_set_back_does_not_strand_a_job(redis_url: str) -> None:
-    """JobStore and last report far in the future, as after a clock jump: the job still goes on."""
-    async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=0.3)
-        leases = JobStore(redis, name="storage", lease_s=0.3)
-        await queue.enqueue("a")
-        await leases.report("dead", 1, [], room=1, unsure=False)
-        later_ms = 10**13
-        await redis.zadd("sp:q:{storage}:running", {"a": later_ms})
-        await redis.hset("sp:q:{storage}:jobs", "seen", later_ms)
-        async with at_work(queue, desk := Desk()):
-            await eventually(lambda: desk.started, "job goes on")
-        assert desk.started == [Job("a", 1)]
-
-
-# ---- who is there
-
-
-async def test_workers_are_listed_until_they_end(redis_url: str) -> None:
-    """By host and process id; one that has ended is gone, one that died is no longer alive."""
-    async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=0.3)
-        async with at_work(queue, Desk(), concurrency=1):
-            (worker,) = await eventually(queue.workers, "the worker has reported")
-            host, pid, _ = worker.name.split(":")
-            assert (host, int(pid)) == (socket.gethostname(), os.getpid())
-            assert await queue.workers_alive() == 1
-        assert await queue.workers() == []
-        await JobStore(redis, name="storage", lease_s=0.3).report("w", 1, [], room=0, unsure=False)
-
-        async def dead() -> bool:
-            return await queue.workers_alive() == 0
-
-        await eventually(dead, "a silent worker counts as dead")
-        assert [worker.name for worker in await queue.workers()] == ["w"]
-
-
-# ---- later, parked, paused
 
 
 class Outcomes(list[Outcome]):
@@ -905,10 +540,10 @@ class Outcomes(list[Outcome]):
         return self.pop(0)
 
 
-async def test_a_job_is_tried_again_after_its_delay(redis_url: str) -> None:
+async def test_a_job_is_tried_again_after_its_delay(redis_url: str, engine: Engine) -> None:
     """Not before, told of each attempt, and nothing is left of it in the end."""
     async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
+        queue = engine(redis, lease_s=FOR_EVER_S)
         handler = Outcomes(RetryLater(0.3), RetryLater(0.1), None)
         await queue.enqueue("a")
         async with at_work(queue, handler):
@@ -925,10 +560,25 @@ async def test_a_job_is_tried_again_after_its_delay(redis_url: str) -> None:
         assert await left_in(redis) == IDLE
 
 
-async def test_a_parked_job_waits_for_an_operator(redis_url: str) -> None:
+async def test_a_delayed_job_can_be_worked_on_now(redis_url: str, engine: Engine) -> None:
+    """An operator need not wait for its time; its attempts are forgotten."""
+    async with queue_at(engine, redis_url, lease_s=FOR_EVER_S) as queue:
+        handler = Outcomes(RetryLater(FOR_EVER_S), None)
+        await queue.enqueue("a")
+        async with at_work(queue, handler):
+
+            async def delayed() -> bool:
+                return await queue.place("a") == ("delayed", 1)
+
+            await eventually(delayed, "it is delayed")
+            assert await queue.requeue("a") == "delayed"
+            await eventually(lambda: handler.attempts == [0, 0], "it is tried again")
+
+
+async def test_a_parked_job_waits_for_an_operator(redis_url: str, engine: Engine) -> None:
     """Enqueueing does not wake it, requeueing does, with its attempts forgotten."""
     async with connect(redis_url) as redis:
-        queue = Queue(redis, name="storage", lease_s=FOR_EVER_S)
+        queue = engine(redis, lease_s=FOR_EVER_S)
         handler = Outcomes(RetryLater(0), Park(), None, Park())
         await queue.enqueue("a")
         async with at_work(queue, handler):
@@ -958,9 +608,9 @@ async def test_a_parked_job_waits_for_an_operator(redis_url: str) -> None:
         assert await left_in(redis) == IDLE
 
 
-async def test_a_paused_queue_gives_out_nothing(redis_url: str) -> None:
+async def test_a_paused_queue_gives_out_nothing(redis_url: str, engine: Engine) -> None:
     """What runs goes on, what waits waits, until it is resumed."""
-    async with queue_at(redis_url, lease_s=0.6) as queue, at_work(queue, desk := Desk()):
+    async with queue_at(engine, redis_url, lease_s=0.6) as queue, at_work(queue, desk := Desk()):
         await queue.enqueue("first")
         await eventually(lambda: len(desk.started) == 1, "it runs")
         await queue.pause()
@@ -974,10 +624,10 @@ async def test_a_paused_queue_gives_out_nothing(redis_url: str) -> None:
         await eventually(lambda: len(desk.started) == 2, "it runs as well")
 
 
-async def test_whether_anybody_serves_a_storage(redis_url: str) -> None:
+async def test_whether_anybody_serves_a_storage(redis_url: str, engine: Engine) -> None:
     """A worker of another storage does not count; the answer is remembered for seconds."""
     async with connect(redis_url) as redis:
-        mine, other = Queue(redis, name="mine"), Queue(redis, name="other")
+        mine, other = engine(redis, name="mine"), engine(redis, name="other")
 
         async def nothing(job: Job) -> Outcome:
             return None
@@ -986,4 +636,4 @@ async def test_whether_anybody_serves_a_storage(redis_url: str) -> None:
         async with beside(other.run(nothing, concurrency=1, on_ready=ready.set)):
             await asyncio.wait_for(ready.wait(), 60)
             assert await mine.is_served() is False
-            await eventually(Queue(redis, name="other").is_served, "its own storage is served")
+            await eventually(engine(redis, name="other").is_served, "its own storage is served")
