@@ -213,7 +213,7 @@ class Attempt:
         """What the stages took of the CPU is the owner's."""
         manifest, session = self._found.manifest, None
         try:
-            cpu_s = self._config.cpu_s_of(manifest.size)
+            cpu_s = self._config.cpu_s_of(self._work_of_kind, manifest.size)
             async with self._pool.session(cpu_s=cpu_s) as session:
                 yield session
         finally:

@@ -24,6 +24,8 @@ class KindOfWork:
     pipeline: Pipeline
     options: Options
     table: StageTable
+    cpu_s: float | None = None
+    """CPU time of all stages of an upload; None: the worker's."""
     stages: Sequence[tuple[str, Sequence[StageFunction]]] = field(init=False)
     """The functions of each stage, in order."""
 
@@ -56,8 +58,10 @@ class WorkerConfig:
     job_attempts: int
     hold_reviews: bool = False
 
-    def cpu_s_of(self, size_bytes: int) -> float:
+    def cpu_s_of(self, work: KindOfWork, size_bytes: int) -> float:
         """CPU time that the stages of an upload may take together."""
+        if work.cpu_s is not None:
+            return work.cpu_s
         return self.cpu_s + self.cpu_s_per_mib * size_bytes / 1024**2
 
 

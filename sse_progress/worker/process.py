@@ -79,6 +79,7 @@ def work_of(kinds: Kinds, settings: Settings) -> dict[str, KindOfWork]:
             pipeline=pipeline_of(kind, default),
             options=msgspec.structs.replace(options, allowed_types=tuple(kind.allowed_types or ())),
             table=kind.table,
+            cpu_s=kind.cpu_s,
         )
         for kind in kinds.values()
     }

@@ -23,6 +23,7 @@ def busy() -> Iterator[Service]:
     env = {
         "SSE_PROGRESS_JWT_SECRET": SECRET,
         "SSE_PROGRESS_PIPELINE": "tests.attacks.exploited:pipeline",
+        "SSE_PROGRESS_KINDS": "tests.attacks.exploited:kinds",
         "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
         "SSE_PROGRESS_WORKER_CONCURRENCY": "1",
         "SSE_PROGRESS_MAX_QUEUED_PER_USER": "2",
@@ -74,3 +75,14 @@ def test_who_used_the_cpu_waits(busy: Service) -> None:
     check_untouched(other, refused)
     assert other.post([PLAIN]).status == 200
     assert greedy.ask("GET", "/uploads").status == 200
+
+
+def test_a_kind_has_a_budget_of_its_own(busy: Service) -> None:
+    """CPU time of all stages of an upload, whatever its size and the settings; others go on."""
+    burn = [f"{MARK}analyzing", "import time", "while time.process_time() < 8: pass", ""]
+    file = file_part("\n".join(burn).encode(), "a.txt", "text/plain")
+    brief = Part("kind", b"brief")
+    answer = Caller.named(busy, "slow").post([brief, file])
+    check_problem(answer, 422, "stage_timeout")
+    assert "more CPU time than the 2 s allowed" in answer.json["detail"]
+    assert Caller.named(busy, "quick").post([brief, PLAIN]).status == 200
