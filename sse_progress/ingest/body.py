@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -73,12 +73,15 @@ class PlainBody(Body):
 
     filename: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    digests: Sequence[Mapping[str, bytes]] = ()
+    """Those announced for the file, by algorithm."""
 
     def form(self, limits: ReceiveLimits) -> Form:
         return PlainFile(
             filename=self.filename,
             claimed_type=claimed_type_of(self.content_type.encode("latin-1")),
             fields=self.fields,
+            digests=self.digests,
             limits=self._widest(limits),
         )
 

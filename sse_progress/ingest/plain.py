@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from sse_progress.ingest.checksums import Checked
 from sse_progress.ingest.limits import ReceiveLimits
-from sse_progress.model.errors import TooLarge
+from sse_progress.model.errors import DigestMismatch, TooLarge
 from sse_progress.model.filenames import clean_filename
 
 __all__ = ["Form", "PlainFile"]
@@ -40,18 +41,25 @@ class PlainFile:
         claimed_type: str,
         limits: ReceiveLimits,
         fields: Mapping[str, str] | None = None,
+        digests: Sequence[Mapping[str, bytes]] = (),
     ) -> None:
         self.filename = clean_filename(filename)
         self.claimed_type = claimed_type
         self.fields: dict[str, str | list[str]] = {**(fields or {})}
         self.body_bytes = 0
         self._limit = limits.max_upload_bytes
+        self._checked = [Checked(announced) for announced in digests if announced]
 
     def feed(self, chunk: bytes) -> list[bytes]:
         self.body_bytes += len(chunk)
         if self.body_bytes > self._limit:
             raise TooLarge(f"The file has {self.body_bytes} bytes or more, limit {self._limit}.")
+        for checked in self._checked:
+            checked.update(chunk)
         return [chunk]
 
     def finish(self) -> None:
         """Its end is the request's: a body that was cut off raises where its chunks come from."""
+        for checked in self._checked:
+            if (algorithm := checked.wrong()) is not None:
+                raise DigestMismatch(f"The file does not have the {algorithm} announced.")

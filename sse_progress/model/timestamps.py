@@ -9,7 +9,7 @@ __all__ = ["parse_rfc3339", "rfc3339"]
 
 def parse_rfc3339(text: str) -> float:
     """Unix time of an RFC 3339 time, which has a zone. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper())
     if len(text) < len("2026-01-15T10:30:00Z") or moment.tzinfo is None:
         raise ValueError("not an RFC 3339 time")
     try:

@@ -18,6 +18,7 @@ from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext, serving
 from sse_progress.web.description.openapi import document
+from sse_progress.web.description.operations import allow_together
 from sse_progress.web.middlewares.middleware import middleware
 from sse_progress.web.middlewares.problem_middleware import pass_on
 from sse_progress.web.origins import Origins
@@ -97,6 +98,7 @@ def create_app(
             yield
 
     routes = routes_for(settings.web_role, ROUTES)
+    allow_together(routes)
     app = Starlette(
         routes=_under(settings.prefix, routes) if settings.prefix else routes,
         middleware=middleware(settings, peers),

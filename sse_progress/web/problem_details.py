@@ -17,6 +17,7 @@ from sse_progress.access.tokens import InvalidToken, MissingScope
 from sse_progress.model import errors
 from sse_progress.model.errors import HttpProblem, Problem
 from sse_progress.model.text import clean_text
+from sse_progress.web.dialects import tus
 
 __all__ = ["CONTENT_TYPE", "answer", "body", "for_status"]
 
@@ -70,6 +71,8 @@ def answer(
     retry_after_s = problem.retry_after_s or RETRY_AFTER_S.get(problem.status)
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(retry_after_s)
+    if isinstance(problem, errors.UnsupportedTusVersion):
+        response.headers["Tus-Version"] = tus.VERSION  # which tus asks of every 412
     if (challenge := _challenge(problem)) is not None:
         response.headers["WWW-Authenticate"] = challenge
     return response

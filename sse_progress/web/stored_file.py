@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
     MalformedRangeHeader,
     RangeNotSatisfiable,
     Response,
 )
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
-from sse_progress.model.errors import BadRequest
+from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.port import RemoteFile
+from sse_progress.web.request_headers import etag_matches
 
 __all__ = ["StoredFile", "file_response"]
 
+NOT_MODIFIED = ("etag", "last-modified", "cache-control", "x-upload-id")
+"""Headers of a 304: those that a 200 would have had and a cache may need (RFC 9110 §15.4.5)."""
 FIRST_BYTES = 256 * 1024
 MOST_BYTES = 8 * 1024**2
 """Asked for at once, from elsewhere: little at first, since a range may be all that is wanted."""
@@ -60,17 +64,44 @@ def file_response(
 
 
 class StoredFile(FileResponse):
-    """Starlette's, which answers a bad Range in plain text."""
+    """Starlette's, with preconditions (RFC 9110 §13); it answers a bad Range in plain text."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.stat_result is None:
+            self.stat_result = await blocking(os.stat, self.path)
+            self.set_stat_headers(self.stat_result)
+        request = Request(scope)
+        if (expected := request.headers.get("if-match")) is not None:
+            etags = [etag.strip() for etag in expected.split(",")]
+            if self.headers["etag"] not in etags and "*" not in etags:
+                raise HTTPException(412)
+        if self._is_known(request):
+            kept = {name: self.headers[name] for name in NOT_MODIFIED if name in self.headers}
+            await Response(status_code=304, headers=kept)(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+    def _is_known(self, request: Request) -> bool:
+        if "if-none-match" in request.headers:
+            return etag_matches(request, self.headers["etag"])
+        return request.headers.get("if-modified-since") == self.headers["last-modified"]
 
     @classmethod
     def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        """One that cannot be understood is ignored: none is the whole file (RFC 9110 §14.2)."""
         try:
             return super()._parse_range_header(http_range, file_size)
         except MalformedRangeHeader:
-            raise BadRequest("The Range header cannot be understood.") from None
+            return []
         except RangeNotSatisfiable:
             headers = {"Content-Range": f"bytes */{file_size}"}
             raise HTTPException(416, headers=headers) from None
+
+    @classmethod
+    def _parse_ranges(cls, range_: str, file_size: int) -> list[tuple[int, int]]:
+        """Those beyond the end matter only where all are (RFC 9110 §14.1.1)."""
+        found = super()._parse_ranges(range_, file_size)
+        return [one for one in found if one[0] < file_size] or found
 
 
 class PassedOnFile(StoredFile):

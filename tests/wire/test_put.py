@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import httpx
@@ -88,6 +89,20 @@ def test_a_body_that_is_refused(
     """A part of a file, a name that cannot be read, a coding, a length over the limit, no byte."""
     answer = request("PUT", f"{running.url}/upload/{new_id()}", headers=headers, body=body)
     check_problem(answer, status, code)
+
+
+@pytest.mark.parametrize("name", ["Content-Digest", "Repr-Digest"])
+def test_a_digest_is_checked(client: httpx.Client, name: str) -> None:
+    """RFC 9530: a file with another digest than the one announced is refused."""
+    digest = base64.b64encode(hashlib.sha256(b"Some words.\n").digest()).decode()
+    headers = {name: f"md5=:eA==:, sha-256=:{digest}:"}
+    upload_id = new_id()
+    refused = client.put(f"/upload/{upload_id}", content=b"Other words.\n", headers=headers)
+    check_problem(refused, 400, "digest_mismatch")
+    state = client.get(f"/upload/{upload_id}").json()
+    assert (state["status"], state["error"]["code"]) == ("error", "digest_mismatch")
+    content = iter([b"Some ", b"words.\n"])
+    assert client.put(f"/upload/{new_id()}", content=content, headers=headers).status_code == 200
 
 
 def test_an_id_that_is_none(client: httpx.Client) -> None:

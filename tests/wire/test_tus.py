@@ -155,6 +155,8 @@ def test_what_is_told_of_a_body_that_rests(client: httpx.Client) -> None:
     assert f"note {b64('a b')}" in answer.headers["upload-metadata"]
     told = client.get(f"/upload/{upload_id}")
     assert (told.headers["upload-offset"], told.headers["upload-length"]) == ("40", "100")
+    told = client.get(f"/upload/{upload_id}/progress", headers={"Accept": "application/json"})
+    assert told.headers["cache-control"] == "no-cache"
     state = told.json()
     assert (state["status"], state["offset"], state["total"]) == ("receiving", 40, 100)
     assert state["expiresAt"].endswith("Z")
@@ -257,6 +259,7 @@ def test_an_append_that_is_refused(
     answer = client.patch(f"/upload/{upload_id}", headers=given, content=b"more")
     check_problem(answer, status, code)
     assert answer.headers["tus-resumable"] == "1.0.0"
+    assert answer.headers.get("tus-version") == ("1.0.0" if status == 412 else None)
     if code == "mismatching_offset":
         assert answer.headers["upload-offset"] == "4"
         assert (answer.json()["expected-offset"], answer.json()["provided-offset"]) == (

@@ -90,6 +90,16 @@ async def test_a_good_upload(running: Service, client: httpx.Client) -> None:
     part = client.get(media["url"], headers={"Range": "bytes=10-19"})
     assert part.status_code == 206
     assert part.content == picture[10:20]
+    etag, modified = fetched.headers["etag"], fetched.headers["last-modified"]
+    for known in (
+        {"If-None-Match": etag},
+        {"If-None-Match": f'"other", W/{etag}', "Range": "bytes=10-19"},
+        {"If-Modified-Since": modified},
+    ):
+        kept = client.get(media["url"], headers=known)
+        assert (kept.status_code, kept.content, kept.headers["etag"]) == (304, b"", etag)
+    changed = {"If-None-Match": '"other"', "If-Modified-Since": modified, "If-Match": etag}
+    assert client.get(media["url"], headers=changed).content == picture
     thumbnail = next(f for f in media["files"] if f["contentType"] == "image/webp")
     small = client.get(thumbnail["url"])
     assert small.headers["content-disposition"].startswith("inline")
@@ -160,6 +170,14 @@ async def test_bad_ids(running: Service, bad: str) -> None:
     answer = send(running, raw, upload_id=bad, headers=None)
     check_problem(answer, 400, "invalid_upload_id")
     assert "x-upload-id" not in answer.headers
+
+
+async def test_spaces_around_an_id_are_not_of_it(running: Service) -> None:
+    """RFC 9110 §5.5: white space around a header's value is no part of it."""
+    upload_id = new_id()
+    raw = body([file_part(jpeg())])
+    answer = send(running, raw, upload_id=f" \t{upload_id} \t", headers=None)
+    assert (answer.status, answer.headers["x-upload-id"]) == (200, upload_id)
 
 
 GOOD = body([file_part(b"x" * 2000)])

@@ -216,7 +216,9 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.Client) -> N
     assert (lost.status_code, lost.headers["content-type"]) == (404, "application/problem+json")
     wrong = client.put("/upload")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
-    assert "POST" in wrong.headers["allow"]
+    assert wrong.headers["allow"] == "OPTIONS, POST"
+    wrong = client.post(f"/upload/{new_id()}")
+    assert wrong.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
 
 
 async def test_a_prefix(service: Callable[..., Service]) -> None:

@@ -5,12 +5,14 @@ Each route declares its operation with its handler; openapi makes the document f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from sse_progress.model.errors import PROBLEMS
 from sse_progress.model.ids import UPLOAD_ID_PATTERN
@@ -24,6 +26,7 @@ __all__ = [
     "LABELS",
     "DescribedRoute",
     "Object",
+    "allow_together",
     "binary_answer",
     "header",
     "json_answer",
@@ -50,7 +53,22 @@ class DescribedRoute(Route):
     ) -> None:
         super().__init__(path, endpoint, methods=[method])
         self.method = method
+        self.allowed = self.methods or set()
         self.operation = {"operationId": _camel_case(endpoint.__name__), **operation}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.allowed))})
+        await super().handle(scope, receive, send)
+
+
+def allow_together(routes: Iterable[BaseRoute]) -> None:
+    """Let a 405 of each path name the methods of all its routes (RFC 9110 §15.5.6)."""
+    by_path: dict[str, set[str]] = {}
+    for route in routes:
+        if isinstance(route, DescribedRoute):
+            route.allowed = by_path.setdefault(route.path, set())
+            route.allowed |= route.methods or set()
 
 
 def _camel_case(name: str) -> str:

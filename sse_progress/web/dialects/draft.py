@@ -23,6 +23,7 @@ __all__ = [
     "INCOMPLETE",
     "INTEROP",
     "DraftPart",
+    "digests_of",
     "flag",
     "interop_version",
     "is_part",
@@ -93,8 +94,8 @@ def read_part(fields: HeaderFields, *, content_length: int | None) -> DraftPart:
         offset,
         length,
         interop_version(fields),
-        _digests(fields, "content-digest"),
-        _digests(fields, "repr-digest"),
+        digests_of(fields, "content-digest"),
+        digests_of(fields, "repr-digest"),
     )
 
 
@@ -113,8 +114,8 @@ def _complete(fields: HeaderFields) -> bool | None:
     return complete
 
 
-def _digests(fields: HeaderFields, name: str) -> dict[str, bytes]:
-    """By algorithm; those that are unknown are ignored (RFC 9530 §2)."""
+def digests_of(fields: HeaderFields, name: str) -> dict[str, bytes]:
+    """By algorithm; those that are unknown are ignored (RFC 9530 §2). Raises BadRequest."""
     value = fields(name)
     given = byte_sequences(value)
     if value is not None and given is None:

@@ -197,7 +197,7 @@ class HttpProtocol(HttpToolsProtocol):
             return  # trailers: uvicorn would add them to the headers of a request in progress
         if len(self.headers) >= self.header_limit:
             self._fail(HeadTooLarge(f"The request has more than {self.header_limit} headers."))
-        super().on_header(name, value)
+        super().on_header(name, value.rstrip(b" \t"))  # llhttp leaves it (RFC 9110 §5.5)
 
     def on_headers_complete(self) -> None:
         self._check_head()

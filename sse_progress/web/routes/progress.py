@@ -177,9 +177,9 @@ async def _state_now_or_changed(request: Request, upload_id: str) -> Response:
 def state_response(
     request: Request, upload_id: str, page: Page, more: dict[str, str] | None = None
 ) -> Response:
-    etag = _etag(page)
+    etag, head = _etag(page), request.method == "HEAD"
     headers = {
-        "Cache-Control": "no-store" if page.resumable else "no-cache",
+        "Cache-Control": "no-store" if page.resumable and head else "no-cache",
         "ETag": etag,
         "Vary": "Accept",
         "X-Upload-ID": upload_id,

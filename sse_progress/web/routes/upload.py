@@ -29,6 +29,7 @@ from sse_progress.web.description.operations import (
     query,
     ref,
 )
+from sse_progress.web.dialects.draft import digests_of
 from sse_progress.web.middlewares.tus_middleware import speaks_tus
 from sse_progress.web.request_headers import (
     access_of,
@@ -47,7 +48,7 @@ from sse_progress.web.upload_answers import (
     named_file,
     stored_answer,
 )
-from sse_progress.web.upload_resource import begins_draft
+from sse_progress.web.upload_resource import begins_draft, fields_of
 
 __all__ = ["ROUTES"]
 
@@ -91,6 +92,9 @@ async def put_upload(request: Request) -> Response:
         total=content_length(request),
         labelling=labelling,
         coding=content_coding(request),
+        digests=[
+            digests_of(fields_of(request), name) for name in ("content-digest", "repr-digest")
+        ],
     )
     return await _take_in(request, upload_id, body, principal)
 
@@ -188,6 +192,8 @@ ROUTES = [
                 parameters=[
                     *LABELS,
                     query("filename", "The file's name; else Content-Disposition has it."),
+                    header("Content-Digest", "sha-256 or sha-512 of the file (RFC 9530)."),
+                    header("Repr-Digest", "The same."),
                     {
                         "name": "Prefer",
                         "in": "header",

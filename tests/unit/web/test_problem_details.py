@@ -242,7 +242,7 @@ def get(server: AsgiServer, path: str, **arguments: Any) -> Answer:
             "*",
             {"content-range": "bytes */10"},
         ),
-        ("/file", {"headers": {"Range": "lines=1"}}, 400, "bad_request", {}),
+        ("/file", {"headers": {"If-Match": '"other"'}}, 412, "precondition_failed", {}),
         ("/read", {"method": "POST", "body": b"x" * 100_000}, 400, "bad_request", {}),
     ],
 )
@@ -268,6 +268,23 @@ def test_what_is_no_error_is_left_alone(server: AsgiServer) -> None:
     """Plain text with a good status, and a part of a file, pass as they are."""
     assert get(server, "/plain").body == b"a text that is no error"
     assert get(server, "/file", headers={"Range": "bytes=2-4"}).body == b"234"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "body"),
+    [
+        ("lines=1", 200, b"0123456789"),
+        ("bytes=5-2", 200, b"0123456789"),
+        ("bytes=x", 200, b"0123456789"),
+        ("bytes=0-1,90-99", 206, b"01"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_ignored(
+    server: AsgiServer, asked: str, status: int, body: bytes
+) -> None:
+    """RFC 9110 §14.2: an unknown unit and a broken range are as none; one of two may be beyond."""
+    found = get(server, "/file", headers={"Range": asked})
+    assert (found.status, found.body) == (status, body)
 
 
 def test_a_bug_tells_the_log_and_not_the_client(
