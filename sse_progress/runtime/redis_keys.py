@@ -10,6 +10,7 @@ import hashlib
 from typing import NamedTuple
 
 __all__ = [
+    "FORMAT_KEY",
     "MOVING",
     "RATES_PREFIX",
     "DeliveryKeys",
@@ -38,6 +39,9 @@ __all__ = [
     "ticket_key",
     "turn_channel",
 ]
+
+FORMAT_KEY = "sp:format"
+"""String: a number, see journal/format."""
 
 MOVING = "sp:moving"
 """Channel on all nodes of a Cluster: keys that were written on a node without their slot yet."""

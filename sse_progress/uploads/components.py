@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from sse_progress.archive.archive import Archive, NoArchive
 from sse_progress.emitter.emitter import Emitter
+from sse_progress.journal.format import NewerFormat, check_format, watch_format
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import ARCHIVE, SHORTENER, WEBHOOKS, Index
 from sse_progress.model.errors import Problem
@@ -29,6 +30,7 @@ from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.elsewhere import Elsewhere
+from sse_progress.storage.format import FORMAT, format_of
 from sse_progress.storage.port import Storage
 from sse_progress.storage.presence import BEAT_S, LocksNotShared, Presence
 from sse_progress.uploads.deliveries import Deliveries
@@ -157,6 +159,15 @@ def open_storage(settings: Settings) -> Storage:
     if settings.storage is not None:
         return _open_bucket(settings, settings.storage)
     try:
+        found = format_of(settings.data_dir)
+    except ValueError as error:
+        raise SettingsError(f"SSE_PROGRESS_DATA_DIR: its file `format`: {error}.") from error
+    if found > FORMAT:
+        raise SettingsError(
+            f"SSE_PROGRESS_DATA_DIR: a newer release has used {settings.data_dir}: "
+            f"format {found}, this one knows {FORMAT}."
+        )
+    try:
         return DiskStorage.open(
             settings.data_dir,
             reserve_bytes=settings.disk_reserve_bytes,
@@ -222,7 +233,12 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
     async with AsyncExitStack() as stack:
         redis = connect(url)
         stack.push_async_callback(redis.aclose)
+        try:
+            await check_format(redis)
+        except NewerFormat as error:
+            raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {error}.") from error
         metrics, tasks = Metrics(), LongTasks()
+        await stack.enter_async_context(tasks.running("format", watch_format(redis)))
         if (presence := await blocking(_present, settings)) is not None:
             stack.callback(presence.leave)
             await stack.enter_async_context(tasks.running("presence", _beat(presence)))

@@ -253,6 +253,10 @@ class Reading:
         self.position: str | None = None
         self._url = f"{url}/upload/{upload_id}/progress"
 
+    def move(self, url: str) -> None:
+        """Reconnect to that service, as behind a proxy that has taken the other away."""
+        self._url = f"{url}/upload/{self.seen.upload_id}/progress"
+
     async def run(self) -> Reading:
         while not self.seen.ended:
             headers = {"Last-Event-ID": self.position} if self.position else {}

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from sse_progress.journal.format import NewerFormat, watch_format
 from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis_keys import FORMAT_KEY, journal_keys
 from sse_progress.settings import SettingsError, load_settings
 from sse_progress.uploads.components import opened
 from sse_progress.uploads.health import health
@@ -28,6 +29,28 @@ async def test_a_part_needs_to_know_its_redis(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"SSE_PROGRESS_REDIS_URL: is not set.*serve"):
         async with opened(load_settings(data_dir=tmp_path)):
             pass
+
+
+async def test_what_a_newer_release_has_used_is_refused(redis_url: str, tmp_path: Path) -> None:
+    """By name and with both numbers, before anything is touched; what this one knows is taken."""
+    settings = load_settings(data_dir=tmp_path, redis_url=redis_url, archive_url="off")
+    (tmp_path / "format").write_text("2\n")
+    with pytest.raises(SettingsError, match=r"DATA_DIR: a newer release .*: format 2, .* knows 1"):
+        async with opened(settings):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["format"]
+    (tmp_path / "format").write_text("1\n")
+    redis = connect(redis_url)
+    await redis.set(FORMAT_KEY, 2, ex=1000)
+    with pytest.raises(SettingsError, match=r"REDIS_URL: a newer release .*: format 2, .* knows 1"):
+        async with opened(settings):
+            pass
+    with pytest.raises(NewerFormat):
+        await watch_format(redis, every_s=0)
+    await redis.set(FORMAT_KEY, 1, ex=1000)
+    async with opened(settings):
+        pass
+    await redis.aclose()
 
 
 # ---- journals that are not there
