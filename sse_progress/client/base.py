@@ -13,7 +13,7 @@ import httpx
 from sse_progress.client.answers import base_url, batch_path, refusal, upload_path
 from sse_progress.client.body import Body, Fields
 from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
-from sse_progress.client.following import Following, Phase
+from sse_progress.client.following import E, Following, Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import LARGE_BYTES, Parts
 from sse_progress.client.sending import Accepted, Lost, News, Sending
@@ -104,40 +104,37 @@ class BaseClient:
         last_event_id: str | None = None,
         on_phase: Callable[[Phase], None] | None = None,
     ) -> Following[Event]:
-        return Following(
-            self.url,
-            upload_path(upload_id, "/progress"),
-            kind=Event,
-            subject={"uploadId": upload_id},
-            last_event_id=last_event_id,
-            now=time.monotonic,
-            chance=random.random,
-            pace=self._pace,
-            on_phase=on_phase,
-        )
+        path, subject = upload_path(upload_id, "/progress"), {"uploadId": upload_id}
+        return self._machine(path, Event, on_phase, last_event_id, subject=subject)
 
     def _following_all(
         self, ids: Iterable[str], on_phase: Callable[[Phase], None] | None
     ) -> Following[Event]:
-        return Following(
-            self.url,
-            "/uploads/progress",
-            kind=Event,
-            params=[("id", upload_path(one).rpartition("/")[2]) for one in ids],
-            now=time.monotonic,
-            chance=random.random,
-            pace=self._pace,
-            on_phase=on_phase,
-        )
+        params = [("id", upload_path(one).rpartition("/")[2]) for one in ids]
+        return self._machine("/uploads/progress", Event, on_phase, params=params)
 
     def _following_batch(
         self, batch_id: str, last_event_id: str | None, on_phase: Callable[[Phase], None] | None
     ) -> Following[BatchEvent]:
+        path, subject = batch_path(batch_id, "/progress"), {"batchId": batch_id}
+        return self._machine(path, BatchEvent, on_phase, last_event_id, subject=subject)
+
+    def _machine(
+        self,
+        path: str,
+        kind: type[E],
+        on_phase: Callable[[Phase], None] | None,
+        last_event_id: str | None = None,
+        *,
+        subject: Mapping[str, str] | None = None,
+        params: Sequence[tuple[str, str]] = (),
+    ) -> Following[E]:
         return Following(
             self.url,
-            batch_path(batch_id, "/progress"),
-            kind=BatchEvent,
-            subject={"batchId": batch_id},
+            path,
+            kind=kind,
+            subject=subject,
+            params=params,
             last_event_id=last_event_id,
             now=time.monotonic,
             chance=random.random,

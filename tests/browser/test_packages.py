@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,10 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.gates import Gates
 from tests.browser.users import User
+from tests.helpers.commands import run
 from tests.helpers.service import ROOT, Service
 
 MODULES = ROOT / "tests" / "js" / "node_modules"
-TIMEOUT_S = 60
-
-
-def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

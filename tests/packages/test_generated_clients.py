@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.helpers import commands
 from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service
 
@@ -19,16 +20,7 @@ MODULES = ROOT / "tests" / "js" / "node_modules"
 PROGRAMS = os.pathsep.join(
     [str(Path(sys.executable).parent), str(MODULES / ".bin"), os.environ["PATH"]]
 )
-TIMEOUT_S = 120
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-        env={**os.environ, "PATH": PROGRAMS, "NODE_PATH": str(MODULES)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+run = partial(commands.run, env={**os.environ, "PATH": PROGRAMS, "NODE_PATH": str(MODULES)})
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tomllib
 import zipfile
@@ -17,20 +16,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sse_progress
+from tests.helpers.commands import run
 from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service
 
 BIN = Path(sys.executable).parent
 PROJECTS = {"sse_progress": ROOT, "sse_progress_client": ROOT / "packages" / "client"}
-TIMEOUT_S = 120
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
