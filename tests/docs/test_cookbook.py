@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def listening(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
 def kitchen(s3_server: S3Server) -> Iterator[Kitchen]:
     with contextlib.ExitStack() as stack:
@@ -134,6 +140,8 @@ def kitchen(s3_server: S3Server) -> Iterator[Kitchen]:
         for app, port in (("llm_hook:app", llm), ("hooks:app", hooks)):
             uvicorn = ("uvicorn", app, "--port", str(port))
             stack.enter_context(running(*uvicorn, cwd=place, env=env))
+        for port in (llm, hooks):
+            wait_until(partial(listening, port), "the programs beside the service listen")
         worker = ("celery", "-A", "tasks", "worker", "--pool", "solo")
         stack.enter_context(running(*worker, cwd=place, env=env))
         service = Service(place, {**settings, "PYTHONPATH": env["PYTHONPATH"]})
