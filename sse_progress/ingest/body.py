@@ -15,6 +15,7 @@ from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.part_headers import claimed_type_of, content_type_boundary
 from sse_progress.ingest.plain import Form, PlainFile
 from sse_progress.model.errors import Problem, TooLarge, Unavailable, UnsupportedMediaType
+from sse_progress.model.filenames import clean_filename
 from sse_progress.runtime.metrics import Metrics
 
 __all__ = ["Body", "OpenBody", "PlainBody", "Receivers", "coding_refused"]
@@ -40,6 +41,11 @@ class Body:
     labelling: Labelling
     coding: str = ""
     concat: str = ""
+
+    @property
+    def known_name(self) -> str:
+        """The file's name, cleaned, where headers tell it; else empty."""
+        return ""
 
     def form(self, limits: ReceiveLimits) -> Form:
         """What takes its chunks apart. Raises UnsupportedMediaType."""
@@ -75,6 +81,10 @@ class PlainBody(Body):
     fields: Mapping[str, str] = field(default_factory=dict)
     digests: Sequence[Mapping[str, bytes]] = ()
     """Those announced for the file, by algorithm."""
+
+    @property
+    def known_name(self) -> str:
+        return clean_filename(self.filename)
 
     def form(self, limits: ReceiveLimits) -> Form:
         return PlainFile(

@@ -119,7 +119,7 @@ class Ingest:
             total=body.total,
             lease_s=self._config.lease_s,
             under_way=under_way,
-            tags=tags_of(filename="", labels=body.labelling.labels),
+            tags=tags_of(filename=body.known_name, labels=body.labelling.labels),
             table=body.labelling.kind.table,
         )
 

@@ -60,17 +60,22 @@ async def receive(
     `chunks` ends when the body does, and raises (ClientDisconnected, say) if it is cut off; after
     any failure nothing more is taken from it. `form` takes them apart. `incoming` is called once,
     in a thread. `progress` gets the number of body bytes, the form around the file included, that
-    are on disk or accounted for, and the file's name once it is known: at least every 1 MiB and,
-    while bytes arrive, about every 0.25 s; last the whole. `clock` counts seconds. Threads come
-    from `executor` (None: the loop's own), one at a time.
+    are on disk or accounted for, and the file's name: as soon as that is known, at least every
+    1 MiB and, while bytes arrive, about every 0.25 s; last the whole. `clock` counts seconds.
+    Threads come from `executor` (None: the loop's own), one at a time.
 
     Raises ReceiveTimeout, InsufficientStorage, Unavailable and what `form`, `chunks` and `progress`
     raise. Then, or when
     cancelled, everything written is removed before this returns.
     """
-    writer: DiskWriter[Body] = DiskWriter(
-        lambda count: progress(count, form.filename), clock, executor
-    )
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        told = count
+        progress(count, form.filename)
+
+    writer: DiskWriter[Body] = DiskWriter(tell, clock, executor)
     try:
         await writer.begin(incoming)
         slow_client = SlowClientLimit(limits, clock)
@@ -79,7 +84,11 @@ async def receive(
             async for chunk in chunks:
                 if chunk:
                     slow_client.arrived(len(chunk))
-                    await writer.write(form.feed(chunk), form.body_bytes)
+                    named = form.filename
+                    pieces = form.feed(chunk)
+                    if form.filename != named:
+                        tell(told)
+                    await writer.write(pieces, form.body_bytes)
                     slow_client.wait()
         form.finish()
         held = await writer.finish(form.body_bytes)

@@ -325,7 +325,9 @@ async def test_a_user_deletes_the_files_of_a_finished_upload(
 
 
 async def test_a_client_that_leaves(running: Service) -> None:
-    """A connection cut in the middle of the body ends the journal with `client_disconnected`."""
+    """A connection cut in the middle of the body ends the journal with `client_disconnected`.
+
+    The name is in every event and state from the part's header on, however little comes then."""
     upload_id = new_id()
     headers = {
         "X-Upload-ID": upload_id,
@@ -335,10 +337,11 @@ async def test_a_client_that_leaves(running: Service) -> None:
     connection = connect(running.url)
     connection.sendall(head("POST", f"{running.url}/upload", headers) + GOOD[:1500])
     wait_until(
-        lambda: httpx.get(f"{running.url}/upload/{upload_id}").status_code == 200, "it began"
+        lambda: httpx.get(f"{running.url}/upload/{upload_id}").json().get("filename"), "it is named"
     )
     connection.close()
-    await ended_with(running, upload_id, "client_disconnected")
+    frames = await ended_with(running, upload_id, "client_disconnected")
+    assert [frame.json.get("filename") for frame in frames[1:]] == ["photo.jpg"] * (len(frames) - 1)
     assert not [f for f in running.files() if "incoming/" in f or "open/" in f]
 
 

@@ -598,9 +598,15 @@ async def test_progress_tells_of_what_is_on_disk(storage: DiskStorage) -> None:
 
 
 async def test_a_slow_body_is_told_as_it_comes(storage: DiskStorage) -> None:
-    """Long before a MiB is together, what has come is written and told."""
+    """Long before a MiB is together, what has come is written and told; the name before it."""
     clock = Clock()
     told: list[int] = []
+    names: list[str] = []
+
+    def progress(count: int, name: str) -> None:
+        told.append(count)
+        names.append(name)
+
     sent: list[int] = []
     start, end = body([file_part(b"\0")]).split(b"\0")
 
@@ -613,15 +619,17 @@ async def test_a_slow_body_is_told_as_it_comes(storage: DiskStorage) -> None:
             yield chunk
             assert told[-1:] == [total]
 
-    await taken(slowly(), storage, clock=clock, progress=lambda count, _: told.append(count))
-    assert told[:-1] == sent
+    await taken(slowly(), storage, clock=clock, progress=progress)
+    assert told[0] == 0
+    assert all(names)
+    assert told[1:-1] == sent
 
 
 async def test_a_small_body_is_told_once(storage: DiskStorage) -> None:
-    """What comes at once is one batch, one write, and one word about all of it."""
+    """What comes at once is one batch, one write, and one word about all of it, after its name."""
     told: list[int] = []
     await taken(chunked(SENT), storage, progress=lambda count, _: told.append(count))
-    assert told == [len(SENT)]
+    assert told == [0, len(SENT)]
 
 
 async def test_threads_come_from_where_they_should(storage: DiskStorage) -> None:
