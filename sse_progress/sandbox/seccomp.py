@@ -46,6 +46,10 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     **{"pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130)},
     **{"rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240)},
     **{"setsid": (112, 157), "setpgid": (109, 154)},
+    **{"setpriority": (141, 140), "ioprio_set": (251, 30)},
+    **{"migrate_pages": (256, 238), "move_pages": (279, 239)},
+    # memory that is no process', so that neither its limit nor its end concern it
+    **{"memfd_create": (319, 279), "memfd_secret": (447, 447)},
     # namespaces, mounts, devices
     **{"unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39)},
     **{"pivot_root": (155, 41), "chroot": (161, 51), "move_mount": (429, 429)},
@@ -67,8 +71,11 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
 }
 _OF_ITSELF = {"kill": (62, 129), "tgkill": (234, 131)}
 """Allowed with this process' own id as the first argument."""
-_PRLIMIT = (302, 261)
-"""Allowed with this process' own id, or 0, which means the same."""
+_OF_ITSELF_OR_0 = {
+    **{"prlimit": (302, 261), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119)},
+    **{"sched_setaffinity": (203, 122), "sched_setattr": (314, 274)},
+}
+"""Allowed with this process' own id, or 0, which means the calling thread."""
 _FCNTL = (72, 25)
 _SENDING_SIGNALS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX
 _CLONE3 = 435
@@ -127,7 +134,7 @@ def program(machine_name: str, pid: int) -> list[tuple[int, int, int, int]]:
     ]
     for numbers, allowed in (
         *((numbers, (pid,)) for numbers in _OF_ITSELF.values()),
-        (_PRLIMIT, (0, pid)),
+        *((numbers, (0, pid)) for numbers in _OF_ITSELF_OR_0.values()),
     ):
         steps += _only(numbers[at], _FIRST, allowed)
     number = _FCNTL[at]

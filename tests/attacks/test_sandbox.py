@@ -269,6 +269,13 @@ ATTEMPTS = {
     "makes an io_uring": "call(425, ctypes.c_long(1), None)",
     "takes a key": "call({'x86_64': 250, 'aarch64': 219}[os.uname().machine], ctypes.c_long(0), "
     "ctypes.c_long(-3), ctypes.c_long(0))",
+    "takes memory that counts as nobody's": "os.memfd_create('a')",
+    "takes its parent's turn": "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
+    "leaves its parent idle time": "os.sched_setscheduler(os.getppid(), os.SCHED_IDLE, "
+    "os.sched_param(0))",
+    "leaves its parent one processor": "os.sched_setaffinity(os.getppid(), {0})",
+    "leaves its parent idle disks": "call({'x86_64': 251, 'aarch64': 30}[os.uname().machine], "
+    "ctypes.c_long(1), ctypes.c_long(os.getppid()), ctypes.c_long(3 << 13))",
     "limits its parent": "__import__('resource').prlimit(os.getppid(), 7, (0, 0))",
     "sends signals by a pipe": "__import__('fcntl').fcntl(os.pipe()[0], 8, os.getppid())",
 }
@@ -292,6 +299,7 @@ def test_what_a_stage_needs_is_left(intruder: Caller) -> None:
         "import threading, sqlite3, tempfile",
         "thread = threading.Thread(target=print); thread.start(); thread.join()",
         "with tempfile.TemporaryFile() as file: file.write(b'a')",
+        "os.sched_setaffinity(0, os.sched_getaffinity(0))",
         "result = {'own': len(open(upload.path, 'rb').read()) == upload.size}",
     )
     assert media_after(intruder, exploit("analyzing", *lines))["analysis"] == {"own": True}
