@@ -1,19 +1,23 @@
-"""A kind's own stages on page and panel, live, after a reload, and cancelled."""
+"""A kind's own stages on page and panel: live, after a reload, cancelled, long after the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
+from redis import Redis
 
+from sse_progress.runtime.redis_keys import journal_keys
 from tests.browser.conftest import live_page
 from tests.browser.film import STAGES
 from tests.browser.gates import Gates
 from tests.browser.looking import card, entry, phase
 from tests.browser.test_page import times_of
 from tests.helpers.service import Service
+from tests.helpers.waiting import wait_until
 
 LABELS = ["Uploading", "Stored", "Rating", "Making versions", "Subtitling", "Finalizing"]
 GERMAN = ["Wird hochgeladen", "Gespeichert", "Rating", "Umwandeln", "Subtitling"]
@@ -94,3 +98,44 @@ def test_cancelled_in_the_middle_it_stays_in_that_stage(
         expect(mine.locator("li[data-passed]")).to_have_count(3)
         expect(labels(mine)).to_have_text(LABELS)
         page.reload()
+
+
+def test_an_upload_of_long_ago_opens_with_its_stages_and_times(
+    contexts: Callable[..., BrowserContext], cinema: Service, gates: Gates
+) -> None:
+    """What Redis has shortened, and then forgotten, is in the list, which goes on into the past."""
+    page = live_page(contexts(), cinema.url)
+    gates.open(*STAGES, *(f"{stage}-half" for stage in STAGES))
+    film = send_film(page, gates.file("old film.txt"))
+    phase(film, "done")
+    times = times_of(page)
+    expect(film.locator(".stages i")).to_have_text(times)
+    (old,) = (one for one in listed(cinema) if one["filename"] == "old film.txt")
+    redis = Redis.from_url(cinema.redis_url)
+    meta, log = journal_keys(str(old["uploadId"]))
+    wait_until(lambda: redis.type(log) == b"string", "the journal was shortened")
+    jobs = [ended_job(cinema) for _ in range(21)]
+    redis.delete(meta, log)
+    page.reload()
+    expect(card(page, f"Upload {jobs[-1][-8:]}")).to_be_visible()
+    expect(film).to_have_count(0)
+    page.get_by_role("button", name="Older uploads").click()
+    expect(page.get_by_role("button", name="Older uploads")).to_be_hidden()
+    film.get_by_role("button", name="Show old film.txt").click()
+    expect(labels(film)).to_have_text(LABELS)
+    expect(film.locator(".stages i")).to_have_text(times)
+    expect(film.locator("li[data-passed]")).to_have_count(len(LABELS))
+
+
+def ended_job(service: Service) -> str:
+    """Work of another service that is over at once; its id."""
+    with httpx.Client(base_url=service.url, timeout=60) as client:
+        job = client.post("/jobs", json={}).json()
+        path, headers = f"/upload/{job['uploadId']}/progress", {"X-Writer": job["writer"]}
+        client.post(path, json={"stage": "complete"}, headers=headers).raise_for_status()
+    return str(job["uploadId"])
+
+
+def listed(service: Service) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = httpx.get(f"{service.url}/uploads?limit=200").json()["uploads"]
+    return found

@@ -261,6 +261,17 @@ export class Client {
   }
 
   /**
+   * Take in a part of the list of this caller's uploads, newest first, while it is watched: also those
+   * of long ago. Resolves to its ids and the `after` of the part that follows (null: it was the last),
+   * or to null if the service cannot be asked.
+   * @param {{ limit?: number, after?: string | null }} [options]
+   */
+  async readList(options) {
+    const read = await this.#inquiry.readList({ limit: 20, ...options });
+    return read.ids ? { ids: [...read.ids], next: read.next } : null;
+  }
+
+  /**
    * `listener(upload, event)` for every upload of this client; see Upload.observe.
    * @param {Listener} listener
    * @param {ObserveOptions} [options]

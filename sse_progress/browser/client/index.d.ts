@@ -302,6 +302,11 @@ export declare class Client {
   createBatch(options?: BatchOptions): Promise<Batch>;
   followBatch(id: string): Batch;
   watch(options?: { limit?: number }): Promise<() => void>;
+  /** Take in a part of the list of uploads, also of long ago; null if the service cannot be asked. */
+  readList(options?: {
+    limit?: number;
+    after?: string | null;
+  }): Promise<{ ids: string[]; next: string | null } | null>;
   observe(listener: Listener, options?: ObserveOptions): () => void;
   observeLink(listener: (link: Link) => void, options?: ObserveOptions): () => void;
   close(): void;

@@ -73,19 +73,20 @@ export class Inquiry {
   }
 
   /**
-   * Read the list of uploads; resolves to the ids in it, or to why there are none.
-   * @param {{ limit?: number, signal?: AbortSignal }} [options]
-   * @returns {Promise<{ ids: Set<string>, failure?: undefined } | { ids?: undefined, failure: "denied" | "missing" | "away" }>}
+   * Read a part of the list of uploads; resolves to the ids in it and the `after` of the part that
+   * follows, or to why there are none.
+   * @param {{ limit?: number, after?: string | null, signal?: AbortSignal }} [options]
+   * @returns {Promise<{ ids: Set<string>, next: string | null, failure?: undefined } | { ids?: undefined, failure: "denied" | "missing" | "away" }>}
    */
-  async readList({ limit = LIST_LIMIT, signal } = {}) {
+  async readList({ limit = LIST_LIMIT, after = null, signal } = {}) {
     const answer = await this.#service
-      .request("GET", "uploads", { params: { limit }, signal })
+      .request("GET", "uploads", { params: { limit, after }, signal })
       .catch(() => null);
     if (answer?.status !== 200) return { failure: FAILURES[answer?.status ?? 0] ?? "away" };
     /** @type {(Snapshot & { uploadId: string })[]} */
     const states = Array.isArray(answer.body?.uploads) ? answer.body.uploads : [];
     for (const state of states) this.#owner.onState(state);
-    return { ids: new Set(states.map((state) => state.uploadId)) };
+    return { ids: new Set(states.map((state) => state.uploadId)), next: answer.body.next ?? null };
   }
 
   /**

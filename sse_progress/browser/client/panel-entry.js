@@ -18,7 +18,7 @@ import { Meter } from "./meter.js";
 import { shownPercent } from "./overview.js";
 import { errorText, fill, formatBytes, formatPercent, formatSeconds } from "./texts.js";
 
-const TROUBLE = new Set(["refused", "failed"]);
+export const TROUBLE = new Set(["refused", "failed"]);
 
 const MARKUP = `
 <div class="row">

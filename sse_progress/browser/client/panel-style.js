@@ -87,7 +87,8 @@ button:hover { background: var(--_raised); color: var(--_text); }
 button:focus-visible { outline: 2px solid var(--_working); outline-offset: -2px; }
 button[aria-disabled="true"] { opacity: 0.45; cursor: default; }
 svg { width: 16px; height: 16px; fill: none; stroke: currentColor; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }
-.minimized ul, .minimized .link { display: none; }
+.rest { margin: 0; padding: 8px 18px 12px; font-size: 12.5px; color: var(--_muted); }
+.minimized ul, .minimized .link, .minimized .rest { display: none; }
 .minimized .toggle svg { transform: rotate(180deg); }
 .spoken { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 

@@ -36,6 +36,7 @@ export interface PanelTexts {
   left?: string;
   announce?: string;
   summary?: string;
+  rest?: Text;
   stageDone?: string;
   link?: Partial<Record<Link, string>>;
   phase?: Partial<Record<Phase | "cancelling" | "paused" | "away" | "review", string>>;

@@ -24,12 +24,14 @@ import { kindsOf } from "./kinds.js";
 import { loadTexts, localeOf } from "./locale.js";
 import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
 import { headline, overview } from "./overview.js";
-import { Entry } from "./panel-entry.js";
+import { Entry, TROUBLE } from "./panel-entry.js";
 import { STYLE } from "./panel-style.js";
 import { Run } from "./run.js";
 import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts, TEXTS } from "./texts.js";
 
 const CLEAR_AFTER_S = 20;
+/** How many entries there are at most: the others are counted, and come into the list as these end. */
+const SHOWN = 50;
 
 const FRAME = `
 <section class="panel" role="region">
@@ -41,6 +43,7 @@ const FRAME = `
   <div class="whole" role="progressbar" aria-valuemin="0" aria-valuemax="100"><i></i></div>
   <p class="link" hidden></p>
   <ul id="list"></ul>
+  <p class="rest" hidden></p>
   <div class="spoken" role="status" aria-live="polite"></div>
 </section>`;
 
@@ -55,6 +58,8 @@ export class UploadPanel extends Base {
   #texts = TEXTS;
   /** @type {Map<string, Entry>} by upload id */
   #entries = new Map();
+  /** @type {Map<string, Upload>} what has no entry yet, by upload id */
+  #waiting = new Map();
   /** @type {AbortController | null} */
   #listening = null;
   /** @type {number | null} */
@@ -81,6 +86,7 @@ export class UploadPanel extends Base {
       whole: one(".whole"),
       link: one(".link"),
       list: one("ul"),
+      rest: one(".rest"),
     };
     this.#announcer = new Announcer(one(".spoken"), () => this.#summary());
     this.#parts.toggle.append(icon("chevron"));
@@ -132,6 +138,7 @@ export class UploadPanel extends Base {
     this.#tick(false);
     for (const entry of this.#entries.values()) stop(entry.clearing);
     this.#entries.clear();
+    this.#waiting.clear();
     this.#parts.list.replaceChildren();
   }
 
@@ -145,6 +152,7 @@ export class UploadPanel extends Base {
   dismiss() {
     this.#dismissed = true;
     for (const entry of [...this.#entries.values()]) if (entry.upload.ended) this.#remove(entry);
+    for (const { id, ended } of [...this.#waiting.values()]) if (ended) this.#waiting.delete(id);
     this.#draw();
   }
 
@@ -169,11 +177,12 @@ export class UploadPanel extends Base {
   #seen(upload) {
     const known = this.#entries.get(upload.id);
     if (known && known.upload !== upload) this.#remove(known); // it is sent from here again
-    const entry = this.#entries.get(upload.id) ?? (upload.ended ? null : this.#add(upload));
-    if (!entry) return;
     const { state } = upload;
-    entry.note();
     if (upload.file) this.#run.note(state, performance.now());
+    if (!this.#entries.has(upload.id) && (upload.ended || this.#entries.size >= SHOWN))
+      return this.#wait(upload);
+    const entry = this.#entries.get(upload.id) ?? this.#add(upload);
+    entry.note();
     const key = `${state.phase} ${state.stage} ${state.waiting}`;
     if (key !== entry.spoken) {
       const first = entry.spoken === null;
@@ -199,6 +208,32 @@ export class UploadPanel extends Base {
   }
 
   /**
+   * No room yet: what has ended well meanwhile needs none.
+   * @param {Upload} upload
+   */
+  #wait(upload) {
+    if (!upload.ended) this.#waiting.set(upload.id, upload);
+    else if (!this.#waiting.has(upload.id))
+      return; // it was over before
+    else if (!TROUBLE.has(upload.state.phase)) this.#waiting.delete(upload.id);
+    this.#drawSoon();
+  }
+
+  /** Whatever waits takes the place of what has ended well, unless somebody is looking at that. */
+  #admit() {
+    if (this.#waiting.size === 0) return;
+    for (const entry of [...this.#entries.values()]) {
+      const seen = entry.upload.ended && !entry.inTrouble && !isHeld(entry);
+      if (seen && this.#entries.size + this.#waiting.size > SHOWN) this.#remove(entry);
+    }
+    for (const upload of this.#waiting.values()) {
+      if (this.#entries.size >= SHOWN) return;
+      this.#waiting.delete(upload.id);
+      this.#changed.add(this.#add(upload));
+    }
+  }
+
+  /**
    * What runs stands above what has ended; whoever has the focus keeps it.
    * @param {Entry} entry
    */
@@ -210,6 +245,11 @@ export class UploadPanel extends Base {
     const focused = /** @type {HTMLElement | null | undefined} */ (this.shadowRoot?.activeElement);
     list.insertBefore(entry.item, before);
     if (focused && entry.item.contains(focused)) focused.focus();
+  }
+
+  /** What has an entry, and what waits for one. */
+  #uploads() {
+    return [...[...this.#entries.values()].map(({ upload }) => upload), ...this.#waiting.values()];
   }
 
   /** @param {Entry} entry */
@@ -247,7 +287,7 @@ export class UploadPanel extends Base {
     if (entry.clearing || !(seconds > 0) || entry.inTrouble) return;
     entry.clearing = setTimeout(() => {
       entry.clearing = null;
-      if (entry.item.matches(":hover, :focus-within")) return this.#clearLater(entry);
+      if (isHeld(entry)) return this.#clearLater(entry);
       this.#remove(entry);
       this.#draw();
     }, seconds * 1000);
@@ -268,9 +308,10 @@ export class UploadPanel extends Base {
   #draw(changed = this.#entries.values()) {
     if (this.#drawing !== null) cancelAnimationFrame(this.#drawing);
     this.#drawing = null;
+    this.#admit();
     const entries = [...this.#entries.values()];
     this.hidden = this.#dismissed || entries.length === 0;
-    if (!this.hidden) this.#drawFrame(entries);
+    if (!this.hidden) this.#drawFrame();
     for (const entry of changed) entry.draw();
     this.#changed.clear();
     this.#tick(!this.hidden && entries.some(({ sending }) => sending));
@@ -289,12 +330,11 @@ export class UploadPanel extends Base {
     }
   }
 
-  /** @param {Entry[]} entries */
-  #drawFrame(entries) {
-    const { panel, title, subtitle, toggle, close, whole, link, list } = this.#parts;
+  #drawFrame() {
+    const { panel, title, subtitle, toggle, close, whole, link, list, rest } = this.#parts;
     const texts = this.#texts;
     const minimized = this.hasAttribute("minimized");
-    const states = entries.map(({ upload }) => upload.state);
+    const states = this.#uploads().map(({ state }) => state);
     const { title: words, more, phase, percent } = headline(states, texts, (text, n) => this.#say(text, n));
     panel.setAttribute("aria-label", texts.label);
     panel.classList.toggle("minimized", minimized);
@@ -305,6 +345,8 @@ export class UploadPanel extends Base {
     toggle.setAttribute("aria-expanded", String(!minimized));
     label(close, texts.dismissAll);
     list.setAttribute("aria-label", texts.label);
+    rest.hidden = this.#waiting.size === 0;
+    rest.textContent = this.#say(texts.rest, { n: this.#waiting.size });
     whole.setAttribute("aria-label", texts.overall);
     panel.dataset.phase = phase;
     const filled = percent ?? (phase === "cancelled" ? 0 : 100);
@@ -329,7 +371,7 @@ export class UploadPanel extends Base {
   // ---- speaking
 
   #summary() {
-    return this.#say(this.#texts.summary, tally([...this.#entries.values()]));
+    return this.#say(this.#texts.summary, tally(this.#uploads()));
   }
 
   /**
@@ -341,10 +383,18 @@ export class UploadPanel extends Base {
   }
 }
 
-/** @param {Entry[]} entries */
-function tally(entries) {
-  const { sending, working, done, cancelled, trouble } = overview(entries.map(({ upload }) => upload.state));
+/** @param {Upload[]} uploads */
+function tally(uploads) {
+  const { sending, working, done, cancelled, trouble } = overview(uploads.map(({ state }) => state));
   return { active: sending + working, done, cancelled, trouble };
+}
+
+/**
+ * Whether somebody points at it, or has the focus in it.
+ * @param {Entry} entry
+ */
+function isHeld(entry) {
+  return entry.item.matches(":hover, :focus-within");
 }
 
 /** @param {ReturnType<typeof setTimeout> | null} timer */

@@ -14,6 +14,9 @@ export class Run {
   #meter = new Meter();
   /** @type {Map<string, { size: number, sent: number, ended: boolean }>} by upload id */
   #files = new Map();
+  #size = 0;
+  #sent = 0;
+  #ended = 0;
 
   /**
    * Take in a state of an upload that is sent from here.
@@ -21,13 +24,16 @@ export class Run {
    * @param {number} nowMs
    */
   note(state, nowMs) {
-    const known = this.#files.has(state.id);
+    const known = this.#files.get(state.id);
     if (!known && hasEnded(state)) return;
     if (!known && this.#over) this.#begin();
     const size = state.size ?? state.total ?? 0;
     const sent = TRAVELLING.has(state.phase) ? Math.min(state.bytes ?? 0, size) : size;
-    this.#files.set(state.id, { size, sent, ended: hasEnded(state) });
-    this.#meter.note(this.#sum("sent"), nowMs);
+    if (known) this.#count(known, -1);
+    const file = { size, sent, ended: hasEnded(state) };
+    this.#files.set(state.id, file);
+    this.#count(file, 1);
+    this.#meter.note(this.#sent, nowMs);
   }
 
   /**
@@ -37,24 +43,29 @@ export class Run {
    */
   summary(nowMs) {
     if (this.#files.size < 2 || this.#over) return null;
-    const [sent, size] = [this.#sum("sent"), this.#sum("size")];
+    const [sent, size, done] = [this.#sent, this.#size, this.#ended];
     const speed = this.#meter.speed(nowMs);
-    const done = [...this.#files.values()].filter(({ ended }) => ended).length;
     const leftS = speed && sent < size ? (size - sent) / speed : null;
     return { done, total: this.#files.size, sent, size, leftS };
   }
 
   get #over() {
-    return [...this.#files.values()].every(({ ended }) => ended);
+    return this.#ended === this.#files.size;
   }
 
   #begin() {
     this.#files.clear();
+    this.#size = this.#sent = this.#ended = 0;
     this.#meter = new Meter();
   }
 
-  /** @param {"sent" | "size"} what */
-  #sum(what) {
-    return [...this.#files.values()].reduce((sum, file) => sum + file[what], 0);
+  /**
+   * @param {{ size: number, sent: number, ended: boolean }} file
+   * @param {1 | -1} times
+   */
+  #count({ size, sent, ended }, times) {
+    this.#size += times * size;
+    this.#sent += times * sent;
+    this.#ended += times * Number(ended);
   }
 }

@@ -45,6 +45,7 @@ const DEFAULTS = Object.freeze({
   left: "{time} left",
   announce: "{name}: {text}",
   summary: "{active} in progress, {done} finished, {trouble} with problems",
+  rest: { one: "and {n} more", other: "and {n} more" },
   stageDone: "{stage} is done",
   link: {
     connecting: "Connecting…",

@@ -31,8 +31,6 @@ export class Card {
    */
   constructor(upload, client) {
     this.upload = upload;
-    /** When the upload began, ms since the epoch: cards are ordered by it. */
-    this.bornAt = bornAt(upload);
     /** Whether it was over before this page knew of it. */
     this.old = upload.ended;
     this.#client = client;
@@ -223,10 +221,10 @@ export class Card {
 }
 
 /**
- * From what came out, from the time in a UUIDv7 (ours are named so), or from when it was first seen.
+ * When an upload began, ms since the epoch: from what came out, from the time in a UUIDv7 (ours are named so), or from when it was first seen.
  * @param {Upload} upload
  */
-function bornAt({ id, state, createdAt }) {
+export function bornAt({ id, state, createdAt }) {
   const uuid = /([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-/.exec(id);
   const known = uuid ? Number.parseInt(uuid[1] + uuid[2], 16) : Date.parse(state.media?.createdAt ?? "");
   return Number.isFinite(known) ? known : createdAt;

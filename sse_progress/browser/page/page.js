@@ -11,31 +11,34 @@ import { kindsOf } from "../client/kinds.js";
 import { overview } from "../client/overview.js";
 import "../client/panel.js";
 import { formatBytes, formatPercent } from "../client/texts.js";
-import { Card } from "./card.js";
-import { clear, isCleared } from "./cleared.js";
+import { clear } from "./cleared.js";
 import { one } from "./dom.js";
 import { askForToken, givenToken, onToken, signedIn } from "./session.js";
+import { Shelf } from "./shelf.js";
 import { showSnippets } from "./snippets.js";
 import { lang, say, speak, texts, words } from "./speech.js";
 
-/** How many uploads that had ended before this page was opened are shown in full. */
-const OLD_SHOWN = 3;
+/** Milliseconds between two changes of the title. */
+const TITLE_MS = 250;
 
 const panel = /** @type {UploadPanel} */ (one("panel"));
 const picker = /** @type {HTMLInputElement} */ (one("files"));
-/** @type {Map<string, Card>} */
-const cards = new Map();
 const client = new Client({
   url: new URL("..", import.meta.url).href,
   token: givenToken(),
 });
 
+const shelf = new Shelf(client);
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let titling;
+
 speak();
 panel.client = client;
 client.observe(show);
 client.observeLink(showLink);
-kindsOf(client).observe(() => cards.forEach((card) => card.drawSoon()));
-void client.watch();
+kindsOf(client).observe(() => shelf.cards.forEach((card) => card.drawSoon()));
+void client.watch({ limit: 1 });
+void shelf.begin();
 
 // ---- taking files
 
@@ -83,49 +86,22 @@ addEventListener("beforeunload", (event) => {
 
 /** @param {Upload} upload */
 function show(upload) {
-  if (isCleared(upload.id)) return;
-  let card = cards.get(upload.id);
-  if (card && card.upload !== upload) {
-    card.element.remove(); // it was followed until now, and is sent from here again
-    card = undefined;
-  }
-  if (!card) {
-    card = new Card(upload, client);
-    cards.set(upload.id, card);
-    place(card);
-  }
-  card.drawSoon();
+  shelf.show(upload);
   if (upload.state.error?.code === "unauthenticated") askForToken();
-  document.body.classList.add("compact");
-  one("uploads-section").hidden = false;
-  showTitle();
-  one("clear").hidden = ![...cards.values()].some(({ upload: one }) => one.ended);
+  if (titling === undefined) titling = setTimeout(showTitle, TITLE_MS);
 }
 
 one("clear").addEventListener("click", () => {
-  const ended = [...cards.values()].filter(({ upload }) => upload.ended);
-  clear(ended.map(({ upload }) => upload.id));
-  for (const { upload, element } of ended) {
-    element.remove();
-    cards.delete(upload.id);
-    upload.forget();
-  }
-  one("uploads-section").hidden = cards.size === 0;
+  const ended = [...client.uploads.values()].filter((upload) => upload.ended);
+  const ids = ended.map(({ id }) => id);
+  clear(ids);
+  for (const upload of ended) upload.forget();
+  shelf.remove(ids);
   one("choose").focus();
 });
 
-/**
- * Newest first, in whatever order they became known; of the old ones, the newest are shown in full.
- * @param {Card} card
- */
-function place(card) {
-  const order = [...cards.values()].reverse().sort((a, b) => b.bornAt - a.bornAt);
-  const next = order[order.indexOf(card) + 1];
-  one("uploads").insertBefore(card.element, next?.element ?? null);
-  order.filter(({ old }) => old).forEach((one, at) => one.fold(at >= OLD_SHOWN));
-}
-
 function showTitle() {
+  titling = undefined;
   const { percent } = overview([...client.uploads.values()].map(({ state }) => state));
   document.title = percent === null ? "sse_progress" : `${formatPercent(percent, lang)} · sse_progress`;
 }
@@ -135,7 +111,9 @@ function showLink(link) {
   one("link").dataset.state = link;
   one("link-text").textContent = words.link[link];
   if (link === "denied") askForToken();
-  if (link === "live") signedIn();
+  if (link !== "live") return;
+  signedIn();
+  void shelf.begin();
 }
 
 // ---- notifications, asked for by a click
@@ -163,7 +141,8 @@ async function showLimits() {
 onToken((token) => {
   client.token = token;
   showSnippets(client);
-  void client.watch();
+  void client.watch({ limit: 1 });
+  void shelf.begin();
 });
 
 // ---- for developers

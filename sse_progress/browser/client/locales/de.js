@@ -28,6 +28,7 @@ export const texts = {
   left: "noch {time}",
   announce: "{name}: {text}",
   summary: "{active} in Arbeit, {done} fertig, {trouble} mit Problemen",
+  rest: "und {n} weitere",
   stageDone: "{stage}: fertig",
   link: {
     connecting: "Verbindung wird aufgebaut …",

@@ -28,6 +28,7 @@ export const texts = {
   left: "quedan {time}",
   announce: "{name}: {text}",
   summary: "{active} en curso, {done} terminados, {trouble} con problemas",
+  rest: "y {n} más",
   stageDone: "{stage}: listo",
   link: {
     connecting: "Conectando…",

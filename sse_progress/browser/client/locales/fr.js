@@ -28,6 +28,7 @@ export const texts = {
   left: "encore {time}",
   announce: "{name} : {text}",
   summary: "{active} en cours, {done} terminés, {trouble} avec un problème",
+  rest: { one: "et {n} autre", other: "et {n} autres" },
   stageDone: "{stage} : terminé",
   link: {
     connecting: "Connexion…",
