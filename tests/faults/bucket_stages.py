@@ -1,4 +1,5 @@
-"""Quick stages: one waits for ever where the file asks it to, one makes a file."""
+"""Quick stages: one waits where the file asks it to, for ever or for another file; one makes a
+file."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sse_progress.model.stage_api import Pipeline, Report, Upload
+
+GATE = b"wait for "
+"""And then a path."""
 
 
 def validate(upload: Upload, report: Report) -> dict[str, Any]:
@@ -17,6 +21,10 @@ def analyze(upload: Upload, report: Report) -> dict[str, Any]:
     content = Path(upload.path).read_bytes()
     while content == b"wait for me":
         time.sleep(0.1)
+    if content.startswith(GATE):
+        report(0.5, "Waiting")
+        while not Path(content.removeprefix(GATE).decode()).exists():
+            time.sleep(0.05)
     return {"size": len(content)}
 
 

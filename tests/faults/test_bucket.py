@@ -25,6 +25,7 @@ from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_proxy import Fault, S3Proxy, Seen
 from tests.helpers.s3_server import S3Server
 from tests.helpers.service import Service
+from tests.helpers.sse import EventStream, read_events
 from tests.helpers.waiting import eventually, wait_until
 from tests.wire.words import check_journal, journal_of, new_id
 
@@ -42,6 +43,7 @@ class Hosts(NamedTuple):
     proxy: S3Proxy
     s3: S3Server
     prefix: str
+    gates: Path
 
     def listed(self) -> list[str]:
         found = s3_client.keys(self.s3.endpoint, "media", prefix=f"{self.prefix}/")
@@ -59,6 +61,8 @@ def hosts(s3_server: S3Server) -> Iterator[Hosts]:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sp-")))
         redis = RedisServer(root)
         redis.start()
+        gates = root / "gates"
+        gates.mkdir()
         stack.callback(redis.close)
         proxy = stack.enter_context(S3Proxy(s3_server.port))
         env = {
@@ -70,12 +74,13 @@ def hosts(s3_server: S3Server) -> Iterator[Hosts]:
             "SSE_PROGRESS_LEASE_S": "1",
             "SSE_PROGRESS_WORKER_CONCURRENCY": "4",
             "SSE_PROGRESS_PIPELINE": "tests.faults.bucket_stages:pipeline",
+            "SSE_PROGRESS_STAGE_READABLE": str(gates),
         }
         web = stack.enter_context(
             Service(root / "web", {**env, "SSE_PROGRESS_WORKER_PROCESSES": "0"})
         )
         worker = stack.enter_context(WorkerHost(root / "worker", env))
-        yield Hosts(web, worker, proxy, s3_server, prefix)
+        yield Hosts(web, worker, proxy, s3_server, prefix, gates)
 
 
 @pytest.fixture(autouse=True)
@@ -394,6 +399,46 @@ async def test_a_bucket_that_is_away_costs_no_byte(hosts: Hosts) -> None:
     file = httpx.get(f"{hosts.url(upload_id)}/files/{upload_id}", timeout=60)
     httpx.delete(f"{hosts.url(upload_id)}/files")
     assert file.status_code in (200, 404)  # named by nobody
+
+
+async def test_all_but_new_uploads_goes_on_without_a_bucket(hosts: Hosts) -> None:
+    """Streams, states, lists and histories; the stage that has its file goes on to its end, and
+    publishing waits, and says so, until the bucket is back."""
+    done, running, gate = new_id(), new_id(), hosts.gates / "open"
+    await asyncio.to_thread(send_form, hosts.web.url, done, b"some words")
+    await finished(hosts, done)
+    await asyncio.to_thread(send_form, hosts.web.url, running, b"wait for %b" % bytes(gate))
+    told = ""
+    async with EventStream(f"{hosts.url(running)}/progress") as stream:
+        async for frame in stream:
+            if frame.stage == "analyzing" and frame.json["stageProgress"] == 50:
+                break
+        hosts.proxy.fault = lambda _: "drop"
+        for path in (f"/upload/{running}", f"/upload/{done}", f"/upload/{done}/history"):
+            answer = await asyncio.to_thread(httpx.get, hosts.web.url + path, timeout=60)
+            assert answer.status_code == 200, (path, answer.text)
+        listed = await asyncio.to_thread(httpx.get, f"{hosts.web.url}/uploads", timeout=60)
+        assert {done, running} <= {one["uploadId"] for one in listed.json()["uploads"]}
+        late = await read_events(f"{hosts.url(done)}/progress")
+        assert late[-1].stage == "complete"
+        refused = await asyncio.to_thread(
+            httpx.post, f"{hosts.web.url}/upload", files=form(b"words"), timeout=60
+        )
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        gate.touch()
+        async for frame in stream:
+            told = str(frame.json.get("message"))
+            if frame.terminal or "trying again" in told:
+                break
+        assert "trying again" in told
+        hosts.proxy.fault = lambda _: None
+        async for frame in stream:
+            if frame.terminal:
+                break
+        assert frame.stage == "complete"
+    check_journal(await journal_of(hosts.web, running))
+    for upload_id in (done, running):
+        assert httpx.delete(f"{hosts.url(upload_id)}/files").status_code == 204
 
 
 async def test_publishing_is_tried_again(hosts: Hosts) -> None:
