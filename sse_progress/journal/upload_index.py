@@ -42,13 +42,8 @@ class Index:
         self.redis = redis
         self._open_key, self._put_off_key = open_key(storage_id), put_off_key(storage_id)
         queue = QueueKeys.of(storage_id)
-        self._elsewhere = (
-            queue.waiting,
-            queue.running,
-            queue.delayed,
-            queue.parked,
-            self._put_off_key,
-        )
+        self._running_key, self._arrived_key = queue.running, queue.arrived
+        self._at_rest = (queue.waiting, queue.delayed, queue.parked, self._put_off_key)
         self._ended_keys = {name: ended_key(storage_id, name) for name in consumers}
 
     async def opened(self, upload_id: str, *, owner: str | None, now_s: float) -> None:
@@ -161,12 +156,26 @@ class Index:
         """
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(self._put_off_key, "-inf", int(now_s * 1e3))
-            pipe.zdiff([self._open_key, *self._elsewhere], withscores=True)
+            pipe.zdiff([self._open_key, self._running_key, *self._at_rest], withscores=True)
             _, rows = await pipe.execute()
         return [
             (name.decode(), int(began_ms))
             for name, began_ms in zip(rows[::2], rows[1::2], strict=True)
         ]
+
+    async def changing(self, *, since_ms: int) -> tuple[list[str], list[str], int]:
+        """Open uploads that are received or worked on; those that have begun to wait for a worker
+        since a moment; and this moment, ms by Redis' clock.
+
+        What waits, rests or is parked gets no events, and is left out by Redis.
+        """
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zdiff([self._open_key, *self._at_rest])
+            pipe.zrangebyscore(self._arrived_key, since_ms, "+inf")
+            (seconds, micros), active, arrived = await pipe.execute()
+        names = [name.decode() for name in active], [name.decode() for name in arrived]
+        return *names, seconds * 1000 + micros // 1000
 
     async def put_off(self, upload_id: str, *, until_s: float) -> None:
         """It need not be looked at before that, unless `look_at` says so."""

@@ -33,9 +33,11 @@ log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
 PAUSE = 20
-"""Between two looks at all open journals, times what a look takes: they take a twentieth of a core
+"""Between two looks at open journals, times what a look takes: they take a twentieth of a core
 at most, but come every `LOOK_EVERY_S` at the latest."""
 LOOK_EVERY_S = 10.0
+LOOK_AT_ALL_EVERY_S = 3600.0
+"""Looks between them are at journals that may have new events: those that wait have none."""
 AT_ONCE = 100
 """Journals of one transaction, or fewer with `EVENTS` events in all."""
 EVENTS = 2000
@@ -65,6 +67,7 @@ class Archiver:
         self._leads = leads
         self._ready = False
         self._archived: dict[str, Position] = {}
+        self._active, self._seen_ms, self._all_at = set[str](), 0, 0.0
         self._forgotten_at = 0.0
         self._began_at, self._look_at = now(), 0.0
 
@@ -77,6 +80,7 @@ class Archiver:
                         await self.round()
                     else:
                         self._archived.clear()
+                        self._all_at = 0.0
                 except (RedisError, OSError, Problem) as exc:
                     log.warning("archive waits", error=type(exc).__name__)
                 except Exception:
@@ -124,23 +128,37 @@ class Archiver:
         await self._revive([name for name in names if name not in found and ":" not in name])
         copied = await self._copy(names)
         await index.done(ARCHIVE, copied)
+        for name in copied:
+            self._archived.pop(name, None)
         return bool(copied)
 
     async def _copy_open(self) -> None:
-        """What is new in the journals of open uploads and batches."""
+        """What is new in the journals of open uploads and batches.
+
+        An upload that has come to rest is looked at once more, for what it had to tell before.
+        """
         began = time.monotonic()
         if began < self._look_at:
             return
-        names = [name for name, _ in await self._components.index.open_uploads()]
-        names += await self._batches.open_journals()
+        index, looks_at_all = self._components.index, began >= self._all_at
+        active, arrived, at_ms = await index.changing(since_ms=self._seen_ms)
+        uploads: Iterable[str] = {*active, *arrived, *self._active}
+        if looks_at_all:
+            uploads = [name for name, _ in await index.open_uploads()]
+            self._archived = {n: self._archived[n] for n in uploads if n in self._archived}
+        names = [*uploads, *await self._batches.open_journals()]
         found = await heads(self._components.redis, names)
         ended = time.monotonic()
         self._look_at = ended + min(self._pause * (ended - began), LOOK_EVERY_S)
         archived = {name: self._archived.get(name) for name in names}
-        self._archived = {name: at for name, at in archived.items() if at is not None}
         behind = [name for name, head in found.items() if head.seq and head != archived[name]]
+        whole = set[str]()
         for start in range(0, len(behind), AT_ONCE):
-            await self._copy(behind[start : start + AT_ONCE])
+            whole.update(await self._copy(behind[start : start + AT_ONCE]))
+        self._active = {*active, *(name for name in behind if name not in whole)}
+        self._seen_ms = at_ms
+        if looks_at_all:
+            self._all_at = began + LOOK_AT_ALL_EVERY_S
 
     async def _copy(self, names: Iterable[str]) -> list[str]:
         """Write what the archive lacks of these journals; those of which it lacks nothing now.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import create_engine
 
 from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.archive.database import Database
 from sse_progress.archive.records import ArchivedUpload
 from sse_progress.journal.frames import Frame
+from sse_progress.journal.heads import heads
 from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import Draft, tags_of
+from sse_progress.model.ids import Position
 from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components
 from sse_progress.worker import archiver
@@ -120,6 +124,45 @@ async def test_open_and_ended_journals_are_copied(
         found = await one.core.archive.find("runs")
         assert found is not None
         assert found.revision == 2
+
+
+async def test_what_rests_is_not_looked_at_again_and_again(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look reads journals of uploads that are in work, once those that have come to rest, and
+    all of them when it has not done so for long."""
+    looked: list[set[str]] = []
+
+    async def noted(redis: Redis, names: Sequence[str]) -> dict[str, Position]:
+        looked.append(set(names))
+        return await heads(redis, names)
+
+    monkeypatch.setattr(archiver, "heads", noted)
+    monkeypatch.setattr(archiver, "LOOK_AT_ALL_EVERY_S", 0.0)
+    async with scene(redis_url, tmp_path, f"sqlite:///{tmp_path / 'a.sqlite3'}") as one:
+        index, queue, worker = one.core.index, one.core.queue, one.archiver()
+
+        async def look(*wanted: str) -> None:
+            await worker._copy_open()
+            assert looked.pop() == set(wanted)
+            for name in wanted:
+                await one.check(name)
+
+        for name in ("waits", "rests", "runs"):
+            await upload(one.core, name, 4, end=False)
+        await queue.enqueue("waits")
+        await worker.round()
+        looked.clear()
+        monkeypatch.setattr(archiver, "LOOK_AT_ALL_EVERY_S", 3600.0)
+        await look("waits", "rests", "runs")
+        await index.put_off("rests", until_s=time.time() + 600)
+        await upload(one.core, "comes", 3, end=False)
+        await queue.enqueue("comes")
+        await look("rests", "runs", "comes")
+        await look("runs")
+        await index.look_at("rests")
+        await look("rests", "runs")
+        await look("rests", "runs")
 
 
 async def test_partial_uploads_are_left_out(
