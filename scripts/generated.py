@@ -5,6 +5,8 @@ that say nothing about a file, and the intervals that both sides have to agree o
 
 The Python client for threads, `client/_sync`, is the one for asyncio with words replaced, as in
 httpcore; the `backend.py` of either is written by hand.
+
+`docs/reference/browser.md` is made from the comments in the ES module's declarations.
 """
 
 from __future__ import annotations
@@ -114,9 +116,17 @@ def sync_client() -> dict[Path, Callable[[], str]]:
     }
 
 
+def browser_reference() -> str:
+    """By TypeScript's own parser; fails where a function or class has no comment."""
+    command = ["node", str(ROOT / "scripts/reference.mjs")]
+    made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+    return made.stdout
+
+
 FILES: dict[Path, Callable[[], str]] = {
     PACKAGE / "browser/client/wire.js": wire_js,
     **sync_client(),
+    ROOT / "docs/reference/browser.md": browser_reference,
 }
 
 

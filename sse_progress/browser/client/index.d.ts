@@ -211,18 +211,34 @@ export interface UploadOptions extends FollowOptions {
   fields?: Record<string, string | number | boolean | (string | number | boolean)[]>;
 }
 
+/**
+ * One upload as its user holds it: a state to read, listeners to add, and what can be done with
+ * it. A Client makes it.
+ */
 export declare class Upload {
   private constructor();
+  /** Its name, on the service too. */
   readonly id: string;
+  /** What is sent from here; null for an upload that is only followed. */
   readonly file: Blob | null;
+  /** All that is known of it; a new object after each change. */
   readonly state: UploadState;
+  /** What the connection that brings its news is doing. */
   readonly link: Link;
+  /** When this object was made, in milliseconds since 1970. */
   readonly createdAt: number;
+  /** Whether nothing more can happen to it. */
   readonly ended: boolean;
+  /** Whether it failed or was cancelled, and its file is at hand. */
   readonly canRetry: boolean;
   /** Resolves when the upload is complete; rejects with UploadError however else it ends. */
   readonly done: Promise<Media>;
+  /** Call back after each change; the function that is returned ends it, and so does `signal`. */
   observe(listener: Listener, options?: ObserveOptions): () => void;
+  /**
+   * Ask the service to cancel it. Resolves once that is certain, also for one that has ended before;
+   * rejects with UploadError, `network` if the service could not be asked.
+   */
   cancel(): Promise<void>;
   /** Whether it can be paused, or is, by this page: it is being sent from here in parts. */
   readonly canPause: boolean;
@@ -232,9 +248,14 @@ export declare class Upload {
   pause(): void;
   /** Go on where it was. */
   resume(): void;
+  /**
+   * Send the same file again, as a new upload under a new id. Throws UploadError `no_file` where
+   * there is no file.
+   */
   retry(): Upload;
   /** Read the journal, so that `state.passed` is whole; resolves to whether there was one to read. */
   readHistory(): Promise<boolean>;
+  /** Stop following it, without touching the upload itself; its body is given up. */
   forget(): void;
 }
 
@@ -275,54 +296,99 @@ export interface BatchState {
   readonly ended: boolean;
 }
 
+/** Many uploads as one: followed to its end, closed and cancelled. A Client makes it. */
 export declare class Batch {
   private constructor();
+  /** Its name, on the service too: the option `batch` of uploads that join it. */
   readonly id: string;
+  /** How far it is; a new object after each change. */
   readonly state: BatchState;
   /** Resolves to the last state, whatever its items came to. */
   readonly done: Promise<BatchState>;
+  /** Call back after each change; the function that is returned ends it, and so does `signal`. */
   observe(listener: (batch: Batch) => void, options?: ObserveOptions): () => void;
+  /** No more items join: it ends with the last of them. Rejects with UploadError. */
   close(): Promise<void>;
+  /** Cancel what is open of it. Rejects with UploadError. */
   cancel(): Promise<void>;
+  /** Stop following it. */
   forget(): void;
 }
 
+/** All uploads of one service and one caller, with a life of its own. */
 export declare class Client {
+  /** Throws UploadError `unsupported` for `transport: "ws"` where there is no WebSocket. */
   constructor(options?: ClientOptions);
+  /** The service's root, absolute, with a slash at its end. */
   readonly url: string;
+  /** What its connections are doing, the worst first. */
   readonly link: Link;
+  /** Whether requests carry a token; without one the browser's cookies have to do. */
   readonly hasToken: boolean;
+  /** Every upload that is known here, by id, in the order in which it became known. */
   readonly uploads: ReadonlyMap<string, Upload>;
+  /** New credentials: what was refused for the old ones is tried again. */
   set token(token: ServiceOptions["token"]);
+  /** The headers of this moment, for requests of your own such as one for a thumbnail. */
   headers(): Promise<Record<string, string>>;
+  /**
+   * Send a file. The Upload is there at once, before any answer. Throws UploadError
+   * `upload_id_in_use` for an `id` that is known here.
+   */
   upload(file: Blob, options?: UploadOptions): Upload;
+  /** Follow an upload that is sent from elsewhere, also before it begins. `signal` ends that. */
   follow(id: string, options?: FollowOptions): Upload;
   /** What the service accepts of a kind. */
   rules(kind?: string): Promise<Rules>;
+  /** Make a batch, which uploads join by the option `batch`. Rejects with UploadError. */
   createBatch(options?: BatchOptions): Promise<Batch>;
+  /** Follow a batch that was made elsewhere. */
   followBatch(id: string): Batch;
+  /**
+   * Follow everything of this caller's, from other tabs and devices too. Resolves to a function that
+   * ends it, once the newest `limit` (20) uploads are known, or the service could not be asked.
+   */
   watch(options?: { limit?: number }): Promise<() => void>;
   /** Take in a part of the list of uploads, also of long ago; null if the service cannot be asked. */
   readList(options?: {
     limit?: number;
     after?: string | null;
   }): Promise<{ ids: string[]; next: string | null } | null>;
+  /**
+   * Call back after each change of any upload; the function that is returned ends it, and so does
+   * `signal`.
+   */
   observe(listener: Listener, options?: ObserveOptions): () => void;
+  /** Call back when `link` changes. */
   observeLink(listener: (link: Link) => void, options?: ObserveOptions): () => void;
+  /** Close every stream and give up every body. The client is of no use afterwards. */
   close(): void;
 }
 
+/** The one error with which promises of this module reject. */
 export declare class UploadError extends Error {
+  /** Made by the module. */
   constructor(failure: Partial<UploadFailure> & { code: string; status?: number });
+  /**
+   * Stable: one of the service's codes, `network` if it could not be reached, or one that a function
+   * here names.
+   */
   readonly code: string;
+  /** One sentence for a person; may be empty. */
   readonly detail: string;
+  /** Where it happened, if that was in a stage. */
   readonly stage: StageName | null;
+  /** The HTTP status, or 0. */
   readonly status: number;
 }
 
+/** Takes an event stream apart, for readers of your own. */
 export declare class Decoder {
+  /** The id of the last whole event that had one, else empty. */
   readonly lastEventId: string;
+  /** What the stream last said in `retry`, in milliseconds. */
   readonly retryMs: number | null;
+  /** The events that are whole with this piece of text. */
   feed(text: string): { event: string; data: string; id: string }[];
 }
 
@@ -335,6 +401,7 @@ export interface Stage {
   readonly title: string;
 }
 
+/** The service's stages in their order. */
 export declare const STAGES: readonly Stage[];
 
 export interface NotifyOptions {
@@ -351,10 +418,26 @@ export interface NotifyOptions {
 export declare function askToNotify(): Promise<boolean>;
 /** Notify of ends while no tab of this origin is visible; the function that is returned ends it. */
 export declare function notifyOf(client: Client, options?: NotifyOptions): () => void;
+/** Whether an upload in this state cannot change any more. */
 export declare function hasEnded(state: UploadState): boolean;
+/**
+ * Whether an error with this code is a judgement of the file (`refused`), or sending it again may
+ * help (`failed`).
+ */
 export declare function phaseOfError(code: string): "refused" | "failed";
+/**
+ * An id for a new upload: `upload_` and a UUIDv7, which sorts by time. The time and 10 random
+ * bytes can be given, for tests.
+ */
 export declare function newUploadId(nowMs?: number, random?: Uint8Array): string;
+/**
+ * The one client for this service, which everybody on the page shares. A `token` that is given
+ * replaces an older one.
+ */
 export declare function clientFor(options?: ServiceOptions): Client;
+/** Send a file by the shared client; see `Client.upload`. */
 export declare function upload(file: Blob, options?: UploadOptions & ServiceOptions): Upload;
+/** Follow an upload by the shared client; see `Client.follow`. */
 export declare function follow(id: string, options?: FollowOptions & ServiceOptions): Upload;
+/** Hear of every upload of the shared client; see `Client.observe`. */
 export declare function observe(listener: Listener, options?: ObserveOptions & ServiceOptions): () => void;
