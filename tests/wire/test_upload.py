@@ -172,6 +172,15 @@ async def test_bad_ids(running: Service, bad: str) -> None:
     assert "x-upload-id" not in answer.headers
 
 
+async def test_two_ids_are_none(client: httpx.Client) -> None:
+    """A request that names two uploads is refused, rather than taken for one of them."""
+    ids = [new_id(), new_id()]
+    headers = [("X-Upload-ID", upload_id) for upload_id in ids]
+    answer = client.post("/upload", headers=headers, files={"file": ("a.txt", b"Some words.")})
+    check_problem(answer, 400, "invalid_upload_id")
+    assert [client.get(f"/upload/{one}").status_code for one in ids] == [404, 404]
+
+
 async def test_spaces_around_an_id_are_not_of_it(running: Service) -> None:
     """RFC 9110 §5.5: white space around a header's value is no part of it."""
     upload_id = new_id()

@@ -54,7 +54,8 @@ __all__ = ["ROUTES"]
 
 
 async def post_upload(request: Request) -> Response:
-    upload_id = request.headers.get("x-upload-id", new_upload_id())
+    # Two of them are one list (RFC 9110 §5.3), which is no id, rather than one of the two.
+    upload_id = ", ".join(request.headers.getlist("x-upload-id") or [new_upload_id()])
     if not valid_upload_id(upload_id):
         raise InvalidUploadId
     request.state.upload_id = upload_id
