@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import anyio
 from redis.exceptions import RedisError
@@ -90,7 +91,9 @@ class Direct:
             return
         length = found.announced.length or 0
         if found.offset < length:
-            missing = await blocking(self._missing, found.announced)
+            missing = await blocking(
+                partial(self._direct().missing, found.announced, most=MOST_NAMED)
+            )
             raise MismatchingOffset(
                 f"Not in the bucket: part {', '.join(map(str, missing))}.",
                 expected=found.offset,
@@ -124,17 +127,6 @@ class Direct:
         if not 1 <= number <= len(parts):
             raise BadRequest(f"There is no part {number}, only 1 to {len(parts)}.")
         return parts[number - 1]
-
-    def _missing(self, announced: Announced) -> list[int]:
-        """The first few."""
-        missing: list[int] = []
-        direct = self._direct()
-        for part in direct.parts(announced):
-            if not direct.is_there(announced, part):
-                missing.append(part.number)
-                if len(missing) == MOST_NAMED:
-                    break
-        return missing
 
 
 async def _no_bytes() -> AsyncIterator[bytes]:

@@ -229,6 +229,9 @@ class DirectParts(Protocol):
     def is_there(self, announced: Announced, part: DirectPart) -> bool:
         """Whether a part is on the storage, whole."""
 
+    def missing(self, announced: Announced, *, most: int) -> list[int]:
+        """Numbers of the first parts that are not there; each is asked for that a listing lacks."""
+
 
 class StoredObject(Protocol):
     """A stored upload as it was when found."""

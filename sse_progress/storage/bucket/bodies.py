@@ -157,7 +157,8 @@ class BucketBodies:
 def body_path(bucket: Bucket, announced: Announced, *, known: list[Chunk] = []) -> list[Chunk]:  # noqa: B006
     """The chunks that spell a resting body, as far as it is there; `known` ones are, in any case.
 
-    One of another size than its name says is none.
+    One of another size than its name says is none. A hole is looked at twice, but not in a direct
+    body, whose parts come in any order.
     """
     prefix = Keys(announced.upload_id).body(announced.token)
     for last in (False, True):
@@ -171,7 +172,7 @@ def body_path(bucket: Bucket, announced: Announced, *, known: list[Chunk] = []) 
             if (chunk := parse_chunk(found.name)) is not None and chunk.length == found.size
         }
         path = farthest(chunks.union(known), accepted=accepted)
-        if last or not has_gap(chunks, path):
+        if last or announced.direct or not has_gap(chunks, path):
             return path
         time.sleep(LOOK_AGAIN_S)
     raise AssertionError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from itertools import islice
 
 from sse_progress.storage.announced import Announced
 from sse_progress.storage.bucket.chain import Chunk
@@ -65,6 +66,17 @@ class BucketParts:
     def is_there(self, announced: Announced, part: DirectPart) -> bool:
         found = self._bucket.head(_path(announced, part))
         return found is not None and found.size == part.length
+
+    def missing(self, announced: Announced, *, most: int) -> list[int]:
+        body = Keys(announced.upload_id).body(announced.token)
+        listed = {(found.path, found.size) for found in self._bucket.listing(body)}
+        numbers = (
+            part.number
+            for part in self.parts(announced)
+            if (_path(announced, part), part.length) not in listed
+            and not self.is_there(announced, part)
+        )
+        return list(islice(numbers, most))
 
 
 def _path(announced: Announced, part: DirectPart) -> str:

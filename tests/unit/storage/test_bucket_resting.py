@@ -11,7 +11,9 @@ import pytest
 
 from sse_progress.model.errors import Unavailable, UnknownUpload, UploadIdInUse
 from sse_progress.storage.announced import Announced
+from sse_progress.storage.bucket.chain import Chunk
 from sse_progress.storage.bucket.client import Bucket
+from sse_progress.storage.bucket.keys import Keys
 from sse_progress.storage.bucket.storage import BucketStorage
 from sse_progress.storage.manifest import Manifest
 from sse_progress.storage.port import WrongOffset
@@ -222,6 +224,40 @@ def test_a_listing_that_is_behind_is_looked_at_again(
     monkeypatch.setattr(Bucket, "listing", stale)
     assert offset_of(place.open()) == 11
     assert len(calls) == 2
+
+
+def test_holes_of_a_direct_body_cost_one_listing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts come in any order. Of those that a listing lacks the first few are asked for, in
+    case it is behind; those that it has are not."""
+    monkeypatch.setattr("sse_progress.storage.bucket.direct.CHUNK_BYTES", 4)
+    storage = place.open()
+    assert storage.direct is not None
+    about = announced(direct=True, length=4 * 9 + 1)
+    storage.bodies.begin(about)
+    parts = storage.direct.parts(about)
+    for part in parts[1:5]:
+        chunk = Chunk(part.offset, about.token, part.length)
+        place.request("PUT", f"{Keys('u1').body(about.token)}/{chunk.name}", b"1234")
+    listing, head, calls = Bucket.listing, Bucket.head, []
+
+    def listed(self: Bucket, prefix: str) -> Any:
+        calls.append("LIST")
+        return iter([found for found in listing(self, prefix) if len(calls) < 2])
+
+    def asked(self: Bucket, path: str) -> Any:
+        calls.append("HEAD")
+        return head(self, path)
+
+    monkeypatch.setattr(Bucket, "listing", listed)
+    monkeypatch.setattr(Bucket, "head", asked)
+    assert storage.direct.missing(about, most=3) == [1, 6, 7]
+    assert calls == ["LIST", *["HEAD"] * 3]
+    assert storage.direct.missing(about, most=3) == [1, 6, 7], "although the listing is behind"
+    calls.clear()
+    assert offset_of(storage) == 0
+    assert calls.count("LIST") == 2, "how far it reaches, and how much is there"
 
 
 def test_chunks_of_another_size_are_none(place: Place) -> None:
