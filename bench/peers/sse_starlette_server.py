@@ -1,4 +1,7 @@
-"""The usual way: sse-starlette, a queue per client, each event encoded per client as a dict."""
+"""sse-starlette with a queue per client: sse_starlette_server.py PORT dict|bytes.
+
+`dict` encodes each event per client, as its examples do; with `bytes` the frame is made once.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
 from sse_starlette import EventSourceResponse
@@ -14,19 +18,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-queues: set[asyncio.Queue[dict[str, object]]] = set()
+READY_MADE = len(sys.argv) > 2 and sys.argv[2] == "bytes"
+queues: set[asyncio.Queue[Any]] = set()
 
 
 async def progress(_: Request) -> EventSourceResponse:
-    queue: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    queue: asyncio.Queue[Any] = asyncio.Queue()
     queues.add(queue)
 
-    async def events() -> AsyncIterator[dict[str, str]]:
+    async def events() -> AsyncIterator[Any]:
         try:
-            yield {"data": "{}"}
             while True:
-                event = await queue.get()
-                yield {"id": str(event["n"]), "data": json.dumps(event)}
+                yield await queue.get()
         finally:
             queues.discard(queue)
 
@@ -34,7 +37,12 @@ async def progress(_: Request) -> EventSourceResponse:
 
 
 async def publish(request: Request) -> Response:
-    event = await request.json()
+    body = await request.body()
+    event: Any = {"event": "progress", "data": body.decode()}
+    if READY_MADE:
+        event = b"event: progress\ndata: %s\n\n" % body
+    else:
+        event = {**event, "data": json.dumps(json.loads(body), separators=(",", ":"))}
     for queue in queues:
         queue.put_nowait(event)
     return Response(status_code=204)
@@ -43,4 +51,4 @@ async def publish(request: Request) -> Response:
 app = Starlette(routes=[Route("/progress", progress), Route("/publish", publish, methods=["POST"])])
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+    uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False, backlog=4096)
