@@ -48,17 +48,54 @@ SENTENCES: Final = {
     "first_bytes": "Looking at the first bytes",
     "language": "Recognizing the language",
     "metadata": "Removing metadata from the original",
+    "reading.characters": "Reading {done} of {total} characters",
+    "reading.second": "Reading second {done} of {total}",
+    "reading.seconds": "Reading second {done}",
+    "reading.rows": "Read {done} rows",
+    "reading.name": "Reading the name and fields",
+    "reading.camera": "Reading what the camera wrote",
+    "decoding.key_frame": "Decoding key frame {done} of {total}",
+    "opening.page": "Opening page {done} of {total}",
+    "timing.frame": "Timing frame {done} of {total}",
+    "listening.second": "Listening to second {done} of {total}",
+    "inflating.entry": "Inflating entry {done} of {total}",
+    "inflating.bytes": "Inflating entry {done} of {total}, {bytes} of {size}",
+    "looked.frame": "Looked at frame {done} of {total}",
+    "looked.page": "Looked at page {done} of {total}",
+    "looked.picture": "Looked at picture {done} of {total}",
+    "colors": "Finding the dominant colors",
+    "hash": "Making a perceptual hash",
+    "password": "The PDF asks for a password",
+    "clamd.asking": "Asking clamd",
+    "clamd.sent": "Sent {done} of {total} to clamd",
+    "clamd.clean": "clamd found nothing",
+    "asking.moderation": "Asking the moderation service",
+    "asking.moderation.part": "Asking the moderation service, {done} of {total}",
+    "later.moderation": "The moderation service will answer later",
+    "type.valid": "The file is {type}",
+    "type.no_decoder": "No decoder for {type} is installed",
+    "type.not_analyzed": "Nothing here looks into {type}",
+    "derived": "Made {done} derived files",
+    "derived.one": "Made {done} derived file",
+    "picture.video": "Taking a picture from the video",
+    "picture.page": "Drawing the first page",
+    "picture.writing": "Writing a picture of {width} x {height} pixels",
+    "checksum.rewritten": "Computing the checksum of the rewritten original",
     "approved": "Approved",
     "marked": "Marked for review",
 }
 
 _SIZE = r"[\d.]+(?: (?:bytes|kB|MB|GB|TB))?"
+_TYPE = r"[\w.+-]+/[\w.+-]+"
 _FIXED = {text: key for key, text in SENTENCES.items() if "{" not in text}
 
 
 def _pattern(text: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", text)
-    named = [f"(?P<{part}>{_SIZE})" if at % 2 else re.escape(part) for at, part in enumerate(parts)]
+    named = [
+        f"(?P<{part}>{_TYPE if part == 'type' else _SIZE})" if at % 2 else re.escape(part)
+        for at, part in enumerate(parts)
+    ]
     return re.compile("".join(named))
 
 

@@ -24,6 +24,8 @@ window.Notification = class {
   constructor(title) { window.told.push(title); }
   close() {}
 };
+window.heard = [];
+new BroadcastChannel("sse-progress visible").onmessage = ({ data }) => window.heard.push(data);
 Object.defineProperty(document, "hidden", { get: () => window.unseen === true });
 """
 
@@ -55,7 +57,7 @@ def test_ends_are_told_while_no_tab_is_visible(
     other.evaluate("window.unseen = false")
     later.open_all()
     phase(card(page, "late.txt"), "done")
-    page.wait_for_timeout(1_500)  # what ends is told of within a second, and a quarter
+    wait_until(lambda: page.evaluate("window.heard.includes('visible')"), "the other tab answers")
     assert told(page)[-1] in ("3 uploads finished", "2 uploads finished", "2.txt: Done")
     assert not any("late.txt" in sentence for sentence in told(page))
     assert told(other) == []

@@ -72,9 +72,8 @@ class OpenAiModeration:
         try:
             async with self._service.client() as client:
                 for number, one in enumerate(inputs, 1):
-                    report(
-                        (number - 1) / len(inputs), f"Asking the moderation service: {one.where}"
-                    )
+                    share = (number - 1) / len(inputs)
+                    report(share, f"Asking the moderation service, {number} of {len(inputs)}")
                     body = encode_json({"model": self._model, "input": one.content})
                     asked = await self._service.ask(client, self._url, body, lambda: self._headers)
                     self._weigh(one.where, asked.body, reasons, scores)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ import sse_progress
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.model.message_keys import SENTENCES, key_of
 
-ARGS = {"done": "12", "total": "310", "size": "3.4 MB", "seconds": "5"}
+ARGS = {"done": "12", "total": "310", "size": "3.4 MB", "seconds": "5", "type": "image/png"}
+ARGS |= {"bytes": "2.1", "width": "640", "height": "480"}
 
 
 @pytest.mark.parametrize("key", sorted(SENTENCES))
@@ -23,6 +27,43 @@ def test_a_sentence_is_found_by_its_words(key: str) -> None:
     assert found is not None
     assert found[0] == key
     assert SENTENCES[key].format(**found[1]) == SENTENCES[key].format(**ARGS)
+
+
+FILLINGS = ("12", "image/png", "2.1 of 5.0 MB", "", "s", " of 12", "frame", "key frame", "page")
+
+
+def _told(tree: ast.AST) -> Iterator[ast.expr]:
+    """The sentences of a module: what is given to a `report`, or named `message` before."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("report"):
+            yield from node.args[1:2]
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":
+            yield node.value
+
+
+def _has_key(said: ast.expr) -> bool:
+    if isinstance(said, ast.Constant):
+        return key_of(str(said.value)) is not None
+    if not isinstance(said, ast.JoinedStr):
+        return True  # found where it is made
+    parts = [
+        (str(part.value),) if isinstance(part, ast.Constant) else FILLINGS for part in said.values
+    ]
+    if ast.unparse(said).startswith("f'{self._message}"):
+        parts[0] = ("Inflating entry 1 of 3",)
+    return any(key_of("".join(words)) for words in product(*parts))
+
+
+def test_what_built_in_stages_say_has_a_key() -> None:
+    """Each sentence in their source, filled with what may stand there."""
+    stages = Path(sse_progress.__file__).parent / "stages"
+    said = [
+        (path.name, one)
+        for path in stages.rglob("*.py")
+        for one in _told(ast.parse(path.read_text()))
+    ]
+    assert len(said) > 40
+    assert [f"{name}: {ast.unparse(one)}" for name, one in said if not _has_key(one)] == []
 
 
 @given(st.text(max_size=80))
