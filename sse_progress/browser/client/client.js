@@ -19,7 +19,7 @@
 
 import { Actions } from "./actions.js";
 import { Batch, createBatch } from "./batch.js";
-import { recallBegun, rememberBegun } from "./begun.js";
+import { rememberBegun } from "./begun.js";
 import { UploadError } from "./errors.js";
 import { newUploadId } from "./ids.js";
 import { Inquiry } from "./inquiry.js";
@@ -152,12 +152,12 @@ export class Client {
       context,
     } = options;
     const inParts = resumable ?? (file.size >= LARGE_BYTES && fitForParts(fields));
-    const begun = inParts && !options.id && this.#remember ? this.#begun(file) : null;
+    const begun = inParts && !options.id && this.#remember ? this.#known.begun(this.url, file) : null;
     const id = options.id ?? begun ?? newUploadId();
     if (this.uploads.has(id) && !begun) {
       throw new UploadError({ code: "upload_id_in_use", detail: "This id is already being followed." });
     }
-    if (begun) this.#letGo(begun);
+    if (begun) this.#known.letGo(begun);
     const upload = this.#known.enter(initial({ id, filename, size: file.size, kind }), {
       file,
       options: { ...options, fields, filename, id: undefined },
@@ -184,25 +184,6 @@ export class Client {
     };
     this.#outbox.add(upload, file, parcel);
     return upload;
-  }
-
-  /**
-   * The id under which this file was begun, unless it is being sent from here or is over.
-   * @param {Blob} file
-   */
-  #begun(file) {
-    const id = recallBegun(this.url, file);
-    const upload = id === null ? undefined : this.uploads.get(id);
-    return upload && (upload.ended || upload.file) ? null : id;
-  }
-
-  /**
-   * Forget the upload that was only followed until now: the one that sends takes its place.
-   * @param {string} id
-   */
-  #letGo(id) {
-    const followed = this.uploads.get(id);
-    if (followed) this.#actions.forget(followed);
   }
 
   /**

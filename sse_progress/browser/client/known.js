@@ -29,7 +29,7 @@
  * @property {(upload: Upload) => boolean} waits its body has not had its turn
  */
 
-import { forgetBegun } from "./begun.js";
+import { forgetBegun, recallBegun } from "./begun.js";
 import { recallName } from "./names.js";
 import { Observers } from "./observers.js";
 import { initial, next } from "./state.js";
@@ -112,6 +112,26 @@ export class Known {
     this.uploads.delete(upload.id);
     this.#rows.delete(upload.id);
     this.#owner.onChange();
+  }
+
+  /**
+   * The id under which this file was begun, unless it is being sent from here or is over.
+   * @param {string} root of the service
+   * @param {Blob} file
+   */
+  begun(root, file) {
+    const id = recallBegun(root, file);
+    const upload = id === null ? undefined : this.uploads.get(id);
+    return upload && (upload.ended || upload.file) ? null : id;
+  }
+
+  /**
+   * Forget the upload that was only followed until now: the one that sends takes its place.
+   * @param {string} id
+   */
+  letGo(id) {
+    const followed = this.uploads.get(id);
+    if (followed) this.forget(followed);
   }
 
   // ---- what happens to them
