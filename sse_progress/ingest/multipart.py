@@ -122,9 +122,11 @@ class MultipartForm:
         # A CRLF put before the body makes its first line like any other.
         seen = b"\r\n" + self._preamble + piece
         at = seen.find(self._delimiter, 0, limit + 2 + len(self._delimiter))
-        if at >= 0:
+        after = at + len(self._delimiter)
+        # The parser takes padding after every boundary but the first (RFC 2046 §5.1.1).
+        if at >= 0 and (rest := seen[after:].lstrip(b" \t")):
             self._preamble = None
-            return seen[at + 2 :]
+            return seen[at + 2 : after] + rest
         if len(seen) >= limit + 2 + len(self._delimiter):
             raise MalformedMultipart(f"No boundary in the first {limit} bytes of the body.")
         self._preamble += piece

@@ -294,12 +294,13 @@ def test_what_stands_around_the_body_is_ignored() -> None:
             assert parse(chunks)[1] == b"1"
 
 
-def test_padding_after_a_boundary_is_ignored() -> None:
-    """Spaces between a boundary and its line end are legal (RFC 2046 §5.1.1)."""
-    sent = body([file_part(b"1"), Part("a", b"2")]).replace(
-        DELIMITER + b"\r\n", DELIMITER + b" \t \r\n"
-    )
-    form, content = parse([sent])
+@pytest.mark.parametrize("width", [1, 7, 10**6])
+def test_padding_after_a_boundary_is_ignored(width: int) -> None:
+    """Spaces between any boundary and its line end are legal (RFC 2046 §5.1.1)."""
+    sent = body([file_part(b"1"), Part("a", b"2")])
+    padded = (b"\r\n" + sent).replace(DELIMITER + b"\r\n", DELIMITER + b" \t \r\n")[2:]
+    assert len(padded) == len(sent) + 2 * 3
+    form, content = parse([padded[at : at + width] for at in range(0, len(padded), width)])
     assert (content, form.fields) == (b"1", {"a": "2"})
 
 
@@ -482,6 +483,7 @@ def test_nothing_but_padding_can_be_sent_for_ever(width: int) -> None:
         b"p" * 20_000,
         b"\r\n" * 10_000,
         DELIMITER[:-1] * 1000,
+        DELIMITER[2:] + b" \t" * 10_000,
         sent + b"e" * 20_000,
         sent[: -len(b"--\r\n")] + b" " * 20_000,
     ]
