@@ -105,12 +105,18 @@ def position_of(request: Request) -> Position | None:
 
 
 def etag_of(
-    position: Position, *, live: bool = True, deleted: bool = False, offset: int | None = None
+    position: Position,
+    *,
+    live: bool = True,
+    deleted: bool = False,
+    offset: int | None = None,
+    lines: bool = False,
 ) -> str:
     """Of a state: the journal's end and whether it is from there, whether the upload's files are
-    gone since, and how far a body is that may rest."""
+    gone since, how far a body is that may rest, and whether it is lines of JSON."""
     more = "-deleted" if deleted else "" if offset is None else f"+{offset}"
     more = more if live else f"{more}-archived"
+    more = f"{more}-lines" if lines else more  # other bytes, another tag (RFC 9110 §8.8.3)
     return f'"{position}{more}"'
 
 

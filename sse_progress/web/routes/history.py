@@ -57,7 +57,8 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
     limit = None
     if _choice(request, "all", ("false", "true")) == "false":
         limit = integer(request, "limit", default=500, check=lambda n: 1 <= n <= MOST)
-    etag = etag_of(page.end, live=page.live)
+    lines = accepts(request, LINES)
+    etag = etag_of(page.end, live=page.live, lines=lines)
     headers = {
         "Cache-Control": "no-cache",
         "ETag": etag,
@@ -78,14 +79,14 @@ async def history_of(request: Request, name: str, page: Page, subject: dict[str,
         descending=descending,
     )
     events = await begun(pages(source, name, part))
-    if accepts(request, LINES):
+    if lines:
         if part.next:
             again = request.url.include_query_params(
                 **{"before" if descending else "since": part.next}
             )
             headers["Link"] = f'<?{again.query}>; rel="next"'
-        lines = StreamingResponse(_lines(events), headers=headers, media_type=LINES)
-        return await compressed(request, lines)
+        answer = StreamingResponse(_lines(events), headers=headers, media_type=LINES)
+        return await compressed(request, answer)
     whole = _whole(events, part, {**subject, "live": True, **page.when})
     answer = StreamingResponse(whole, headers=headers, media_type="application/json")
     return await compressed(request, answer)
