@@ -110,9 +110,7 @@ class Resumable:
             if isinstance(opened, Extent):
                 if opened.concat:  # tus: nothing can be added to a final upload
                     raise Forbidden("This upload was made of others, and is whole.")
-                whole_length(part, offset=opened.offset, length=opened.length)
-                if part.size:
-                    raise InconsistentLength(f"The upload is whole with {opened.offset} bytes.")
+                _ensure_nothing_to_add(part, opened)
                 return opened
             return await self._receive(*opened, part, under_way)
 
@@ -355,3 +353,13 @@ class _NotResumable(UnknownUpload):
 async def _shielded(closing: Callable[[], None]) -> None:
     with anyio.CancelScope(shield=True):
         await blocking(closing)
+
+
+def _ensure_nothing_to_add(part: Part, stored: Extent) -> None:
+    try:
+        whole_length(part, offset=stored.offset, length=stored.length)
+        if part.size:
+            raise InconsistentLength(f"The upload is whole with {stored.offset} bytes.")
+    except Problem as problem:
+        problem.whole = True
+        raise

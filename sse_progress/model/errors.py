@@ -29,6 +29,8 @@ class Problem(Exception):
     sentence: str = "The server had an internal error."
     about_file: bool = False
     """Whether the file itself was judged: then sending the same file again ends in the same way."""
+    whole: bool = False
+    """Whether it refuses an append to a body that is complete."""
 
     def __init_subclass__(cls, code: str | None = None, status: int = 500) -> None:
         """A subclass that is given its `code` belongs to the wire and is listed in PROBLEMS."""

@@ -92,6 +92,21 @@ def test_a_whole_file_at_once(client: httpx.Client) -> None:
     assert (put.status_code, put.headers["upload-complete"]) == (200, "?1")
 
 
+@pytest.mark.parametrize(
+    ("offset", "content", "status", "code"),
+    [(0, b"", 409, "mismatching_offset"), (30, b"x", 400, "inconsistent_length")],
+)
+def test_an_append_to_a_complete_body(
+    client: httpx.Client, offset: int, content: bytes, status: int, code: str
+) -> None:
+    """Neither `?0`, which is not true, nor `?1`, which says that it is the answer to the file."""
+    upload_id, _ = create(client, WORDS, complete="?1")
+    answer = append(client, upload_id, offset, content, "?0")
+    check_problem(answer, status, code)
+    assert "upload-complete" not in answer.headers
+    assert client.head(f"/upload/{upload_id}").headers["upload-complete"] == "?1"
+
+
 def test_a_refusal_by_a_stage_is_the_uploads_own(client: httpx.Client) -> None:
     """`?1` beside an error says that it is about the file, so nothing is to be resumed."""
     _, answer = create(client, b"", complete="?1")

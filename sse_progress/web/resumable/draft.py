@@ -85,7 +85,9 @@ async def append(request: Request, upload_id: str) -> Response:
         async with context.limits.uploads(principal.sub):
             extent = await context.resumable.append(upload_id, part, owner=principal.sub)
     except Problem as problem:
-        return refusal(problem, upload_id, context.settings, _flag(given, complete=False))
+        # ?1 would make it the answer to the whole (the draft's section on append), ?0 is not true.
+        flag = {} if problem.whole else _flag(given, complete=False)
+        return refusal(problem, upload_id, context.settings, flag)
     if extent.complete and given.complete:
         headers = {**_flag(given, complete=True), "Upload-Offset": str(extent.offset)}
         return await stored_answer(request, upload_id, owner=principal.sub, headers=headers)
