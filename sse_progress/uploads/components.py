@@ -69,16 +69,20 @@ def check(settings: Settings) -> None:
 
     A Redis that does not answer yet is no error; it is waited for.
     """
-    url = _redis_url(settings)
-    open_queue(settings, connect(url), name="")
-    if wrong := mismatch(url):
-        raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {wrong}")
+    open_queue(settings, connect(_redis_url(settings)), name="")
+    check_redis(settings)
     webhook_keys(settings)
     hook_keys(settings)
     check_archive(settings)
     open_storage(settings)
     if (presence := _present(settings)) is not None:
         presence.leave()
+
+
+def check_redis(settings: Settings) -> None:
+    """Raise SettingsError if a Redis of another kind answers than the URL says."""
+    if wrong := mismatch(_redis_url(settings)):
+        raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {wrong}")
 
 
 def _present(settings: Settings) -> Presence | None:

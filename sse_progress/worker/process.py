@@ -32,7 +32,7 @@ from sse_progress.sandbox.outcomes import CannotStart
 from sse_progress.sandbox.pool import Pool
 from sse_progress.settings import Settings, SettingsError, env_file
 from sse_progress.uploads.batches import Batches, BatchKeeper
-from sse_progress.uploads.components import Components, opened, webhook_keys
+from sse_progress.uploads.components import Components, check_redis, opened, webhook_keys
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.archiver import Archiver
@@ -146,14 +146,16 @@ def confinement_of(settings: Settings) -> Confinement:
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are then handed over.
 
-    Raises SettingsError if the pipeline, or what a setting names, cannot be used here, and
-    SystemExit(1) if a task that it cannot do without has ended.
+    Raises SettingsError if the pipeline, or what a setting names, cannot be used here, or if the
+    Redis is of another kind than its URL says, and SystemExit(1) if a task that it cannot do
+    without has ended.
     """
     configure(settings.log_format, level=settings.log_level, user_key=settings.user_key)
     log_uncaught()
     harden_this_process()
     keep_file_capabilities()
     raise_limit()
+    check_redis(settings)
     try:
         uvloop.run(_main(settings))
     except CannotStart as error:

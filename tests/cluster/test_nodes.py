@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -122,6 +125,22 @@ def test_a_url_of_another_kind_is_refused(
         check(settings)
     check(load_settings(redis_url=shared_cluster.url, data_dir=tmp_path))
     check(load_settings(redis_url=redis_url, data_dir=tmp_path))
+
+
+def test_a_worker_refuses_a_url_of_another_kind(
+    shared_cluster: RedisCluster, tmp_path: Path
+) -> None:
+    """It ends with what to write, instead of waiting for jobs that it can never see."""
+    port = shared_cluster.masters[0].port
+    env = {
+        **os.environ,
+        "SSE_PROGRESS_REDIS_URL": f"redis://127.0.0.1:{port}",
+        "SSE_PROGRESS_DATA_DIR": str(tmp_path),
+    }
+    words = [sys.executable, "-m", "sse_progress", "worker"]
+    ended = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"write redis+cluster://127.0.0.1:{port}" in ended.stderr
 
 
 async def test_a_plain_client_of_a_node_says_what_is_wrong(shared_cluster: RedisCluster) -> None:
