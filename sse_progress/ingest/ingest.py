@@ -148,7 +148,11 @@ class Ingest:
             manifest = _manifest(upload_id, received, writer, created_at, body)
             await blocking(received.incoming.store, manifest)
             await self.journaling.tell_stored(
-                upload_id, writer, manifest=manifest, total=body.total
+                upload_id,
+                writer,
+                manifest=manifest,
+                arrived=received.body_bytes,
+                total=body.total,
             )
 
     async def _renew(self, writer: JournalWriter) -> None:

@@ -145,10 +145,13 @@ class Journaling:
         writer: JournalWriter,
         *,
         manifest: Manifest,
+        arrived: int,
         total: int | None,
         keep: bool = False,
     ) -> None:
         """Of a file that is stored: its last event of `receiving`, `file_received`, the queue.
+
+        `arrived` are the bytes of the body that it came in.
 
         Where Redis does not come back in time, it is removed and Unavailable is raised. With `keep`
         it stays, and the reconciler goes on with it.
@@ -156,11 +159,11 @@ class Journaling:
         size = manifest.size
         writer.tags = manifest.tags
         self._metrics.received_bytes.inc(size)
-        arrived = Draft(
+        whole = Draft(
             stage="receiving",
             stage_progress=100,
             message=END["receiving"],
-            bytes=total or size,
+            bytes=arrived,
             total=total,
         )
         stored = Draft(
@@ -170,7 +173,7 @@ class Journaling:
         )
         try:
             with anyio.fail_after(self._redis_wait_s):
-                await writer.last(arrived)
+                await writer.last(whole)
                 await writer.last(stored, about=manifest.about)
                 await blocking(self._storage.objects.mark, upload_id, writer.position)
         except TimeoutError:

@@ -196,7 +196,7 @@ class Resumable:
             raise UploadGone
         size = found.manifest.size
         await self._journaling.tell_stored(
-            upload_id, writer, manifest=found.manifest, total=size, keep=True
+            upload_id, writer, manifest=found.manifest, arrived=size, total=size, keep=True
         )
         return Extent(offset=size, length=size, complete=True)
 
@@ -303,6 +303,7 @@ class Resumable:
                 announced.upload_id,
                 writer,
                 manifest=manifest,
+                arrived=manifest.size,
                 total=manifest.size,
                 keep=True,
             )

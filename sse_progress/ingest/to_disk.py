@@ -33,7 +33,7 @@ class Received:
     """A whole body. `incoming` holds the file: `store` it or `discard` it (both block).
 
     `filename` is cleaned, `claimed_type` a media type without parameters; `size` bytes, `sha256`
-    hex.
+    hex. `body_bytes` is the length of what it came in.
     """
 
     incoming: Body
@@ -42,6 +42,7 @@ class Received:
     fields: dict[str, str | list[str]]
     size: int
     sha256: str
+    body_bytes: int
 
 
 async def receive(
@@ -103,6 +104,7 @@ async def receive(
         fields=form.fields,
         size=held.size,
         sha256=held.sha256,
+        body_bytes=form.body_bytes,
     )
 
 

@@ -166,12 +166,12 @@ async def test_a_whole_body_is_stored_told_and_queued(redis_url: str, tmp_path: 
 
 
 async def test_a_body_of_unknown_length_has_no_total(redis_url: str, tmp_path: Path) -> None:
-    """A chunked body: bytes are told, a percentage is not made up."""
+    """A chunked body: its bytes are told and never go back, a percentage is not made up."""
     async with components(redis_url, tmp_path) as core:
         await ingest_of(core).take_in("up", body(all_of(WHOLE), total=None), owner="ann")
         events = await events_of(core)
         assert all("total" not in event for event in events)
-        assert events[-2]["bytes"] == len(CONTENT)
+        assert events[-2]["bytes"] == len(WHOLE)
 
 
 async def test_a_pending_id_is_taken_by_its_owner(redis_url: str, tmp_path: Path) -> None:
