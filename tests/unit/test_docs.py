@@ -36,8 +36,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def settings() -> Iterator[tuple[str, str]]:
     """(name, documentation) of every setting, as the source has them."""
-    tree = ast.parse((ROOT / "sse_progress/settings.py").read_text())
-    body = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Settings").body
+    tree = ast.parse((ROOT / "sse_progress/settings/declared.py").read_text())
+    body = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Declared").body
     for node, after in pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
             text = after.value

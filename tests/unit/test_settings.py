@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from sse_progress import settings as module
-from sse_progress.settings import Settings, SettingsError, load_settings
+from sse_progress.settings import Settings, SettingsError, declared, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +66,9 @@ def test_per_user_limits_are_off_in_open_mode_unless_set() -> None:
 
 def test_every_setting_is_documented_in_place() -> None:
     """Below each field stands what it is; no setting has to be guessed."""
-    tree = ast.parse(inspect.getsource(module))
+    tree = ast.parse(inspect.getsource(declared))
     (of_settings,) = (
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Declared"
     )
     documented = set()
     for node, following in zip(of_settings.body, of_settings.body[1:], strict=False):

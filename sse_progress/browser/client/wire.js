@@ -1,6 +1,6 @@
 /**
  * What the service and the browser have to agree on. Made by scripts/generate from
- * model/stage_table.py, model/ids.py, model/errors.py and settings.py: change those.
+ * model/stage_table.py, model/ids.py, model/errors.py and settings/declared.py: change those.
  */
 
 /** Every stage in order: its place, its share of the whole percent, its title in `GET /config`. */

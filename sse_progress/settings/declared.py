@@ -1,35 +1,18 @@
-"""Every setting of the service, documented in place and checked once, at start.
+"""Every setting of the service, with its unit and default, documented in place.
 
 A setting is an environment variable `SSE_PROGRESS_<NAME>` or a line of `.env`. Lists are separated
-by commas. Nothing is read at import; `load_settings()` reads, checks and raises.
+by commas.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sse_progress.runtime.nats_url import parse_nats_url
-from sse_progress.runtime.redis_url import parse_redis_url
-
-__all__ = ["Settings", "SettingsError", "WebRole", "env_file", "load_settings"]
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the text names it and says how to fix it."""
+__all__ = ["DEFAULT_TYPES", "Declared", "WebRole"]
 
 
 def _split(value: Any) -> Any:
@@ -58,20 +41,7 @@ DEFAULT_TYPES = (
 )
 
 
-_ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
-)
-
-
-def _punycode(origin: str) -> str:
-    scheme, _, host = origin.partition("://")
-    try:
-        return f"{scheme}://{host.encode('idna').decode()}"
-    except UnicodeError:
-        return f"{scheme}://xn--…"
-
-
-class Settings(BaseSettings):
+class Declared(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SSE_PROGRESS_",
         env_file=None,
@@ -318,229 +288,3 @@ class Settings(BaseSettings):
     moderation_fail: Literal["retry", "closed", "open"] = "retry"
     """If a moderation service does not answer: try the upload again later (`retry`), refuse it
     (`closed`), or note it as not checked (`open`)."""
-
-    # ---- checks
-
-    @field_validator("prefix")
-    @classmethod
-    def _prefix(cls, value: str) -> str:
-        value = value.rstrip("/")
-        if value and not value.startswith("/"):
-            raise ValueError("must begin with '/'")
-        if any(c in value for c in "?#{} \\"):
-            raise ValueError("must be a plain path")
-        return value
-
-    @field_validator("data_dir")
-    @classmethod
-    def _data_dir(cls, value: Path) -> Path:
-        return value.expanduser().absolute()  # stages run in directories of their own
-
-    @field_validator("jwt_secret")
-    @classmethod
-    def _secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and (size := len(value.get_secret_value().encode())) < 32:
-            raise ValueError(f"is {size} bytes, needs at least 32")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            parse_redis_url(value.get_secret_value())
-        return value
-
-    @field_validator("queue")
-    @classmethod
-    def _queue(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            parse_nats_url(value.get_secret_value())
-        return value
-
-    @field_validator("archive_url")
-    @classmethod
-    def _archive(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or value.get_secret_value() == "off":
-            return value
-        parts = urlsplit(value.get_secret_value())
-        if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-            return value
-        if parts.scheme in ("postgresql", "postgres"):
-            return value
-        raise ValueError("must be postgresql://…, sqlite:////absolute/path or off")
-
-    @field_validator("webhook_url", "moderation_hook_url", "moderation_api_url")
-    @classmethod
-    def _http_url(cls, value: SecretStr | str | None) -> SecretStr | str | None:
-        if value is not None:
-            text = value.get_secret_value() if isinstance(value, SecretStr) else value
-            parts = urlsplit(text)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("must be an http:// or https:// URL")
-        return value
-
-    @field_validator("moderation_api_key")
-    @classmethod
-    def _header_value(cls, value: SecretStr | None) -> SecretStr | None:
-        key = value.get_secret_value() if value else ""
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise ValueError("has a character that no key has: is it still the one of an example?")
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if "*" in origin:
-                raise ValueError(
-                    f"{origin!r} is not an origin: list each in full, without wildcards"
-                )
-            if not origin.isascii():
-                ascii_name = _punycode(origin)
-                raise ValueError(f"{origin!r} is not ASCII; browsers send {ascii_name!r}")
-            if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError(f"{origin!r} is not an origin such as https://app.example")
-        return value
-
-    @model_validator(mode="after")
-    def _together(self) -> Settings:
-        keys = [
-            name
-            for name, value in (
-                ("JWT_SECRET", self.jwt_secret),
-                ("JWT_PUBLIC_KEY", self.jwt_public_key),
-                ("JWKS_URL", self.jwks_url),
-            )
-            if value
-        ]
-        if len(keys) > 1:
-            raise ValueError(f"set only one of {' and '.join(f'SSE_PROGRESS_{k}' for k in keys)}")
-        for name in ("webhook", "moderation_hook"):
-            if (getattr(self, f"{name}_url") is None) != (getattr(self, f"{name}_secret") is None):
-                url, secret = (f"SSE_PROGRESS_{name}_{part}".upper() for part in ("url", "secret"))
-                raise ValueError(f"{url} and {secret} need each other: set both or neither")
-        if self.nsfw_review > self.nsfw_refuse:
-            raise ValueError(
-                "SSE_PROGRESS_NSFW_REVIEW must not be above SSE_PROGRESS_NSFW_REFUSE "
-                f"({self.nsfw_review} > {self.nsfw_refuse})"
-            )
-        return self
-
-    # ---- derived
-
-    @property
-    def user_key(self) -> bytes | None:
-        """Key of the digests that name users in the log; None: they are named as they are."""
-        return self.log_user_key.get_secret_value().encode() if self.log_user_key else None
-
-    @property
-    def archive(self) -> str | None:
-        """URL of the archive; None: there is none."""
-        if self.archive_url is None and self.web_role == "streams":
-            return None  # the data directory is another host's
-        if self.archive_url is None:
-            return f"sqlite:///{self.data_dir / 'archive' / 'archive.sqlite3'}"
-        url = self.archive_url.get_secret_value()
-        if url == "off":
-            return None
-        return url.replace("postgres://", "postgresql://", 1)
-
-    @property
-    def open_mode(self) -> bool:
-        """No key is configured, so every caller is `anonymous`."""
-        return not (self.jwt_secret or self.jwt_public_key or self.jwks_url)
-
-    @property
-    def streams_per_user(self) -> int | None:
-        return self._unless_open(self.max_streams_per_user, 20)
-
-    @property
-    def uploads_per_user(self) -> int | None:
-        return self._unless_open(self.max_uploads_per_user, 5)
-
-    @property
-    def paused_per_user(self) -> int | None:
-        return self._unless_open(self.max_paused_per_user, 20)
-
-    @property
-    def claims_per_user(self) -> int | None:
-        return self._unless_open(self.max_claims_per_user, 100)
-
-    @property
-    def cpu_s_per_hour(self) -> int | None:
-        return self._unless_open(self.max_cpu_s_per_hour, 7200)
-
-    @property
-    def rate_per_user(self) -> int | None:
-        return self._unless_open(self.requests_per_minute, 600)
-
-    @property
-    def rate_per_address(self) -> int | None:
-        return self._unless_open(self.requests_per_minute_per_address, 3000)
-
-    def _unless_open(self, chosen: int | None, default: int) -> int | None:
-        return chosen if chosen is not None or self.open_mode else default
-
-
-_WORDS = {
-    "int_parsing": "is not a whole number",
-    "int_from_float": "is not a whole number",
-    "float_parsing": "is not a number",
-    "bool_parsing": "is neither true nor false",
-    "literal_error": "is not {expected}",
-    "greater_than_equal": "is less than {ge}",
-    "greater_than": "is not more than {gt}",
-    "less_than_equal": "is more than {le}",
-    "less_than": "is not less than {lt}",
-}
-"""What is wrong with a value, by pydantic's type of error. The value is not told: a secret?"""
-
-
-ENV_FILE = "SSE_PROGRESS_ENV_FILE"
-"""Variable that names the file with settings; it is no setting itself."""
-TOKEN_KEYS = ("jwt_secret", "jwt_public_key", "jwks_url")
-
-
-def env_file(data_dir: Path | str | None = None) -> Path | None:
-    """The file whose lines are settings, if there is one: what SSE_PROGRESS_ENV_FILE names, or
-    `.env` in the working directory.
-
-    Not where that is in the data directory: what writes there shall configure nothing.
-    Raises SettingsError if the file that is named is not there.
-    """
-    if named := os.environ.get(ENV_FILE):
-        path = Path(named).expanduser().absolute()
-        if not path.is_file():
-            raise SettingsError(f"{ENV_FILE}: {path} is no file")
-        return path
-    here = Path.cwd()
-    data_dir = data_dir or os.environ.get("SSE_PROGRESS_DATA_DIR") or "data"
-    path = here / ".env"
-    kept = Path(data_dir).expanduser().absolute().resolve()
-    return path if path.is_file() and not path.resolve().is_relative_to(kept) else None
-
-
-def load_settings(*, token_keys: bool = True, **overrides: Any) -> Settings:
-    """Read and check all settings; raises SettingsError with one line per wrong one.
-
-    `token_keys` False: without the keys that tokens are checked with, for a process that checks
-    none.
-    """
-    given = {key: value for key, value in overrides.items() if value is not None}
-    if not token_keys:
-        for name in TOKEN_KEYS:
-            os.environ.pop(f"SSE_PROGRESS_{name.upper()}", None)
-        given |= dict.fromkeys(TOKEN_KEYS)
-    given["_env_file"] = env_file(given.get("data_dir"))
-    try:
-        return Settings(**given)
-    except ValidationError as exc:
-        lines = []
-        for error in exc.errors():
-            name = "_".join(str(part) for part in error["loc"][:1]).upper()
-            words = _WORDS.get(error["type"])
-            text = error["msg"].removeprefix("Value error, ")
-            if words is not None:
-                text = words.format(**error.get("ctx", {})).replace("'", "")
-            lines.append(f"SSE_PROGRESS_{name}: {text}" if name else text)
-        raise SettingsError("\n".join(lines)) from None
