@@ -21,6 +21,8 @@ def mismatch(url: str) -> str | None:
     nobody answers within a second or may be asked. Raises ValueError on a malformed one."""
     parsed = parse_redis_url(url)
     found = _mode(parsed)
+    if found == "sentinel" == parsed.kind:
+        return _unknown_name(parsed)
     if found is None or found == _MODES[parsed.kind]:
         return None
     tls = "rediss" if parsed.tls else "redis"
@@ -32,12 +34,29 @@ def mismatch(url: str) -> str | None:
     return f"{where} is a single Redis server: write {tls}://{where}"
 
 
+def _unknown_name(url: RedisUrl) -> str | None:
+    """What is wrong if Sentinels answer, and none of them has a master of that name."""
+    asked = False
+    for address in _addresses(url):
+        try:
+            with _client(address) as client:
+                found: Any = client.sentinel_get_master_addr_by_name(url.name)
+        except (RedisError, OSError):
+            continue
+        if found is not None:
+            return None
+        asked = True
+    return f"no Sentinel at {url.shown} knows a master named {url.name!r}" if asked else None
+
+
+def _client(address: str) -> Redis:
+    return Redis.from_url(address, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
+
+
 def _mode(url: RedisUrl) -> str | None:
     for address in _addresses(url):
         try:
-            with Redis.from_url(
-                address, socket_timeout=ASK_S, socket_connect_timeout=ASK_S
-            ) as client:
+            with _client(address) as client:
                 info: Any = client.info("server")
         except (RedisError, OSError):
             continue

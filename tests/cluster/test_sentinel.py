@@ -37,8 +37,12 @@ def watched() -> Iterator[Sentinelled]:
 
 
 def test_it_is_asked_for_at_start(watched: Sentinelled, tmp_path: Path) -> None:
-    """A Sentinel's own address as a plain URL is refused, with the form that it needs."""
+    """A Sentinel's own address as a plain URL is refused, with the form that it needs, and so is
+    the name of a master that no Sentinel has."""
     check(load_settings(redis_url=watched.url, data_dir=tmp_path))
+    other = watched.url.removesuffix("/mine") + "/other"
+    with pytest.raises(Exception, match=r"knows a master named 'other'$"):
+        check(load_settings(redis_url=other, data_dir=tmp_path))
     plain = f"redis://127.0.0.1:{watched.sentinel}"
     with pytest.raises(Exception, match=r"is a Sentinel: write redis\+sentinel://.*/name"):
         check(load_settings(redis_url=plain, data_dir=tmp_path))
