@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.looking import card, entry, phase
 from tests.browser.test_accessibility import violations
-from tests.helpers.service import Service
+from tests.helpers.service import ROOT, Service
 from tests.helpers.waiting import wait_until
 
 STAGES = """
@@ -33,7 +35,7 @@ def holding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "SSE_PROGRESS_PIPELINE": "marking_stages:pipeline",
         "SSE_PROGRESS_REVIEW": "hold",
         "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
-        "PYTHONPATH": str(directory),
+        "PYTHONPATH": f"{directory}{os.pathsep}{ROOT}",
     }
     with Service(directory, env) as service:
         yield service
@@ -116,6 +118,37 @@ def test_an_uploader_sees_that_a_person_looks(
     reviewer.get_by_role("button", name="Refuse").click()
     phase(card(page, "mine.png"), "refused")
     expect(card(page, "mine.png")).to_contain_text("No pictures of walls.")
+
+
+@pytest.mark.parametrize(
+    ("locale", "refuse", "reason"),
+    [
+        ("de-DE", "Ablehnen", "Grund"),
+        ("es-MX", "Rechazar", "Motivo"),
+        ("fr-FR", "Refuser", "Motif"),
+    ],
+)
+def test_a_reviewer_reads_his_own_language(
+    contexts: Callable[..., BrowserContext],
+    holding: Service,
+    tmp_path: Path,
+    locale: str,
+    refuse: str,
+    reason: str,
+) -> None:
+    """With an upload and without, nothing of the page is left in English; the keys are the same."""
+    upload_id = hold(holding, picture(tmp_path / "wall.png"))
+    page = desk(contexts(locale=locale), holding)
+    expect(page.get_by_role("heading", name="wall.png")).to_be_focused()
+    expect(page.get_by_role("button", name=refuse)).to_be_visible()
+    expect(page.get_by_label(reason)).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", locale[:2])
+    shown = page.locator("body").inner_text().replace("One frame may show skin.", "")
+    page.keyboard.press("a")
+    expect(page.locator("#nothing")).to_be_visible()
+    shown += page.locator("body").inner_text()
+    assert not re.search(r"\b(the|Review|Approve|Reason|Next|waits|waiting|from)\b", shown), shown
+    assert end_of(holding, upload_id)["status"] == "complete"
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])

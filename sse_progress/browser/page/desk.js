@@ -24,7 +24,8 @@ import { uploadPath } from "../client/paths.js";
 
 /** Seconds for which nobody else is given what lies here; asked again while it does. */
 export const LEASE_S = 90;
-const COUNTED = 200;
+/** How many are counted at most. */
+export const COUNTED = 200;
 /** What was skipped is offered again after as many others. */
 const SKIPPED = 100;
 

@@ -3,10 +3,12 @@
 /** @import { Decision, Review } from "./desk.js" */
 import { Service } from "../client/service.js";
 import { formatBytes } from "../client/texts.js";
-import { Desk, LEASE_S } from "./desk.js";
+import { COUNTED, Desk, LEASE_S } from "./desk.js";
 import { element, one } from "./dom.js";
+import { words } from "./review-words.js";
 import { seen } from "./seen.js";
 import { askForToken, givenToken, onToken, signedIn } from "./session.js";
+import { lang, say, speak } from "./speech.js";
 import { typeName } from "./words.js";
 
 const KEYS_KEY = "sse-progress:review-keys";
@@ -16,6 +18,7 @@ const COUNT_MS = 30_000;
 const service = new Service({ url: new URL("..", import.meta.url).href, token: givenToken() });
 const desk = new Desk(service);
 const reason = /** @type {HTMLTextAreaElement} */ (one("reason"));
+const number = new Intl.NumberFormat(lang, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const keys = /** @type {HTMLInputElement} */ (one("keys"));
 const buttons = /** @type {HTMLButtonElement[]} */ (["approve", "refuse", "next"].map(one));
 
@@ -26,6 +29,7 @@ let busy = false;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
+speak(words.page);
 onToken((token) => {
   service.token = token;
   void look();
@@ -38,14 +42,13 @@ async function look() {
   clearTimeout(timer);
   const { status, review } = await desk.next();
   if (status === 401) return askForToken();
-  if (status === 403)
-    return askForToken(service.hasToken ? "This token does not have the scope review." : "");
+  if (status === 403) return askForToken(service.hasToken ? words.noScope : "");
   if (status === 200 || status === 204) signedIn();
   const same = review !== null && review.uploadId === shown?.uploadId;
   const kept = status === 0 && shown !== null; // while the service is away, what is here stays
   if (!same && !kept) await show(review);
   one("nothing").hidden = shown !== null;
-  one("nothing").textContent = status === 0 ? "The service cannot be reached." : "Nothing waits for you.";
+  one("nothing").textContent = status === 0 ? words.away : words.nothing;
   timer = setTimeout(look, shown ? LEASE_S * 400 : LOOK_MS);
 }
 
@@ -59,10 +62,10 @@ async function show(review) {
   if (!review) return;
   one("name").textContent = review.filename ?? review.uploadId;
   one("facts").textContent = [
-    review.size === undefined ? "" : formatBytes(review.size),
+    review.size === undefined ? "" : formatBytes(review.size, lang),
     typeName(review.contentType ?? ""),
-    `from ${review.owner}`,
-    `waits since ${new Date(review.since).toLocaleString()}`,
+    say(words.from, { owner: review.owner }),
+    say(words.since, { time: new Date(review.since).toLocaleString(lang) }),
   ]
     .filter(Boolean)
     .join(" · ");
@@ -70,7 +73,7 @@ async function show(review) {
   one("scores").replaceChildren(...scoresOf(review));
   reason.value = "";
   one("trouble").hidden = true;
-  one("seen").replaceChildren(element("p", { textContent: "Loading…" }));
+  one("seen").replaceChildren(element("p", { textContent: words.loading }));
   one("name").focus();
   one("spoken").textContent = `${one("name").textContent}. ${one("reasons").textContent}`;
   const view = await seen(review, service);
@@ -81,9 +84,9 @@ async function show(review) {
 
 /** @param {Review} review */
 function reasonsOf({ reasons = [], notChecked = [] }) {
-  const missing = notChecked.length ? [`Not checked: ${notChecked.join(", ")}`] : [];
+  const missing = notChecked.length ? [say(words.notChecked, { list: notChecked.join(", ") })] : [];
   const rows = reasons.map(({ detail, rule, code, where }) => [
-    detail || rule || code || "Marked by moderation",
+    detail || rule || code || words.marked,
     where ? element("small", { textContent: ` · ${where}` }) : "",
   ]);
   return [...rows, ...missing.map((text) => [text])].map((parts) => element("li", {}, parts));
@@ -95,16 +98,17 @@ function scoresOf({ scores = {} }) {
     const bar = element("meter", { min: 0, max: 1, low: 0.4, high: 0.7, optimum: 0, value });
     bar.ariaLabel = name;
     const rows = [element("dt", { textContent: name }), element("dd", {}, [bar])];
-    return element("div", {}, [...rows, element("dd", { textContent: value.toFixed(2) })]);
+    return element("div", {}, [...rows, element("dd", { textContent: number.format(value) })]);
   });
 }
 
 async function count() {
   const waiting = await desk.count();
   if (waiting === null) return;
-  const number = waiting < 200 ? String(waiting) : "200 or more";
-  one("count").textContent = waiting ? `${number} waiting` : "";
-  document.title = waiting ? `(${number}) Review · sse_progress` : "Review · sse_progress";
+  const many = waiting >= COUNTED;
+  one("count").textContent = waiting ? say(many ? words.manyWaiting : words.waiting, { n: waiting }) : "";
+  const title = `${words.page.review} · sse_progress`;
+  document.title = waiting ? `(${waiting}${many ? "+" : ""}) ${title}` : title;
 }
 
 // ---- deciding
@@ -119,13 +123,11 @@ async function decide(decision) {
   const over = status === 409 || status === 404;
   if (status !== 204 && !over) {
     one("trouble").hidden = false;
-    one("trouble").textContent = status
-      ? `The service did not take the decision (${status}). Try again.`
-      : "The service cannot be reached. Nothing was decided.";
+    one("trouble").textContent = status ? say(words.notTaken, { status }) : words.undecided;
     return;
   }
-  const done = decision === "approve" ? "Approved" : "Refused";
-  one("spoken").textContent = over ? "Somebody else was first." : done;
+  const done = decision === "approve" ? words.approved : words.refused;
+  one("spoken").textContent = over ? words.late : done;
   shown = null;
   await look();
 }

@@ -6,9 +6,12 @@
  */
 
 import { element } from "./dom.js";
+import { words } from "./review-words.js";
+import { lang, say } from "./speech.js";
 
 const TEXT_BYTES = 64 * 1024;
 const FRAMES = 6;
+const seconds = new Intl.NumberFormat(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 /** With a token a file has to be fetched as a whole before it can be shown. */
 const FETCHED_BYTES = 200 * 1024 ** 2;
 
@@ -24,11 +27,11 @@ export async function seen(review, service) {
   if (family === "text" || /[/+](json|xml)$/.test(type))
     return { shown: [await text(review, service)], free: nothing };
   const show = SHOWN[family];
-  if (!show) return { shown: [note("This kind of file is not shown here.", review, service)], free: nothing };
+  if (!show) return { shown: [note(words.notShown, review, service)], free: nothing };
   const source = await sourceOf(review, service);
-  if (!source) return { shown: [note("The file cannot be shown now.", review, service)], free: nothing };
+  if (!source) return { shown: [note(words.cannotShow, review, service)], free: nothing };
   const free = () => URL.revokeObjectURL(source);
-  return { shown: show(source, () => note("The browser cannot show this file.", review, service)), free };
+  return { shown: show(source, () => note(words.cannotPlay, review, service)), free };
 }
 
 function nothing() {}
@@ -36,21 +39,21 @@ function nothing() {}
 /** @type {Record<string, (source: string, otherwise: () => HTMLElement) => HTMLElement[]>} */
 const SHOWN = {
   image: (source, otherwise) => {
-    const image = element("img", { src: source, alt: "The picture to decide about" });
+    const image = element("img", { src: source, alt: words.picture });
     image.onerror = () => image.replaceWith(otherwise());
     return [image];
   },
   video: (source, otherwise) => {
     const video = element("video", { src: source, controls: true, muted: true, preload: "metadata" });
-    video.ariaLabel = "The video to decide about";
-    const strip = element("ol", { className: "frames", ariaLabel: "Frames of the video" });
+    video.ariaLabel = words.video;
+    const strip = element("ol", { className: "frames", ariaLabel: words.frames });
     video.onerror = () => (strip.remove(), video.replaceWith(otherwise()));
     void drawFrames(source, strip);
     return [video, strip];
   },
   audio: (source, otherwise) => {
     const audio = element("audio", { src: source, controls: true });
-    audio.ariaLabel = "The sound to decide about";
+    audio.ariaLabel = words.sound;
     audio.onerror = () => audio.replaceWith(otherwise());
     return [audio];
   },
@@ -73,7 +76,7 @@ async function drawFrames(source, strip) {
         height: Math.round((220 * video.videoHeight) / video.videoWidth),
       });
       frame.getContext("2d")?.drawImage(video, 0, 0, frame.width, frame.height);
-      const moment = `At ${video.currentTime.toFixed(1)} seconds`;
+      const moment = say(words.moment, { seconds: seconds.format(video.currentTime) });
       frame.role = "img";
       frame.ariaLabel = frame.title = moment;
       strip.append(element("li", {}, [frame]));
@@ -104,13 +107,13 @@ function happens(video, type) {
 async function text(review, service) {
   const headers = await service.headers({ Range: `bytes=0-${TEXT_BYTES - 1}` });
   const response = await fetch(addressOf(review, service), { headers }).catch(() => null);
-  if (!response?.ok) return note("The file cannot be shown now.", review, service);
+  if (!response?.ok) return note(words.cannotShow, review, service);
   const said = new TextDecoder().decode((await response.arrayBuffer()).slice(0, TEXT_BYTES));
   const more = (review.size ?? 0) > TEXT_BYTES ? "\n…" : "";
   return element("pre", {
     textContent: said + more,
     tabIndex: 0,
-    ariaLabel: "The text to decide about",
+    ariaLabel: words.text,
     role: "region",
   });
 }
@@ -135,7 +138,7 @@ async function sourceOf(review, service) {
  * @param {Service} service
  */
 function note(sentence, review, service) {
-  const link = element("a", { href: addressOf(review, service), textContent: "Download it" });
+  const link = element("a", { href: addressOf(review, service), textContent: words.download });
   return element("p", {}, service.hasToken ? [sentence] : [`${sentence} `, link]);
 }
 

@@ -6,10 +6,10 @@ import { WORDS } from "./locales.js";
 
 /** @import { Values, Text } from "../client/texts.js" */
 
-const locale = localeOf();
+export const locale = /** @type {keyof typeof WORDS} */ (localeOf());
 
 export const texts = await loadTexts(locale);
-export const words = WORDS[/** @type {keyof typeof WORDS} */ (locale)];
+export const words = WORDS[locale];
 export const { lang } = texts;
 
 /**
@@ -20,11 +20,13 @@ export function say(text, values) {
   return fill(text, values, lang);
 }
 
-/** Put words in place of the English ones of the document, where an element names them. */
-export function speak() {
+/**
+ * Put words in place of the English ones of the document, where an element names them.
+ * @param {Record<string, string>} [own]
+ */
+export function speak(own = words.page) {
   document.documentElement.lang = lang;
   for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-words]"))) {
-    const name = /** @type {keyof typeof WORDS["en"]["page"]} */ (element.dataset.words);
-    element.textContent = words.page[name];
+    element.textContent = own[element.dataset.words ?? ""];
   }
 }
