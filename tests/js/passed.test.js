@@ -156,8 +156,8 @@ function drawn(state, last) {
   const seen = new Set([...state.passed.map(({ stage }) => stage), now]);
   seen.delete("complete");
   for (const other of [null, table.slice(0, 1).filter(({ name }) => name !== now)]) {
-    const rows = stagesOf(state, other);
-    if (!other || rows !== other) assert.deepEqual(new Set(names(rows)), seen);
+    const whole = other && [...seen].every((name) => names(other).includes(name));
+    if (!whole) assert.deepEqual(new Set(names(stagesOf(state, other))), seen);
   }
 }
 
@@ -187,6 +187,12 @@ test("once the journal has been read, also before more is heard, every time is k
     }),
     { numRuns: 3_000 },
   );
+});
+
+test("a replay within one millisecond is known by the order in which stages began", () => {
+  const event = (stage) => ({ type: "progress", kind: "film", stage, timestamp: new Date(0).toISOString() });
+  const events = ["rating", "transcoding", "rating"].map((stage) => ({ kind: "event", event: event(stage) }));
+  assert.equal(events.reduce(next, initial({ id: ID })).stage, "transcoding");
 });
 
 test("an end that was told by an answer is completed from the journal", () => {
