@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import tempfile
+from asyncio import runners
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,6 +29,30 @@ def _retrieved(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("asyncio").addFilter(_retrieved)
+
+
+def _cancel_all_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """What a loop does with tasks that a failed test has left, but again and again.
+
+    redis-py loses a cancellation that meets the end of a connection, and asyncio cancels once: the
+    run would stand still, beyond any test's time limit.
+    """
+
+    async def cancel(left: set[asyncio.Task[object]]) -> None:
+        while left:
+            for task in left:
+                task.cancel()
+            done, left = await asyncio.wait(left, timeout=1)
+            for task in done:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    text = "a task failed while its loop was closed"
+                    loop.call_exception_handler({"message": text, "exception": error})
+
+    if tasks := asyncio.all_tasks(loop):
+        loop.run_until_complete(cancel(tasks))
+
+
+runners._cancel_all_tasks = _cancel_all_tasks  # type: ignore[attr-defined]
 
 # The 5 s that httpx waits by default are too short for a busy machine.
 DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60
