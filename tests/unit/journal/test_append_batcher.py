@@ -228,7 +228,7 @@ async def test_a_beginning_that_nobody_waits_for_is_dropped(sure_redis: RedisSer
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await begun(journal, "up")
-        assert not journal.appends.connected
+        await eventually(lambda: not journal.appends.connected, "it was tried")
         sure_redis.start()
         await eventually(lambda: journal.appends.connected, "nothing waits any more")
         assert await journal.head("up") is None

@@ -158,6 +158,7 @@ async def test_what_rests_is_not_looked_at_again_and_again(
         await index.put_off("rests", until_s=time.time() + 600)
         await upload(one.core, "comes", 3, end=False)
         await queue.enqueue("comes")
+        await asyncio.sleep(0.01)  # what arrives in the millisecond of a look is looked at again
         await look("rests", "runs", "comes")
         await look("runs")
         await index.look_at("rests")
