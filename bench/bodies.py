@@ -178,7 +178,7 @@ def forget(target: Target) -> None:
 def ingest(
     names: list[str], *, rounds: int, size: int, count: int = 1, at_once: int = 1
 ) -> dict[str, list[dict[str, float]]]:
-    """In turn: every round starts each server anew."""
+    """In turn: every round starts each server again."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:

@@ -48,7 +48,7 @@ class Readers:
         self.open_s = float(ready.split()[2])
 
     def begin(self, events: int, *, limit_s: float) -> None:
-        """Count anew, until `events` deliveries or the limit."""
+        """Count from zero, until `events` deliveries or the limit."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"phase {events} {limit_s}\n")

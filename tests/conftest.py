@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
+from sse_progress.runtime.concurrency import end_tasks
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import S3Server
@@ -37,19 +38,8 @@ def _cancel_all_tasks(loop: asyncio.AbstractEventLoop) -> None:
     redis-py loses a cancellation that meets the end of a connection, and asyncio cancels once: the
     run would stand still, beyond any test's time limit.
     """
-
-    async def cancel(left: set[asyncio.Task[object]]) -> None:
-        while left:
-            for task in left:
-                task.cancel()
-            done, left = await asyncio.wait(left, timeout=1)
-            for task in done:
-                if not task.cancelled() and (error := task.exception()) is not None:
-                    text = "a task failed while its loop was closed"
-                    loop.call_exception_handler({"message": text, "exception": error})
-
     if tasks := asyncio.all_tasks(loop):
-        loop.run_until_complete(cancel(tasks))
+        loop.run_until_complete(end_tasks(*tasks))
 
 
 runners._cancel_all_tasks = _cancel_all_tasks  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ class Message:
 
 
 class JetStream:
-    """A message that nobody keeps or settles for `lease_s` is given out again.
+    """A message that is neither kept nor settled for `lease_s` is given out again.
 
     Everything raises ConnectionError while the server cannot be asked.
     """
@@ -98,7 +98,7 @@ class JetStream:
                     raise
 
     async def next(self, lane: str) -> Message | None:
-        """The next job of the lane that nobody has; those given back or left by the dead first."""
+        """The lane's next job that no worker has; those given back or left by dead ones first."""
         async with self._asking() as js:
             try:
                 return await self._next(lane)
@@ -125,7 +125,7 @@ class JetStream:
             return (found.subject or "").split(".")[-2]
 
     async def forget(self, upload_id: str) -> None:
-        """The job's message, whoever has it."""
+        """Remove the job's message, also while a worker has it."""
         async with self._asking() as js:
             await js.purge_stream(self._stream, subject=self._subject("*", upload_id))
 
@@ -138,12 +138,12 @@ class JetStream:
         await self._tell(message, b"+ACK")
 
     async def give_back(self, message: Message, *, delay_s: float = 0) -> None:
-        """Somebody else may have it after `delay_s`."""
+        """Another worker may have it after `delay_s`."""
         delay = json.dumps({"delay": int(delay_s * 1e9)}).encode() if delay_s else b""
         await self._tell(message, b"-NAK " + delay if delay else b"-NAK")
 
     async def flush(self) -> None:
-        """What was told has arrived."""
+        """Return once the server has received what was sent."""
         async with self._asking():
             assert self._client is not None, "it is connected"
             await self._client.flush(timeout=2)
@@ -194,7 +194,7 @@ class JetStream:
             raise ConnectionError(f"NATS: {error!r}") from error
 
     async def _connected(self) -> JetStreamContext:
-        """The connection, made anew where it was lost."""
+        """The connection, made again where it was lost."""
         async with self._lock:
             client = self._client
             if client is not None and not client.is_closed:

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 LANES = 256
 """Of owners: two in one lane do not take turns."""
 SPARE = 8
-"""Jobs that are looked at besides those there is room for: somebody may be taking the first."""
+"""Jobs that are looked at besides those there is room for: others may be taking the first."""
 AWAY_S = 5.0
 """How long a server that did not answer is not asked to take a new job."""
 
@@ -87,7 +87,7 @@ class NatsStore(JobStore):
         for upload_id in names:
             try:
                 await self.jetstream.forget(upload_id)
-            except OSError as error:  # whoever is given it finds that its upload has ended
+            except OSError as error:  # the worker that gets it finds that its upload has ended
                 log.debug("message not removed", upload_id=upload_id, error=repr(error))
                 return
 
@@ -165,7 +165,7 @@ class NatsStore(JobStore):
                 drawn.append(message.upload_id)
 
     async def _message(self, upload_id: str, lane: str) -> Message | None:
-        """The next of its lane, most often itself; None: somebody else has it."""
+        """The next of its lane, most often itself; None: another worker has it."""
         lane = lane or self._lane("", 0)
         if (message := await self.jetstream.next(lane)) is not None:
             return message
@@ -177,7 +177,7 @@ class NatsStore(JobStore):
         return await self.jetstream.next(where or lane)
 
     async def _dismiss(self, hands: _Hands, upload_ids: list[str]) -> None:
-        """Jobs that NATS gave and Redis did not. Those that nobody has are over."""
+        """Jobs that NATS gave and Redis did not. Those that no worker has are over."""
         for upload_id in upload_ids:
             message = hands.messages.pop(upload_id)
             if (await self.place(upload_id))[0] in ("", "parked"):

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-__all__ = ["BackgroundTasks", "LongTasks", "beside", "blocking", "first_of"]
+__all__ = ["BackgroundTasks", "LongTasks", "beside", "blocking", "end_tasks", "first_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class BackgroundTasks:
 
     async def __aexit__(self, *_: object) -> None:
         while self._tasks:
-            await _end(*self._tasks)
+            await end_tasks(*self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task for a caller that awaits it."""
@@ -102,7 +102,7 @@ class LongTasks:
             yield
         finally:
             over = True
-            await _end(task)
+            await end_tasks(task)
 
     def dead(self) -> list[str]:
         """Names of those that have ended."""
@@ -119,7 +119,7 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.sleep(0)
         yield
     finally:
-        await _end(task)
+        await end_tasks(task)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:
@@ -136,12 +136,12 @@ async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = N
     try:
         done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await _end(*tasks)
+        await end_tasks(*tasks)
     for task in done:
         task.result()
 
 
-async def _end(*tasks: asyncio.Future[Any]) -> None:
+async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     """Cancel and wait, in a scope that is itself cancelled too.
 
     Again and again: redis-py loses a cancellation that meets the end of a connection.

@@ -1,6 +1,6 @@
 /**
  * Every upload that a Client knows: its state, whether it is the client's own, and what the service's
- * news mean for it. Asks nobody anything: requests and streams are others'.
+ * news mean for it. It sends nothing: requests and streams are in other modules.
  */
 
 /**

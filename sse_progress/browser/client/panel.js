@@ -219,7 +219,7 @@ export class UploadPanel extends Base {
     this.#drawSoon();
   }
 
-  /** Whatever waits takes the place of what has ended well, unless somebody is looking at that. */
+  /** Waiting uploads take the place of completed ones, unless the reader points at one of those. */
   #admit() {
     if (this.#waiting.size === 0) return;
     for (const entry of [...this.#entries.values()]) {
@@ -390,7 +390,7 @@ function tally(uploads) {
 }
 
 /**
- * Whether somebody points at it, or has the focus in it.
+ * Whether the pointer or the focus is in it.
  * @param {Entry} entry
  */
 function isHeld(entry) {

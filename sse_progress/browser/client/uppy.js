@@ -66,7 +66,7 @@ export default class SseProgress extends BasePlugin {
     const upload = client.follow(id);
     const stop = upload.observe(({ state }) => this.#show(file.id, state));
     const removal = this.#removalOf(file.id);
-    removal.then(() => upload.cancel()).catch(() => {}); // whoever is gone cannot be told
+    removal.then(() => upload.cancel()).catch(() => {}); // it has ended, or the service is away
     this.#show(file.id, upload.state);
     try {
       const media = await Promise.race([upload.done, removal]);

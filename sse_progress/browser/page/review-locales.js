@@ -34,7 +34,7 @@ const en = {
   undecided: "The service cannot be reached. Nothing was decided.",
   approved: "Approved",
   refused: "Refused",
-  late: "Somebody else was first.",
+  late: "Another reviewer was first.",
   notShown: "This kind of file is not shown here.",
   cannotShow: "The file cannot be shown now.",
   cannotPlay: "The browser cannot show this file.",

@@ -443,7 +443,7 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
     await queue.enqueue("new")
     await workers.until("start", "new")
     await queue.enqueue("a")
-    await sleep(1.2)  # more than a lease and a report: whoever could take `a` has
+    await sleep(1.2)  # more than a lease and a report: a worker that could take `a` has
     workers.let_end("a")
     workers.let_end("new")
     await no_jobs(queue)

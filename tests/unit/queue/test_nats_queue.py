@@ -53,7 +53,7 @@ async def after_an_outage(queue: NatsQueue, workers: Workers) -> None:
     """What must hold after each: job `a`, started before, runs on alone; new jobs are taken."""
     await queue.enqueue("new")
     await workers.until("start", "new")
-    await sleep(1.2)  # more than a lease and a report: whoever could take `a` has
+    await sleep(1.2)  # more than a lease and a report: a worker that could take `a` has
     workers.let_end("a")
     workers.let_end("new")
     await no_jobs(queue)
@@ -161,7 +161,7 @@ async def test_what_redis_knows_to_run_is_not_begun_again(redis_url: str, nats: 
 
 
 async def test_a_job_stays_its_workers_while_it_runs(redis_url: str, nats: NatsServer) -> None:
-    """For many leases nobody else is given its message; after its end there is none."""
+    """For many leases no other worker is given its message; after its end there is none."""
     async with queue_at(redis_url, nats, lease_s=0.6) as (queue, _):
         await queue.enqueue("a", owner="ann")
         async with (

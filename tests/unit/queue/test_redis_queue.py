@@ -200,7 +200,7 @@ async def test_jobs_that_come_in_the_moment_of_leaving_are_given_back(redis_url:
 
 
 async def test_a_late_report_changes_nothing(redis_url: str) -> None:
-    """What a worker said of a job before it took it anew is not believed of the new one."""
+    """What a worker said of a job before it took it again says nothing of the new attempt."""
     async with connect(redis_url) as redis:
         leases = JobStore(redis, name="storage", lease_s=FOR_EVER_S)
 
