@@ -54,10 +54,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def contexts(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+def contexts(
+    browser: Browser, service: Callable[..., Service]
+) -> Iterator[Callable[..., BrowserContext]]:
     """A maker of fresh profiles. After the test, none of their pages may have logged an error.
 
-    `faulty=True` allows what the browser logs about requests that fail.
+    `faulty=True` allows what the browser logs about requests that fail. A test's own services end
+    after its pages, which would log that they are gone.
     """
     made: list[BrowserContext] = []
     errors: list[str] = []

@@ -257,7 +257,7 @@ def test_cancelling_a_body_is_journaled_as_that(
     user.sign_in(context, paced.url)
     page = context.new_page()
     page.goto(paced.url + "/api")
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 600_000}
     context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
     page.evaluate(START, {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,7 +78,14 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, gates: Gates) -> None:
 
 
 def _spoken(ms: int) -> str:
-    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+    """As English pages write it: `340 ms`, `2.1 s`, `12 sec`, `3 min`; halves go up."""
+    if ms < 1000:
+        return f"{ms} ms"
+    seconds = Decimal(ms / 1000)
+    if ms < 10_000:
+        return f"{seconds.quantize(Decimal('0.1'), ROUND_HALF_UP)} s"
+    amount, unit = (seconds, "sec") if ms < 60_000 else (seconds / 60, "min")
+    return f"{amount.quantize(Decimal(1), ROUND_HALF_UP)} {unit}"
 
 
 def times_of(page: Page) -> list[str]:

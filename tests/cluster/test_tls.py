@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from redis.retry import Retry
 
 from sse_progress.runtime.redis_client import connect
 from tests.helpers.processes import die_with_parent
+from tests.helpers.redis_cluster import free_ports
 from tests.helpers.waiting import wait_until
 
 
@@ -62,12 +62,12 @@ class Servers:
 
     def __init__(self, stack: ExitStack, certificate: Path, directory: Path) -> None:
         self._stack, self._certificate, self._directory = stack, certificate, directory
+        self.bus_ports: dict[int, int] = {}
 
     def start(self, *words: str, file: str = "") -> int:
         """The port of one more; `file`: what a Sentinel's has besides."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port, bus_port = free_ports(2)
+        self.bus_ports[port] = bus_port
         place = self._directory / str(port)
         place.mkdir()
         options = {
@@ -80,6 +80,7 @@ class Servers:
             "tls-ca-cert-file": str(self._certificate / "certificate"),
             "tls-auth-clients": "no",
             "tls-replication": "yes",
+            "cluster-port": str(bus_port),  # else its port + 10,000, which may be none
             "logfile": str(place / "log"),
         }
         (place / "conf").write_text("".join(f"{k} {v}\n" for k, v in options.items()) + file)
@@ -102,7 +103,8 @@ class Servers:
 
     def _answers(self, port: int) -> bool:
         try:
-            return bool(self.client(port).ping())
+            with self.client(port) as client:
+                return bool(client.ping())
         except (RedisError, OSError, ssl.SSLError):
             return False
 
@@ -125,7 +127,8 @@ async def test_a_cluster(servers: Servers, certificate: Path) -> None:
     ports = [servers.start(*words) for _ in range(2)]
     for port, (first, last) in zip(ports, ((0, 8191), (8192, 16383)), strict=True):
         servers.client(port).execute_command("CLUSTER ADDSLOTSRANGE", first, last)
-    servers.client(ports[0]).execute_command("CLUSTER MEET", "127.0.0.1", ports[1])
+    met = (ports[1], servers.bus_ports[ports[1]])
+    servers.client(ports[0]).execute_command("CLUSTER MEET", "127.0.0.1", *met)
     for port in ports:
         wait_until(
             lambda port=port: servers.client(port).cluster("INFO")["cluster_state"] == "ok",

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.faults
 AT_ONCE = 25
 MOST_THREADS = 45
 """The pool for blocking work comes and goes, up to 40, with a few threads beside it."""
+ROUNDS = 4
+"""What leaks grows with each load; what a busier moment than any before has needed does not."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,17 @@ def compare(before: Level, after: Level) -> str:
 async def _nothing_grows(scene: Scene, *, uploads: int, streams: int) -> None:
     await put_load(scene, uploads=uploads // 2, streams=streams // 2, name="warm")
     await come_to_rest(scene)
-    before = level_of(scene)
-    await put_load(scene, uploads=uploads, streams=streams, name="load")
-    await come_to_rest(scene)
-    after = level_of(scene)
-    print(f"{before}\n{after}")
-    assert after.keys["journal"] > 0, "the load has left no journal, so it was none"
-    assert not compare(before, after)
+    grown = ""
+    for turn in range(ROUNDS):
+        before = level_of(scene)
+        await put_load(scene, uploads=uploads, streams=streams, name=f"load-{turn}")
+        await come_to_rest(scene)
+        after = level_of(scene)
+        print(f"{before}\n{after}")
+        assert after.keys["journal"] > 0, "the load has left no journal, so it was none"
+        if not (grown := compare(before, after)):
+            break
+    assert not grown
     assert not scene.files("incoming/", "open/", "trash/")
 
 

@@ -104,6 +104,8 @@ async def test_a_stage_goes_on_while_redis_is_away_and_streams_stay(scene: Scene
             "the reader has caught up",
         )
         async with scene.stopped_redis():
+            beats = reader.comments
+            await eventually(lambda: reader.comments > beats, "what was on its way has arrived")
             told, beats = len(reader.raw), reader.comments
             scene.go("away-stage")
             await eventually(

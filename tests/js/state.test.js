@@ -246,3 +246,15 @@ test("an upload that is known only by its end has the name and the stage that it
     );
   }
 });
+
+test("who sends here says whether it is paused; the service's word is that of bytes still on their way", () => {
+  const pause = (on) => ({ kind: "paused", on });
+  const late = event("receiving", { bytes: 2000, total: 9000 });
+  const told = event("receiving", { bytes: 2000, total: 9000, paused: true });
+  assert.equal(run(send, late, pause(true), late).paused, true);
+  assert.equal(run(send, late, pause(true), told, pause(false), told).paused, false);
+  assert.equal(run(send, late, told).paused, false, "the network cut it, and it goes on by itself");
+  assert.equal(run(send, late, cut, told).paused, true, "somebody else sends it now");
+  assert.equal(run(told).paused, true);
+  assert.equal(run(told, late).paused, false);
+});

@@ -47,6 +47,7 @@ def test_the_log_tells_what_became_of_an_upload(service: Callable[..., Service])
     wait_until(
         lambda: {"job started", "job finished", "request"} <= about("traced").keys(), "all is told"
     )
+    wait_until(lambda: "request" in about("unknown"), "the other request is told")
     assert about("traced")["stage output"]["text"] == "said by a child"
     request = about("traced")["request"]
     assert (request["method"], request["path"], request["status"]) == ("POST", "/upload", 200)

@@ -172,6 +172,11 @@ export interface UploadState {
   readonly cancelling: boolean;
   /** It waits to be resumed: by its sender here, or wherever it was begun. */
   readonly paused: boolean;
+  /**
+   * Whether this page pauses what it sends itself; null: it is not sent from here. What is still on its way when it
+   * is paused arrives later, so the service's own word lags behind this.
+   */
+  readonly held: boolean | null;
   /** It is sent from here, and the network is away: it goes on by itself. */
   readonly away: boolean;
   /** `review` while a person decides. */

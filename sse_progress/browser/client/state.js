@@ -66,6 +66,7 @@ export function initial({ id, filename = null, size = null, kind = null }) {
     fromServer: false,
     cancelling: false,
     paused: false,
+    held: null,
     away: false,
     waiting: null,
     ...NOTHING,
@@ -98,19 +99,20 @@ export function next(state, input) {
 const HANDLERS = {
   named: (state, { filename, size }) =>
     change(state, { filename: state.filename ?? filename, size: state.size ?? size }),
-  send: (state) => (state.phase === "waiting" ? change(state, { phase: "sending" }) : state),
+  send: (state) =>
+    state.phase === "waiting" ? change(state, { phase: "sending", held: state.held ?? false }) : state,
   bytes: ownBytes,
   requeue: (state) =>
     state.fromServer
       ? state
       : change(state, { phase: "waiting", stage: null, progress: 0, stageProgress: 0, bytes: null }),
-  cut: (state) => (state.phase === "sending" ? change(state, { phase: "checking" }) : state),
+  cut: (state) => (state.phase === "sending" ? change(state, { phase: "checking", held: null }) : state),
   answer: answered,
   event: (state, { event }) => heard(state, event),
   snapshot: (state, input) => snapshot(state, input.state),
   unknown: neverArrived,
   cancelling: (state, { on }) => change(state, { cancelling: on }),
-  paused: (state, { on }) => change(state, { paused: on }),
+  paused: (state, { on }) => change(state, { paused: on, held: on }),
   away: (state, { on }) => change(state, { away: on }),
   cancelled: (state) => end(state, "cancelled", { stage: "cancelled", endedIn: state.stage }),
   failed: (state, { error }) => failed(state, error),
@@ -214,7 +216,7 @@ function heard(state, event) {
     progress: Math.max(fields.progress, floor),
     stageProgress: Math.max(fields.stageProgress, stageFloor),
     bytes: event.bytes ?? state.bytes,
-    paused: event.paused === true,
+    paused: state.held ?? event.paused === true,
     waiting: event.waiting ?? null,
     away: phase === "working" ? false : state.away,
     fromServer: true,
