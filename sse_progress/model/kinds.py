@@ -35,9 +35,9 @@ class Kind:
     and no `pipeline` it is work that another service does, and takes no files. `allowed_types` are
     detected media types (`image/*` works), `max_bytes` the largest file; None: as the settings have
     them. `required` are the context keys that an upload must have. `retention_days`: how long
-    finished uploads are kept. `cpu_s`: CPU seconds that all stages of one upload may take together,
-    whatever its size; None: as the settings say. `priority` is that of its work, `storage_prefix`
-    where an object storage keeps it.
+    finished uploads are kept. `priority` is that of its work, `storage_prefix` where an object
+    storage keeps it. `cpu_s`: CPU seconds that all stages of one upload may take together, whatever
+    its size, `timeout_s`: seconds of wall-clock time; None: as the settings say.
     """
 
     name: str
@@ -48,9 +48,10 @@ class Kind:
     max_bytes: int | None = None
     required: Sequence[str] = ()
     retention_days: float | None = None
-    cpu_s: float | None = None
     priority: Priority = "normal"
     storage_prefix: str = ""
+    cpu_s: float | None = None
+    timeout_s: float | None = None
     table: StageTable = field(init=False, repr=False, compare=False)
     named: tuple[str, Mapping[str, str]] = field(init=False, repr=False, compare=False)
     """The title in English, and by language."""
@@ -60,10 +61,9 @@ class Kind:
             raise ValueError(f"{self.name!r} cannot be the name of a kind ({KIND_NAME.pattern})")
         if self.max_bytes is not None and self.max_bytes < 1:
             raise ValueError(f"kind {self.name}: max_bytes is {self.max_bytes}")
-        if self.retention_days is not None and self.retention_days <= 0:
-            raise ValueError(f"kind {self.name}: retention_days is {self.retention_days}")
-        if self.cpu_s is not None and self.cpu_s <= 0:
-            raise ValueError(f"kind {self.name}: cpu_s is {self.cpu_s}")
+        for limit in ("retention_days", "cpu_s", "timeout_s"):
+            if (value := getattr(self, limit)) is not None and value <= 0:
+                raise ValueError(f"kind {self.name}: {limit} is {value}")
         if self.priority not in get_args(Priority):
             raise ValueError(f"kind {self.name}: {self.priority!r} is no priority")
         for option in ("required", "allowed_types"):

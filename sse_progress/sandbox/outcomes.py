@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from sse_progress.model.errors import InsufficientStorage, Internal, Rejected, StageTimeout
+from sse_progress.model.errors import InsufficientStorage, Internal, Problem, Rejected, StageTimeout
 from sse_progress.model.text import clean_text
 from sse_progress.sandbox.messages import (
     Failed,
@@ -30,6 +30,7 @@ __all__ = [
     "meaning_of",
     "refusal",
     "result_of",
+    "too_demanding",
     "too_slow",
 ]
 
@@ -87,10 +88,18 @@ def result_of(outcome: Outcome, task: Task) -> dict[str, Any]:
     raise StageFailed
 
 
-def meaning_of(end: Exit, task: Task, *, took_s: float = 0.0, closed: bool = False) -> Exception:
+def meaning_of(
+    end: Exit,
+    task: Task,
+    *,
+    took_s: float = 0.0,
+    all_cpu_s: float | None = None,
+    closed: bool = False,
+) -> Exception:
     """What it says of the upload that the child ended without an outcome.
 
-    `took_s`: CPU time of its process. `closed`: the pool is, so its children were killed for that.
+    `took_s`: CPU time of its process. `all_cpu_s`: of the upload's functions together; None: its
+    task's. `closed`: the pool is, so its children were killed for that.
     """
     about = log.bind(function=task.function, upload_id=task.upload.id)
     if end.code >= 0:
@@ -100,7 +109,7 @@ def meaning_of(end: Exit, task: Task, *, took_s: float = 0.0, closed: bool = Fal
     about.warning("a stage child was ended", signal=signal.strsignal(number))
     ignored = number == signal.SIGKILL and not end.killed and took_s >= task.limits.all_cpu_s
     if number == signal.SIGXCPU or ignored:
-        return too_slow(min(task.limits.cpu_s, task.limits.all_cpu_s), "CPU time")
+        return _out_of_cpu_time(task.limits, all_cpu_s or task.limits.all_cpu_s)
     # A library in C that gets no memory mostly crashes; only the size it had tells.
     large = end.peak_rss_bytes >= task.limits.memory_bytes / 2
     if number == signal.SIGXFSZ or (number in CRASHES and large):
@@ -115,14 +124,15 @@ def meaning_of(end: Exit, task: Task, *, took_s: float = 0.0, closed: bool = Fal
 def check_cost(progress: Progress, limits: Limits) -> None:
     """Raises Rejected where the work, at the pace so far, would take far more CPU time than it may:
     pages, paragraphs or frames that each cost too much."""
-    if not 0 < progress.fraction < 1 or progress.cpu_s < min(COST_FROM_S, limits.cpu_s / 4):
+    allowed_s = min(limits.cpu_s, limits.all_cpu_s)
+    if not 0 < progress.fraction < 1 or progress.cpu_s < min(COST_FROM_S, allowed_s / 4):
         return
     expected_s = progress.cpu_s / progress.fraction
-    if expected_s > COST_FACTOR * limits.cpu_s:
+    if expected_s > COST_FACTOR * allowed_s:
         raise Rejected(
             "too_demanding",
             f"Working on this file would take about {expected_s:.0f} s of CPU time, "
-            f"{limits.cpu_s} s are allowed.",
+            f"{allowed_s} s are allowed.",
         )
 
 
@@ -135,7 +145,23 @@ def refusal(code: str, detail: str, about: Any) -> Rejected | StageFailed:
 
 
 def too_slow(limit_s: float, what: str = "time") -> StageTimeout:
-    return StageTimeout(f"Working on this file takes more {what} than the {limit_s:g} s allowed.")
+    """A function took more than one function may."""
+    return StageTimeout(_longer_than(limit_s, what))
+
+
+def too_demanding(limit_s: float, what: str = "time") -> Rejected:
+    """The functions of one upload took more than all of them together may."""
+    return Rejected("too_demanding", _longer_than(limit_s, what))
+
+
+def _longer_than(limit_s: float, what: str) -> str:
+    return f"Working on this file takes more {what} than the {limit_s:g} s allowed."
+
+
+def _out_of_cpu_time(limits: Limits, all_cpu_s: float) -> Problem:
+    if limits.all_cpu_s < limits.cpu_s:
+        return too_demanding(all_cpu_s, "CPU time")
+    return too_slow(limits.cpu_s, "CPU time")
 
 
 def _too_large() -> Rejected:

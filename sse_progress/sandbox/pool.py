@@ -6,6 +6,7 @@ stages' order, journals or storage.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -86,11 +87,15 @@ class Pool:
             await child.end()
 
     @asynccontextmanager
-    async def session(self, *, cpu_s: float | None = None) -> AsyncIterator[Session]:
+    async def session(
+        self, *, cpu_s: float | None = None, timeout_s: float = math.inf
+    ) -> AsyncIterator[Session]:
         """For the functions of one upload; waits for a child's turn. What is left of the upload's
-        process is gone at the end, whatever the end. `cpu_s`: CPU time of all the functions."""
+        process is gone at the end, whatever the end. `cpu_s`: CPU time of all the functions,
+        `timeout_s`: wall-clock time."""
         async with self._slots:
-            session = Session(self, cpu_s=self.limits.all_cpu_s if cpu_s is None else cpu_s)
+            all_cpu_s = self.limits.all_cpu_s if cpu_s is None else cpu_s
+            session = Session(self, cpu_s=all_cpu_s, timeout_s=timeout_s)
             try:
                 yield session
             finally:

@@ -233,6 +233,10 @@ class Declared(BaseSettings):
     """CPU time limit of all stages of one upload together, seconds, to which its size adds."""
     upload_cpu_s_per_mib: float = Field(4, ge=0)
     """What each MiB of a file adds to that limit, seconds."""
+    upload_timeout_s: float = Field(1800, gt=0)
+    """Wall-clock limit of all stages of one upload together, seconds, to which its size adds."""
+    upload_timeout_s_per_mib: float = Field(4, ge=0)
+    """What each MiB of a file adds to that limit, seconds."""
     stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
     """Memory limit (growth of the address space) of one stage function, bytes."""
     sandbox: Literal["best-effort", "required", "off"] = "best-effort"

@@ -213,8 +213,11 @@ class Attempt:
         """What the stages took of the CPU is the owner's."""
         manifest, session = self._found.manifest, None
         try:
-            cpu_s = self._config.cpu_s_of(self._work_of_kind, manifest.size)
-            async with self._pool.session(cpu_s=cpu_s) as session:
+            work, size = self._work_of_kind, manifest.size
+            async with self._pool.session(
+                cpu_s=self._config.cpu_s_of(work, size),
+                timeout_s=self._config.timeout_s_of(work, size),
+            ) as session:
                 yield session
         finally:
             if session is not None and session.cpu_s:

@@ -16,6 +16,8 @@ from sse_progress.worker.eta import History
 
 __all__ = ["KindOfWork", "WorkerConfig", "WorkerContext"]
 
+MIB = 1024**2
+
 
 @dataclass(frozen=True, kw_only=True)
 class KindOfWork:
@@ -26,6 +28,8 @@ class KindOfWork:
     table: StageTable
     cpu_s: float | None = None
     """CPU time of all stages of an upload; None: the worker's."""
+    timeout_s: float | None = None
+    """The same of wall-clock time."""
     stages: Sequence[tuple[str, Sequence[StageFunction]]] = field(init=False)
     """The functions of each stage, in order."""
 
@@ -42,7 +46,8 @@ class WorkerConfig:
     """`kinds`: the work of each kind of upload, by its name.
 
     `stage_timeout_s`: wall-clock limit of one stage function, seconds.
-    `cpu_s`, `cpu_s_per_mib`: CPU time of all stages of an upload, and what its size adds.
+    `cpu_s`, `cpu_s_per_mib`: CPU time of all stages of an upload, and what its size adds;
+    `timeout_s`, `timeout_s_per_mib`: the same of wall-clock time, in one attempt.
     `child_attempts`: lost children of one stage function after which the file is refused.
     `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
     because something was away, after which the upload is parked.
@@ -54,6 +59,8 @@ class WorkerConfig:
     stage_timeout_s: float
     cpu_s: float = 300
     cpu_s_per_mib: float = 4
+    timeout_s: float = 1800
+    timeout_s_per_mib: float = 4
     child_attempts: int
     job_attempts: int
     hold_reviews: bool = False
@@ -62,7 +69,13 @@ class WorkerConfig:
         """CPU time that the stages of an upload may take together."""
         if work.cpu_s is not None:
             return work.cpu_s
-        return self.cpu_s + self.cpu_s_per_mib * size_bytes / 1024**2
+        return self.cpu_s + self.cpu_s_per_mib * size_bytes / MIB
+
+    def timeout_s_of(self, work: KindOfWork, size_bytes: int) -> float:
+        """Wall-clock time that they may take together."""
+        if work.timeout_s is not None:
+            return work.timeout_s
+        return self.timeout_s + self.timeout_s_per_mib * size_bytes / MIB
 
 
 @dataclass(frozen=True, kw_only=True)

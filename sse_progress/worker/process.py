@@ -80,6 +80,7 @@ def work_of(kinds: Kinds, settings: Settings) -> dict[str, KindOfWork]:
             options=msgspec.structs.replace(options, allowed_types=tuple(kind.allowed_types or ())),
             table=kind.table,
             cpu_s=kind.cpu_s,
+            timeout_s=kind.timeout_s,
         )
         for kind in kinds.values()
     }
@@ -209,6 +210,8 @@ async def _work(settings: Settings) -> None:
                 stage_timeout_s=settings.stage_timeout_s,
                 cpu_s=settings.upload_cpu_s,
                 cpu_s_per_mib=settings.upload_cpu_s_per_mib,
+                timeout_s=settings.upload_timeout_s,
+                timeout_s_per_mib=settings.upload_timeout_s_per_mib,
                 child_attempts=settings.stage_attempts,
                 job_attempts=settings.job_attempts,
                 hold_reviews=settings.review == "hold",

@@ -83,6 +83,6 @@ def test_a_kind_has_a_budget_of_its_own(busy: Service) -> None:
     file = file_part("\n".join(burn).encode(), "a.txt", "text/plain")
     brief = Part("kind", b"brief")
     answer = Caller.named(busy, "slow").post([brief, file])
-    check_problem(answer, 422, "stage_timeout")
+    check_problem(answer, 422, "too_demanding")
     assert "more CPU time than the 2 s allowed" in answer.json["detail"]
     assert Caller.named(busy, "quick").post([brief, PLAIN]).status == 200

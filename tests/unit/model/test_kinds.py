@@ -115,6 +115,7 @@ def test_percents_of_any_table_only_rise(ranges: list[tuple[int, int]]) -> None:
         {"max_bytes": 0},
         {"retention_days": 0},
         {"cpu_s": 0},
+        {"timeout_s": 0},
         {"priority": "urgent"},
         {"required": ["1st"]},
         {"required": [f"k{n}" for n in range(9)]},

@@ -18,7 +18,7 @@ from sse_progress.sandbox.pool import Pool
 from sse_progress.sandbox.session import Session
 from tests.helpers.processes import alive
 from tests.helpers.waiting import eventually
-from tests.stages_for_tests import ordinary, rough
+from tests.stages_for_tests import asynchronous, ordinary, rough
 
 MIB = 1024**2
 
@@ -160,10 +160,25 @@ async def test_all_calls_of_an_upload_share_its_cpu_time(
         assert session.cpu_s >= 1
         seen = await call(session, ordinary.whoami, make_upload())
         assert seen["cpuLimit"] <= 2
-        with pytest.raises(StageTimeout, match="CPU"):
-            await call(session, rough.spin, make_upload())
-        with pytest.raises(StageTimeout, match="2 s"):
-            await call(session, ordinary.nothing, make_upload())
+        for function in (rough.spin, ordinary.nothing):
+            with pytest.raises(Rejected, match="CPU time than the 2 s") as caught:
+                await call(session, function, make_upload())
+            assert caught.value.code == "too_demanding"
+
+
+async def test_all_calls_of_an_upload_share_its_time(
+    pool: Pool, make_upload: Callable[..., Upload]
+) -> None:
+    """In a process or on the loop; what one function may take is another limit and another code."""
+    async with pool.session(timeout_s=30) as session:
+        with pytest.raises(StageTimeout, match=r"0\.2 s"):
+            await call(session, asynchronous.hang, make_upload(), timeout_s=0.2)
+    async with pool.session(timeout_s=2) as session:
+        await call(session, ordinary.nothing, make_upload())
+        for function in (rough.hang, ordinary.nothing, asynchronous.hang):
+            with pytest.raises(Rejected, match="more time than the 2 s") as caught:
+                await call(session, function, make_upload())
+            assert caught.value.code == "too_demanding"
 
 
 async def test_a_process_that_ignores_its_limit_is_no_lost_child(
@@ -171,7 +186,7 @@ async def test_a_process_that_ignores_its_limit_is_no_lost_child(
 ) -> None:
     """The kernel's last word is SIGKILL; nobody tries such a file again."""
     async with pool.session(cpu_s=1) as session:
-        with pytest.raises(StageTimeout, match="CPU"):
+        with pytest.raises(Rejected, match="CPU"):
             await call(session, rough.spin_on, make_upload())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ class Losing(Pool):
         self.losses, self.calls = losses, 0
 
     @asynccontextmanager
-    async def session(self, *, cpu_s: float | None = None) -> AsyncIterator[Session]:
-        async with super().session(cpu_s=cpu_s) as session:
+    async def session(self, **limits: Any) -> AsyncIterator[Session]:
+        async with super().session(**limits) as session:
             call = session.call
 
             async def losing(*args: Any, **how: Any) -> dict[str, Any]:
@@ -583,9 +584,36 @@ async def test_an_upload_has_so_much_cpu_time_in_all(redis_url: str, tmp_path: P
         rows = (*rows, ("processing", calls.stage("later")))
         await run(runner_of(core, *rows, pool=pool, cpu_s=1, cpu_s_per_mib=0))
         await pool.aclose()
-        last = await ended_with(core, "stage_timeout", "moderating")
+        last = await ended_with(core, "too_demanding", "moderating")
         assert "CPU time" in last["error"]["detail"]
         assert calls == []
+
+
+async def test_an_upload_has_so_much_time_in_all(redis_url: str, tmp_path: Path) -> None:
+    """By its size or its kind, however many functions share it: the rest is what the next has."""
+    calls = Calls()
+    mib = 1024**2
+    by_size = WorkerConfig(
+        kinds={}, stage_timeout_s=9, child_attempts=1, job_attempts=1, timeout_s_per_mib=5
+    )
+    of_kind = KindOfWork(pipeline=(), options=Options(), table=DEFAULT_TABLE, timeout_s=0.4)
+    plain = replace(of_kind, timeout_s=None)
+    assert by_size.timeout_s_of(plain, 3 * mib) == by_size.timeout_s + 15
+    assert by_size.timeout_s_of(of_kind, 3 * mib) == 0.4
+
+    async def pause(*_: Any) -> None:
+        await asyncio.sleep(0.3)
+
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        rows = tuple(
+            (name, calls.stage(name, then=pause))
+            for name in ("validating", "analyzing", "moderating", "processing")
+        )
+        await run(runner_of(core, *rows, timeout_s=0.4, timeout_s_per_mib=0))
+        last = await ended_with(core, "too_demanding", "analyzing")
+        assert "more time than the 0.4 s allowed" in last["error"]["detail"]
+        assert calls == ["validating", "analyzing"]
 
 
 # ---- crashes
