@@ -193,12 +193,13 @@ class Index:
         return int(await self.redis.zcard(self._open_key))
 
     async def owned(
-        self, owner: str, *, before_us: int | None, limit: int
+        self, owner: str, *, before_us: int | None, after_us: int = 0, limit: int
     ) -> list[tuple[str, int]]:
-        """(upload id, us since 1970) of uploads that began before a moment, newest first."""
+        """(upload id, us since 1970) of uploads that began before a moment, and not before another,
+        newest first."""
         maximum: Any = "+inf" if before_us is None else f"({before_us}"
         rows: Any = await self.redis.zrevrangebyscore(
-            owned_key(owner), maximum, "-inf", start=0, num=limit, withscores=True
+            owned_key(owner), maximum, after_us, start=0, num=limit, withscores=True
         )
         return [(name.decode(), int(score)) for name, score in rows]
 

@@ -96,6 +96,7 @@ class UserStream(Stream):
             recent=recent,
             background=components.background,
             wants=lambda upload_id: not only or upload_id in only,
+            taken=self._outlet.free,
         )
 
     def began(self) -> None:

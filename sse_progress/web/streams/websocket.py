@@ -270,6 +270,7 @@ class Socket:
             recent=self._recent,
             background=self._background,
             wants=lambda upload_id: upload_id not in self._subscribed,
+            taken=self._outlet.free,
         )
         self._all.begin()
 

@@ -48,6 +48,10 @@ async def looking(
         yield core, RecentUploads(core.index, core.background, pause_s=pause_s)
 
 
+async def names(recent: RecentUploads, owner: str) -> list[str]:
+    return [one.upload_id for one in await recent.current(owner)]
+
+
 async def test_open_and_recent_uploads_oldest_first(redis_url: str, tmp_path: Path) -> None:
     """The user's own, those that ended a moment ago included; a lost journal is left out."""
     async with looking(redis_url, tmp_path) as (core, recent):
@@ -56,9 +60,10 @@ async def test_open_and_recent_uploads_oldest_first(redis_url: str, tmp_path: Pa
         await core.index.opened("lost", owner="ann", now_s=1_800_000_009)
         await core.index.opened("theirs", owner="ann", now_s=1_800_000_009)
         await cancel(core, "two")
-        assert await recent.current("ann") == ["one", "two", "three"]
-        assert await recent.current("bob") == ["theirs"]
-        assert await recent.current("nobody") == []
+        assert await names(recent, "ann") == ["one", "two", "three"]
+        assert [one.ended for one in await recent.current("ann")] == [False, True, False]
+        assert await names(recent, "bob") == ["theirs"]
+        assert await names(recent, "nobody") == []
 
 
 async def test_what_ended_long_ago_is_asked_of_once(
@@ -74,13 +79,53 @@ async def test_what_ended_long_ago_is_asked_of_once(
         counts = []
         for _ in range(2):
             before = await calls(core, "hmget")
-            assert await recent.current("ann") == ["open"]
+            assert await names(recent, "ann") == ["open"]
             counts.append(await calls(core, "hmget") - before)
         assert counts == [21, 1]
         recent.forget("ann")
         before = await calls(core, "hmget")
         await recent.current("ann")
         assert await calls(core, "hmget") - before == 21
+
+
+async def test_what_is_open_is_found_behind_any_number_that_ended(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is read to its end, and from then on no further back than the oldest open one."""
+    monkeypatch.setattr(module, "RECENT_MS", 0)
+    monkeypatch.setattr(module, "STEP", 4)
+    monkeypatch.setattr(module.time, "time", lambda: 2e9)
+    async with looking(redis_url, tmp_path) as (core, recent):
+        ended = [f"ended-{n}" for n in range(21)]
+        await begin_many(core, *ended[:10], "old", *ended[10:], "young")
+        for upload_id in ended:
+            await cancel(core, upload_id)
+        reads = []
+        for _ in range(2):
+            before = await calls(core, "zrevrangebyscore")
+            assert await names(recent, "ann") == ["old", "young"]
+            reads.append(await calls(core, "zrevrangebyscore") - before)
+        assert reads == [6, 4]  # 23 rows, then 13
+
+
+async def test_memory_of_what_is_over_is_bounded(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who were looked up longest ago are forgotten first, and looked up again as a whole."""
+    monkeypatch.setattr(module, "RECENT_MS", 0)
+    monkeypatch.setattr(module, "REMEMBERED", 5)
+    async with looking(redis_url, tmp_path) as (core, recent):
+        for owner in ("ann", "bob"):
+            ended = [f"{owner}-{n}" for n in range(3)]
+            await begin_many(core, *ended, owner=owner)
+            for upload_id in ended:
+                await core.journal.cancel(upload_id, owner=owner, draft=draft("cancelled"))
+        asked = []
+        for owner in ("ann", "bob", "bob", "ann"):
+            before = await calls(core, "hmget")
+            assert await names(recent, owner) == []
+            asked.append(await calls(core, "hmget") - before)
+        assert asked == [3, 3, 0, 3]
 
 
 async def test_all_who_wait_share_a_look(redis_url: str, tmp_path: Path) -> None:
@@ -93,7 +138,7 @@ async def test_all_who_wait_share_a_look(redis_url: str, tmp_path: Path) -> None
         asking[0].cancel()
         found = await asyncio.gather(*asking, return_exceptions=True)
         assert isinstance(found[0], asyncio.CancelledError)
-        assert found[1:] == [["one", "two"]] * 14
+        assert found[1:] == [found[1]] * 14
         assert await calls(core, "zrevrangebyscore") - before == 1
 
 
@@ -137,8 +182,8 @@ async def test_a_look_sees_what_came_before_it_was_asked_for(
         second = asyncio.ensure_future(recent.current("ann"))
         await asyncio.sleep(0)
         go_on.set()
-        assert await first == ["one"]
-        assert set(await second) == {"one", "two"}
+        assert [one.upload_id for one in await first] == ["one"]
+        assert {one.upload_id for one in await second} == {"one", "two"}
 
 
 async def test_without_redis_a_look_fails(sure_redis: RedisServer, tmp_path: Path) -> None:
@@ -150,4 +195,4 @@ async def test_without_redis_a_look_fails(sure_redis: RedisServer, tmp_path: Pat
         found = await asyncio.gather(*asking, return_exceptions=True)
         assert all(isinstance(error, RedisError | OSError) for error in found)
         sure_redis.start()
-        assert await recent.current("ann") == ["one"]
+        assert await names(recent, "ann") == ["one"]

@@ -6,16 +6,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sse_progress.model.events import Draft
+import pytest
+
 from sse_progress.model.labels import NO_LABELS, Labels
 from sse_progress.settings import load_settings
 from sse_progress.web.context import WebContext, serving
+from sse_progress.web.streams import user_uploads
 from sse_progress.web.streams.all_uploads import UserStream
+from tests.helpers.components import draft
 from tests.helpers.waiting import eventually
-from tests.unit.uploads.test_recent import begin_many
+from tests.unit.uploads.test_recent import begin_many, cancel
 from tests.unit.web.test_streams import PACE, Server
 
 
@@ -97,6 +101,69 @@ async def test_new_uploads_need_no_look(redis_url: str, tmp_path: Path) -> None:
             assert events(server)[1]["uploadId"] == "new"
 
 
+async def test_what_it_has_no_room_for_is_told_and_its_end_too(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten that run three are followed; of the others the state is told, one that began later
+    included, and their ends."""
+    monkeypatch.setattr(user_uploads, "FOLLOWED", 3)
+    monkeypatch.setattr(user_uploads, "LOOK_AGAIN_S", 0.1)
+    async with web_at(redis_url, tmp_path) as context:
+        core = context.components
+        names = [f"up-{n}" for n in range(9)]
+        await begin_many(core, *names)
+        async with streaming(context) as (stream, server):
+
+            def told(*stages: str) -> set[str]:
+                return {
+                    event["uploadId"] for event in events(server)[1:] if event["stage"] in stages
+                }
+
+            await eventually(lambda: told("receiving") == set(names), "all states are told")
+            members = stream._uploads._members
+            await eventually(lambda: len(members) == 3, "the others are not followed")
+            await begin_many(core, "late")
+            await core.index.announce("late", owner="ann")
+            await eventually(lambda: "late" in told("receiving"), "the new one is told")
+            for name in names:
+                await cancel(core, name)
+            await eventually(lambda: told("cancelled") == set(names), "all ends are told")
+            await eventually(lambda: set(members) == {"late"}, "there is room")
+            assert not stream._uploads._left_open
+
+
+def follows_only(stream: UserStream, name: str) -> bool:
+    return set(stream._uploads._members) == {name}
+
+
+def ends_with(server: Server, event: dict[str, Any]) -> bool:
+    return event.items() <= events(server)[-1].items()
+
+
+async def test_it_follows_those_in_which_something_happens(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that moves on takes the place of one that rests, and is told live from then on."""
+    monkeypatch.setattr(user_uploads, "FOLLOWED", 1)
+    monkeypatch.setattr(user_uploads, "LOOK_AGAIN_S", 0.1)
+    async with web_at(redis_url, tmp_path) as context:
+        core = context.components
+        await begin_many(core, "one", "two", "three")
+        async with streaming(context) as (stream, server):
+            await eventually(lambda: len(events(server)) == 4, "all states are told")
+
+            async def goes_on(name: str, stage_progress: int) -> None:
+                event = draft("receiving", stage_progress)
+                await core.journal.resume(name, owner="ann", lease_s=60, draft=event)
+
+            for name in ("two", "one"):
+                await goes_on(name, 30)
+                await eventually(partial(follows_only, stream, name), "it is followed")
+                await goes_on(name, 60)
+                last = {"uploadId": name, "type": "progress", "stageProgress": 60}
+                await eventually(partial(ends_with, server, last), "it is told live")
+
+
 async def test_labels_narrow_it(redis_url: str, tmp_path: Path) -> None:
     """States and events of uploads with all of the labels, also of those that begin later."""
     mine = Labels(kind="lesson", context={"course": "c1", "week": "2"})
@@ -114,8 +181,7 @@ async def test_labels_narrow_it(redis_url: str, tmp_path: Path) -> None:
                 await core.index.announce(name, owner="ann")
             await eventually(lambda: len(events(server)) == 3, "the new one's state is sent")
             for name in ("plain", "other-1", "mine-1"):
-                draft = Draft(stage="cancelled", stage_progress=0, message="Over")
-                await core.journal.cancel(name, owner="ann", draft=draft)
+                await cancel(core, name)
             await eventually(lambda: len(events(server)) == 4, "the end is sent")
             assert [event.get("uploadId") for event in events(server)[1:]] == [
                 "mine-1",
