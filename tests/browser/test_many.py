@@ -55,3 +55,50 @@ def test_what_has_no_room_is_counted_and_moves_up(
         expect(panel.locator(".rest")).to_be_hidden()
         for job in jobs[30:]:
             expect(panel.get_by_text(f"Upload {job['uploadId'][-8:]}", exact=True)).to_be_visible()
+
+
+def test_headline_counts_more_than_a_stream_follows(
+    contexts: Callable[..., BrowserContext], busy: Service
+) -> None:
+    """Of 510 that run the stream follows 500: all are counted, and those that end are no more."""
+    with httpx.Client(base_url=busy.url, timeout=60) as client:
+        jobs = begin(client, 510)
+        for job in jobs:
+            report(client, job, "validating")
+        headline = live_page(contexts(), busy.url).locator("upload-panel .headline")
+        expect(headline).to_contain_text("Processing 510 files")
+        for job in jobs[:6]:  # the others had a later event, so these are not followed
+            report(client, job, "complete")
+        expect(headline).to_contain_text("Processing 504 files")
+
+
+COUNT_WRITES = """
+const write = Storage.prototype.setItem;
+window.writes = 0;
+Storage.prototype.setItem = function (...given) {
+  window.writes += 1;
+  return write.apply(this, given);
+};"""
+
+CHOOSE = """(names) => {
+  const files = new DataTransfer();
+  for (const name of names) files.items.add(new File([name], name, { type: "text/plain" }));
+  const picker = document.getElementById("files");
+  picker.files = files.files;
+  picker.dispatchEvent(new Event("change"));
+}"""
+
+
+def test_files_chosen_together_are_remembered_with_one_write(
+    contexts: Callable[..., BrowserContext], busy: Service
+) -> None:
+    """A write for each file would keep the page busy for seconds where there are thousands."""
+    context = contexts(faulty=True)  # so many at once are told to wait, by 429
+    context.add_init_script(COUNT_WRITES)
+    page = live_page(context, busy.url)
+    names = [f"file-{n:03}.txt" for n in range(150)]
+    before = page.evaluate("window.writes")
+    page.evaluate(CHOOSE, names)
+    remembered = page.evaluate("JSON.parse(localStorage.getItem('sse-progress:names'))")
+    assert page.evaluate("window.writes") == before + 1
+    assert {known["filename"] for known in remembered.values()} == set(names)

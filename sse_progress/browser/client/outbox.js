@@ -26,6 +26,8 @@ export class Outbox {
   #onSilence;
   /** @type {Entry[]} */
   #waiting = [];
+  /** @type {Set<Upload>} those of #waiting: with many files they are asked for often */
+  #held = new Set();
   #sending = 0;
   #pausedUntil = 0;
 
@@ -52,6 +54,7 @@ export class Outbox {
    */
   add(upload, file, parcel) {
     this.#waiting.push({ upload, file, parcel, refusals: 0 });
+    this.#held.add(upload);
     this.pump();
   }
 
@@ -60,11 +63,12 @@ export class Outbox {
    * @param {Upload} upload
    */
   holds(upload) {
-    return this.#waiting.some((entry) => entry.upload === upload);
+    return this.#held.has(upload);
   }
 
   /** @param {Upload} upload */
   drop(upload) {
+    if (!this.#held.delete(upload)) return;
     this.#waiting = this.#waiting.filter((entry) => entry.upload !== upload);
   }
 
@@ -74,6 +78,7 @@ export class Outbox {
     while (this.#sending < this.#parallel) {
       const entry = this.#waiting.shift();
       if (!entry) return;
+      this.#held.delete(entry.upload);
       void this.#send(entry);
     }
   }
@@ -107,6 +112,7 @@ export class Outbox {
       this.#pausedUntil = Date.now() + 1000 * (answer.retryAfterS ?? 2 ** entry.refusals);
       this.#apply(upload, { kind: "requeue" });
       this.#waiting.unshift(entry);
+      this.#held.add(upload);
       return;
     }
     this.#apply(upload, answer ? { kind: "answer", ...answer } : { kind: "cut" });
