@@ -57,6 +57,11 @@ class Frame:
         return datetime.fromisoformat(found[1].decode()).timestamp() if found else None
 
     @property
+    def waits(self) -> bool:
+        """Whether its upload is stored, and no worker had begun with it."""
+        return b'"stage":"file_received"' in self.raw and not self.terminal
+
+    @property
     def stage(self) -> str:
         """The event's stage."""
         return str(decode_json(self.data)["stage"])

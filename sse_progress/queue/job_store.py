@@ -104,10 +104,14 @@ class JobStore:
             latest, given = await pipe.execute()
         return max(0, int(latest or 0) - int(float(given or 0)))
 
-    async def position(self, upload_id: str) -> int | None:
-        """How many jobs go before it, and itself; None if it does not wait."""
-        rank: int | None = await self._redis.zrank(self._keys.waiting, upload_id)  # type: ignore[assignment]
-        return None if rank is None else rank + 1
+    async def positions(self, upload_ids: Sequence[str]) -> dict[str, int]:
+        """How many jobs go before each that waits, and itself."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for upload_id in upload_ids:
+                pipe.zrank(self._keys.waiting, upload_id)
+            ranks = await pipe.execute()
+        found = zip(upload_ids, ranks, strict=True)
+        return {upload_id: rank + 1 for upload_id, rank in found if rank is not None}
 
     async def drop(self, upload_ids: Iterable[str]) -> None:
         """Jobs that nobody has, of uploads that have ended otherwise."""

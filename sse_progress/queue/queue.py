@@ -6,7 +6,7 @@ handler; the reconciler makes sure that every open upload has a job.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -100,8 +100,8 @@ class Queue(Protocol):
     async def backlog(self, owner: str) -> int:
         """How many jobs of the owner's wait, about."""
 
-    async def position(self, upload_id: str) -> int | None:
-        """The job's place among those that wait, from 1; None if it does not wait."""
+    async def positions(self, upload_ids: Sequence[str]) -> dict[str, int]:
+        """The places of those jobs that wait, among all that do, from 1."""
 
     async def requeue(self, upload_id: str) -> str:
         """Have a delayed or parked upload worked on now, with its attempts counted from 0.

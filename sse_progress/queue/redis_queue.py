@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
@@ -38,8 +38,8 @@ class RedisQueue(Queue):
     async def backlog(self, owner: str) -> int:
         return await self._store.backlog(owner)
 
-    async def position(self, upload_id: str) -> int | None:
-        return await self._store.position(upload_id)
+    async def positions(self, upload_ids: Sequence[str]) -> dict[str, int]:
+        return await self._store.positions(upload_ids)
 
     async def requeue(self, upload_id: str) -> str:
         return await self._store.add(upload_id, again=True)

@@ -176,7 +176,7 @@ class Uploads:
     async def _position(self, upload_id: str) -> int | None:
         try:
             with anyio.fail_after(REDIS_WAIT_S):
-                return await self._components.queue.position(upload_id)
+                return (await self._components.queue.positions([upload_id])).get(upload_id)
         except (TimeoutError, RedisError, OSError):
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components, hook_keys, opened
 from sse_progress.uploads.jobs import Jobs
 from sse_progress.uploads.kinds import load_kinds
+from sse_progress.uploads.places import Places
 from sse_progress.uploads.queries import Uploads
 from sse_progress.uploads.recent import RecentUploads
 from sse_progress.uploads.reviews import Reviews
@@ -146,6 +148,7 @@ async def serving(
                 wheel,
                 components.background.spawn,
                 components.metrics,
+                Places(components.queue, components.background, clock=time.monotonic),
                 compress=settings.compress,
             ),
             descriptors=descriptors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests.attacks.exploited import MARK
 from tests.attacks.words import SECRET, Caller, check_problem, check_untouched, new_id
 from tests.helpers.multipart import Part, file_part
 from tests.helpers.service import Service
+from tests.helpers.sse import read_events
 from tests.helpers.waiting import wait_until
 
 ASYNC = {"Prefer": "respond-async"}
@@ -27,6 +29,7 @@ def busy() -> Iterator[Service]:
         "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
         "SSE_PROGRESS_WORKER_CONCURRENCY": "1",
         "SSE_PROGRESS_MAX_QUEUED_PER_USER": "2",
+        "SSE_PROGRESS_HEARTBEAT_S": "0.5",
         "SSE_PROGRESS_MAX_CPU_S_PER_HOUR": "2",
     }
     with running({**TOKENS, **env}) as service:
@@ -36,6 +39,17 @@ def busy() -> Iterator[Service]:
 def work(*lines: str) -> Part:
     text = "\n".join([f"{MARK}analyzing", *lines, ""])
     return file_part(text.encode(), "a.txt", "text/plain")
+
+
+def told_of(caller: Caller, path: str) -> set[str]:
+    """Whose places in the queue the first heartbeat tells that tells any."""
+    url = f"{caller.service.url}{path}?heartbeat=event"
+    told = read_events(url, dict(caller.headers), until=lambda frame: "waiting" in frame.json)
+    (last,) = asyncio.run(told)[-1:]
+    assert (last.event, last.id) == ("heartbeat", None)
+    places = last.json["waiting"]
+    assert all(place["queuePosition"] in (1, 2, 3) for place in places)
+    return {place["uploadId"] for place in places}
 
 
 def test_a_queue_of_one_user_has_an_end(busy: Service) -> None:
@@ -55,6 +69,9 @@ def test_a_queue_of_one_user_has_an_end(busy: Service) -> None:
     mine = new_id()
     assert other.post([PLAIN], upload_id=mine, headers=ASYNC).status == 202
     assert other.state(mine).json["queuePosition"] <= 2
+    assert told_of(other, f"/upload/{mine}/progress") == {mine}
+    assert told_of(other, "/uploads/progress") == {mine}
+    assert told_of(greedy, "/uploads/progress") == set(ids[1:])
     for upload_id in ids[:2]:
         assert greedy.ask("DELETE", f"/upload/{upload_id}").status == 204
     wait_until(lambda: other.state(mine).json["status"] == "complete", "it is done")

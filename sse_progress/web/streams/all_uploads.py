@@ -35,8 +35,15 @@ class _Member:
     def __init__(self, stream: UserStream, upload_id: str, emitter: Emitter) -> None:
         self.stream, self.upload_id, self._emitter = stream, upload_id, emitter
         self.begun = asyncio.Event()
+        self._read_waits = False
         self._topic = emitter.open(upload_id)
         self._following = emitter.follow(self._topic, self, owner=stream.owner, from_latest=True)
+
+    @property
+    def waits(self) -> bool:
+        """For a worker."""
+        heard = self._topic.tail
+        return heard[-1].waits if heard else self._read_waits
 
     def leave(self) -> None:
         self.begun.set()
@@ -49,6 +56,7 @@ class _Member:
         return self.stream.emit(_data(frame)) if self.stream.shows(frame) else None
 
     async def write(self, frames: Sequence[Frame]) -> None:
+        self._read_waits = frames[-1].waits
         if frames[-1].terminal:
             self.stream.drop(self)
         if shown := [_data(frame) for frame in frames if self.stream.shows(frame)]:
@@ -56,6 +64,7 @@ class _Member:
 
     async def reset(self, frame: Frame) -> None:
         self.begun.set()
+        self._read_waits = frame.waits
         if frame.terminal:
             self.stream.drop(self)
         if self.stream.shows(frame):
@@ -105,6 +114,9 @@ class UserStream(Stream):
     def left(self) -> None:
         self._uploads.end()
         self._on_left()
+
+    def waiting(self) -> Sequence[str]:
+        return [member.upload_id for member in self._uploads.members if member.waits]
 
     def shows(self, frame: Frame) -> bool:
         """Whether the stream is for the upload of this frame, by its labels."""

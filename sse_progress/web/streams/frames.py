@@ -7,6 +7,7 @@ connection.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from sse_starlette import ServerSentEvent
@@ -14,19 +15,25 @@ from sse_starlette import ServerSentEvent
 from sse_progress.model.events import as_reset, encode_json
 from sse_progress.model.ids import GONE
 from sse_progress.model.sse import COMMENT
+from sse_progress.uploads.places import Place
 
 __all__ = ["gone_event", "gone_frame", "heartbeat", "reset_frame", "retry_frame", "retry_ms"]
 
 RETRY_MS = 2000
+TOLD_PLACES = 20
+"""Places in one frame, the foremost."""
 
 
 def _frame(data: bytes, *, id: str | None = None, event: str | None = None) -> bytes:
     return ServerSentEvent(data.decode(), id=id, event=event, sep="\n").encode()
 
 
-def heartbeat(*, named: bool) -> bytes:
-    """A comment, or an event that scripts can see."""
-    return _frame(b"{}", event="heartbeat") if named else COMMENT
+def heartbeat(*, named: bool, waiting: Sequence[Place] = ()) -> bytes:
+    """A comment, or an event that scripts can see; with the places of uploads that wait."""
+    if not waiting:
+        return _frame(b"{}", event="heartbeat") if named else COMMENT
+    data = encode_json({"waiting": [place.told for place in waiting[:TOLD_PLACES]]})
+    return _frame(data, event="heartbeat") if named else b": %b\n\n" % data
 
 
 def retry_ms() -> int:

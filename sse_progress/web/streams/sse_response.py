@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.uploads.places import Places
 from sse_progress.web.content_coding import BlockGzip, takes_blocks
 from sse_progress.web.streams.frames import heartbeat, retry_frame
 from sse_progress.web.streams.outlet import Outlet
@@ -69,12 +70,14 @@ class StreamParts:
     """What the streams of one process share.
 
     `wheel` asks each for heartbeats and its end; `spawn` runs what cannot be finished at once;
-    `open` holds the streams that are open; `compress` is the setting.
+    `places` of uploads that wait; `open` holds the streams that are open; `compress` is the
+    setting.
     """
 
     wheel: Wheel
     spawn: Callable[[Awaitable[None]], None]
     metrics: Metrics
+    places: Places
     open: set[Finishing] = field(default_factory=set)
     compress: str = "off"
 
@@ -107,6 +110,7 @@ class Stream(Response):
         if pace.expires_at is not None:
             lifetime = min(lifetime, pace.expires_at - time.time())
         self._ends_at = self._now() + max(lifetime, 0)
+        self._told_at = self._now()
         self._abort: Callable[[], None] = lambda: None
         self._write: Callable[[bytes], bool] = _no_write
         self.ended = False
@@ -211,13 +215,27 @@ class Stream(Response):
         if now >= self._ends_at:
             self.finish()
             return now + self._pace.slow_s
-        if (
-            now - self._outlet.written_at >= self._pace.heartbeat_s * 0.95
-            and self._outlet.busy_since is None
-        ):
-            self._later(self.emit(heartbeat(named=self._pace.named)))
+        if self._outlet.busy_since is None:
+            self._beat(now)
         self.on_tick(now)
         return self._due()
+
+    def _beat(self, now: float) -> None:
+        """A heartbeat where nothing else was sent, or where there are places to tell."""
+        since = now - self._pace.heartbeat_s * 0.95
+        if self._told_at <= since and (waiting := self.waiting()):
+            self._told_at = now
+            self._parts.spawn(self._tell_places(waiting))
+        elif self._outlet.written_at <= since:
+            self._later(self.emit(heartbeat(named=self._pace.named)))
+
+    async def _tell_places(self, upload_ids: Sequence[str]) -> None:
+        places = await self._parts.places.of(upload_ids)
+        await self.deliver(heartbeat(named=self._pace.named, waiting=places))
+
+    def waiting(self) -> Sequence[str]:
+        """Uploads that wait for a worker: their places are told by heartbeats."""
+        return ()
 
     def on_tick(self, now: float) -> None:
         """Whatever else is due from time to time."""

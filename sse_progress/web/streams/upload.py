@@ -67,6 +67,7 @@ class UploadStream(Stream):
         self._keep_claim, self._on_left = keep_claim, on_left
         self._following: Following | None = None
         self._claim_at = self._now() + self._pace.claim_s
+        self._read_waits = False
 
     def began(self) -> None:
         start = self._start
@@ -108,10 +109,16 @@ class UploadStream(Stream):
             return None
         return self.emit(frame.raw, final=frame.terminal)
 
+    def waiting(self) -> Sequence[str]:
+        heard = self._start.topic.tail
+        return (self.upload_id,) if (heard[-1].waits if heard else self._read_waits) else ()
+
     async def write(self, frames: Sequence[Frame]) -> None:
+        self._read_waits = frames[-1].waits
         await self.deliver(b"".join(f.raw for f in frames), final=frames[-1].terminal)
 
     async def reset(self, frame: Frame) -> None:
+        self._read_waits = frame.waits
         body = reset_frame(frame.data, id=str(frame.position))
         await self.deliver(body, final=frame.terminal)
 

@@ -8,7 +8,7 @@ the latest events, and looks again and again for the ends of the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import anyio
@@ -71,6 +71,11 @@ class UserUploads(Generic[M]):
         self._look_again = False
         self._later: asyncio.TimerHandle | None = None
         self._ended = False
+
+    @property
+    def members(self) -> Collection[M]:
+        """Those that are followed."""
+        return self._members.values()
 
     def begin(self) -> None:
         self._emitter.listen(owner_channel(self._owner), self._noticed)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
+from sse_progress.emitter.emitter import Emitter
+from sse_progress.emitter.topic import Topic
+from sse_progress.journal.frames import Frame
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.uploads.places import Place, Places
 from sse_progress.web.streams.frames import gone_frame, retry_ms
 from sse_progress.web.streams.sse_response import Pace, Stream, StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
+from sse_progress.web.streams.upload import Start, UploadStream
 
 PACE = Pace(heartbeat_s=15, lifetime_s=3600, slow_s=30, claim_s=200)
 
@@ -57,6 +64,18 @@ class Clock:
         return self.now
 
 
+class Telling:
+    """Every upload is the third in the queue."""
+
+    async def of(self, upload_ids: Sequence[str]) -> list[Place]:
+        return [Place(upload_id, 3, 40) for upload_id in upload_ids]
+
+
+def parts_of(spawned: list[Awaitable[None]]) -> StreamParts:
+    wheel = Wheel(clock=asyncio.get_running_loop().time)
+    return StreamParts(wheel, spawned.append, Metrics(), cast("Places", Telling()))
+
+
 async def running(
     pace: Pace = PACE,
 ) -> tuple[Stream, Server, asyncio.Task[None], list[Awaitable[None]]]:
@@ -64,7 +83,7 @@ async def running(
     stream = Stream(
         b"first\n\n",
         pace=pace,
-        parts=StreamParts(Wheel(clock=asyncio.get_running_loop().time), spawned.append, Metrics()),
+        parts=parts_of(spawned),
     )
     server = Server()
     scope = {
@@ -164,6 +183,57 @@ async def test_heartbeats_come_when_idle_only(named: bool, beat: bytes) -> None:
     await task
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_heartbeats_tell_the_places_of_uploads_that_wait(
+    monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """At their pace, also while other events are sent; no frame has an id, or is an event's."""
+    stream, server, task, spawned = await running(Pace(15, 3600, 30, 200, named=named))
+    monkeypatch.setattr(stream, "waiting", lambda: ["up"])
+    began = stream._outlet.written_at
+    stream.tick(began + 10)
+    assert spawned == []
+    stream._outlet.written_at = began + 10
+    stream.tick(began + 15)
+    stream.tick(began + 16)
+    (told,) = spawned
+    await told
+    place = b'{"waiting":[{"uploadId":"up","queuePosition":3,"startsInSeconds":40}]}'
+    head = b"event: heartbeat\ndata" if named else b""
+    assert server.body == b"first\n\n" + head + b": " + place + b"\n\n"
+    server.gone.set()
+    await task
+
+
+async def test_a_stream_knows_that_its_upload_waits() -> None:
+    """By the latest event: what was heard live, or else was read."""
+
+    def frame(seq: int, stage: str) -> Frame:
+        data = b'{"type":"progress","stage":"%b"}' % stage.encode()
+        return Frame(b"id: e-%d\ndata: %b\n\n" % (seq, data), terminal=False)
+
+    topic = Topic("up")
+    stream = UploadStream(
+        Start(topic, "ann", None, claims=False, opening=None),
+        emitter=cast("Emitter", None),
+        keep_claim=AsyncMock(),
+        on_left=lambda: None,
+        pace=PACE,
+        parts=parts_of([]),
+    )
+    stream.ended = True  # there is no connection that anything could be written to
+    assert stream.waiting() == ()
+    await stream.write([frame(1, "receiving"), frame(2, "file_received")])
+    assert stream.waiting() == ("up",)
+    topic.keep(frame(3, "validating"))
+    assert stream.waiting() == ()
+    topic.renew()
+    await stream.reset(frame(1, "file_received"))
+    assert stream.waiting() == ("up",)
+    await stream.write([frame(2, "validating")])
+    assert stream.waiting() == ()
+
+
 async def test_a_lifetime_is_jittered_and_ends() -> None:
     """Streams end in the last fifth of their life, spread, and with their token."""
     ends = []
@@ -208,7 +278,7 @@ async def test_head_sends_headers_and_ends() -> None:
     stream = Stream(
         b"first",
         pace=PACE,
-        parts=StreamParts(Wheel(clock=asyncio.get_running_loop().time), lambda _: None, Metrics()),
+        parts=parts_of([]),
     )
     server = Server()
     await stream({"type": "http", "method": "HEAD"}, server.receive, server.send)
@@ -229,8 +299,7 @@ async def test_gone_is_one_frame() -> None:
 async def test_a_compressed_stream_writes_no_chunk_past_asgi(compress: str, written: bool) -> None:
     """A chunk that is made once for all readers is plain; a compressed stream takes `send`."""
     chunks: list[bytes] = []
-    wheel = Wheel(clock=asyncio.get_running_loop().time)
-    parts = StreamParts(wheel, lambda _: None, Metrics(), compress=compress)
+    parts = replace(parts_of([]), compress=compress)
     stream, server = Stream(b"first\n\n", pace=PACE, parts=parts), Server()
 
     def write(chunk: bytes) -> bool:
