@@ -27,6 +27,7 @@ from sse_progress.model.kinds import Kinds
 from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import beside, blocking
+from sse_progress.runtime.traces import current_traceparent
 from sse_progress.storage.manifest import Manifest
 
 __all__ = ["Ingest", "IngestConfig", "Parts"]
@@ -183,4 +184,5 @@ def _manifest(
         labels=body.labelling.labels,
         priority=body.labelling.priority,
         concat=body.concat,
+        traceparent=current_traceparent(),
     )

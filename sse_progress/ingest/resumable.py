@@ -40,6 +40,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.messages import CHECKING, PAUSED
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.runtime.traces import current_traceparent
 from sse_progress.storage.announced import Announced
 from sse_progress.storage.manifest import Manifest
 from sse_progress.storage.port import BodyHeld, ResumableBody
@@ -292,6 +293,7 @@ class Resumable:
             created_at=announced.created_at,
             labels=announced.labels,
             priority=announced.priority,
+            traceparent=current_traceparent(),
         )
         under_way.stored = True
         with anyio.CancelScope(shield=True):

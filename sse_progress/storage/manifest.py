@@ -36,7 +36,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `size` in bytes, `sha256` hex, both of the file as it came; `created_at` RFC 3339 with
     milliseconds, UTC; `epoch` is the journal's at that time. `concat`: of which uploads it was
-    made, as tus' `Upload-Concat` had it; empty: of none.
+    made, as tus' `Upload-Concat` had it; empty: of none. `traceparent` (W3C) is of the request
+    that stored it, where traces are kept.
     """
 
     upload_id: str
@@ -51,6 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     labels: Labels = NO_LABELS
     priority: Priority = "normal"
     concat: str = ""
+    traceparent: str = ""
 
     @property
     def tags(self) -> bytes:

@@ -26,6 +26,7 @@ from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blockin
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.runtime.redis_kind import mismatch
+from sse_progress.runtime.traces import Traces, open_traces
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
 from sse_progress.storage.disk import DiskStorage
@@ -62,6 +63,7 @@ class Components:
     background: BackgroundTasks
     tasks: LongTasks
     metrics: Metrics
+    traces: Traces
 
 
 def check(settings: Settings) -> None:
@@ -156,6 +158,13 @@ def _redis_url(settings: Settings) -> str:
     return url
 
 
+def _open_traces() -> Traces:
+    try:
+        return open_traces(os.environ)
+    except ValueError as error:
+        raise SettingsError(f"OTEL_…: {error}") from error
+
+
 def open_storage(settings: Settings) -> Storage:
     """The storage that the settings name. Raises SettingsError if it cannot be used."""
     if settings.web_role == "streams":
@@ -241,6 +250,8 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             await check_format(redis)
         except NewerFormat as error:
             raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {error}.") from error
+        traces = await blocking(_open_traces)
+        stack.push_async_callback(blocking, traces.close)
         metrics, tasks = Metrics(), LongTasks()
         await stack.enter_async_context(tasks.running("format", watch_format(redis)))
         if (presence := await blocking(_present, settings)) is not None:
@@ -292,4 +303,5 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             background=background,
             tasks=tasks,
             metrics=metrics,
+            traces=traces,
         )

@@ -22,6 +22,7 @@ from sse_progress.model.kinds import Kinds
 from sse_progress.runtime.concurrency import first_of
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
 from sse_progress.runtime.metrics import Metrics
+from sse_progress.runtime.traces import Traces
 from sse_progress.settings import Settings
 from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components, hook_keys, opened
@@ -34,16 +35,28 @@ from sse_progress.uploads.reviews import Reviews
 from sse_progress.web.streams.sse_response import StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
 
-__all__ = ["WebContext", "ingest_config", "metrics_of", "serving"]
+__all__ = ["WebContext", "ingest_config", "metrics_of", "serving", "traces_of"]
 
 SLOTS_PER_HEARTBEAT = 40
+NO_TRACES = Traces()
 
 
 def metrics_of(scope: Scope) -> Metrics | None:
     """The process' metrics, for a middleware; None outside of the application."""
+    context = _context_of(scope)
+    return context.components.metrics if context is not None else None
+
+
+def traces_of(scope: Scope) -> Traces:
+    """Where the process' spans go, for a middleware."""
+    context = _context_of(scope)
+    return context.components.traces if context is not None else NO_TRACES
+
+
+def _context_of(scope: Scope) -> WebContext | None:
     state = getattr(scope.get("app"), "state", None)
     context: WebContext | None = getattr(state, "context", None)
-    return context.components.metrics if context is not None else None
+    return context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,7 @@ from sse_progress.worker.holding import Holding, Waits
 from sse_progress.worker.result import media_of
 from sse_progress.worker.stage_calls import StageCalls
 from sse_progress.worker.stage_work import StageWork
+from sse_progress.worker.step import step
 from sse_progress.worker.subject import VERDICT, Subject
 
 __all__ = ["Attempt", "NotNow"]
@@ -178,7 +179,8 @@ class Attempt:
             raise problem_for(*decode_json(verdict))
         if not self._found.done:
             await self._run_stages()
-        await self._finalize()
+        with step(self._parts.traces, self._found.manifest, "publish"):
+            await self._finalize()
 
     # ---- stages
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from sse_progress.model.errors import Internal, Problem
+from sse_progress.model.errors import Internal
 from sse_progress.model.media import merged
 from sse_progress.model.stage_api import Report, StageFunction
 from sse_progress.model.text import clean_text
@@ -22,6 +22,7 @@ from sse_progress.stages.progress import part
 from sse_progress.uploads.components import Components
 from sse_progress.worker.result import check_result, named_apart
 from sse_progress.worker.stage_calls import StageCalls
+from sse_progress.worker.step import Step, step
 from sse_progress.worker.subject import Subject
 
 __all__ = ["StageWork"]
@@ -90,20 +91,14 @@ class StageWork:
 
     @contextlib.contextmanager
     def _measured(self, stage: str) -> Iterator[None]:
-        began, outcome = time.monotonic(), "stopped"
+        began, taken = time.monotonic(), Step()
         try:
-            yield
-            outcome = "ok"
-        except Problem as problem:
-            outcome = "failed" if isinstance(problem, Internal) else "refused"
-            raise
-        except Exception:
-            outcome = "failed"
-            raise
+            with step(self._parts.traces, self._subject.manifest, f"stage {stage}") as taken:
+                yield
         finally:
             self._parts.metrics.stage_took(
                 time.monotonic() - began,
                 stage=stage,
                 media_type=self._subject.manifest.claimed_type,
-                outcome=outcome,
+                outcome=taken.outcome,
             )

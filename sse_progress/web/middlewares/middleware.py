@@ -17,6 +17,7 @@ from sse_progress.model.errors import Forbidden
 from sse_progress.settings import Settings
 from sse_progress.web.middlewares.problem_middleware import Problems
 from sse_progress.web.middlewares.request_log import RequestLog
+from sse_progress.web.middlewares.request_span import RequestSpan
 from sse_progress.web.middlewares.tus_middleware import Tus
 from sse_progress.web.origins import Origins, parse_site, single_header
 from sse_progress.web.peers import ByProxy, Peers, peers_of
@@ -45,6 +46,7 @@ def middleware(settings: Settings, peers: Peers | None = None) -> list[Middlewar
     origins = Origins(settings.cors_origins)
     chain = [
         Middleware(RequestLog),
+        Middleware(RequestSpan),
         Middleware(SecurityHeaders, embeddable=bool(settings.cors_origins)),
     ]
     if settings.cors_origins:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 from sse_progress.web.context import metrics_of
 
-__all__ = ["RequestLog", "note_user"]
+__all__ = ["RequestLog", "is_quiet", "note_user"]
 
 log = structlog.get_logger("sse_progress.web.requests")
 
@@ -30,6 +30,11 @@ _UPLOAD = re.compile(rf"/upload/({UPLOAD_ID_PATTERN})(?:/|$)")
 def note_user(scope: Scope, user: str) -> None:
     """Say who a request's caller is, for its log line."""
     scope[USER] = user
+
+
+def is_quiet(path: str) -> bool:
+    """Asked by a machine that asks all the time."""
+    return path.endswith(QUIET)
 
 
 class RequestLog:
@@ -114,5 +119,5 @@ class _Entry:
         }
         if (metrics := metrics_of(scope)) is not None:
             metrics.answered(scope["method"], self._status)
-        level = log.debug if path.endswith(QUIET) else log.info
+        level = log.debug if is_quiet(path) else log.info
         level("request", **{name: value for name, value in fields.items() if value != ""})
