@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.access.tokens import READ, InvalidToken, Principal
+from sse_progress.access.principal import READ, InvalidToken, Principal
 from sse_progress.model.errors import Unavailable
 from sse_progress.runtime.redis_keys import digest, ticket_key
 

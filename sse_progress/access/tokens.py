@@ -1,167 +1,41 @@
 """Who is calling: a token becomes a Principal, or the request is refused.
 
 It owns what a token must say (RFC 7519, RFC 8725) and where it may stand (RFC 6750). Keys are in
-keys.py; cookies, origins and HTTP answers belong to the top floor.
+jwks.py; cookies, origins and HTTP answers belong to the top floor.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
 import structlog
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
+from sse_progress.access.authentication import bearer_token
 from sse_progress.access.jwks import Jwks, Key, Keys, OneKey, read_public_key
-from sse_progress.model.errors import BadRequest, Forbidden, Unauthenticated
+from sse_progress.access.principal import (
+    ALL_SCOPES,
+    NAMED_SCOPES,
+    InvalidToken,
+    Principal,
+    subject,
+)
+from sse_progress.model.errors import Unauthenticated
 from sse_progress.settings import Settings, SettingsError
 
-__all__ = [
-    "ADMIN",
-    "OWNER_ANY",
-    "PRIORITY",
-    "PROGRESS",
-    "READ",
-    "REVIEW",
-    "WRITE",
-    "Authenticator",
-    "InvalidToken",
-    "MissingScope",
-    "OpenMode",
-    "Principal",
-    "Tokens",
-    "bearer_token",
-    "from_settings",
-]
+__all__ = ["Tokens", "tokens_from_settings"]
 
 log = structlog.get_logger(__name__)
 
-READ = "upload:read"
-WRITE = "upload:write"
-ALL_SCOPES = frozenset({READ, WRITE})
-"""Those of a token that names no scopes."""
-
-OWNER_ANY = "owner:any"
-"""Acts for the owner that a request names."""
-PROGRESS = "progress:write"
-"""Reports the progress of work that it does itself."""
-ADMIN = "admin"
-"""Sees and repeats what the service has sent to others."""
-PRIORITY = "upload:priority"
-"""Chooses how early its uploads are worked on."""
-REVIEW = "review"
-"""Decides about uploads that wait for a person, whoever's they are."""
-NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN, PRIORITY, REVIEW})
-"""Scopes that no token has unless it names them."""
-
 TOKEN_LIMIT = 8192
-SUBJECT_LIMIT = 255
 ALGORITHMS = frozenset({"HS256", "RS256", "ES256", "EdDSA"})
 TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 """Values of `typ` that an access token may have (RFC 8725 §3.11, RFC 9068 §2.1), or none."""
 
 _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
-
-
-class InvalidToken(Unauthenticated):
-    """A token was sent, and it is no good (RFC 6750 §3.1 `invalid_token`)."""
-
-    sentence = "The token is not valid."
-
-
-class MissingScope(Forbidden):
-    """A good token that does not allow this (RFC 6750 §3.1 `insufficient_scope`)."""
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        super().__init__(f"The token lacks the scope {scope}.")
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A caller.
-
-    `expires_at` (Unix seconds) is when the token stops being accepted; None: never. `kinds` of
-    uploads that it may make, `owners` whom it may report progress for; None: all. `limited_as`:
-    whose limits count, where not the user's.
-    """
-
-    sub: str
-    scopes: frozenset[str] = ALL_SCOPES
-    expires_at: float | None = None
-    kinds: frozenset[str] | None = None
-    limited_as: str = ""
-    owners: frozenset[str] | None = None
-
-    def require(self, scope: str) -> None:
-        """Raises MissingScope unless the token allows it."""
-        if scope not in self.scopes:
-            raise MissingScope(scope)
-
-    @property
-    def account(self) -> str:
-        """Whose limits this caller's streams and requests count against."""
-        return self.limited_as or self.sub
-
-    def producing_for(self, owner: str | None) -> str:
-        """Whose work it reports: `owner`, or its own. Raises Forbidden or BadRequest."""
-        if owner is None:
-            owner = self.sub
-        try:
-            _subject(owner)
-        except ValueError:
-            raise BadRequest("The owner is not the name of a user.") from None
-        if self.owners is not None and owner not in self.owners:
-            raise Forbidden("The token does not allow work for this owner.")
-        return owner
-
-    def acting_for(self, owner: str) -> Principal:
-        """The same caller, for the uploads of another. Raises MissingScope or BadRequest."""
-        self.require(OWNER_ANY)
-        try:
-            if "\ufffd" in owner:
-                raise ValueError("not UTF-8")
-            return replace(self, sub=_subject(owner))
-        except ValueError:
-            raise BadRequest("X-Upload-Owner is not the name of a user.") from None
-
-
-class Authenticator(Protocol):
-    """Says who a caller is, from up to three places where a token may stand."""
-
-    async def authenticate(
-        self,
-        *,
-        authorization: str | None = None,
-        cookie_token: str | None = None,
-        query_token: str | None = None,
-    ) -> Principal:
-        """The caller. A bearer header comes first, then the query, then the cookie.
-
-        Raises Unauthenticated, or Unavailable while no keys can be had to check a token with.
-        """
-
-    async def run(self) -> None:
-        """Upkeep until cancelled; returns at once where there is none."""
-
-
-class OpenMode:
-    """No key is configured: everybody is `anonymous` and may do everything."""
-
-    async def authenticate(
-        self,
-        *,
-        authorization: str | None = None,  # noqa: ARG002
-        cookie_token: str | None = None,  # noqa: ARG002
-        query_token: str | None = None,  # noqa: ARG002
-    ) -> Principal:
-        return Principal("anonymous", ALL_SCOPES | NAMED_SCOPES)
-
-    async def run(self) -> None:
-        return
 
 
 class Tokens:
@@ -222,7 +96,7 @@ class Tokens:
             options={"require": ["exp", "sub"], "enforce_minimum_key_length": True},
         )
         return Principal(
-            _subject(claims["sub"]),
+            subject(claims["sub"]),
             _scopes(claims),
             _seconds(claims["exp"]) + self._leeway_s,
             _names(claims, "kinds"),
@@ -230,17 +104,8 @@ class Tokens:
         )
 
 
-def bearer_token(authorization: str | None) -> str | None:
-    """The token of `Authorization: Bearer <token>`; None for no header or another scheme.
-
-    Another scheme may belong to a proxy in front, so it is not an error.
-    """
-    scheme, _, token = (authorization or "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
-def from_settings(settings: Settings) -> Authenticator:
-    """The authenticator that the settings ask for; raises SettingsError for an unreadable key."""
+def tokens_from_settings(settings: Settings) -> Tokens:
+    """Those that the keys in the settings sign; raises SettingsError for an unreadable key."""
     keys: Keys
     if settings.jwt_secret is not None:
         keys = OneKey(Key("HS256", settings.jwt_secret.get_secret_value().encode()))
@@ -250,11 +115,10 @@ def from_settings(settings: Settings) -> Authenticator:
             keys = OneKey(read_public_key(settings.jwt_public_key))
         except ValueError as exc:
             raise SettingsError(f"SSE_PROGRESS_JWT_PUBLIC_KEY: {exc}") from None
-    elif settings.jwks_url:
+    else:
+        assert settings.jwks_url
         _check_key_set(settings.jwks_url)
         keys = Jwks(settings.jwks_url)
-    else:
-        return OpenMode()
     return Tokens(
         keys,
         audience=settings.jwt_audience,
@@ -301,14 +165,6 @@ def _header(token: str) -> tuple[str | None, str]:
     if algorithm not in ALGORITHMS:
         raise ValueError("algorithm is not accepted")
     return header.get("kid"), str(algorithm)
-
-
-def _subject(sub: str) -> str:
-    # isprintable() is false for control characters, line separators, direction marks and lone
-    # surrogates, any of which would make two users look alike or break a log line.
-    if not 0 < len(sub) <= SUBJECT_LIMIT or not sub.isprintable():
-        raise ValueError(f"sub must have 1-{SUBJECT_LIMIT} printable characters")
-    return sub
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:

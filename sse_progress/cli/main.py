@@ -115,7 +115,7 @@ def web(
     settings = read_settings(overrides)
     _need_redis(settings, "web")
 
-    from sse_progress.access.tokens import from_settings
+    from sse_progress.access.authentication import from_settings
     from sse_progress.web.server import run
 
     # Keys are looked at before anything is started.

@@ -7,19 +7,18 @@ from typing import NamedTuple
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from sse_progress.access.authentication import Authenticator, bearer_token
 from sse_progress.access.limits import Limits
-from sse_progress.access.tickets import InvalidTicket, Tickets
-from sse_progress.access.tokens import (
+from sse_progress.access.principal import (
     ADMIN,
     PROGRESS,
     READ,
     REVIEW,
     WRITE,
-    Authenticator,
     InvalidToken,
     Principal,
-    bearer_token,
 )
+from sse_progress.access.tickets import InvalidTicket, Tickets
 from sse_progress.model.errors import Forbidden, Unauthenticated
 from sse_progress.web.middlewares.request_log import note_user
 from sse_progress.web.origins import Origins, single_header

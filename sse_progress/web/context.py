@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
+from sse_progress.access.authentication import Authenticator, from_settings
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
-from sse_progress.access.tokens import Authenticator, from_settings
 from sse_progress.ingest.direct import Direct
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits

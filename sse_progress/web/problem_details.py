@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from sse_progress.access.tokens import InvalidToken, MissingScope
+from sse_progress.access.principal import InvalidToken, MissingScope
 from sse_progress.model import errors
 from sse_progress.model.errors import HttpProblem, Problem
 from sse_progress.model.text import clean_text

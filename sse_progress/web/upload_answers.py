@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import PRIORITY, Principal
+from sse_progress.access.principal import PRIORITY, Principal
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.part_headers import filename_of

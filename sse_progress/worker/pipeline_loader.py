@@ -23,7 +23,6 @@ from sse_progress.sandbox.function_ref import (
 )
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.stages.scans.clamd import scan_with_clamd
-from sse_progress.worker.services import services_of
 
 __all__ = ["BUILT_IN", "GROUP", "load_pipeline", "pipeline_of"]
 
@@ -54,13 +53,22 @@ def load_pipeline(
     rows = _load(BUILT_IN, source=BUILT_IN)
     if settings.clamd is None:  # its share of the stage's percent would pass in no time
         rows = [row for row in rows if row[1] is not scan_with_clamd]
-    added = [("moderating", service) for service in services_of(settings)]
+    added = [("moderating", service) for service in _services(settings)]
     added += [_plug_in(point) for point in sorted(installed(), key=lambda point: point.name)]
     for row in added:
         ranks = [DEFAULT_TABLE[name].rank for name, _ in rows]
         after = sum(rank <= DEFAULT_TABLE[row[0]].rank for rank in ranks)
         rows.insert(after, row)
     return rows
+
+
+def _services(settings: Settings) -> list[StageFunction]:
+    """The moderation services that the settings name. Raises SettingsError."""
+    if settings.moderation_api_url is None and settings.moderation_hook_url is None:
+        return []
+    from sse_progress.worker.services import services_of  # httpx takes 0.1 s to import
+
+    return services_of(settings)
 
 
 def pipeline_of(kind: Kind, default: list[Row]) -> list[Row]:

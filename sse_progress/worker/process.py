@@ -44,7 +44,6 @@ from sse_progress.worker.reconciler import Reconciler
 from sse_progress.worker.redis_policy import watch_policy
 from sse_progress.worker.runner import Runner
 from sse_progress.worker.shortener import Shortener
-from sse_progress.worker.webhooks import Webhooks
 
 __all__ = ["run"]
 
@@ -97,6 +96,8 @@ def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, N
     url = components.settings.webhook_url
     if url is None:
         return []
+    from sse_progress.worker.webhooks import Webhooks  # httpx takes 0.1 s to import
+
     keys = webhook_keys(components.settings)
     return [("webhooks", Webhooks(components, url=url.get_secret_value(), keys=keys).run())]
 

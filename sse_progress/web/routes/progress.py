@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import WRITE, Principal
+from sse_progress.access.principal import WRITE, Principal
 from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import Forbidden, Unavailable

@@ -7,7 +7,7 @@ import contextlib
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import Principal
+from sse_progress.access.principal import Principal
 from sse_progress.ingest.body import Body, PlainBody
 from sse_progress.model.errors import (
     BadRequest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sse_progress.access.tokens import REVIEW, WRITE
+from sse_progress.access.principal import REVIEW, WRITE
 from sse_progress.model.errors import BadRequest, NotFound
 from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.timestamps import parse_rfc3339

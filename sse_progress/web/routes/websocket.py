@@ -15,7 +15,7 @@ import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sse_progress.access.tokens import Principal
+from sse_progress.access.principal import Principal
 from sse_progress.model.errors import (
     BadRequest,
     InvalidUploadId,

@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sse_progress.access.tokens import Principal
+from sse_progress.access.principal import Principal
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Following
 from sse_progress.journal.frames import Frame

@@ -29,9 +29,10 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from sse_progress.access import tokens as auth
+from sse_progress.access.authentication import Authenticator, OpenMode, from_settings
 from sse_progress.access.jwks import Jwks, Key, OneKey, pin
-from sse_progress.access.tokens import READ, WRITE, OpenMode, Principal, Tokens, from_settings
+from sse_progress.access.principal import ALL_SCOPES, NAMED_SCOPES, READ, WRITE, Principal
+from sse_progress.access.tokens import Tokens
 from sse_progress.model.errors import Forbidden, Unauthenticated, Unavailable
 from sse_progress.settings import Settings, SettingsError
 from tests.helpers.waiting import eventually
@@ -77,11 +78,11 @@ def settings(**changes: Any) -> Settings:
     return Settings(_env_file=None, **changes)
 
 
-def with_secret(**changes: Any) -> auth.Authenticator:
+def with_secret(**changes: Any) -> Authenticator:
     return from_settings(settings(jwt_secret=SECRET, **changes))
 
 
-async def bearer(who: auth.Authenticator, token: str) -> Principal:
+async def bearer(who: Authenticator, token: str) -> Principal:
     return await who.authenticate(authorization=f"Bearer {token}")
 
 
@@ -183,9 +184,7 @@ async def test_open_mode_knows_nobody() -> None:
     """Without a key everybody is `anonymous` and may do all, whatever they send, for ever."""
     who = from_settings(settings())
     assert isinstance(who, OpenMode)
-    assert await bearer(who, "nonsense") == Principal(
-        "anonymous", auth.ALL_SCOPES | auth.NAMED_SCOPES, None
-    )
+    assert await bearer(who, "nonsense") == Principal("anonymous", ALL_SCOPES | NAMED_SCOPES, None)
     await who.run()
 
 
@@ -589,7 +588,7 @@ async def test_known_keys_never_wait(provider: Provider) -> None:
         provider.gate.set()
 
 
-async def refused(who: auth.Authenticator, token: str) -> None:
+async def refused(who: Authenticator, token: str) -> None:
     with pytest.raises(Unauthenticated):
         await bearer(who, token)
 

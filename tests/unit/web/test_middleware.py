@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from sse_progress.access.authentication import from_settings
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
-from sse_progress.access.tokens import from_settings
 from sse_progress.model.errors import Forbidden
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sse_progress.access.tokens import InvalidToken, MissingScope
+from sse_progress.access.principal import InvalidToken, MissingScope
 from sse_progress.model import errors
 from sse_progress.model.errors import PROBLEMS, Problem, Rejected
 from sse_progress.web.middlewares.problem_middleware import Problems, pass_on

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocketDisconnect
 
-from sse_progress.access.tokens import Principal
+from sse_progress.access.principal import Principal
 from sse_progress.web.context import WebContext
 from sse_progress.web.streams.websocket import Socket
 from tests.helpers.components import draft

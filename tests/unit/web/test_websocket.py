@@ -20,9 +20,9 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 from websockets.typing import Origin
 
+from sse_progress.access.authentication import from_settings
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
-from sse_progress.access.tokens import from_settings
 from sse_progress.model.errors import Forbidden, TooManyStreams
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings
