@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import _TrustedHosts
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from sse_progress.access.connections import NOWHERE, Connections, Place
 from sse_progress.settings import Settings
@@ -27,10 +27,11 @@ Peer: TypeAlias = tuple[str, int] | None
 
 
 class Peers:
-    """Of one process. `trusted` is uvicorn's `forwarded_allow_ips`."""
+    """Of one process. `trusted` is uvicorn's `forwarded_allow_ips`, read as uvicorn reads it."""
 
     def __init__(self, trusted: str, connections: Connections) -> None:
-        self._trusted, self.connections = _TrustedHosts(trusted), connections
+        self._reading = ProxyHeadersMiddleware(_nothing, trusted)
+        self.connections = connections
         self._warned: set[str] = set()
 
     def place(self, peer: Peer) -> Place:
@@ -38,7 +39,7 @@ class Peers:
         return NOWHERE if peer is None or self.trusts(peer) else self.connections.begin(peer[0])
 
     def trusts(self, peer: Peer) -> bool:
-        return peer is not None and peer[0] in self._trusted
+        return peer is not None and peer[0] in self._reading.trusted_hosts
 
     def look_at(self, scope: Scope, peer: Peer) -> None:
         """Warn once of each way in which clients' addresses stay unknown."""
@@ -55,6 +56,10 @@ class Peers:
         if event not in self._warned:
             self._warned.add(event)
             log.warning(event, peer=peer[0], setting="SSE_PROGRESS_TRUSTED_PROXIES")
+
+
+async def _nothing(*_: object) -> None:
+    """The application of a middleware that is only asked whom it trusts."""
 
 
 def peers_of(settings: Settings) -> Peers:

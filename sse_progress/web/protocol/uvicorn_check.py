@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -61,7 +62,11 @@ def check_uvicorn() -> None:
     missing = [name for name in _METHODS if not hasattr(HttpToolsProtocol, name)]
     if not hasattr(WebSocketsSansIOProtocol, "run_asgi"):
         missing.append("run_asgi")
-    for kind, names in ((HttpToolsProtocol, _ATTRIBUTES), (RequestResponseCycle, _OF_CYCLE)):
+    for kind, names in (
+        (HttpToolsProtocol, _ATTRIBUTES),
+        (RequestResponseCycle, _OF_CYCLE),
+        (ProxyHeadersMiddleware, ("trusted_hosts",)),
+    ):
         set_at_first = kind.__init__.__code__.co_names
         missing += [name for name in names if name not in set_at_first]
     if missing:

@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sse_progress.runtime import redis_client as module
 from sse_progress.runtime.redis_client import connect, dedicated
+from tests.helpers.redis_proxy import RedisProxy
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 
@@ -216,6 +217,31 @@ async def test_a_dedicated_connection_says_when_it_is_lost(own_redis: RedisServe
     with pytest.raises(RedisConnectionError):
         await connection.read_response(timeout=math.inf)
     assert not connection.is_connected
+
+
+async def test_all_connections_leave_a_demoted_master(
+    redis_url: str, redis_server: RedisServer, own_redis: RedisServer
+) -> None:
+    """One refused write is enough: those that write nothing, the subscription among them, lead to
+    the new master next."""
+    with RedisProxy(own_redis.socket_path) as proxy:
+        async with connect(proxy.url) as redis:
+            idle = dedicated(proxy.url, of=redis)
+            await idle.connect()
+            await idle.send_command("SUBSCRIBE", "news")
+            await idle.read_response(timeout=math.inf)
+            await asyncio.gather(*(redis.blpop(["none"], timeout=0.05) for _ in range(3)))
+            assert proxy.connections() >= 3
+            own_redis.command("REPLICAOF", "127.0.0.1", "1")
+            proxy.target = redis_server.socket_path
+            assert await redis.set("where", "on the new one")
+            with pytest.raises(RedisConnectionError):
+                await idle.read_response(timeout=20)
+            async with connect(redis_url) as there:
+                assert await there.get("where") == b"on the new one"
+            await asyncio.gather(*(redis.get("where") for _ in range(3)))
+            left = own_redis.command("CLIENT", "LIST").decode()
+            assert left.count("\nid=") == 1, left  # the one that asks
 
 
 async def test_tcp_has_keepalive(redis_server: RedisServer) -> None:

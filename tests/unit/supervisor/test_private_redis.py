@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from sse_progress.supervisor.redis_binaries import (
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import wait_until
 
+OPERATE = Path(__file__).resolve().parents[3] / "docs/operate.md"
 REDIS_7_0 = Binary("/a/redis-server", "redis", (7, 0, 15))
 VALKEY_9_1 = Binary("/b/valkey-server", "valkey", (9, 1, 2))
 
@@ -147,6 +149,16 @@ def test_it_asks_for_a_password(short_dir: Path, run: Run) -> None:
     assert file.read_text() != password
     assert file.read_text() in again.url
     again.lock.release()
+
+
+def test_redis_cli_gets_in_as_documented(short_dir: Path, run: Run) -> None:
+    """The command of docs/operate.md, to the letter but for the data directory."""
+    server = PrivateRedis.prepare(short_dir)
+    run(server)
+    (line,) = re.findall(r"^\$ (REDISCLI_AUTH=.*)$", OPERATE.read_text(), re.MULTILINE)
+    typed = line.replace("/data/", f"{short_dir}/")
+    told = subprocess.run(typed, shell=True, capture_output=True, text=True, check=True)
+    assert "used_memory_human:" in told.stdout, told.stderr
 
 
 def test_any_directory_name_will_do(short_dir: Path, run: Run) -> None:

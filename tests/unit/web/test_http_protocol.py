@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from sse_progress.web.protocol.http_protocol import HttpProtocol
@@ -449,6 +450,10 @@ def test_another_uvicorn_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(RequestResponseCycle, "__init__", other)
     with pytest.raises(RuntimeError, match="has no chunked_encoding, disconnected, expected"):
+        check_uvicorn()
+    monkeypatch.undo()
+    monkeypatch.setattr(ProxyHeadersMiddleware, "__init__", other)
+    with pytest.raises(RuntimeError, match="has no trusted_hosts; install uvicorn"):
         check_uvicorn()
 
 
