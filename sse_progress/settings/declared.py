@@ -239,6 +239,9 @@ class Declared(BaseSettings):
     """What each MiB of a file adds to that limit, seconds."""
     stage_memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
     """Memory limit (growth of the address space) of one stage function, bytes."""
+    scratch_bytes: int = Field(4 * 1024**3, ge=1024**2)
+    """Bytes that the stages of one upload may write together; 16 MiB while the disk has less than
+    its reserve."""
     sandbox: Literal["best-effort", "required", "off"] = "best-effort"
     """What stages are kept from by Landlock and seccomp: everything that the kernel can
     (`best-effort`), the same but no start where it cannot (`required`), nothing (`off`)."""

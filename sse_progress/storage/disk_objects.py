@@ -5,6 +5,7 @@ Every function blocks. What a crash leaves of each step stands at the step.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -149,7 +150,8 @@ class DiskObjects:
             return sizes
 
     def leave(self, scratch: Path) -> None:
-        """The next attempt, or its end, removes the directory."""
+        with contextlib.suppress(OSError):  # else the next attempt, or the upload's end, does it
+            self._layout.discard(scratch)
 
     def publish(
         self,

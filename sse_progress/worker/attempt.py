@@ -205,6 +205,7 @@ class Attempt:
                 scratch=scratch,
                 timeout_s=self._config.stage_timeout_s,
                 attempts=self._config.child_attempts,
+                room=self._config.room,
             )
             work = StageWork(self._parts, self._subject, calls)
             for name, functions in left:

@@ -13,6 +13,7 @@ from sse_progress.sandbox.pool import Pool
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.eta import History
+from sse_progress.worker.room import Room
 
 __all__ = ["KindOfWork", "WorkerConfig", "WorkerContext"]
 
@@ -48,6 +49,7 @@ class WorkerConfig:
     `stage_timeout_s`: wall-clock limit of one stage function, seconds.
     `cpu_s`, `cpu_s_per_mib`: CPU time of all stages of an upload, and what its size adds;
     `timeout_s`, `timeout_s_per_mib`: the same of wall-clock time, in one attempt.
+    `room`: on the disk, for what the stages of one attempt write.
     `child_attempts`: lost children of one stage function after which the file is refused.
     `job_attempts`: attempts that ended without a verdict on the file, by the death of a worker or
     because something was away, after which the upload is parked.
@@ -61,6 +63,7 @@ class WorkerConfig:
     cpu_s_per_mib: float = 4
     timeout_s: float = 1800
     timeout_s_per_mib: float = 4
+    room: Room = field(default_factory=Room)
     child_attempts: int
     job_attempts: int
     hold_reviews: bool = False

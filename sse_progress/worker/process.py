@@ -42,6 +42,7 @@ from sse_progress.worker.leader import Leader
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
 from sse_progress.worker.reconciler import Reconciler
 from sse_progress.worker.redis_policy import watch_policy
+from sse_progress.worker.room import Room
 from sse_progress.worker.runner import Runner
 from sse_progress.worker.shortener import Shortener
 
@@ -213,6 +214,7 @@ async def _work(settings: Settings) -> None:
                 cpu_s_per_mib=settings.upload_cpu_s_per_mib,
                 timeout_s=settings.upload_timeout_s,
                 timeout_s_per_mib=settings.upload_timeout_s_per_mib,
+                room=Room(settings.scratch_bytes, settings.disk_reserve_bytes),
                 child_attempts=settings.stage_attempts,
                 job_attempts=settings.job_attempts,
                 hold_reviews=settings.review == "hold",

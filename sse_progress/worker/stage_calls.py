@@ -20,6 +20,7 @@ from sse_progress.sandbox.function_ref import Reference, is_asynchronous
 from sse_progress.sandbox.outcomes import ChildLost
 from sse_progress.sandbox.session import Session
 from sse_progress.stages.progress import part
+from sse_progress.worker.room import Room
 from sse_progress.worker.subject import Subject
 
 __all__ = ["StageCalls"]
@@ -34,7 +35,7 @@ Row = tuple[str, StageFunction]
 
 class StageCalls:
     """`rows`: the functions that may be called, in order, with the names of their stages.
-    `attempts`: lost children of one function before the upload ends."""
+    `attempts`: lost children of one function before the upload ends. `room`: on the disk."""
 
     def __init__(
         self,
@@ -45,10 +46,11 @@ class StageCalls:
         scratch: Path,
         timeout_s: float,
         attempts: int,
+        room: Room,
     ) -> None:
         self._session, self._subject, self._scratch = session, subject, scratch
         self._left = list(rows)
-        self._timeout_s, self._attempts = timeout_s, attempts
+        self._timeout_s, self._attempts, self._room = timeout_s, attempts, room
         self._numbers = count(1)
         self._directories: list[Path] = []
         """For the next calls in the process that there is."""
@@ -59,7 +61,7 @@ class StageCalls:
         """Its result and its directory: what it wrote meets no other function's files.
 
         A child that something outside ended is worth another try. Raises what Session.call does,
-        but for ChildLost.
+        but for ChildLost, and what Room.kept does.
         """
         while self._left and self._left.pop(0) != (stage, function):
             pass
@@ -81,14 +83,15 @@ class StageCalls:
         if not self._session.has_process:
             self._directories = await self._make(1 + len(following))
         own = self._directories.pop(0)
-        result = await self._session.call(
-            function,
-            self._subject.upload(own),
-            report,
-            timeout_s=self._timeout_s,
-            writable=[str(own), *map(str, self._directories)],
-            followed_by=following,
-        )
+        async with self._room.kept(self._scratch):
+            result = await self._session.call(
+                function,
+                self._subject.upload(own),
+                report,
+                timeout_s=self._timeout_s,
+                writable=[str(own), *map(str, self._directories)],
+                followed_by=following,
+            )
         if "files" in result or "original" in result:
             await self._session.renew()  # what is taken over now must not change any more
         return result, own
@@ -102,7 +105,10 @@ class StageCalls:
         if (sampler := getattr(function, "sampler", None)) is not None:
             first, report = part(report, 0.0, 0.2), part(report, 0.2, 1.0)
             await self._session.renew()
-            await self._session.call(Reference(sampler), upload, first, timeout_s=self._timeout_s)
+            async with self._room.kept(self._scratch):
+                await self._session.call(
+                    Reference(sampler), upload, first, timeout_s=self._timeout_s
+                )
             await self._session.renew()
         return await self._session.call(function, upload, report, timeout_s=self._timeout_s), own
 

@@ -33,6 +33,7 @@ from sse_progress.uploads.queries import state_of
 from sse_progress.uploads.reviews import Reviews
 from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
+from sse_progress.worker.room import Room
 from sse_progress.worker.runner import Runner
 from tests.helpers.components import (
     begin,
@@ -47,7 +48,9 @@ from tests.helpers.components import (
 )
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
-from tests.stages_for_tests import ordinary
+from tests.stages_for_tests import ordinary, rough
+
+MIB = 1024**2
 
 Stage = Callable[[Upload, Report], Awaitable[dict[str, Any] | None]]
 
@@ -592,14 +595,13 @@ async def test_an_upload_has_so_much_cpu_time_in_all(redis_url: str, tmp_path: P
 async def test_an_upload_has_so_much_time_in_all(redis_url: str, tmp_path: Path) -> None:
     """By its size or its kind, however many functions share it: the rest is what the next has."""
     calls = Calls()
-    mib = 1024**2
     by_size = WorkerConfig(
         kinds={}, stage_timeout_s=9, child_attempts=1, job_attempts=1, timeout_s_per_mib=5
     )
     of_kind = KindOfWork(pipeline=(), options=Options(), table=DEFAULT_TABLE, timeout_s=0.4)
     plain = replace(of_kind, timeout_s=None)
-    assert by_size.timeout_s_of(plain, 3 * mib) == by_size.timeout_s + 15
-    assert by_size.timeout_s_of(of_kind, 3 * mib) == 0.4
+    assert by_size.timeout_s_of(plain, 3 * MIB) == by_size.timeout_s + 15
+    assert by_size.timeout_s_of(of_kind, 3 * MIB) == 0.4
 
     async def pause(*_: Any) -> None:
         await asyncio.sleep(0.3)
@@ -614,6 +616,25 @@ async def test_an_upload_has_so_much_time_in_all(redis_url: str, tmp_path: Path)
         last = await ended_with(core, "too_demanding", "analyzing")
         assert "more time than the 0.4 s allowed" in last["error"]["detail"]
         assert calls == ["validating", "analyzing"]
+
+
+@pytest.mark.parametrize("room", [Room(8 * MIB, 0), Room(2**40, 2**60)])
+async def test_stages_may_write_so_much(redis_url: str, tmp_path: Path, room: Room) -> None:
+    """All of an upload's together: a file that makes them write more is refused. One that only
+    meets a short disk is tried again later; either way what was written is gone at once."""
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        pool = Losing()
+        rows = (("validating", ordinary.nothing), ("processing", rough.write_for_ever))
+        outcome = await run(runner_of(core, *rows, pool=pool, room=room))
+        await pool.aclose()
+        assert list(tmp_path.rglob("large")) == []
+        if room.reserve_bytes:
+            assert isinstance(outcome, RetryLater)
+            assert [event["stage"] for event in await events_of(core)][-1] == "processing"
+        else:
+            last = await ended_with(core, "too_demanding", "processing")
+            assert f"{8 * MIB} bytes" in last["error"]["detail"]
 
 
 # ---- crashes
