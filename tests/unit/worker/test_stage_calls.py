@@ -10,6 +10,7 @@ import pytest
 
 from sse_progress.model.stage_api import Report, StageFunction, Upload
 from sse_progress.sandbox.outcomes import ChildLost
+from sse_progress.worker.room import Room
 from sse_progress.worker.stage_calls import StageCalls
 
 
@@ -103,6 +104,7 @@ async def called(
         scratch=scratch,
         timeout_s=1,
         attempts=3,
+        room=Room(),
     )
     for stage, function in rows:
         await calls.call(stage, function, lambda *_: None)
