@@ -36,7 +36,8 @@ def new_epoch() -> str:
 class Journal:
     """Journals of all uploads. `epoch` makes names for new tellings (random, by default).
 
-    `observe_append` receives how many seconds each append took.
+    After its end one is kept for `journal_ttl_s`, after an error for `refused_ttl_s` (None: the
+    same). `observe_append` receives how many seconds each append took.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Journal:
         redis: Redis,
         *,
         journal_ttl_s: int = 24 * 3600,
+        refused_ttl_s: int | None = None,
         claim_ttl_s: int = 600,
         epoch: Callable[[], str] = new_epoch,
         observe_append: Callable[[float], object] = lambda _: None,
@@ -54,6 +56,7 @@ class Journal:
         self._shorten = Script("shorten", SHORTEN)
         self._reads = ReadBatcher(redis, self._read)
         self._ttl_done, self._claim_ttl = journal_ttl_s, claim_ttl_s
+        self._ttl_refused = journal_ttl_s if refused_ttl_s is None else refused_ttl_s
         self._epoch = epoch
 
     # ---- reading
@@ -156,6 +159,7 @@ class Journal:
         """
         if nonce is None:
             nonce = "" if op in ("next", "renew", "note") else secrets.token_hex(8)
+        refused = draft is not None and draft.stage == "error"
         values: dict[str, Any] = {
             "op": op,
             "fence": fence,
@@ -166,7 +170,7 @@ class Journal:
             "tags": tags,
             "lease_ms": int(lease_s * 1000),
             "ttl_open_s": TTL_OPEN_S,
-            "ttl_done_s": self._ttl_done,
+            "ttl_done_s": self._ttl_refused if refused else self._ttl_done,
             "producer": producer,
             "rate": rate,
             "seen_epoch": seen.epoch if seen else "",

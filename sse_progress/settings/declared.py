@@ -186,6 +186,8 @@ class Declared(BaseSettings):
     """Seconds that an id stays claimed without an upload, after its last stream."""
     journal_ttl_s: int = Field(24 * 3600, ge=60)
     """Seconds that a journal is kept after its end."""
+    journal_ttl_refused_s: int | None = Field(None, ge=60)
+    """The same after an error, also of a file that was refused (unset: as long)."""
     journal_whole_s: int = Field(600, ge=1)
     """Seconds after its end that all of a journal stays in Redis; then its last event does, and the
     archive has the others. Without an archive all of it stays."""

@@ -264,6 +264,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
         journal = Journal(
             redis,
             journal_ttl_s=settings.journal_ttl_s,
+            refused_ttl_s=settings.journal_ttl_refused_s,
             claim_ttl_s=settings.claim_ttl_s,
             observe_append=metrics.append_seconds.observe,
         )

@@ -40,9 +40,9 @@ ID = "machine"
 
 
 @asynccontextmanager
-async def journal_at(url: str) -> AsyncIterator[Journal]:
+async def journal_at(url: str, **how: Any) -> AsyncIterator[Journal]:
     redis = connect(url)
-    journal = Journal(redis)
+    journal = Journal(redis, **how)
     async with beside(journal.appends.run()):
         yield journal
     await redis.aclose()
@@ -172,6 +172,17 @@ async def test_every_key_has_a_life(redis_url: str) -> None:
         await say(journal, answer.fence, 2, draft("error"))
         for key in journal_keys(ID):
             assert 0 < await journal.redis.ttl(key) <= 24 * 3600
+
+
+async def test_journals_of_refused_uploads_may_go_earlier(redis_url: str) -> None:
+    """Where it is set; all others stay as long as ever."""
+    for end, least_s in (("error", 3500), ("cancelled", 86300)):
+        async with journal_at(redis_url, refused_ttl_s=3600) as journal:
+            await journal.redis.flushdb()
+            answer = await begin(journal)
+            await say(journal, answer.fence, 2, draft(end))
+            for key in journal_keys(ID):
+                assert least_s < await journal.redis.ttl(key) <= least_s + 100
 
 
 async def test_times_are_the_servers_and_never_go_back(redis_url: str) -> None:
