@@ -25,8 +25,8 @@ from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.redis_client import connect
 from sse_progress.settings import Settings, SettingsError
+from sse_progress.storage.opening import open_storage
 from sse_progress.storage.port import Storage
-from sse_progress.uploads.components import open_storage
 
 __all__ = ["Failed", "Operator", "run"]
 

@@ -18,7 +18,6 @@ from sse_progress.emitter.emitter import Emitter
 from sse_progress.journal.format import NewerFormat, check_format, watch_format
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import ARCHIVE, SHORTENER, WEBHOOKS, Index
-from sse_progress.model.errors import Problem
 from sse_progress.model.webhooks import secrets_of
 from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
@@ -28,10 +27,7 @@ from sse_progress.runtime.redis_client import connect, dedicated
 from sse_progress.runtime.redis_kind import mismatch
 from sse_progress.runtime.traces import Traces, open_traces
 from sse_progress.settings import Settings, SettingsError
-from sse_progress.storage.bucket.url import credentials_from, parse_bucket_url
-from sse_progress.storage.disk import DiskStorage
-from sse_progress.storage.elsewhere import Elsewhere
-from sse_progress.storage.format import FORMAT, format_of
+from sse_progress.storage.opening import open_storage
 from sse_progress.storage.port import Storage
 from sse_progress.storage.presence import BEAT_S, LocksNotShared, Presence
 from sse_progress.uploads.deliveries import Deliveries
@@ -42,7 +38,6 @@ __all__ = [
     "check",
     "check_archive",
     "hook_keys",
-    "open_storage",
     "opened",
     "webhook_keys",
 ]
@@ -163,76 +158,6 @@ def _open_traces() -> Traces:
         return open_traces(os.environ)
     except ValueError as error:
         raise SettingsError(f"OTEL_…: {error}") from error
-
-
-def open_storage(settings: Settings) -> Storage:
-    """The storage that the settings name. Raises SettingsError if it cannot be used."""
-    if settings.web_role == "streams":
-        return Elsewhere()
-    if settings.storage is not None:
-        return _open_bucket(settings, settings.storage)
-    try:
-        found = format_of(settings.data_dir)
-    except ValueError as error:
-        raise SettingsError(f"SSE_PROGRESS_DATA_DIR: its file `format`: {error}.") from error
-    if found > FORMAT:
-        raise SettingsError(
-            f"SSE_PROGRESS_DATA_DIR: a newer release has used {settings.data_dir}: "
-            f"format {found}, this one knows {FORMAT}."
-        )
-    try:
-        return DiskStorage.open(
-            settings.data_dir,
-            reserve_bytes=settings.disk_reserve_bytes,
-            reserve_inodes=settings.disk_reserve_inodes,
-            quota_bytes=settings.max_bytes_per_user,
-        )
-    except Problem as problem:
-        raise SettingsError(_cannot_be_used(settings, problem)) from problem
-
-
-def _open_bucket(settings: Settings, url: str) -> Storage:
-    """Raises SettingsError, but not for a server that does not answer yet: it is waited for."""
-    try:
-        from sse_progress.storage.bucket.storage import BucketStorage
-    except ImportError as error:
-        raise SettingsError(
-            "SSE_PROGRESS_STORAGE: object storage needs the extra: pip install 'sse-progress[s3]'"
-        ) from error
-    try:
-        bucket = parse_bucket_url(url, environment=os.environ)
-        credentials = credentials_from(os.environ)
-    except ValueError as error:
-        raise SettingsError(f"SSE_PROGRESS_STORAGE: {error}") from error
-    try:
-        storage = BucketStorage(
-            bucket,
-            credentials,
-            settings.data_dir / "work",
-            work_bytes=settings.work_bytes,
-            reserve_bytes=settings.disk_reserve_bytes,
-            quota_bytes=settings.max_bytes_per_user,
-        )
-        state = storage.state()
-    except Problem as problem:
-        raise SettingsError(_cannot_be_used(settings, problem)) from problem
-    if state in REFUSED:
-        raise SettingsError(f"SSE_PROGRESS_STORAGE: {bucket} {REFUSED[state]}")
-    return storage
-
-
-REFUSED = {
-    "denied": "refuses this key; it needs to read, write, list and delete.",
-    "no_bucket": "does not exist.",
-    "clock_skew": "refuses this host's clock: it is more than minutes off.",
-}
-"""What is wrong with a bucket that will not get better by waiting."""
-
-
-def _cannot_be_used(settings: Settings, problem: Problem) -> str:
-    cause = problem.__cause__
-    why = cause.strerror if isinstance(cause, OSError) else problem.detail
-    return f"SSE_PROGRESS_DATA_DIR: {settings.data_dir} cannot be used ({why})."
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@
     objects/<dd>/<digest>/<attempt>/          published: `original`, `files/<number>`
     records/<dd>/<digest>                     says that it is published, and where
     owners/<owner's digest>/<body>-<size>     what each user keeps, where that is limited
+    format                                    which releases may use it (`storage.format`)
 
 `digest` stands for an upload's id, `body` is random, `<dd>` the digest's first two digits. An
 upload is *stored* by one put of `open/`, *published* by one put of `records/`; what comes before

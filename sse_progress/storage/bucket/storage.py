@@ -17,6 +17,7 @@ from sse_progress.storage.bucket.stored import Kept
 from sse_progress.storage.bucket.sweeping import Sweeper
 from sse_progress.storage.bucket.url import BucketUrl, Credentials
 from sse_progress.storage.bucket.workroom import Workroom
+from sse_progress.storage.format import FORMAT, FORMAT_NAME
 from sse_progress.storage.port import DirectParts, StorageState
 
 __all__ = ["BucketStorage"]
@@ -73,6 +74,10 @@ class BucketStorage:
         if self._state is None or now - self._state[0] > STATE_S:
             self._state = now, self._bucket.state()
         return self._state[1]
+
+    def format(self) -> int:
+        """Which releases may use it. Raises Unavailable, and ValueError where it is no number."""
+        return int(self._bucket.get(FORMAT_NAME) or FORMAT)
 
     def remove(self, upload_id: str) -> None:
         """Its bytes go first and what names them last, so that a removal can be repeated."""

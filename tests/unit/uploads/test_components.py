@@ -14,12 +14,15 @@ from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import FORMAT_KEY, journal_keys
-from sse_progress.settings import SettingsError, load_settings
+from sse_progress.settings import Settings, SettingsError, load_settings
+from sse_progress.storage.opening import open_storage
 from sse_progress.uploads.components import opened
 from sse_progress.uploads.health import health
 from tests.helpers.components import begin, components, draft, events_of, page_of, store, stored
 from tests.helpers.redis_server import RedisServer
+from tests.helpers.s3_server import S3Server
 from tests.helpers.waiting import eventually
+from tests.unit.storage.bucket_place import Place
 
 MEDIA = {"id": "up", "filename": "some.txt", "contentType": "text/plain", "files": []}
 
@@ -35,10 +38,13 @@ async def test_what_a_newer_release_has_used_is_refused(redis_url: str, tmp_path
     """By name and with both numbers, before anything is touched; what this one knows is taken."""
     settings = load_settings(data_dir=tmp_path, redis_url=redis_url, archive_url="off")
     (tmp_path / "format").write_text("2\n")
-    with pytest.raises(SettingsError, match=r"DATA_DIR: a newer release .*: format 2, .* knows 1"):
+    with pytest.raises(SettingsError, match=r"DATA_DIR: .* newer release .*: format 2, .* knows 1"):
         async with opened(settings):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["format"]
+    (tmp_path / "format").write_text("two")
+    with pytest.raises(SettingsError, match="`format` that is no number"):
+        open_storage(settings)
     (tmp_path / "format").write_text("1\n")
     redis = connect(redis_url)
     await redis.set(FORMAT_KEY, 2, ex=1000)
@@ -51,6 +57,28 @@ async def test_what_a_newer_release_has_used_is_refused(redis_url: str, tmp_path
     async with opened(settings):
         pass
     await redis.aclose()
+
+
+def test_a_bucket_that_a_newer_release_has_used_is_refused(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same by an object below its prefix, which nothing removes; one that cannot be reached is
+    waited for."""
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    place = Place(s3_server, tmp_path)
+
+    def settings(endpoint: str | None = None) -> Settings:
+        url = s3_server.setting("media", prefix=place.prefix, endpoint=endpoint)
+        return load_settings(data_dir=tmp_path, storage=url)
+
+    place.request("PUT", "format", b"2\n")
+    with pytest.raises(SettingsError, match=r"STORAGE: .* newer release .*: format 2, .* knows 1"):
+        open_storage(settings())
+    open_storage(settings("http://127.0.0.1:1"))
+    place.request("PUT", "format", b"1\n")
+    open_storage(settings()).sweep()
+    assert place.listed().count("format") == 1
 
 
 # ---- journals that are not there
