@@ -22,12 +22,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sse_progress.runtime.redis_cluster import ClusterClient, sharded
 from sse_progress.runtime.redis_connections import Peers, pool_for
+from sse_progress.runtime.redis_link import RedisLink, by_link
 from sse_progress.runtime.redis_routing import slot_of
 from sse_progress.runtime.redis_sentinel import Sentinels
 from sse_progress.runtime.redis_topology import Topology
 from sse_progress.runtime.redis_url import RedisUrl, parse_redis_url
 
-__all__ = ["connect", "dedicated", "lane_of", "script_for", "servers"]
+__all__ = ["connect", "dedicated", "lane_of", "linked", "script_for", "servers"]
 
 POOL_WAIT_S = 10.0
 COMMAND_LIMIT_S = 30.0
@@ -49,13 +50,24 @@ def _limited() -> Iterator[None]:
 class _Client(Redis):
     peers: Peers
     sentinels: Sentinels | None
+    link: RedisLink | None = None
+    """Taken wherever it can be; else the pool."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
+        if self.link is not None and self.link.takes:
+            answers = await by_link(self.link, [(args, options)], self.response_callbacks)
+            if answers is not None:
+                [answer] = answers
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
         with _limited():
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> _Pipeline:
-        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline.link = self.link
+        return pipeline
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         await super().aclose(close_connection_pool)
@@ -64,7 +76,18 @@ class _Client(Redis):
 
 
 class _Pipeline(Pipeline):
+    link: RedisLink | None = None
+
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        stack = self.command_stack
+        plain = stack and not (self.is_transaction or self.explicit_transaction or self.scripts)
+        if self.link is not None and self.link.takes and plain and self.connection is None:
+            answers = await by_link(self.link, stack, self.response_callbacks)
+            if answers is not None:
+                self.command_stack = []
+                if raise_on_error:
+                    self.raise_first_error(stack, answers)
+                return answers
         with _limited():
             return await super().execute(raise_on_error)
 
@@ -110,6 +133,20 @@ def dedicated(url: str, *, of: Redis | None = None) -> AbstractConnection:
     if parsed.kind == "sentinel" and sentinels is None:
         sentinels = Sentinels(parsed)
     return _raw(_server(parsed), client.peers if client else Peers(), sentinels)
+
+
+def linked(redis: Redis, url: str) -> RedisLink | None:
+    """Give a client a link of its own; whoever asks for it runs it. `url` is the client's.
+
+    None for a Cluster, and where replies are to be decoded. While it is not connected, and whenever
+    it breaks, commands take the pool as ever. One whose connection broke may have run already, as
+    one that is sent again has. A command gets no answer within 5 s at the earliest: other
+    commands wait for theirs on the same connection.
+    """
+    if not isinstance(redis, _Client) or redis.get_encoder().decode_responses:  # type: ignore[no-untyped-call]
+        return None
+    redis.link = RedisLink(lambda: dedicated(url, of=redis))
+    return redis.link
 
 
 async def servers(redis: Redis, *, of: str | None = None) -> list[tuple[str, Redis]]:

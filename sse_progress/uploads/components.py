@@ -23,7 +23,7 @@ from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.runtime.redis_client import connect, dedicated
+from sse_progress.runtime.redis_client import connect, dedicated, linked
 from sse_progress.runtime.redis_kind import mismatch
 from sse_progress.runtime.traces import Traces, open_traces
 from sse_progress.settings import Settings, SettingsError
@@ -178,6 +178,8 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
         traces = await blocking(_open_traces)
         stack.push_async_callback(blocking, traces.close)
         metrics, tasks = Metrics(), LongTasks()
+        if (link := linked(redis, url)) is not None:
+            await stack.enter_async_context(tasks.running("redis_link", link.run()))
         await stack.enter_async_context(tasks.running("format", watch_format(redis)))
         if (presence := await blocking(_present, settings)) is not None:
             stack.callback(presence.leave)
