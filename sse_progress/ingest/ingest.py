@@ -19,20 +19,23 @@ from sse_progress.ingest.body import Body, OpenBody, Receivers
 from sse_progress.ingest.journaling import Journaling, Parts, ended_by
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.progress import receiving_progress
-from sse_progress.ingest.to_disk import Received, receive
+from sse_progress.ingest.to_disk import BATCH_BYTES, Received, receive
 from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import Internal, Problem, Unavailable, UploadIdInUse
 from sse_progress.model.events import tags_of
 from sse_progress.model.kinds import Kinds
 from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
-from sse_progress.runtime.concurrency import beside, blocking
+from sse_progress.runtime.concurrency import blocking, later
 from sse_progress.runtime.traces import current_traceparent
 from sse_progress.storage.manifest import Manifest
 
 __all__ = ["Ingest", "IngestConfig", "Parts"]
 
 log = structlog.get_logger(__name__)
+
+KEPT_AFTER_S = 0.25
+"""Most bodies are stored by then: to follow a journal is a subscription, a read and three tasks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,8 @@ class Ingest:
     async def take_in(self, upload_id: str, body: Body, *, owner: str) -> None:
         """Claim, receive, store, queue. Returns once the upload survives any crash.
 
-        The journal is followed meanwhile, so that a cancellation from anywhere stops the body.
+        The journal of a body that takes longer than a moment is followed meanwhile, so that a
+        cancellation from anywhere stops it; one that is over sooner learns of it from its writes.
         Headers that tell enough end the upload as soon as it has begun. Raises a Problem; the
         journal, if it is ours, then has ended with the same code and no byte is left.
         """
@@ -81,12 +85,11 @@ class Ingest:
 
     async def _take_in(self, upload_id: str, body: Body, owner: str, under_way: OpenBody) -> None:
         writer = await self._begin(upload_id, body, owner=owner, under_way=under_way)
-        waiter = Waiter(on_end=lambda frame: under_way.stop(ended_by(frame)))
         try:
             if refusal := body.refused_by_headers(self._config.limits):
                 raise refusal
-            with watching(self._emitter, upload_id, waiter, owner=owner), under_way.scope:
-                async with beside(self._renew(writer)):
+            with under_way.scope:
+                async with later(KEPT_AFTER_S, lambda: self._keep(writer, under_way)):
                     await self._to_disk(upload_id, body, writer, under_way)
             if under_way.why is not None:
                 raise under_way.why
@@ -134,20 +137,34 @@ class Ingest:
     async def _to_disk(
         self, upload_id: str, body: Body, writer: JournalWriter, under_way: OpenBody
     ) -> None:
-        created_at = time.time()
-        received = await receive(
-            body.chunks,
-            form=body.form(self._config.limits),
-            incoming=lambda: self._storage.bodies.incoming(upload_id),
-            limits=self._config.limits,
-            progress=receiving_progress(writer, body.total, body.labelling),
-        )
-        # From the rename on the upload survives any crash: it is not to be torn in the middle,
-        # and what ends it from now on finds it on the storage.
-        under_way.stored = True
-        with anyio.CancelScope(shield=True):
-            manifest = _manifest(upload_id, received, writer, created_at, body)
-            await blocking(received.incoming.store, manifest)
+        created_at, manifest = time.time(), None
+        traceparent = current_traceparent()  # a thread does not see it
+
+        def whole() -> None:
+            # From the rename on the upload survives any crash: it is not to be torn in the middle,
+            # and what ends it from now on finds it on the storage.
+            under_way.stored = last.shield = True
+            writer.close()  # the last event overtakes what waits to be told
+
+        def store(received: Received) -> None:
+            nonlocal manifest
+            manifest = _manifest(
+                upload_id, received, writer, body, created_at=created_at, traceparent=traceparent
+            )
+            received.incoming.store(manifest)
+
+        with anyio.CancelScope() as last:
+            received = await receive(
+                body.chunks,
+                form=body.form(self._config.limits),
+                incoming=lambda: self._storage.bodies.incoming(upload_id),
+                limits=self._config.limits,
+                progress=receiving_progress(writer, body.total, body.labelling),
+                small=body.total is not None and body.total <= BATCH_BYTES,
+                whole=whole,
+                store=store,
+            )
+            assert manifest is not None
             await self.journaling.tell_stored(
                 upload_id,
                 writer,
@@ -156,20 +173,24 @@ class Ingest:
                 total=body.total,
             )
 
-    async def _renew(self, writer: JournalWriter) -> None:
-        """A slow body lives, even if it has nothing to tell."""
-        while True:
-            await asyncio.sleep(self._config.lease_s / 3)
-            with contextlib.suppress(WriterLost):
-                await writer.renew()
+    async def _keep(self, writer: JournalWriter, under_way: OpenBody) -> None:
+        """A slow body lives, even if it has nothing to tell; what ends its journal stops it."""
+        waiter = Waiter(on_end=lambda frame: under_way.stop(ended_by(frame)))
+        with watching(self._emitter, writer.upload_id, waiter, owner=writer.owner):
+            while True:
+                await asyncio.sleep(self._config.lease_s / 3)
+                with contextlib.suppress(WriterLost):
+                    await writer.renew()
 
 
 def _manifest(
     upload_id: str,
     received: Received,
     writer: JournalWriter,
-    created_at: float,
     body: Body,
+    *,
+    created_at: float,
+    traceparent: str,
 ) -> Manifest:
     return Manifest(
         upload_id=upload_id,
@@ -184,5 +205,5 @@ def _manifest(
         labels=body.labelling.labels,
         priority=body.labelling.priority,
         concat=body.concat,
-        traceparent=current_traceparent(),
+        traceparent=traceparent,
     )

@@ -181,9 +181,11 @@ class Journaling:
                 await blocking(self._storage.remove, upload_id)
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from None
         except WriterLost as lost:
-            # Cancelled in the last moment; or a worker has the upload already, and all is well.
+            # Cancelled while it came; or a worker has the upload already, and all is well.
             if lost.term in ("cancelled", "error"):
                 await blocking(self._storage.remove, upload_id)
+            if lost.term == "cancelled":
+                raise Cancelled from None
             return
         try:
             with anyio.fail_after(REDIS_WAIT_S):

@@ -70,8 +70,8 @@ async def receive_part(
     checked = Checked(part.checksum)
     if checked:
         await blocking(body.hold)
-    writer: DiskWriter[_End] = DiskWriter(lambda count: progress(start + count), clock, None)
-    await writer.begin(lambda: _End(body, checked))
+    end = _End(body, checked)
+    writer = DiskWriter(lambda: end, lambda count: progress(start + count), clock, None)
     count = 0
     told = start
     try:

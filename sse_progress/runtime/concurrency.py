@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-__all__ = ["BackgroundTasks", "LongTasks", "beside", "blocking", "end_tasks", "first_of"]
+__all__ = ["BackgroundTasks", "LongTasks", "beside", "blocking", "end_tasks", "first_of", "later"]
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +120,26 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         yield
     finally:
         await end_tasks(task)
+
+
+@contextlib.asynccontextmanager
+async def later(
+    after_s: float, work: Callable[[], Coroutine[Any, Any, None]]
+) -> AsyncIterator[None]:
+    """The same, but begun only if the block takes longer than `after_s`."""
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        task = asyncio.ensure_future(work())
+        task.add_done_callback(_tell_failure)
+        tasks.append(task)
+
+    timer = asyncio.get_running_loop().call_later(after_s, begin)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        await end_tasks(*tasks)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -390,12 +390,14 @@ async def test_a_cancellation_elsewhere_stops_the_body(redis_url: str, tmp_path:
 async def test_a_cancellation_in_the_last_moment_removes_the_file(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stored, but not yet told: the journal has ended, so the bytes go and no work is queued."""
+    """Stored, but not yet told: the journal has ended, so the bytes go, no work is queued, and its
+    sender hears of it."""
     async with components(redis_url, tmp_path) as core:
         after_storing(
             monkeypatch, lambda: core.journal.cancel("up", owner="ann", draft=draft("cancelled"))
         )
-        await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        with pytest.raises(Cancelled):
+            await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
         assert ends(await story_of(core)) == [("receiving", 0), ("cancelled", 0)]
         assert left_over(core) == []
         assert await core.queue.depth() == (0, 0)

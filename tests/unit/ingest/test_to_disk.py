@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -684,3 +685,33 @@ async def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     ran = await anyio.run_process([sys.executable, "-c", MEMORY, str(tmp_path)], stderr=None)
     small, big = json.loads(ran.stdout)
     assert big - small < 4 * 1024, f"peak {small} KiB, then {big} KiB"
+
+
+async def test_a_small_body_takes_one_thread(storage: DiskStorage) -> None:
+    """It is begun, written and stored in one go, where its bytes come at once; a place is made for
+    one that rests."""
+    jobs = 0
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *args: Any, **how: Any) -> Any:
+            nonlocal jobs
+            jobs += 1
+            return super().submit(*args, **how)
+
+    resting = asyncio.Event()
+
+    async def in_two() -> AsyncIterator[bytes]:
+        yield SENT[:40]
+        await resting.wait()
+        yield SENT[40:]
+
+    stored: list[Received] = []
+    with Counting() as executor:
+        how: dict[str, Any] = {"executor": executor, "small": True, "store": stored.append}
+        received = await taken(chunked(SENT), storage, **how)
+        assert (jobs, stored) == (1, [received])
+        received.incoming.discard()
+        taking = asyncio.ensure_future(taken(in_two(), storage, **how))
+        await eventually(lambda: storage.bodies.receiving("u1"), "its place is made")
+        resting.set()
+        (await taking).incoming.discard()
