@@ -21,6 +21,13 @@ def entry(page: Page, name: str) -> Locator:
     return page.locator("upload-panel li", has=page.get_by_text(name, exact=True))
 
 
+def show_panel(page: Page) -> None:
+    """As where no card is in sight, and its list open."""
+    page.locator("upload-panel").evaluate(
+        "(panel) => (panel.removeAttribute('minimized'), panel.style.visibility = 'visible')"
+    )
+
+
 def percent(where: Locator) -> int:
     """What a card's badge says; -1 if that is no percent."""
     text = where.locator(".badge").inner_text()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.gates import Gates
-from tests.browser.looking import card, entry, link, phase, send
+from tests.browser.looking import card, entry, link, phase, send, show_panel
 from tests.browser.users import User
 from tests.helpers.service import Service
 
@@ -64,8 +64,7 @@ def test_no_violation_in_any_state(
     send(page, *[gates.file(name) for name in names])
     expect(card(page, names[0])).to_contain_text("is half done")
     expect(card(page, names[-1])).to_contain_text("is half done")
-    if width < 1120:
-        page.get_by_role("button", name="Show", exact=True).first.click()
+    show_panel(page)
     expect(entry(page, "refuse.txt")).to_be_visible()
     assert violations(page) == []
     gates.open("validating")

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import live_page
 from tests.browser.gates import Gates
-from tests.browser.looking import card, entry, phase, send
+from tests.browser.looking import card, entry, phase, send, show_panel
 from tests.browser.users import User
 from tests.helpers.service import Service
 
@@ -50,5 +50,6 @@ def test_a_browser_shows_its_own_language(
     expect(entry(page, "a.txt").locator(".stage")).to_have_text(done)
     language = "en" if locale == "pt-BR" else locale[:2]
     expect(page.locator("html")).to_have_attribute("lang", language)
+    show_panel(page)
     shown = page.locator("main").inner_text() + page.locator("upload-panel .panel").inner_text()
     assert bool(ENGLISH.search(shown)) == (language == "en"), shown

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import live_page
+from tests.browser.looking import show_panel
 from tests.helpers.service import Service
 
 SHOWN = 50
@@ -23,7 +24,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def begin(client: httpx.Client, count: int) -> list[dict[str, str]]:
     """Jobs of one batch, which are all at work."""
     client.post("/batches", json={"id": "b1", "total": count}).raise_for_status()
-    return [client.post("/jobs", json={"batchId": "b1"}).json() for _ in range(count)]
+    return [
+        client.post("/jobs", json={"batchId": "b1", "leaseS": 600}).json() for _ in range(count)
+    ]
 
 
 def report(client: httpx.Client, job: dict[str, str], stage: str) -> None:
@@ -53,6 +56,7 @@ def test_what_has_no_room_is_counted_and_moves_up(
             report(client, job, "complete")
         expect(panel.locator(".headline")).to_contain_text("Processing 40 files")
         expect(panel.locator(".rest")).to_be_hidden()
+        show_panel(page)
         for job in jobs[30:]:
             expect(panel.get_by_text(f"Upload {job['uploadId'][-8:]}", exact=True)).to_be_visible()
 

@@ -9,11 +9,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.gates import Gates
 from tests.browser.line import Line
-from tests.browser.looking import card, entry, link, percent, phase, send
+from tests.browser.looking import card, entry, link, percent, phase, send, show_panel
 from tests.browser.paced import STAGES
 from tests.browser.users import User
 from tests.helpers import media
@@ -169,10 +170,41 @@ def test_the_focus_stays_where_a_cancelled_upload_is(page: Page, gates: Gates) -
     page.keyboard.press("Enter")
     phase(card(page, "a.txt"), "cancelled")
     expect(card(page, "a.txt").get_by_role("button", name="Retry a.txt")).to_be_focused()
+    show_panel(page)
     entry(page, "b.txt").get_by_role("button", name="Cancel b.txt").focus()
     page.keyboard.press("Enter")
     phase(entry(page, "b.txt"), "cancelled")
     expect(entry(page, "b.txt").get_by_role("button", name="Dismiss b.txt")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_panel_is_there_while_a_card_is_out_of_sight(
+    page: Page, gates: Gates, width: int
+) -> None:
+    """Cards or panel: scrolled to the cards the page has no panel, unless the focus is in it."""
+    page.set_viewport_size({"width": width, "height": 620})
+    panel = page.locator("upload-panel .headline")
+    send(page, *[gates.file(f"{n}.txt") for n in range(6)])
+    expect(card(page, "0.txt")).to_contain_text("validating has begun")
+    expect(panel).to_be_visible()
+    expect(entry(page, "0.txt")).to_be_hidden()  # one line
+    for n in range(5):
+        card(page, f"{n}.txt").get_by_role("button", name="Cancel").click()
+        phase(card(page, f"{n}.txt"), "cancelled")
+    page.get_by_role("button", name="Clear finished").click()
+    expect(page.locator(".card")).to_have_count(1)
+    page.locator(".card").scroll_into_view_if_needed()
+    expect(panel).to_be_hidden()
+    page.set_viewport_size({"width": width, "height": 200})
+    page.evaluate("scrollTo(0, 0)")
+    expect(panel).to_be_visible()
+    page.locator("upload-panel .toggle").focus()
+    page.locator(".card h3").scroll_into_view_if_needed()
+    expect(page.locator("upload-panel")).to_have_class("behind")
+    expect(panel).to_be_visible()
+    page.locator(".card").get_by_role("button", name="Cancel").focus()
+    expect(panel).to_be_hidden()
+    gates.open_all()
 
 
 def test_a_wrong_token_is_said_to_be_wrong(
@@ -230,6 +262,7 @@ def test_the_service_restarts_in_the_middle(
     expect(card(page, "report.txt")).to_contain_text("validating has begun")
     running.stop()
     link(page, "reconnecting")
+    show_panel(page)
     expect(page.locator("upload-panel .link")).to_be_visible()
     expect(page.locator("upload-panel .link")).to_contain_text("Reconnecting")
     phase(card(page, "report.txt"), "working")
@@ -269,6 +302,7 @@ def test_a_body_that_broke_is_told_and_sent_again(
     phase(card(page, "long.bin"), "failed")
     expect(entry(page, "long.bin")).to_contain_text("connection was lost")
     gates.open_all()
+    show_panel(page)
     entry(page, "long.bin").get_by_role("button", name="Retry long.bin").click()
     expect(page.locator(".card")).to_have_count(2)
     phase(page.locator(".card").first, "done")
@@ -302,6 +336,7 @@ def test_a_refused_file_is_told_apart_from_a_failure(page: Page, gates: Gates) -
     gates.open("validating-refuse", "validating-half", "validating")
     send(page, gates.file("bad.txt"))
     phase(card(page, "bad.txt"), "refused")
+    show_panel(page)
     for where in (card(page, "bad.txt"), entry(page, "bad.txt")):
         expect(where).to_contain_text("This kind of file is not accepted.")
         expect(where.get_by_role("button", name="Retry")).to_have_count(0)
@@ -314,6 +349,7 @@ def test_a_failure_is_retried_under_a_new_id(page: Page, gates: Gates) -> None:
     phase(card(page, "unlucky.txt"), "failed")
     (gates.directory / "validating-break").unlink()
     gates.open_all()
+    show_panel(page)
     entry(page, "unlucky.txt").get_by_role("button", name="Retry").click()
     phase(page.locator(".card").first, "done")
     expect(page.locator(".card")).to_have_count(2)
@@ -330,6 +366,7 @@ def test_cancel_while_sending_and_while_working(
     send(page, *[gates.file(name, 2_000_000) for name in names])
     expect(card(page, "a.bin")).to_contain_text("kB of 2 MB")
     phase(card(page, "queued.bin"), "waiting")
+    show_panel(page)
     for name in ("queued.bin", "b.bin", "c.bin"):
         entry(page, name).get_by_role("button", name=f"Cancel {name}").click()
         phase(card(page, name), "cancelled")

@@ -9,9 +9,15 @@ import pytest
 from playwright.sync_api import BrowserContext, FloatRect, Page, expect
 
 from tests.browser.gates import Gates
-from tests.browser.looking import card, entry, phase, send
+from tests.browser.looking import card, entry, phase, send, show_panel
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
+
+
+@pytest.fixture
+def page(page: Page) -> Page:
+    show_panel(page)
+    return page
 
 
 def panel_box(page: Page) -> FloatRect:

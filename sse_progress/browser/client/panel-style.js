@@ -90,7 +90,8 @@ svg { width: 16px; height: 16px; fill: none; stroke: currentColor; stroke-width:
 .rest { margin: 0; padding: 8px 18px 12px; font-size: 12.5px; color: var(--_muted); }
 .minimized ul, .minimized .link, .minimized .rest { display: none; }
 .minimized .toggle svg { transform: rotate(180deg); }
-.spoken { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+/* Announced also where a page has the panel invisible. */
+.spoken { visibility: visible; position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 @keyframes sheen { from { background-position: -90px 0; } to { background-position: calc(100% + 90px) 0; } }
 @keyframes pulse { 50% { opacity: 0.3; } }

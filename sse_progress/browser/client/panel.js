@@ -356,11 +356,11 @@ export class UploadPanel extends Base {
     link.textContent = line;
   }
 
-  /** Of several files that are sent together: "6 of 10", "41 of 120 MB", "15 sec left". */
+  /** Of several files, all sent from here together: "6 of 10", "41 of 120 MB", "15 sec left". */
   #together() {
     const texts = this.#texts;
     const run = this.#run.summary(performance.now());
-    if (!run) return [];
+    if (!run || this.#uploads().some(({ file, ended }) => !file && !ended)) return [];
     const size = (/** @type {number} */ bytes) => formatBytes(bytes, texts.lang);
     const parts = [this.#say(texts.counted, { done: run.done, total: run.total })];
     if (run.sent < run.size) parts.push(this.#say(texts.of, { done: size(run.sent), total: size(run.size) }));

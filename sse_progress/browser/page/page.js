@@ -28,7 +28,10 @@ const client = new Client({
   token: givenToken(),
 });
 
-const shelf = new Shelf(client);
+const shelf = new Shelf(client, {
+  // What the cards show is not said twice.
+  onSight: () => panel.classList.toggle("behind", shelf.inSight),
+});
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let titling;
 
@@ -148,6 +151,3 @@ onToken((token) => {
 // ---- for developers
 
 showSnippets(client);
-
-// Where the panel would cover the cards, it starts as a single line.
-panel.toggleAttribute("minimized", matchMedia("(max-width: 1120px)").matches);

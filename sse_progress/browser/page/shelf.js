@@ -8,6 +8,7 @@
 import { Card, bornAt } from "./card.js";
 import { isCleared } from "./cleared.js";
 import { one } from "./dom.js";
+import { Sight } from "./sight.js";
 import { lang, say, words } from "./speech.js";
 
 /** How many cards there are, and how many more are shown each time. */
@@ -33,10 +34,20 @@ export class Shelf {
   /** @type {string | null} where the list goes on */
   #next = null;
   #arranging = false;
+  /** How many that run have no card. */
+  #unseen = 0;
+  #sight;
+  #onSight;
 
-  /** @param {Client} client */
-  constructor(client) {
+  /**
+   * `onSight()` is called when `inSight` may have changed.
+   * @param {Client} client
+   * @param {{ onSight: () => void }} owner
+   */
+  constructor(client, { onSight }) {
     this.#client = client;
+    this.#onSight = onSight;
+    this.#sight = new Sight(onSight);
     one("older").addEventListener("click", () => void this.#unroll());
   }
 
@@ -62,6 +73,11 @@ export class Shelf {
     if (card?.upload !== upload || upload.ended) this.#arrangeSoon();
   }
 
+  /** Whether a card shows each upload of this visit, those that were over before left out. */
+  get inSight() {
+    return this.#unseen === 0 && [...this.cards.values()].every((card) => card.old || this.#sight.has(card));
+  }
+
   /** @param {string[]} ids */
   remove(ids) {
     for (const id of ids) this.#drop(id);
@@ -70,7 +86,9 @@ export class Shelf {
 
   /** @param {string} id */
   #drop(id) {
-    this.cards.get(id)?.element.remove();
+    const card = this.cards.get(id);
+    if (card) this.#sight.leave(card);
+    card?.element.remove();
     this.cards.delete(id);
     this.#born.delete(id);
   }
@@ -130,6 +148,7 @@ export class Shelf {
     if (!card) {
       card = new Card(upload, this.#client);
       this.cards.set(upload.id, card);
+      this.#sight.watch(card);
       card.drawSoon();
     }
     const list = one("uploads");
@@ -139,6 +158,7 @@ export class Shelf {
   /** @param {Upload[]} rest what has no card */
   #drawRest(rest) {
     const open = rest.filter(({ ended }) => !ended).length;
+    this.#unseen = open;
     const n = new Intl.NumberFormat(lang).format(open);
     one("rest").textContent = open ? say(words.rest, { n: open }).replace(String(open), n) : "";
     one("rest").hidden = open === 0;
@@ -146,6 +166,7 @@ export class Shelf {
     one("uploads-section").hidden = this.cards.size === 0;
     document.body.classList.toggle("compact", this.cards.size > 0);
     one("clear").hidden = ![...this.cards.values()].some(({ upload }) => upload.ended);
+    this.#onSight();
   }
 
   /** @param {Upload} upload */
