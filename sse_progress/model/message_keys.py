@@ -72,9 +72,8 @@ SENTENCES: Final = {
     "asking.moderation": "Asking the moderation service",
     "asking.moderation.part": "Asking the moderation service, {done} of {total}",
     "later.moderation": "The moderation service will answer later",
-    "type.valid": "The file is {type}",
-    "type.no_decoder": "No decoder for {type} is installed",
-    "type.not_analyzed": "Nothing here looks into {type}",
+    "type.no_decoder": "This kind of file cannot be opened here",
+    "type.not_analyzed": "This kind of file is not analyzed here",
     "derived": "Made {done} derived files",
     "derived.one": "Made {done} derived file",
     "picture.video": "Taking a picture from the video",
@@ -86,16 +85,12 @@ SENTENCES: Final = {
 }
 
 _SIZE = r"[\d.]+(?: (?:bytes|kB|MB|GB|TB))?"
-_TYPE = r"[\w.+-]+/[\w.+-]+"
 _FIXED = {text: key for key, text in SENTENCES.items() if "{" not in text}
 
 
 def _pattern(text: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", text)
-    named = [
-        f"(?P<{part}>{_TYPE if part == 'type' else _SIZE})" if at % 2 else re.escape(part)
-        for at, part in enumerate(parts)
-    ]
+    named = [f"(?P<{part}>{_SIZE})" if at % 2 else re.escape(part) for at, part in enumerate(parts)]
     return re.compile("".join(named))
 
 

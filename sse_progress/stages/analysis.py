@@ -16,6 +16,7 @@ from sse_progress.stages.formats.documents.office import office_facts
 from sse_progress.stages.formats.images import image_facts, images
 from sse_progress.stages.formats.media_types import Kind, kind_of
 from sse_progress.stages.formats.text import text
+from sse_progress.stages.formats.type_words import type_text
 from sse_progress.stages.preparation import prepare
 
 __all__ = ["analyze", "prepare"]
@@ -30,8 +31,10 @@ def analyze(upload: Upload, report: Report) -> dict[str, Any]:
     kind = kind_of(media_type)
     found = _READERS[kind](upload, media_type, report) if kind in _READERS else None
     if found is None:
-        report(1.0, f"Nothing here looks into {media_type}")
-        found = OtherFacts(not_checked=[f"content (nothing here looks into {media_type})"])
+        report(1.0, "This kind of file is not analyzed here")
+        found = OtherFacts(
+            not_checked=[f"content (nothing here looks into this {type_text(media_type)})"]
+        )
     return facts(found)
 
 

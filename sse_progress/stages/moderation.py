@@ -19,6 +19,7 @@ from sse_progress.stages.formats.documents import pdfs
 from sse_progress.stages.formats.documents.archives import walk
 from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
 from sse_progress.stages.formats.media_types import is_zip_based, kind_of
+from sse_progress.stages.formats.type_words import type_text
 from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans import nsfw
@@ -155,9 +156,8 @@ def _pictures(findings: Findings, report: Report) -> None:
     gallery = gallery_of(findings.upload)
     if gallery is None:
         if kind_of(findings.upload.content_type) == "image":
-            findings.not_checked.append(
-                f"pictures (nothing here decodes {findings.upload.content_type})"
-            )
+            name = type_text(findings.upload.content_type)
+            findings.not_checked.append(f"pictures (nothing here opens this {name})")
         report(1.0)
         return
     viewer = nsfw.Viewer(findings.upload.options)

@@ -33,9 +33,9 @@ from sse_progress.stages.formats.media_types import (
     extension_of,
     kind_of,
     types_of_extension,
-    types_text,
 )
 from sse_progress.stages.formats.text import text
+from sse_progress.stages.formats.type_words import type_text, types_text
 from sse_progress.stages.preparation import prepare
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans.embedded import embedded_in
@@ -76,7 +76,7 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
     look = _look_inside(_Job(upload, media_type, screen, part(report, 0.2, 1.0)), kind)
     if not allowed(look.media_type, admitted):
         raise _not_accepted(look.media_type, admitted)
-    report(1.0, f"The file is {look.media_type}")
+    report(1.0, "The file is valid")
     return facts(
         Validation(
             content_type=look.media_type,
@@ -91,7 +91,8 @@ def validate(upload: Upload, report: Report) -> dict[str, Any]:
 
 
 def _not_accepted(media_type: str, accepted: Sequence[str]) -> Rejected:
-    return Rejected("rejected_type", f"The file is {media_type}. Accepted: {types_text(accepted)}.")
+    text = f"This {type_text(media_type)} is of a kind that is not accepted."
+    return Rejected("rejected_type", f"{text} Accepted: {types_text(accepted)}.")
 
 
 # ---- one decoder for each kind; None from it means that it is not installed
@@ -122,8 +123,8 @@ def _look_inside(job: _Job, kind: Kind) -> _Look:
         return look
     with job.path.open("rb") as file:  # documents of old office programs hold files as well
         job.screen.attached(embedded_in(file.read(ENTRY_LIMIT_BYTES)))
-    note = f"structure (no decoder for {job.media_type} is installed)"
-    job.report(1.0, f"No decoder for {job.media_type} is installed")
+    note = f"structure (nothing here opens this {type_text(job.media_type)})"
+    job.report(1.0, "This kind of file cannot be opened here")
     return _Look(media_type=job.media_type, checks=[], not_checked=[note])
 
 

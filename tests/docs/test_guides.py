@@ -93,7 +93,7 @@ tell();
     assert (clip["mime_type"], clip["duration"]) == ("video/mp4", 1.2)
     assert clip["thumbnail_url"].endswith("/files/poster.webp")
     assert answers == [202, 202]
-    assert refused == "The image/jpeg cannot be decoded."
+    assert refused == "This JPEG picture is damaged and cannot be opened."
     assert at_once == "Too large"
 
 

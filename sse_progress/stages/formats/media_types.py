@@ -16,12 +16,12 @@ __all__ = [
     "canonical",
     "extension_matches",
     "extension_of",
+    "extensions_of",
     "is_active",
     "is_ooxml",
     "is_zip_based",
     "kind_of",
     "types_of_extension",
-    "types_text",
 ]
 
 Kind = Literal["image", "video", "audio", "pdf", "office", "archive", "text", "other"]
@@ -239,29 +239,11 @@ def extension_matches(filename: str, media_type: str) -> bool | None:
     return extension in _EXTENSIONS[media_type]
 
 
+def extensions_of(media_type: str) -> tuple[str, ...]:
+    """The extensions that go with a canonical `media_type`, the usual one first."""
+    return _EXTENSIONS.get(media_type, ())
+
+
 def types_of_extension(extension: str) -> tuple[str, ...]:
     """The media types that `extension` (lower case, no dot) goes with; empty if it is unknown."""
     return tuple(name for name, known in _EXTENSIONS.items() if extension in known)
-
-
-# ---- told to a person
-
-_KIND_WORDS: dict[Kind, str] = {
-    "image": "pictures",
-    "video": "videos",
-    "audio": "sound",
-    "pdf": "PDF",
-    "office": "office documents",
-    "archive": "archives",
-    "text": "text",
-}
-
-
-def types_text(accepted: Iterable[str], limit: int = 100) -> str:
-    """`jpg, png, pdf` for an allow-list; above `limit` characters `pictures, PDF`."""
-    wanted = [canonical(name) for name in accepted]
-    names = ", ".join(dict.fromkeys(_EXTENSIONS.get(name, (name,))[0] for name in wanted))
-    if len(names) <= limit and "*" not in names:
-        return names
-    kinds = (_KIND_WORDS.get(kind_of(name), name) for name in wanted)
-    return ", ".join(dict.fromkeys(kinds))

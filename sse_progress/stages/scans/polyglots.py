@@ -13,6 +13,7 @@ from sse_progress.model.errors import Rejected
 from sse_progress.model.stage_api import Report
 from sse_progress.stages.formats.documents.pdf_streams import embedded_archive
 from sse_progress.stages.formats.media_types import Kind
+from sse_progress.stages.formats.type_words import type_text
 from sse_progress.stages.progress import megabytes
 
 __all__ = ["refuse_polyglot"]
@@ -52,9 +53,9 @@ def refuse_polyglot(path: Path, media_type: str, kind: Kind, report: Report) -> 
     """
     if kind in ("image", "video", "audio", "pdf"):
         if _is_archive(path) and not (kind == "pdf" and embedded_archive(path)):
-            raise Rejected("rejected_type", f"The file is {media_type} and also a zip archive.")
+            raise Rejected("rejected_type", f"This {type_text(media_type)} is also a zip archive.")
         if kind != "pdf" and b"%PDF-" in _head(path):
-            raise Rejected("rejected_type", f"The file is {media_type} and also a PDF.")
+            raise Rejected("rejected_type", f"This {type_text(media_type)} is also a PDF.")
     if kind == "image":
         _refuse_foreign(path, media_type, report)
 
@@ -83,7 +84,7 @@ def _refuse_foreign(path: Path, media_type: str, report: Report) -> None:
             begin = file.tell() - len(seen)
             for sign, what in _FOREIGN.items():
                 if _stands_outside(sign, seen, begin, texts if sign in _MARKUP else []):
-                    raise Rejected("rejected_type", f"The file is {media_type} and {what}.")
+                    raise Rejected("rejected_type", f"This {type_text(media_type)} {what}.")
             tail = seen[1 - _LONGEST :]
             report(file.tell() / size, f"Reading {megabytes(file.tell(), size)}")
 

@@ -10,6 +10,7 @@ from sse_progress.stages.formats.documents.office import office_text
 from sse_progress.stages.formats.media_types import kind_of
 from sse_progress.stages.formats.text.encodings import BYTE_FOR_BYTE, encoding_of
 from sse_progress.stages.formats.text.text import decoded
+from sse_progress.stages.formats.type_words import type_text
 
 __all__ = ["extracted_text", "unread_text"]
 
@@ -31,7 +32,7 @@ def unread_text(upload: Upload) -> str | None:
     """The note that some of the text, or all of it, is not read; None if all of it is."""
     kind = kind_of(upload.content_type)
     if kind == "other" or (kind == "pdf" and not pdfs.available()):
-        return f"words (nothing here reads {upload.content_type})"
+        return f"words (nothing here reads this {type_text(upload.content_type)})"
     if kind == "pdf" and pdfs.page_count(Path(upload.path)) > pdfs.TEXT_PAGES:
         return f"words beyond page {pdfs.TEXT_PAGES}"
     return None

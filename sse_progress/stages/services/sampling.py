@@ -8,6 +8,7 @@ from typing import Any
 
 from sse_progress.model.stage_api import Report, Upload
 from sse_progress.stages.formats.media_types import kind_of
+from sse_progress.stages.formats.type_words import type_text
 from sse_progress.stages.progress import part
 from sse_progress.stages.scans.picture_samples import gallery_of
 from sse_progress.stages.scans.text_extraction import extracted_text, unread_text
@@ -24,7 +25,9 @@ def take_samples(upload: Upload, report: Report) -> dict[str, Any]:
     kind = kind_of(upload.content_type)
     pictures = _pictures(upload, directory, part(report, 0.0, 0.6))
     if not pictures and kind in ("image", "video"):
-        not_taken.append(f"pictures (none could be taken from {upload.content_type})")
+        not_taken.append(
+            f"pictures (none could be taken from this {type_text(upload.content_type)})"
+        )
     if kind == "archive":
         not_taken.append("the files in the archive")
     text = extracted_text(upload, TEXT_CHARACTERS, part(report, 0.6, 1.0))

@@ -16,7 +16,7 @@ import sse_progress
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.model.message_keys import SENTENCES, key_of
 
-ARGS = {"done": "12", "total": "310", "size": "3.4 MB", "seconds": "5", "type": "image/png"}
+ARGS = {"done": "12", "total": "310", "size": "3.4 MB", "seconds": "5"}
 ARGS |= {"bytes": "2.1", "width": "640", "height": "480"}
 
 

@@ -80,7 +80,7 @@ async def test_a_refusal_comes_back_as_it_was_raised(desk: Desk, pool: Pool) -> 
         await run_all(pool, desk.upload(jpeg()[:2000], "a.jpg"))
     assert (caught.value.code, caught.value.detail) == (
         "corrupt_file",
-        "The image/jpeg cannot be decoded.",
+        "This JPEG picture is damaged and cannot be opened.",
     )
 
 

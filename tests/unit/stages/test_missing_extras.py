@@ -12,6 +12,7 @@ import pytest
 from sse_progress.stages.formats.clips import clips
 from sse_progress.stages.formats.documents import pdfs
 from sse_progress.stages.formats.text import language
+from sse_progress.stages.formats.type_words import type_text
 from sse_progress.stages.scans import nsfw
 from sse_progress.stages.scans import word_lists as words
 from tests.helpers.media import jpeg
@@ -64,11 +65,11 @@ def test_types_without_their_decoder(desk: Desk, request: pytest.FixtureRequest,
     request.getfixturevalue("bare")
     upload, reports = through(desk.upload(content, "a.bin"))
     media_type = upload.results["validating"]["contentType"]
-    assert f"No decoder for {media_type} is installed" in reports["validating"].messages
+    assert "This kind of file cannot be opened here" in reports["validating"].messages
     assert upload.results["analyzing"]["kind"] == "other"
     assert upload.results["analyzing"]["notChecked"]
     assert (
-        f"structure (no decoder for {media_type} is installed)"
+        f"structure (nothing here opens this {type_text(media_type)})"
         in (upload.results["moderating"]["notChecked"])
     )
     assert upload.results["processing"]["files"] == []

@@ -197,7 +197,7 @@ def test_kinds_of_tiff_that_are_not_read(desk: Desk, samples: tuple[np.ndarray, 
     error = refusal(desk.upload(whole, "a.tif"))
     assert (error.code, error.detail) == (
         "unsupported_format",
-        "The file is a kind of image/tiff that is not read here.",
+        "This kind of TIFF picture cannot be opened here.",
     )
 
 

@@ -296,7 +296,7 @@ def test_a_picture_that_cannot_be_decoded_is_noted(desk: Desk) -> None:
     upload, _ = through(desk.upload(jxl, "a.jxl", options=options), "validating")
     assert upload.content_type == "image/jxl"
     verdict = moderate(upload, Reports())
-    assert "pictures (nothing here decodes image/jxl)" in verdict["notChecked"]
+    assert "pictures (nothing here opens this picture (image/jxl))" in verdict["notChecked"]
 
 
 def test_text_that_is_not_read_is_noted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +310,6 @@ def test_text_that_is_not_read_is_noted(desk: Desk, monkeypatch: pytest.MonkeyPa
     upload = desk.upload(gzip.compress(b"x"), "a.gz", options=options)
     upload, _ = through(upload, "moderating")
     assert (
-        "words (nothing here reads application/gzip)"
+        "words (nothing here reads this file (application/gzip))"
         in (upload.results["moderating"]["notChecked"])
     )

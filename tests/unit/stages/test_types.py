@@ -11,11 +11,12 @@ from sse_progress.stages.formats.media_types import (
     canonical,
     extension_matches,
     kind_of,
-    types_text,
 )
+from sse_progress.stages.formats.type_words import type_text, types_text
 from tests.helpers.media import jpeg
 from tests.unit.stages.helpers import Desk, refusal
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 DEFAULT = tuple(DEFAULT_TYPES.split(","))
 
 
@@ -90,8 +91,28 @@ def test_what_is_accepted_is_said_shortly(accepted: tuple[str, ...], said: str) 
     assert types_text(accepted) == said
 
 
+@pytest.mark.parametrize(
+    ("media_type", "said"),
+    [
+        ("image/jpeg", "JPEG picture"),
+        ("image/jxl", "picture (image/jxl)"),
+        ("video/mp4", "MP4 video"),
+        ("audio/mpeg", "MP3 sound file"),
+        ("application/pdf", "PDF file"),
+        (DOCX, "DOCX document"),
+        ("application/zip", "ZIP archive"),
+        ("text/plain", "text"),
+        ("application/x-elf", "file (application/x-elf)"),
+    ],
+)
+def test_a_file_is_called_what_people_call_it(media_type: str, said: str) -> None:
+    assert type_text(media_type) == said
+
+
 def test_a_refusal_says_what_is_accepted(desk: Desk) -> None:
     """Within the length that a detail may have."""
     options = Options(allowed_types=("image/png", "application/pdf"))
     error = refusal(desk.upload(jpeg(), "a.jpg", options=options))
-    assert error.detail == "The file is image/jpeg. Accepted: png, pdf."
+    assert (
+        error.detail == "This JPEG picture is of a kind that is not accepted. Accepted: png, pdf."
+    )

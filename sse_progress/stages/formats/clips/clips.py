@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sse_progress.model.errors import Rejected
 from sse_progress.stages.formats.clips.clip_streams import codec_name, covers, moving_pictures
 from sse_progress.stages.formats.disk_errors import is_disk_error
+from sse_progress.stages.formats.type_words import type_text
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -166,7 +167,9 @@ def opened_clip(path: Path, media_type: str, *, max_pixels: int) -> Iterator[Inp
         raise Rejected("decompression_bomb", "The clip needs more memory than allowed.") from exc
     except Exception as exc:  # PyAV raises nearly anything on broken input
         _refuse_to_blame_the_file(exc, path)
-        raise Rejected("corrupt_file", f"The {media_type} cannot be decoded.") from exc
+        raise Rejected(
+            "corrupt_file", f"This {type_text(media_type)} is damaged and cannot be opened."
+        ) from exc
 
 
 def _refuse_to_blame_the_file(exc: Exception, path: Path) -> None:

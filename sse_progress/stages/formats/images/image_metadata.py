@@ -16,6 +16,7 @@ from sse_progress.stages.formats.images.heif_metadata import blanked
 from sse_progress.stages.formats.images.image_copies import orientation_of
 from sse_progress.stages.formats.images.images import opened
 from sse_progress.stages.formats.images.tiff_metadata import copy_tiff
+from sse_progress.stages.formats.type_words import type_text
 
 __all__ = ["strip_metadata"]
 
@@ -35,7 +36,9 @@ def strip_metadata(source: Path, target: Path, media_type: str, *, max_pixels: i
         return True
     rewrite = _REWRITERS.get(media_type)
     if rewrite is None:
-        raise Rejected("metadata_kept", f"Metadata cannot be removed from {media_type} here.")
+        raise Rejected(
+            "metadata_kept", f"Metadata cannot be removed from this {type_text(media_type)} here."
+        )
     with opened(source, media_type, max_pixels=max_pixels) as image:
         orientation = orientation_of(image)
     data = source.read_bytes()
@@ -43,7 +46,9 @@ def strip_metadata(source: Path, target: Path, media_type: str, *, max_pixels: i
         with target.open("wb") as file:
             file.writelines(rewrite(data, orientation))
     except (IndexError, ValueError, struct.error) as exc:
-        raise Rejected("corrupt_file", f"The {media_type} ends within its structure.") from exc
+        raise Rejected(
+            "corrupt_file", f"This {type_text(media_type)} ends too early: it was cut off."
+        ) from exc
     if media_type in _BLANKED:
         _check(target, media_type, max_pixels)
     return True
@@ -55,7 +60,7 @@ def _check(target: Path, media_type: str, max_pixels: int) -> None:
         with opened(target, media_type, max_pixels=max_pixels) as image:
             image.load()
     except Rejected as exc:
-        text = f"Metadata cannot be removed from this {media_type} here."
+        text = f"Metadata cannot be removed from this {type_text(media_type)} here."
         raise Rejected("metadata_kept", text) from exc
 
 

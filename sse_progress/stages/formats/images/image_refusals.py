@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sse_progress.model.errors import Rejected
 from sse_progress.stages.formats.images.tiff_metadata import is_structured_tiff
+from sse_progress.stages.formats.type_words import type_text
 
 __all__ = ["refusal_of"]
 
@@ -30,6 +31,8 @@ def refusal_of(
     said = any(_WORDS.search(text) for text in (str(exc), *warnings))
     unopened = isinstance(exc, UnidentifiedImageError) and media_type == "image/tiff"
     if said or (unopened and is_structured_tiff(source)):
-        text = f"The file is a kind of {media_type} that is not read here."
+        text = f"This kind of {type_text(media_type)} cannot be opened here."
         return Rejected("unsupported_format", text)
-    return Rejected("corrupt_file", f"The {media_type} cannot be decoded.")
+    return Rejected(
+        "corrupt_file", f"This {type_text(media_type)} is damaged and cannot be opened."
+    )
