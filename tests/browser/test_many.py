@@ -35,7 +35,7 @@ def report(client: httpx.Client, job: dict[str, str], stage: str) -> None:
 
 
 def test_what_has_no_room_is_counted_and_moves_up(
-    contexts: Callable[..., BrowserContext], busy: Service
+    busy: Service, contexts: Callable[..., BrowserContext]
 ) -> None:
     """Page and panel have 50 of 70 that run; as some end, others take their places."""
     with httpx.Client(base_url=busy.url, timeout=60) as client:
@@ -62,7 +62,7 @@ def test_what_has_no_room_is_counted_and_moves_up(
 
 
 def test_headline_counts_more_than_a_stream_follows(
-    contexts: Callable[..., BrowserContext], busy: Service
+    busy: Service, contexts: Callable[..., BrowserContext]
 ) -> None:
     """Of 510 that run the stream follows 500: all are counted, and those that end are no more."""
     with httpx.Client(base_url=busy.url, timeout=60) as client:
@@ -94,7 +94,7 @@ CHOOSE = """(names) => {
 
 
 def test_files_chosen_together_are_remembered_with_one_write(
-    contexts: Callable[..., BrowserContext], busy: Service
+    busy: Service, contexts: Callable[..., BrowserContext]
 ) -> None:
     """A write for each file would keep the page busy for seconds where there are thousands."""
     context = contexts(faulty=True)  # so many at once are told to wait, by 429
