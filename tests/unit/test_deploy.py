@@ -44,6 +44,39 @@ def test_the_small_lock_is_a_part_of_the_large_one() -> None:
     assert core < serve
 
 
+def test_every_program_is_asked_how_it_is() -> None:
+    """Not by the image alone, whose HEALTHCHECK Podman drops: compose asks each program, Kubernetes
+    web and worker, at start, while they live, and before they are given work."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert [name for name, one in services.items() if "healthcheck" not in one] == []
+    for role in ("web", "worker"):
+        text = (ROOT / "deploy" / "kubernetes" / f"{role}.yaml").read_text()
+        (deployment,) = [
+            one for one in yaml.safe_load_all(text) if one and one["kind"] == "Deployment"
+        ]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys()
+
+
+def test_a_later_debian_builds_the_image_too() -> None:
+    """No package is pinned to a revision, which the archive drops at the next update."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    (*installs,) = re.findall(r"apt-get .*?install ([^&\n]*)", text)
+    assert installs
+    assert "=" not in " ".join(installs)
+
+
+def test_a_reload_of_nginx_ends_its_old_workers() -> None:
+    """They would live as long as the streams through them, and hold descriptors."""
+    text = (ROOT / "nginx.conf").read_text()
+    files, connections = (
+        int(re.search(rf"{name} (\d+);", text)[1])  # type: ignore[index]
+        for name in ("worker_rlimit_nofile", "worker_connections")
+    )
+    assert files >= 2 * connections
+    assert re.search(r"^worker_shutdown_timeout \d+m;", text, re.MULTILINE)
+
+
 def test_grace_is_longer_than_the_services() -> None:
     """Kubernetes kills a pod only after the service's own grace has passed, with 20 s to spare."""
     config = (ROOT / "deploy" / "kubernetes" / "config.yaml").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from sse_progress.journal.format import NewerFormat, watch_format
 from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
 from sse_progress.queue.queue import Job
-from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.concurrency import beside, blocking
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import FORMAT_KEY, journal_keys
 from sse_progress.settings import Settings, SettingsError, load_settings
 from sse_progress.storage.opening import open_storage
-from sse_progress.uploads.components import opened
+from sse_progress.storage.presence import Presence
+from sse_progress.uploads import components as module
+from sse_progress.uploads.components import check, opened
 from sse_progress.uploads.health import health
 from tests.helpers.components import begin, components, draft, events_of, page_of, store, stored
 from tests.helpers.redis_server import RedisServer
@@ -57,6 +60,19 @@ async def test_what_a_newer_release_has_used_is_refused(redis_url: str, tmp_path
     async with opened(settings):
         pass
     await redis.aclose()
+
+
+async def test_a_directory_without_shared_locks_is_refused(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything starts and by each process again: bodies of other hosts would be deleted."""
+    monkeypatch.setattr(module, "Presence", partial(Presence, lock=lambda *_: None))
+    settings = load_settings(data_dir=tmp_path, redis_url=redis_url, archive_url="off")
+    with pytest.raises(SettingsError, match="Mount it with locks that all hosts share"):
+        await blocking(check, settings)
+    with pytest.raises(SettingsError, match="Mount it with locks that all hosts share"):
+        async with opened(settings):
+            pass
 
 
 def test_a_bucket_that_a_newer_release_has_used_is_refused(

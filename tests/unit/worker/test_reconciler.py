@@ -11,6 +11,7 @@ import pytest
 
 from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
+from sse_progress.queue.queue import Job, Outcome, Park
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_keys import journal_keys, leader_key
 from sse_progress.uploads.components import Components
@@ -341,12 +342,17 @@ async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Pat
 
 
 async def scripts_run(core: Components) -> int:
+    return await commands_run(core, "evalsha")
+
+
+async def commands_run(core: Components, name: str) -> int:
     stats: Any = await core.redis.info("commandstats")
-    return int(stats["cmdstat_evalsha"]["calls"])
+    return int(stats[f"cmdstat_{name}"]["calls"])
 
 
 async def test_what_waits_for_a_worker_costs_nothing(redis_url: str, tmp_path: Path) -> None:
-    """A round runs no script for an upload that has a job, wherever the job is."""
+    """A round runs no script for an upload that has a job, wherever the job is, and compares all
+    that are open with the storage only now and then."""
     async with components(redis_url, tmp_path) as core:
         await grow_old(core)
         for n in range(30):
@@ -354,13 +360,37 @@ async def test_what_waits_for_a_worker_costs_nothing(redis_url: str, tmp_path: P
             await core.queue.enqueue(f"up-{n}")
         reconciler = reconciler_of(core)
         await reconciler.round()
-        before = await scripts_run(core)
+        before = await scripts_run(core), await commands_run(core, "zrange")
         await reconciler.round()
-        assert await scripts_run(core) == before
+        assert before == (await scripts_run(core), await commands_run(core, "zrange"))
         await core.queue.drop("up-7")
         assert await core.queue.depth() == (29, 0)
         await reconciler.round()
         assert await core.queue.depth() == (30, 0)
+
+
+async def test_a_parked_job_goes_with_its_upload(redis_url: str, tmp_path: Path) -> None:
+    """One whose upload was cancelled; not one that still waits for an operator."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        for upload_id in ("ended", "waits"):
+            await stored(core, upload_id)
+            await core.queue.enqueue(upload_id)
+
+        async def park(job: Job) -> Outcome:
+            return Park()
+
+        async def both() -> bool:
+            return (await core.queue.overview()).counts["parked"] == 2
+
+        async with beside(core.queue.run(park, concurrency=2)):
+            await eventually(both, "both are parked")
+        await core.journal.cancel("ended", owner="ann", draft=draft("cancelled"))
+        core.storage.remove("ended")
+        await core.index.closed("ended")
+        await reconciler_of(core).round()
+        assert (await core.queue.place("ended"))[0] == ""
+        assert (await core.queue.place("waits"))[0] == "parked"
 
 
 async def test_what_rests_is_put_off(redis_url: str, tmp_path: Path) -> None:
@@ -435,3 +465,17 @@ async def test_only_the_leader_judges(redis_url: str, tmp_path: Path) -> None:
 
             await eventually(ended, "the second one judges")
         assert await core.redis.exists(leader_key(core.storage.id)) == 0
+
+
+async def test_a_long_round_ends_when_another_worker_leads(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks again after some uploads, and leaves the others to the new leader."""
+    monkeypatch.setattr(module, "ASK_AFTER", 2)
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        for n in range(5):
+            await begin(core, f"up-{n}", lease_s=0)
+        assert await Leader(core.redis, storage_id=core.storage.id, lease_s=600).leads()
+        await reconciler_of(core).round()
+        assert len(await open_ids(core)) == 3
