@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from sse_progress.model.errors import BadRequest, Forbidden, UnknownUpload
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.announced import Partial
-from sse_progress.storage.port import Bodies
+from sse_progress.storage.body_port import Bodies
 
 __all__ = ["bytes_of", "whole_parts"]
 

@@ -27,7 +27,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.announced import Announced, Partial
-from sse_progress.storage.port import DirectPart, DirectParts, SignedPart
+from sse_progress.storage.body_port import DirectPart, DirectParts, SignedPart
 
 __all__ = ["Direct"]
 

@@ -15,7 +15,7 @@ from sse_progress.ingest.slow_clients import SlowClientLimit
 from sse_progress.ingest.to_disk import DiskWriter
 from sse_progress.model.errors import ChecksumMismatch, DigestMismatch, Unavailable
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.storage.port import ResumableBody
+from sse_progress.storage.body_port import ResumableBody
 
 __all__ = ["receive_part"]
 

@@ -42,8 +42,8 @@ from sse_progress.model.messages import CHECKING, PAUSED
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.traces import current_traceparent
 from sse_progress.storage.announced import Announced
+from sse_progress.storage.body_port import BodyHeld, ResumableBody
 from sse_progress.storage.manifest import Manifest
-from sse_progress.storage.port import BodyHeld, ResumableBody
 
 __all__ = ["Resumable"]
 

@@ -19,7 +19,7 @@ import anyio
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.plain import Form
 from sse_progress.ingest.slow_clients import SlowClientLimit
-from sse_progress.storage.port import Body
+from sse_progress.storage.body_port import Body
 
 __all__ = ["BATCH_BYTES", "DiskWriter", "Received", "receive"]
 

@@ -36,7 +36,7 @@ from sse_progress.model.messages import RESUMED
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.runtime.redis_keys import turn_channel
 from sse_progress.storage.announced import Announced
-from sse_progress.storage.port import ResumableBody
+from sse_progress.storage.body_port import ResumableBody
 
 __all__ = ["Turns"]
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sse_progress.model.errors import InsufficientStorage
+from sse_progress.storage.body_port import DirectParts
 from sse_progress.storage.disk_bodies import DiskBodies
 from sse_progress.storage.disk_objects import DiskObjects
 from sse_progress.storage.durable import storage_errors
 from sse_progress.storage.layout import Layout, identity_of
-from sse_progress.storage.port import DirectParts, StorageState
+from sse_progress.storage.port import StorageState
 
 __all__ = ["INODES_PER_UPLOAD", "DiskStorage"]
 

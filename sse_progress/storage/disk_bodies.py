@@ -16,6 +16,7 @@ import msgspec
 
 from sse_progress.model.errors import Unavailable, UnknownUpload, UploadIdInUse
 from sse_progress.storage.announced import ANNOUNCED, Announced, Partial
+from sse_progress.storage.body_port import BodyHeld
 from sse_progress.storage.durable import (
     create_file,
     is_locked,
@@ -29,7 +30,6 @@ from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.layout import Layout
 from sse_progress.storage.manifest import ORIGINAL
 from sse_progress.storage.partial import Hashes, PartialBody, verified_bytes
-from sse_progress.storage.port import BodyHeld
 
 __all__ = ["DiskBodies"]
 

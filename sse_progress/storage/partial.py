@@ -16,6 +16,7 @@ import msgspec
 
 from sse_progress.model.errors import QuotaExceeded, UploadIdInUse
 from sse_progress.storage.announced import ANNOUNCED, UNVERIFIED, Announced
+from sse_progress.storage.body_port import WrongOffset
 from sse_progress.storage.durable import (
     storage_errors,
     sync_directory,
@@ -25,7 +26,6 @@ from sse_progress.storage.durable import (
 from sse_progress.storage.incoming import store_directory
 from sse_progress.storage.layout import Layout
 from sse_progress.storage.manifest import MANIFEST, Manifest
-from sse_progress.storage.port import WrongOffset
 
 __all__ = ["Hashes", "PartialBody", "verified_bytes"]
 

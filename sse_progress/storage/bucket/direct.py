@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from itertools import islice
 
 from sse_progress.storage.announced import Announced
+from sse_progress.storage.body_port import DirectPart, SignedPart
 from sse_progress.storage.bucket.chain import Chunk
 from sse_progress.storage.bucket.chunks import CHUNK_BYTES
 from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.keys import Keys
-from sse_progress.storage.port import DirectPart, SignedPart
 
 __all__ = ["BucketParts", "part_bytes"]
 

@@ -10,12 +10,12 @@ import msgspec
 
 from sse_progress.model.errors import QuotaExceeded, Unavailable, UploadIdInUse
 from sse_progress.storage.announced import Announced
+from sse_progress.storage.body_port import WrongOffset
 from sse_progress.storage.bucket.chain import ACCEPTED, Chunk
 from sse_progress.storage.bucket.chunks import ChunkWriter, Putting
 from sse_progress.storage.bucket.keys import Keys, new_name
 from sse_progress.storage.bucket.stored import Kept, store
 from sse_progress.storage.manifest import Manifest
-from sse_progress.storage.port import WrongOffset
 
 __all__ = ["KnownBytes", "RestingBody"]
 

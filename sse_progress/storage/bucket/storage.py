@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sse_progress.storage.body_port import DirectParts
 from sse_progress.storage.bucket.bodies import BucketBodies
 from sse_progress.storage.bucket.chunks import CHUNK_BYTES, Putting
 from sse_progress.storage.bucket.client import Bucket
@@ -18,7 +19,7 @@ from sse_progress.storage.bucket.sweeping import Sweeper
 from sse_progress.storage.bucket.url import BucketUrl, Credentials
 from sse_progress.storage.bucket.workroom import Workroom
 from sse_progress.storage.format import FORMAT, FORMAT_NAME
-from sse_progress.storage.port import DirectParts, StorageState
+from sse_progress.storage.port import StorageState
 
 __all__ = ["BucketStorage"]
 

@@ -11,12 +11,12 @@ import pytest
 
 from sse_progress.model.errors import Unavailable, UnknownUpload, UploadIdInUse
 from sse_progress.storage.announced import Announced
+from sse_progress.storage.body_port import WrongOffset
 from sse_progress.storage.bucket.chain import Chunk
 from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.keys import Keys
 from sse_progress.storage.bucket.storage import BucketStorage
 from sse_progress.storage.manifest import Manifest
-from sse_progress.storage.port import WrongOffset
 from tests.helpers.s3_proxy import S3Proxy
 from tests.helpers.s3_server import S3Server
 from tests.unit.storage.bucket_place import Place, manifest, publish, read, store, worked_on

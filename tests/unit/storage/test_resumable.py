@@ -20,10 +20,10 @@ from sse_progress.model.errors import (
     UploadIdInUse,
 )
 from sse_progress.storage.announced import Announced
+from sse_progress.storage.body_port import BodyHeld, ResumableBody, WrongOffset
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.durable import write_all
 from sse_progress.storage.manifest import Manifest
-from sse_progress.storage.port import BodyHeld, ResumableBody, WrongOffset
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import wait_until
 

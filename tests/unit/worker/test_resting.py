@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sse_progress.ingest.parts import Part
 from sse_progress.model.errors import Unavailable
-from sse_progress.storage.port import ResumableBody
+from sse_progress.storage.body_port import ResumableBody
 from sse_progress.uploads.components import Components
 from tests.helpers.components import begin, components, draft, events_of, left_over, page_of
 from tests.helpers.waiting import eventually
