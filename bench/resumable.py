@@ -220,7 +220,7 @@ def _take_over(first: int, second: int) -> float:
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    size, rounds = (256 * 1024**2, 3) if quick else (1024**3, 5)
+    size, rounds = (256 * 1024**2, 3) if quick else (1024**3, 7)
     parts: dict[str, Callable[[], Any]] = {
         "bodies": lambda: bodies(size, rounds),
         "head": lambda: heads(300 if quick else 1000, rounds),

@@ -126,11 +126,14 @@ class Emitter:
         from_latest: bool = False,
         claims: bool = True,
         opening: tuple[Page, int] | None = None,
+        ended_in: int | None = None,
     ) -> Following:
         """Bring `follower` everything after `cursor`, from now on, until `leave`.
 
         `from_latest`: it begins with the latest frame, as a reset, and claims no id. `opening` is
-        a page that was read for just this cursor, with its generation. `claims`: see `Following`.
+        a page that was read for just this cursor, with its generation. `ended_in`: a generation
+        of the topic, subscribed, in which the journal was seen to end at `cursor`: nothing is read
+        then. `claims`: see `Following`.
         """
         following = Following(
             topic,
@@ -142,7 +145,7 @@ class Emitter:
             claims=claims,
         )
         topic.followers.add(following)
-        self._background.spawn(self._begin(following, opening))
+        self._background.spawn(self._begin(following, opening, ended_in))
         return following
 
     def leave(self, following: Following) -> None:
@@ -163,9 +166,15 @@ class Emitter:
 
     # ---- catching up
 
-    async def _begin(self, following: Following, opening: tuple[Page, int] | None) -> None:
-        if opening is not None and opening[1] == following.topic.generation:
-            await self._offer(following, opening[0], opening[1])
+    async def _begin(
+        self, following: Following, opening: tuple[Page, int] | None, ended_in: int | None
+    ) -> None:
+        generation = following.topic.generation
+        if opening is not None and opening[1] == generation:
+            await self._offer(following, opening[0], generation)
+        elif ended_in == generation and following.cursor is not None:
+            following.presented = False
+            await self._join(following, generation)
         if not following.live:
             await self._catch_up(following)
 

@@ -58,7 +58,7 @@ async def receive_part(
     progress: Callable[[int], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Append a request's bytes as they arrive; returns the offset, which is durable then.
+    """Append a request's bytes as they arrive; returns the offset, durable with the next `sync`.
 
     `progress` gets the body's bytes. Raises BodyEnds beyond `length` or the limit, ReceiveTimeout,
     InsufficientStorage, Unavailable, and what `part.chunks` raises: what arrived before that stays.
@@ -101,4 +101,4 @@ async def receive_part(
         raise wrong
     if checked:
         await blocking(body.accept)
-    return await blocking(body.sync)
+    return body.offset

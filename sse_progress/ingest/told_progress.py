@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from dataclasses import dataclass
 
 import anyio
 from redis.exceptions import RedisError
@@ -16,7 +17,7 @@ from sse_progress.journal.writer import JournalWriter, interval_s
 from sse_progress.model.events import Draft
 from sse_progress.model.messages import BEGIN
 
-__all__ = ["RECEIVED_PERCENT", "TELL_WAIT_S", "ToldProgress", "arriving"]
+__all__ = ["RECEIVED_PERCENT", "TELL_WAIT_S", "Pace", "ToldProgress", "arriving"]
 
 RECEIVED_PERCENT = 95
 """Of the stage, when all bytes are there: what is left is the digest."""
@@ -48,22 +49,37 @@ def arriving(
     )
 
 
+@dataclass(slots=True)
+class Pace:
+    """When the journal takes the next progress of an upload, by this process' monotonic clock.
+
+    Before that it would leave it out, so it is not asked.
+    """
+
+    next_at: float = 0.0
+
+
 class ToldProgress:
     """Call it with the bytes that are there. One event is under way at a time, the latest follows.
 
     The journal leaves out what comes too early after the event before, whichever request that was
-    of; what it has to leave out is asked for less often.
+    of, and says when the next may come; `pace` keeps that for the requests that follow.
     """
 
     def __init__(
-        self, journal: Journal, writer: JournalWriter, *, total: int | None, lease_s: float
+        self,
+        journal: Journal,
+        writer: JournalWriter,
+        *,
+        total: int | None,
+        lease_s: float,
+        pace: Pace,
     ) -> None:
         self._journal, self._writer = journal, writer
         self._total, self._lease_s = total, lease_s
         self._began_at, self._began_with = time.monotonic(), 0
         self._latest: int | None = None
-        self._next_at = 0.0
-        self._asked = 0
+        self._pace = pace
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, count: int) -> None:
@@ -72,7 +88,7 @@ class ToldProgress:
 
     def __call__(self, count: int) -> None:
         self._latest = count
-        if self._task is None and time.monotonic() >= self._next_at:
+        if self._task is None and self._due():
             self._task = asyncio.get_running_loop().create_task(self._tell())
             self._task.add_done_callback(self._told)
 
@@ -83,7 +99,11 @@ class ToldProgress:
             with anyio.fail_after(TELL_WAIT_S):
                 if self._task is not None:
                     await asyncio.wait((self._task,))
-                await self._tell()
+                if self._due():
+                    await self._tell()
+
+    def _due(self) -> bool:
+        return time.monotonic() >= self._pace.next_at
 
     async def close(self) -> None:
         """Nothing more is told."""
@@ -106,8 +126,7 @@ class ToldProgress:
             lease_s=self._lease_s,
             table=self._writer.table,
         )
-        self._asked = self._asked + 100 if answer.status == "merged" else self._asked + 1
-        self._next_at = time.monotonic() + interval_s(self._asked)
+        self._pace.next_at = time.monotonic() + max(answer.wait_ms / 1000, interval_s(0))
 
     def _told(self, task: asyncio.Task[None]) -> None:
         self._task = None

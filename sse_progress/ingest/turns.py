@@ -1,40 +1,34 @@
 """Whose turn it is to send a body that may rest: the journal's head, its fences, and taking over.
 
-Owns what is asked of the journal before a byte is taken, and how a request hears that a newer one
-took over. Does not own the body.
+Owns what is asked of the journal before a byte is taken. Does not own the body, nor what a request
+hears while it has its turn (`turn`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import anyio
 from redis.exceptions import RedisError
 
-from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import OpenBody
+from sse_progress.ingest.channels import Channels
 from sse_progress.ingest.journaling import RETRY_AFTER_S, Journaling, Parts
 from sse_progress.ingest.parts import Extent
-from sse_progress.ingest.told_progress import arriving
-from sse_progress.journal.frames import Foreign, Frame, Page
-from sse_progress.journal.writer import JournalWriter, WriterLost
+from sse_progress.ingest.turn import Turn, lost_to, said
+from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.frames import Foreign, Page
+from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.errors import (
-    Cancelled,
     Forbidden,
-    Problem,
     Replaced,
     Unavailable,
     UnknownUpload,
     UploadGone,
     UploadIdInUse,
 )
-from sse_progress.model.events import decode_json
 from sse_progress.model.kinds import Kinds
-from sse_progress.model.messages import RESUMED
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.redis_keys import turn_channel
 from sse_progress.storage.announced import Announced
 from sse_progress.storage.body_port import ResumableBody
 
@@ -60,20 +54,31 @@ class Turns:
         self._background, self._index = parts.background, parts.index
         self._journaling, self._kinds = journaling, kinds
         self._lease_s, self._resume_s = lease_s, resume_s
+        self._channels = Channels(self._emitter)
 
-    async def begin(self, announced: Announced, under_way: OpenBody) -> JournalWriter:
+    async def begin(self, announced: Announced, under_way: OpenBody) -> Turn:
         """Claim the id for a new body. Raises Forbidden, UploadIdInUse or Unavailable."""
-        return await self._journaling.begin(
-            announced.upload_id,
-            owner=announced.owner,
-            total=announced.length,
-            lease_s=min(self._lease_s, self._resume_s),
-            then_s=self._resume_s,
-            under_way=under_way,
-            tags=announced.tags,
-            table=self._kinds.of(announced.labels).table,
-            listed=not announced.partial,
-        )
+        turn = self._turn(announced.upload_id, under_way)
+        try:
+            writer = await self._journaling.begin(
+                announced.upload_id,
+                owner=announced.owner,
+                total=announced.length,
+                lease_s=min(self._lease_s, self._resume_s),
+                then_s=self._resume_s,
+                under_way=under_way,
+                tags=announced.tags,
+                table=self._kinds.of(announced.labels).table,
+                listed=not announced.partial,
+            )
+        except BaseException:
+            turn.close()
+            raise
+        turn.given(writer)
+        return turn
+
+    def _turn(self, upload_id: str, under_way: OpenBody) -> Turn:
+        return Turn(upload_id, self._channels, self._emitter, self._background, under_way)
 
     async def page(self, upload_id: str, *, owner: str) -> Page:
         """The upload's journal; begun again where Redis lost it and its body rests here.
@@ -116,95 +121,72 @@ class Turns:
             raise UploadGone("The files of this upload are deleted.")
         return None
 
-    async def take_over(self, upload_id: str, *, owner: str, under_way: OpenBody) -> JournalWriter:
-        """Be the one who writes from now on; who wrote until now hears of it, on any process."""
-        try:
-            with anyio.fail_after(REDIS_WAIT_S):
-                answer = await self._journal.resume(upload_id, owner=owner, lease_s=self._resume_s)
-                await self._index.look_at(upload_id)
-        except (TimeoutError, RedisError, OSError) as exc:
-            raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
+    async def take_over(self, upload_id: str, *, owner: str, under_way: OpenBody) -> Turn:
+        """Be the one who writes from now on; who wrote until now hears of it, on any process.
+
+        Raises Forbidden, UploadGone, Replaced or Unavailable.
+        """
+        turn, answer = await self._ask(upload_id, owner, under_way)
+        if turn is not None:
+            return turn
         match answer.status:
-            case "ok":
-                pass
             case "forbidden":
                 raise Forbidden("This upload belongs to another user.")
             case "unknown":
                 raise Unavailable(retry_after_s=1)  # Redis lost it since it was read
             case _:
                 raise UploadGone if answer.term else Replaced
-        return JournalWriter(
-            self._journal,
-            upload_id,
-            owner=owner,
-            answer=answer,
-            written=0,
-            lease_s=self._resume_s,
-            on_lost=lambda lost: under_way.stop(lost_to(lost)),
-            on_new_epoch=lambda: self._background.spawn(
-                self._journaling.list_again(upload_id, owner=owner)
-            ),
-        )
 
-    async def confirm(self, body: ResumableBody, writer: JournalWriter, page: Page) -> None:
-        """With the body in hand: is it still this request's turn? Says so if the body was paused.
+    async def take(self, body: ResumableBody, under_way: OpenBody) -> Turn | None:
+        """`take_over` for who has the body to itself: nobody is to be waited for. None: the journal
+        does not give it now, and `page` may say why. Raises Unavailable."""
+        announced = body.announced
+        turn, _ = await self._ask(announced.upload_id, announced.owner, under_way)
+        if turn is not None:
+            self._describe(turn.writer, announced)
+        return turn
+
+    async def _ask(
+        self, upload_id: str, owner: str, under_way: OpenBody
+    ) -> tuple[Turn | None, Answer]:
+        turn = self._turn(upload_id, under_way)
+        try:
+            with anyio.fail_after(REDIS_WAIT_S):
+                answer = await self._journal.resume(upload_id, owner=owner, lease_s=self._resume_s)
+                if answer.status == "paused":
+                    await self._index.look_at(upload_id)
+            if answer.status not in ("ok", "paused", "dup"):
+                turn.close()
+                return None, answer
+            writer = JournalWriter(
+                self._journal,
+                upload_id,
+                owner=owner,
+                answer=answer,
+                written=0,
+                lease_s=self._resume_s,
+                on_lost=lambda lost: under_way.stop(lost_to(lost)),
+                on_new_epoch=lambda: self._background.spawn(
+                    self._journaling.list_again(upload_id, owner=owner)
+                ),
+            )
+            turn.given(writer, paused=answer.status == "paused")
+        except (TimeoutError, RedisError, OSError) as exc:
+            turn.close()
+            raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
+        except BaseException:
+            turn.close()
+            raise
+        return turn, answer
+
+    def _describe(self, writer: JournalWriter, announced: Announced) -> None:
+        writer.tags = announced.tags
+        writer.table = self._kinds.of(announced.labels).table
+
+    async def confirm(self, body: ResumableBody, turn: Turn) -> None:
+        """With the body in hand: is it still this request's turn?
 
         Raises Replaced, UploadGone, Cancelled or Unavailable.
         """
-        writer.tags = body.announced.tags
-        writer.table = self._kinds.of(body.announced.labels).table
-        resumed = arriving(body.offset, body.announced.length, message=RESUMED)
-        try:
-            with anyio.fail_after(REDIS_WAIT_S):
-                await (writer.last(resumed) if _is_paused(page) else writer.renew())
-        except (TimeoutError, RedisError, OSError) as exc:
-            raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
-        except WriterLost as lost:
-            raise lost_to(lost) from None
-
-    @asynccontextmanager
-    async def kept(self, writer: JournalWriter, under_way: OpenBody) -> AsyncIterator[None]:
-        """A block that ends, with the reason raised, when the turn is over.
-
-        That is a newer request of this upload, its journal's end, or a drain.
-        """
-
-        def heard(message: bytes) -> None:
-            if not message:  # subscribed just now: what was said before has to be asked for
-                self._background.spawn(_renewed(writer))
-            elif int(message) > writer.fence:
-                under_way.stop(Replaced())
-
-        channel = turn_channel(writer.upload_id)
-        waiter = Waiter(on_end=lambda frame: under_way.stop(_ended_by(frame)))
-        self._emitter.listen(channel, heard)
-        try:
-            with (
-                watching(self._emitter, writer.upload_id, waiter, owner=writer.owner),
-                under_way.scope,
-            ):
-                yield
-        finally:
-            self._emitter.unlisten(channel, heard)
-        if under_way.why is not None:
-            raise under_way.why
-
-
-def lost_to(lost: WriterLost) -> Problem:
-    """Why a request whose writes the journal refuses has to stop."""
-    if lost.term == "cancelled":
-        return Cancelled()
-    return UploadGone() if lost.term else Replaced()
-
-
-def _ended_by(frame: Frame) -> Problem:
-    return Cancelled() if frame.stage == "cancelled" else UploadGone()
-
-
-def _is_paused(page: Page) -> bool:
-    return page.last is not None and decode_json(page.last.data).get("paused") is True
-
-
-async def _renewed(writer: JournalWriter) -> None:
-    with contextlib.suppress(WriterLost, RedisError, OSError):
-        await writer.renew()
+        self._describe(turn.writer, body.announced)
+        await said(turn.writer.renew())

@@ -47,7 +47,7 @@ _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 class Answer(NamedTuple):
     """What an append did: `status` as in append.lua, and where the journal stands after it.
 
-    `wait_ms`: of what came too early, how long until it may be written.
+    `wait_ms`: how long until what came too early may be written, or after a `tell` the next event.
     """
 
     status: str

@@ -212,7 +212,8 @@ class Journal:
         The new fence is published on `turn_channel(upload_id)`. Without `draft` no event says so.
         The lease may be as long as the upload may rest. A `JournalWriter` that goes on from the
         answer has `written` 1 with a draft, else 0. Status `ok` (or `skip`: the draft told nothing
-        new), `stored` (it is past receiving), `ended`, `forbidden` or `unknown`.
+        new; `paused`: there is none, and the latest event says that the body rests; `dup`: this was
+        answered before), `stored` (it is past receiving), `ended`, `forbidden` or `unknown`.
         """
         return await self.operation("resume", upload_id, owner=owner, draft=draft, lease_s=lease_s)
 
@@ -234,7 +235,8 @@ class Journal:
 
         Merged here as a `JournalWriter` would: `merged` says that it came too early after the last
         one and was left out. A repeated `nonce` is answered `dup`, an older fence `stale`. Further:
-        `ok`, `skip` (a stage that was passed), `ended`, `unknown`.
+        `ok`, `skip` (a stage that was passed), `ended`, `unknown`. `wait_ms` says when the next
+        one may be told.
 
         Without `lease_s` the lease is as long as it was made for. With `producer` it has to be that
         one's (else `forbidden`), with `rate` more than that in a second are answered `fast`. With

@@ -139,6 +139,13 @@ class ResumableBody(Protocol):
 class Bodies(Protocol):
     """Bodies that arrive."""
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether `resumable` keeps all others from a body until it is closed.
+
+        Else whose turn it is to write is known by the journal alone.
+        """
+
     def incoming(self, upload_id: str) -> Body:
         """A new place for a body, this process' until it is stored or discarded."""
 

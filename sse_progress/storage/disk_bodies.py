@@ -37,6 +37,8 @@ __all__ = ["DiskBodies"]
 class DiskBodies:
     """`Bodies` in a directory. `ensure_room(bytes)` raises if so much may not be written."""
 
+    exclusive = True
+
     def __init__(self, layout: Layout, ensure_room: Callable[[int], None]) -> None:
         self._layout, self._ensure_room = layout, ensure_room
         self._hashes = Hashes()

@@ -27,8 +27,10 @@
 --              one that runs for ten of the sweeper's leases longer than it was made for is of a
 --              clock that was set back
 --       revive the end of a finished upload whose journal Redis no longer has
--- Reply: {status, epoch, seq, fence, term, wait}; wait: ms until it may be told, where that is not now
--- status: ok new dup skip merged stored stale ended forbidden in_use unknown busy fast
+-- Reply: {status, epoch, seq, fence, term, wait}; wait: ms until it, or after a tell the next one, may
+--        be told
+-- status: ok new dup skip merged paused stored stale ended forbidden in_use unknown busy fast
+--         (paused: resume, ok, and the latest event says that the body rests)
 
 local op, fence, n, nonce = A.op, tonumber(A.fence), tonumber(A.n), A.nonce
 local fresh_epoch, owner, channel = A.epoch, A.owner, A.channel
@@ -36,7 +38,7 @@ local lease_ms, ttl_open, ttl_done = tonumber(A.lease_ms), A.ttl_open_s, A.ttl_d
 local seen_epoch, seen_seq = A.seen_epoch, tonumber(A.seen_seq)
 
 local meta = load_meta()
-local status = 'ok'
+local status, next_wait = 'ok', 0
 
 local function reply(what, wait_ms)
   if not meta then return { what, '', 0, 0, '', 0 } end
@@ -80,6 +82,13 @@ end
 -- A stream waits for this id, and that is all there is of it.
 local function claimed_only()
   return meta.stage == '' and meta.term == '' and meta.producer == ''
+end
+
+-- Whether the latest event says that the body rests. No quote within a JSON string is bare, so no
+-- text can look like this member.
+local function rests()
+  local last = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
+  return last and string.find(last[2][2], '"paused":true', 1, true) ~= nil
 end
 
 -- ---- who may do this now
@@ -139,7 +148,7 @@ elseif op == 'resume' then
   if A.stage == '' then
     hold()
     keep()
-    return reply('ok')
+    return reply(rests() and 'paused' or 'ok')
   end
 elseif op == 'tell' then
   if not meta or claimed_only() then return reply('unknown') end
@@ -159,7 +168,9 @@ elseif op == 'tell' then
     keep()
     return reply('merged', early)
   end
-  redis.call('HSET', META, 'shown', same and shown + 1 or 0)
+  shown = same and shown + 1 or 0
+  redis.call('HSET', META, 'shown', shown)
+  next_wait = interval_ms(shown)
 elseif op == 'revive' then
   if meta and (meta.stage ~= '' or meta.term ~= '') then return reply('in_use') end
   if meta and meta.owner ~= owner then return reply('forbidden') end
@@ -227,4 +238,4 @@ local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\
 redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
 keep()
 redis.call('PUBLISH', channel, (terminal and '1' or '0') .. frame)
-return reply(status)
+return reply(status, next_wait)

@@ -82,6 +82,8 @@ class BucketBodies:
     request is alive as long as its journal's lease is.
     """
 
+    exclusive = False
+
     def __init__(self, putting: Putting, kept: Kept) -> None:
         self.putting, self._bucket, self._kept = putting, putting.bucket, kept
         self._known = KnownBytes()

@@ -28,6 +28,7 @@ from sse_progress.model.errors import (
     UnknownUpload,
     UploadIdInUse,
 )
+from sse_progress.runtime.redis_keys import turn_channel
 from sse_progress.storage.partial import PartialBody
 from sse_progress.uploads.components import Components
 from tests.helpers.components import KINDS, begin, components, events_of, left_over
@@ -119,6 +120,8 @@ async def test_a_part_that_is_cut_off_rests(redis_url: str, tmp_path: Path) -> N
 
         with pytest.raises(ClientDisconnected):
             await resumable.create(body(length=9), Part(chunks=cut()))
+        await resumable.extent("up", owner="ann")  # a look brings no bytes: the body still rests
+        assert len(await events_of(core)) == 2
         await resumable.append("up", part(b"def", offset=3), owner="ann")
         events = await events_of(core)
         assert [event.get("paused", False) for event in events[:3]] == [False, True, False]
@@ -272,6 +275,75 @@ async def test_many_small_parts_make_few_events(redis_url: str, tmp_path: Path) 
             return bool((await events_of(core))[-1]["bytes"] > 50)
 
         await eventually(told, "a later part is told")
+
+
+async def test_a_further_part_asks_redis_little(own_redis: RedisServer, tmp_path: Path) -> None:
+    """One script for its turn, and one for an event that is due; nothing is subscribed or read."""
+    async with components(own_redis.url, tmp_path) as core:
+        resumable = resumable_of(core)
+        await resumable.create(body(length=1000), part(b"x"))
+        channel = resumable.turns._channels._open["up"]
+        await eventually(lambda: channel.generation is not None, "the upload's channel is heard")
+        await resumable.append("up", part(b"x", offset=1), owner="ann")
+
+        async def asked() -> dict[str, int]:
+            stats: dict[str, Any] = await core.redis.info("commandstats")
+            return {
+                name: stats.get(f"cmdstat_{name}", {"calls": 0})["calls"]
+                for name in ("evalsha", "evalsha_ro", "subscribe", "unsubscribe", "zrem")
+            }
+
+        before, began_at = await asked(), time.monotonic()
+        for offset in range(2, 22):
+            await resumable.append("up", part(b"x", offset=offset), owner="ann")
+        told = (time.monotonic() - began_at) / 0.1 + 1
+        after = await asked()
+        calls = {name: after[name] - before[name] for name in before}
+        assert calls.pop("evalsha") <= 20 + told
+        assert set(calls.values()) == {0}
+
+
+async def test_what_is_heard_before_the_first_byte_counts(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that was replaced between getting its turn and its first byte ends at once."""
+    async with components(redis_url, tmp_path) as one, components(redis_url, tmp_path) as two:
+        first, second = resumable_of(one), resumable_of(two)
+        await first.create(body(length=9), part(b"abc"))
+        take, heard = first.turns.take, asyncio.Event()
+        newer: list[asyncio.Future[Any]] = []
+
+        def hear(message: bytes) -> None:
+            if message:
+                heard.set()
+
+        async def replaced(*args: Any) -> Any:
+            turn = await take(*args)
+            one.emitter.listen(turn_channel("up"), hear)  # with the turn's own listener
+            newer.append(asyncio.ensure_future(second.extent("up", owner="ann")))
+            await asyncio.wait_for(heard.wait(), 30)
+            return turn
+
+        monkeypatch.setattr(first.turns, "take", replaced)
+        with pytest.raises(Replaced):
+            await asyncio.wait_for(
+                first.append("up", Part(chunks=Standing(b"x").chunks(), offset=3), owner="ann"), 30
+            )
+        assert await asyncio.wait_for(newer[0], 30) is not None
+
+
+async def test_a_journal_that_redis_lost_begins_again(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """Also where the process that goes on has listened to it all along."""
+    async with components(own_redis.url, tmp_path) as core:
+        resumable = resumable_of(core)
+        await resumable.create(body(length=9), part(b"abc"))
+        await core.redis.flushall()
+        extent = await resumable.append("up", part(b"def", offset=3), owner="ann")
+        assert extent.offset == 6
+        assert (await resumable.append("up", part(b"ghi", offset=6), owner="ann")).complete
+        assert (await events_of(core))[-1]["stage"] == "file_received"
 
 
 # ---- Redis away

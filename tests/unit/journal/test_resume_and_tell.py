@@ -108,6 +108,24 @@ async def test_a_resumption_may_say_so(redis_url: str) -> None:
         assert len(await events(journal)) == 3
 
 
+async def test_a_resumption_hears_that_the_body_rested(redis_url: str) -> None:
+    """By the latest event alone: a text that looks like it does not count."""
+    async with journal_at(redis_url) as journal:
+        await begin(journal)
+        answer = await journal.resume(ID, owner="ann", lease_s=10)
+        assert answer.status == "ok"
+        looks_so = Draft(stage="receiving", stage_progress=30, message='a "paused":true b')
+        await say(journal, answer.fence, 1, looks_so)
+        assert (await journal.resume(ID, owner="ann", lease_s=10)).status == "ok"
+        answer = await journal.resume(ID, owner="ann", lease_s=10)
+        rests = Draft(stage="receiving", stage_progress=30, message="rests", paused=True)
+        await say(journal, answer.fence, 1, rests)
+        answer = await journal.resume(ID, owner="ann", lease_s=10)
+        assert answer.status == "paused"
+        await say(journal, answer.fence, 1, draft("receiving", 40))
+        assert (await journal.resume(ID, owner="ann", lease_s=10)).status == "ok"
+
+
 async def test_only_a_body_under_way_is_resumed(redis_url: str) -> None:
     """Each other state has its own answer, and changes nothing."""
     async with journal_at(redis_url) as journal:
