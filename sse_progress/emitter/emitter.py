@@ -7,15 +7,12 @@ go live. A follower gets from the journal what pub/sub lost.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
 
-import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
+from sse_progress.emitter.catching_up import PAGE_FRAMES, CatchingUp
 from sse_progress.emitter.follower import Absent, Follower, Following
 from sse_progress.emitter.shared_reads import SharedReads
 from sse_progress.emitter.topic import ReadKey, Topic
@@ -30,9 +27,6 @@ from sse_progress.runtime.redis_cluster import ClusterClient
 
 __all__ = ["Emitter"]
 
-log = structlog.get_logger(__name__)
-
-PAGE_FRAMES = 500
 LINGER_S = 5.0
 PROBE_S = 5.0
 
@@ -63,9 +57,11 @@ class Emitter:
         probe_s: float = PROBE_S,
         linger_s: float = LINGER_S,
     ) -> None:
-        self._absent = absent
         self._reads = SharedReads(WholeJournal(journal, past or NoPast()), held, background)
         self._background, self._metrics = background, metrics
+        self._catching_up = CatchingUp(
+            self.read, absent=absent, on_rewound=self._rewound, metrics=metrics
+        )
         self._topics = Topics(
             connection=connection,
             publish=journal.redis.publish,
@@ -145,7 +141,7 @@ class Emitter:
             claims=claims,
         )
         topic.followers.add(following)
-        self._background.spawn(self._begin(following, opening, ended_in))
+        self._background.spawn(self._catching_up.begin(following, opening, ended_in))
         return following
 
     def leave(self, following: Following) -> None:
@@ -153,6 +149,8 @@ class Emitter:
         topic.followers.discard(following)
         topic.live.discard(following)
         following.live = False
+        if following.waits is not None and not following.waits.done():
+            following.waits.set_result(None)
         self._topics.drop_if_idle(topic)
 
     # ---- notices: plain messages on other channels
@@ -163,115 +161,6 @@ class Emitter:
 
     def unlisten(self, channel: str, callback: Callable[[bytes], None]) -> None:
         self._topics.unlisten(channel, callback)
-
-    # ---- catching up
-
-    async def _begin(
-        self, following: Following, opening: tuple[Page, int] | None, ended_in: int | None
-    ) -> None:
-        generation = following.topic.generation
-        if opening is not None and opening[1] == generation:
-            await self._offer(following, opening[0], generation)
-        elif ended_in == generation and following.cursor is not None:
-            following.presented = False
-            await self._join(following, generation)
-        if not following.live:
-            await self._catch_up(following)
-
-    async def _catch_up(self, following: Following) -> None:
-        pause_s = 0.05
-        while following in following.topic.followers and not following.live:
-            try:
-                caught_up = await self._step(following)
-            except (RedisError, OSError):
-                caught_up = None
-            except Exception:
-                log.exception("a follower could not be brought up to date")
-                caught_up = None
-            if caught_up is None:
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
-                pause_s = min(pause_s * 2, 1.0)
-
-    async def _step(self, following: Following) -> bool | None:
-        """One read and what it brings; None asks for a pause before the next."""
-        self._metrics.rereads.inc()
-        topic, cursor, held = following.topic, following.cursor, following.last
-        after = Position(cursor.epoch, cursor.seq - 1) if cursor and held else cursor
-        begins = not following.presented and (cursor is None or cursor.seq == 0)
-        page, generation = await self.read(
-            topic,
-            owner=following.owner,
-            after=after,
-            claim=begins and following.claims,
-            limit=0 if following.reset_next else PAGE_FRAMES,
-        )
-        if generation != topic.generation or following not in topic.followers:
-            return False
-        return await self._offer(following, page, generation)
-
-    async def _offer(
-        self, following: Following, page: Page | Foreign | None, generation: int
-    ) -> bool | None:
-        """Give a follower what was read for it in a generation. True: it is live now."""
-        if isinstance(page, Foreign):
-            following.follower.close()
-            return False
-        if page is None:
-            return await self._missing(following)
-        frames = following.continuation(page)
-        if frames is None:
-            self._elsewhere(following, page)
-            return False
-        following.presented = False
-        if following.cursor is None:
-            following.cursor = Position(page.end.epoch, 0)
-        await following.give(frames)
-        if following.cursor != page.end:
-            return False
-        return await self._join(following, generation)
-
-    async def _missing(self, following: Following) -> bool | None:
-        match await self._absent(following.topic.upload_id):
-            case "gone" if following.cursor is None and not following.claims:
-                return None  # nothing was promised, and it may still begin
-            case "gone":
-                await following.follower.gone()
-            case "wait":
-                return None
-        return False
-
-    def _elsewhere(self, following: Following, page: Page) -> None:
-        """The follower's cursor is not in this journal, or not with the frame it was given."""
-        last = following.last
-        if last is not None and last.position.epoch == page.end.epoch:
-            self._rewound(following.topic)
-        following.restart(page.end.epoch)
-        if following.reset_next:
-            self._metrics.resets.inc()
-
-    async def _join(self, following: Following, generation: int) -> bool:
-        """From the tail to live. No wait lies between the last look at the tail and live.
-
-        Giving takes as long as the client does. If a generation began meanwhile, the tail may lack
-        what was published before it, so only another read will do.
-        """
-        topic = following.topic
-        while following in topic.followers and following.cursor is not None:
-            if generation != topic.generation:
-                return False
-            heard = topic.at(following.cursor)
-            if heard is not None and following.contradicted_by(heard):
-                self._rewound(topic)
-                return False
-            rest = topic.after(following.cursor)
-            if rest is None:
-                return False
-            if not rest:
-                following.live = True
-                topic.live.add(following)
-                return True
-            await following.give(rest)
-        return True
 
     # ---- live
 
@@ -288,30 +177,24 @@ class Emitter:
             assert cursor is not None
             if cursor.epoch == epoch and cursor.seq > before:
                 if following.contradicted_by(frame):
-                    self._behind(following, self._catch_up(following))
+                    self._behind(following, self._catching_up.run(following))
                 continue
             if cursor.epoch != epoch or cursor.seq != before or following.reset_next:
-                self._behind(following, self._catch_up(following))
+                self._behind(following, self._catching_up.run(following))
                 continue
             rest = following.follower.push(frame)
             if rest is None:
                 following.given(frame)
             else:
-                self._behind(following, self._resume(following, topic.generation, rest, frame))
+                self._behind(
+                    following,
+                    self._catching_up.resume(following, topic.generation, rest, frame),
+                )
 
     def _behind(self, following: Following, work: Awaitable[None]) -> None:
         following.live = False
         following.topic.live.discard(following)
         self._background.spawn(work)
-
-    async def _resume(
-        self, following: Following, generation: int, rest: Awaitable[None], frame: Frame
-    ) -> None:
-        """Wait until a slow follower has taken `frame`, and go on from there."""
-        await rest
-        following.given(frame)
-        if not await self._join(following, generation):
-            await self._catch_up(following)
 
     def _rewound(self, topic: Topic) -> None:
         """The journal holds other frames than were heard, or more: forget those, and read again."""
@@ -321,4 +204,4 @@ class Emitter:
     def _reread(self, topic: Topic) -> None:
         """Only another read can tell the live followers what they lack."""
         for following in tuple(topic.live):
-            self._behind(following, self._catch_up(following))
+            self._behind(following, self._catching_up.run(following))

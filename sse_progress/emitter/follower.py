@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -48,7 +49,8 @@ class Following:
     was rewound is noticed by what it holds. `presented`: the cursor came from outside, so it may
     belong to another journal. `reset_next`: the next frame is announced as a reset. `live`: it is
     given each frame as it is published. `claims`: an unused id becomes the owner's; without it, the
-    follower waits until another client begins the upload.
+    follower waits until another client begins the upload. `waits` is done when it is not followed
+    any more, while there is nothing to be given.
     """
 
     topic: Topic
@@ -60,6 +62,7 @@ class Following:
     claims: bool = True
     last: Frame | None = None
     live: bool = False
+    waits: asyncio.Future[None] | None = None
 
     async def give(self, frames: Sequence[Frame]) -> None:
         if not frames:

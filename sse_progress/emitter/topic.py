@@ -46,6 +46,7 @@ class Topic:
         self.subscribed = asyncio.Event()
         self.tail: deque[Frame] = deque(maxlen=TAIL_FRAMES)
         self.reads: dict[ReadKey, asyncio.Task[Page | Foreign | Exception | None]] = {}
+        self._news: asyncio.Future[None] | None = None
 
     @property
     def idle(self) -> bool:
@@ -55,6 +56,18 @@ class Topic:
         """Begin a generation, in which nothing was heard yet."""
         self.generation += 1
         self.tail.clear()
+        self._tell_news()
+
+    def news(self) -> asyncio.Future[None]:
+        """Done with the next frame, or when there may be one that was missed."""
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    def _tell_news(self) -> None:
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
 
     def keep(self, frame: Frame) -> bool:
         """Add a frame to the tail. False: it begins a generation, since the journal was rewound."""
@@ -67,6 +80,7 @@ class Topic:
             elif frame.position != Position(last.epoch, last.seq + 1):
                 self.tail.clear()  # what comes before `frame` is a gap, and `after` will say so
         self.tail.append(frame)
+        self._tell_news()
         return continues
 
     def at(self, position: Position) -> Frame | None:

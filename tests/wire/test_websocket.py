@@ -32,6 +32,7 @@ def locked() -> Iterator[Service]:
         "SSE_PROGRESS_JWT_SECRET": SECRET,
         "SSE_PROGRESS_MAX_STREAMS_PER_USER": "3",
         "SSE_PROGRESS_LEASE_S": "1",
+        "SSE_PROGRESS_HEARTBEAT_S": "0.5",
         "SSE_PROGRESS_CORS_ORIGINS": "https://app.example",
     }
     with Service(directory, env) as service:
@@ -102,6 +103,41 @@ def test_it_tells_what_the_stream_tells(running: Service, client: httpx.Client) 
     assert last == {"type": "unsubscribed", "uploadId": upload_id, "reason": "ended"}
     assert events == streamed(client, upload_id)
     assert next(iter(events[0])) == "id"
+
+
+def test_what_has_not_begun_is_not_asked_for_again(locked: Service) -> None:
+    """Redis is read once for each upload that is waited for, however long, and its first event is
+    heard: then once more."""
+    credentials = {"Authorization": f"Bearer {token('dora')}"}
+    names = [new_id() for _ in range(20)]
+
+    def reads(client: httpx.Client) -> float:
+        lines = client.get("/metrics").text.splitlines()
+        found = [line for line in lines if line.startswith("sse_progress_rereads_total ")]
+        return float(found[0].split()[1])
+
+    with (
+        httpx.Client(base_url=locked.url, timeout=60, headers=credentials) as client,
+        socket(locked, additional_headers=credentials) as ws,
+    ):
+        assert heard(ws)["type"] == "connected"
+        before = reads(client)
+        for name in names:
+            say(ws, type="subscribe", uploadId=name)
+            assert heard(ws)["type"] == "subscribed"
+            time.sleep(0.05)  # 20 messages a second are allowed
+        with client.stream("GET", f"/upload/{new_id()}/progress") as stream:
+            beats = (line for line in stream.iter_lines() if line.startswith(":"))
+            for _ in range(6):
+                next(beats)
+        assert reads(client) - before <= len(names) + 2
+        for name in names:
+            assert client.put(f"/upload/{name}", content=b"Some words.\n").is_success
+            *events, last = until(ws, "unsubscribed")
+            assert last["uploadId"] == name
+            assert [event["id"] for event in events] == [
+                event["id"] for event in streamed(client, name)
+            ]
 
 
 def test_it_goes_on_after_a_position(running: Service, client: httpx.Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from sse_progress.emitter import catching_up
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Absent, Following
 from sse_progress.emitter.pubsub import Subscription
@@ -480,21 +481,48 @@ async def test_a_forgotten_position_is_gone(redis_url: str) -> None:
         assert await rig.journal.head("u") is None
 
 
-async def test_without_a_claim_a_follower_waits(redis_url: str) -> None:
-    """Where no journal is and none may be claimed, it is not told that the upload is gone, and it
-    gets everything once somebody begins."""
+def waiting_for(reader: Reader) -> Callable[[], bool]:
+    return lambda: reader.following is not None and reader.following.waits is not None
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_without_a_claim_a_follower_waits(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    """Where no journal is and none may be claimed, it is not told that the upload is gone. It gets
+    everything once somebody begins, by what is heard: it reads once before and at most twice after,
+    and once for each new subscription."""
+    monkeypatch.setattr(catching_up, "LOOK_AGAIN_S", 3600)
     async with rig_at(redis_url) as rig:
-        reader = Reader()
-        rig.follow(reader, claims=False)
-        asked = Reader(cursor=Position("abcd", 3))
-        rig.follow(asked)
-        await eventually(lambda: asked.is_gone, "the storage was asked meanwhile")
-        await eventually(lambda: rig.emitter._metrics.rereads._value.get() >= 4, "it tried again")
+        reader, reads = Reader(), rig.emitter._metrics.rereads._value
+        topic = rig.follow(reader, claims=False)
+        await eventually(waiting_for(reader), "it has looked")
+        if broken:
+            generation = topic.generation
+            await rig.drop_subscriptions()
+            await eventually(lambda: topic.generation > generation, "it is subscribed again")
+            await eventually(lambda: reads.get() == 2, "it looks again")
+            await eventually(waiting_for(reader), "it has looked again")
+        assert reads.get() == 1 + broken
         assert not reader.is_gone
         assert await rig.journal.head("u") is None
         await rig.begin()
         await caught_up(rig, reader)
         assert [p.seq for p in reader.positions] == [1]
+        assert reads.get() <= 3 + broken
+
+
+async def test_who_leaves_waits_no_more(redis_url: str) -> None:
+    """Nothing is left of a follower of an upload that never begins."""
+    async with rig_at(redis_url) as rig:
+        reader = Reader()
+        topic = rig.follow(reader, claims=False)
+        await eventually(waiting_for(reader), "it has looked")
+        assert reader.following is not None
+        rig.emitter.leave(reader.following)
+        rig.emitter.release(topic)
+        tasks = rig.emitter._background._tasks
+        await eventually(lambda: not tasks, "its task has ended", timeout_s=10)
 
 
 async def test_topics_do_not_stay(redis_url: str) -> None:

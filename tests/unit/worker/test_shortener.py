@@ -164,7 +164,7 @@ async def test_long_ones_come_in_pages(
     redis_url: str, tmp_path: Path, archive_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More events than one read brings."""
-    monkeypatch.setattr("sse_progress.emitter.emitter.PAGE_FRAMES", 4)
+    monkeypatch.setattr("sse_progress.emitter.catching_up.PAGE_FRAMES", 4)
     async with scene(redis_url, tmp_path, archive_url) as one:
         frames = await shortened(one, events=30)
         recorder = await told(one.core, None)
