@@ -27,14 +27,10 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import Draft, decode_json, encode_json
 from sse_progress.model.messages import (
-    BEGIN,
-    END,
     PARKED,
     begin_text,
     end_text,
-    failure,
     retry_text,
-    storing_text,
 )
 from sse_progress.model.stage_api import Report, StageFunction
 from sse_progress.queue.queue import Park, RetryLater
@@ -43,9 +39,9 @@ from sse_progress.sandbox.outcomes import StageUnavailable
 from sse_progress.sandbox.session import Session
 from sse_progress.storage.port import StoredObject
 from sse_progress.worker.context import KindOfWork, WorkerContext
+from sse_progress.worker.ends import Ends
 from sse_progress.worker.eta import Estimate
 from sse_progress.worker.holding import Holding, Waits
-from sse_progress.worker.result import media_of
 from sse_progress.worker.stage_calls import StageCalls
 from sse_progress.worker.stage_work import StageWork
 from sse_progress.worker.step import step
@@ -92,7 +88,6 @@ class Attempt:
         self._stage = "file_received"
         self._redis_lost = taken.status == "new"
         self._unlisted = self._redis_lost
-        self.ending = False
         self._moved = asyncio.Event()
         self.writer = JournalWriter(
             self._parts.journal,
@@ -112,6 +107,12 @@ class Attempt:
             context.reviews,
             hold_reviews=self._config.hold_reviews,
         )
+        self._ends = Ends(self._parts, self._subject, self.writer, list_again=self._list)
+
+    @property
+    def ending(self) -> bool:
+        """Its journal is being ended by this attempt."""
+        return self._ends.begun
 
     async def make(self) -> str:
         """Run what is left of the stages; `complete`, the code with which it was refused, or
@@ -130,13 +131,13 @@ class Attempt:
         except Waits:
             return "waits"
         except Problem as problem:
-            await self._refuse(problem)
+            await self._ends.refuse(problem, self._stage)
             return problem.code
         except (WriterLost, RedisError):
             raise
         except Exception:
             log.exception("attempt broke", upload_id=self.upload_id, stage=self._stage)
-            await self._refuse(Internal())
+            await self._ends.refuse(Internal(), self._stage)
             return Internal.code
         return "complete"
 
@@ -179,8 +180,9 @@ class Attempt:
             raise problem_for(*decode_json(verdict))
         if not self._found.done:
             await self._run_stages()
+        self._stage = "finalizing"
         with step(self._parts.traces, self._found.manifest, "publish"):
-            await self._finalize()
+            await self._ends.publish(scratch=self._scratch, prefix=self._config.prefix)
 
     # ---- stages
 
@@ -271,80 +273,7 @@ class Attempt:
             )
         await self._list()
 
-    # ---- ends
-
-    async def _finalize(self) -> None:
-        self._stage = "finalizing"
-        self.writer.first(Draft(stage="finalizing", stage_progress=0, message=BEGIN["finalizing"]))
-        await self._list()
-        if self._found.done:
-            assert self._found.record is not None
-            media = decode_json(self._found.record)
-        else:
-            media = media_of(self._subject.upload(Path()), prefix=self._config.prefix)
-            _complete(media).fragments(self.upload_id)  # too large: not to be published
-            record = await blocking(
-                self._parts.storage.objects.publish,
-                self.upload_id,
-                encode_json(media),
-                scratch=self._scratch,
-                report=self._storing(),
-            )
-            media = decode_json(record)
-        await self.writer.last(
-            Draft(stage="finalizing", stage_progress=100, message=END["finalizing"])
-        )
-        await self._list()
-        self.ending = True
-        try:
-            await self.writer.end(_complete(media))
-        except WriterLost as lost:
-            if lost.term in ("cancelled", "error"):
-                await blocking(self._parts.storage.remove, self.upload_id)
-            raise
-        self._parts.metrics.ended("complete")
-        await self._closed()
-
-    def _storing(self) -> Callable[[int, int], None]:
-        """Files on their way to where they are served from; called in another thread."""
-        loop = asyncio.get_running_loop()
-        told = -1
-
-        def report(count: int, total: int) -> None:
-            nonlocal told
-            if count == told:
-                return
-            told = count
-            draft = Draft(
-                stage="finalizing",
-                stage_progress=min(count * 100 // max(total, 1), 99),
-                message=storing_text(count, total),
-                bytes=count,
-                total=total,
-            )
-            loop.call_soon_threadsafe(self.writer.progress, draft)
-
-        return report
-
     async def leave(self) -> None:
         """What the storage has put on this host for the attempt may go."""
         if self._scratch is not None:
             await blocking(self._parts.storage.objects.leave, self._scratch)
-
-    async def _refuse(self, problem: Problem) -> None:
-        """The verdict first, so that a crash keeps it; then the bytes; then the one event."""
-        verdict = encode_json([problem.code, problem.detail])
-        await self.writer.note(VERDICT, verdict)
-        await blocking(self._parts.storage.remove, self.upload_id)
-        self.ending = True
-        await self.writer.end(failure(problem, self._stage))
-        self._parts.metrics.ended(problem.code)
-        await self._closed()
-
-    async def _closed(self) -> None:
-        with contextlib.suppress(RedisError, OSError):  # the reconciler sees to it
-            await self._parts.index.closed(self.upload_id)
-
-
-def _complete(media: dict[str, Any]) -> Draft:
-    return Draft(stage="complete", stage_progress=100, message=END["complete"], media=media)

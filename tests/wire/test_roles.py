@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ def started(directory: Path, env: dict[str, str], *words: str) -> Service:
     one = Service(directory, env, command=(sys.executable, "-m", "sse_progress", *words))
     one.launch()
     if "web" in words:
-        found = wait_until(lambda: re.search(r"Listening on (http://\S+)", one.log), "it listens")
+        found = wait_until(
+            lambda: re.search(r"Listening on (http://[\w.:]+)", one.log), "it listens"
+        )
         one.url = found[1]
         wait_until(lambda: answers(one.url), "it answers")
     return one
@@ -39,7 +42,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def parts(short_dir: Path, redis_url: str) -> Iterator[dict[str, Service]]:
-    env = {"SSE_PROGRESS_REDIS_URL": redis_url}
+    env = {"SSE_PROGRESS_REDIS_URL": redis_url, "SSE_PROGRESS_LOG_FORMAT": "json"}
     apart = {**env, "SSE_PROGRESS_DATA_DIR": str(short_dir / "nowhere" / "data")}
     made = {
         "uploads": started(short_dir / "main", env, "web", "--uploads-only"),
@@ -51,6 +54,8 @@ def parts(short_dir: Path, redis_url: str) -> Iterator[dict[str, Service]]:
         assert one.process is not None
         one.process.terminate()
         one.process.wait(60)
+        for line in one.log.splitlines():
+            assert "event" in json.loads(line)
 
 
 async def test_a_host_of_streams_needs_no_storage(

@@ -18,7 +18,7 @@ from sse_progress.web.context import WebContext
 from sse_progress.web.description.operations import DescribedRoute, service_operation
 from sse_progress.web.request_headers import context_of
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "measured"]
 
 USABLE = ("ok", "full", "out_of_inodes")
 """States of a storage that serves what it has."""
@@ -30,7 +30,7 @@ OLDEST = 50
 
 async def get_metrics(request: Request) -> Response:
     context = context_of(request)
-    asked = await _asked(context)
+    asked = await measured(context)
     accept = request.headers.get("accept", "")
     text, content_type = await blocking(
         lambda: context.components.metrics.text(asked, accept=accept)
@@ -38,7 +38,7 @@ async def get_metrics(request: Request) -> Response:
     return Response(text, headers={"Content-Type": content_type})
 
 
-async def _asked(context: WebContext) -> dict[str, float]:
+async def measured(context: WebContext) -> dict[str, float]:
     """What is known at this moment; without what Redis or the storage does not answer."""
     parts = context.components
     asked: dict[str, float] = {

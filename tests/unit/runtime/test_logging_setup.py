@@ -7,6 +7,8 @@ import json
 import logging
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -266,3 +268,16 @@ def test_configuring_twice_writes_once() -> None:
         log.info("once")
         logging.getLogger("other").info("once")
     assert stream.getvalue().count("once") == 2
+
+
+def test_the_last_words_of_a_process_are_an_entry() -> None:
+    """What ends a process is logged as everything else is: one line, and no secret in it."""
+    code = (
+        "from sse_progress.runtime.logging_setup import configure, log_uncaught; "
+        f"configure('json'); log_uncaught(); raise RuntimeError('token={SECRET}')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    entry = json.loads(ran.stderr)
+    assert (ran.returncode, entry["event"], entry["level"]) == (1, "process failed", "critical")
+    assert "RuntimeError" in entry["exception"]
+    assert SECRET not in ran.stderr

@@ -20,13 +20,14 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import encode_json
 from sse_progress.model.stage_table import DEFAULT_TABLE
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis_keys import journal_keys, open_key
 from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import listing as module
 from sse_progress.uploads import queries
 from sse_progress.uploads.kinds import load_kinds
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext, ingest_config, serving
+from sse_progress.web.routes.metrics import measured
 from tests.helpers.components import (
     begin,
     draft,
@@ -316,3 +317,20 @@ def test_limits_come_from_the_settings() -> None:
     limits = ingest_config(chosen, load_kinds(chosen)).limits
     assert (limits.max_upload_bytes, limits.max_fields_bytes) == (7, 8)
     assert (limits.stall_s, limits.min_rate_bytes_s) == (9, 10)
+
+
+async def test_a_scrape_asks_the_same_of_redis_however_many_uploads_there_are(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Open uploads are counted there, not listed here."""
+    async with service_at(redis_url, tmp_path) as service:
+        redis = service.components.redis
+        names = {f"up-{n}": n for n in range(10_000)}
+        await redis.zadd(open_key(service.components.storage.id), names)  # type: ignore[arg-type]
+
+        async def told_bytes() -> int:
+            return int((await redis.info("stats"))["total_net_output_bytes"])
+
+        before = await told_bytes()
+        assert (await measured(service))["open_uploads"] == 10_000
+        assert await told_bytes() - before < 100_000
