@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import nats
 import nats.errors
 import structlog
 from anyio import fail_after
@@ -204,15 +203,33 @@ class JetStream:
                 raise ConnectionError("NATS: no connection")
             self._wait_until = time.monotonic() + PAUSE_S
             with fail_after(WAIT_S):
-                client = await nats.connect(
+                client = _Client(secret=self._url.tls is not None)
+                await client.connect(
                     list(self._url.servers),
                     name=PREFIX,
                     connect_timeout=2,
                     allow_reconnect=False,
+                    tls=self._url.tls,
                     error_cb=_quiet,
                 )
             self._client, self._js = client, client.jetstream(timeout=WAIT_S)
             return self._js
+
+
+class _Client(Client):
+    """nats-py goes on in plain text, login included, where a server of `tls://` offers no TLS:
+    whoever is on the way could take the offer out."""
+
+    def __init__(self, *, secret: bool) -> None:
+        super().__init__()
+        self._secret = secret
+
+    def _connect_command(self) -> bytes:
+        if self._secret and not self._server_info.get("tls_required"):
+            if self._transport:
+                self._transport.close()  # type: ignore[no-untyped-call]
+            raise nats.errors.Error("the server does not offer TLS")
+        return super()._connect_command()
 
 
 async def _quiet(error: Exception) -> None:

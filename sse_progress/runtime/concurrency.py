@@ -11,7 +11,16 @@ import anyio
 import anyio.to_thread
 import structlog
 
-__all__ = ["BackgroundTasks", "LongTasks", "beside", "blocking", "end_tasks", "first_of", "later"]
+__all__ = [
+    "BackgroundTasks",
+    "LongTasks",
+    "beside",
+    "blocking",
+    "end_tasks",
+    "first_of",
+    "later",
+    "reading",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +36,11 @@ async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     A cancelled caller still waits for the thread to finish, so nothing goes on behind its back.
     """
     return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs))
+
+
+async def reading(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what changes nothing: a cancelled caller leaves the thread behind."""
+    return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
 
 
 class BackgroundTasks:

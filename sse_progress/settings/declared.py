@@ -73,8 +73,9 @@ class Declared(BaseSettings):
     """`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://h1:26379,h2:26379/name` or
     `redis+cluster://h1:6379,h2:6379`. Unset: a private server in the data directory."""
     queue: SecretStr | None = None
-    """`nats://host:4222,host:4222` or `tls://…`: jobs are given out by NATS JetStream (extra
-    `nats`); unset: by Redis. Change it while no upload is in work."""
+    """`nats://host:4222,host:4222` or `tls://…` (`?ssl_ca_certs=/path` with an authority of yours):
+    jobs are given out by NATS JetStream (extra `nats`); unset: by Redis. Change it while no upload
+    is in work."""
     web_processes: int = Field(1, ge=1, le=64)
     """Processes that receive bodies and serve streams, on one shared socket."""
     web_role: WebRole = "all"

