@@ -145,7 +145,7 @@ def linked(redis: Redis, url: str) -> RedisLink | None:
     """
     if not isinstance(redis, _Client) or redis.get_encoder().decode_responses:  # type: ignore[no-untyped-call]
         return None
-    redis.link = RedisLink(lambda: dedicated(url, of=redis))
+    redis.link = RedisLink(lambda: dedicated(url, of=redis), drop=redis.peers.drop)
     return redis.link
 
 

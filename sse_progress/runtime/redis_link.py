@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import hiredis
@@ -55,8 +55,11 @@ async def by_link(
         return None
     answers = []
     for (args, options), reply in zip(commands, replies, strict=True):
-        if isinstance(reply, RedisConnectionError | ReadOnlyError):
-            return None  # it loads its data, or is a replica: the pool knows what to do
+        if isinstance(reply, ReadOnlyError):
+            await link.leave()
+            return None
+        if isinstance(reply, RedisConnectionError):
+            return None  # it loads its data
         callback = None if isinstance(reply, Exception) else callbacks.get(args[0])
         if callback is None:
             answers.append(reply)
@@ -79,10 +82,13 @@ class _Request(NamedTuple):
 
 class RedisLink(asyncio.Protocol):
     """`connection` makes one that is not connected yet; redis-py's own, so it may be TLS, ask
-    Sentinels, log in. `run` has to run; until it has connected `takes` is false."""
+    Sentinels, log in. `drop` closes the client's others, since the server is a replica now. `run`
+    has to run; until it has connected `takes` is false."""
 
-    def __init__(self, connection: Callable[[], AbstractConnection]) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: Callable[[], AbstractConnection], *, drop: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._connection, self._drop = connection, drop
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[_Request] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -121,6 +127,12 @@ class RedisLink(asyncio.Protocol):
                 self._set_timer(self._silence_s)
         self._waiting.append(_Request(len(commands), [], future))
         return future
+
+    async def leave(self) -> None:
+        """The server is a replica: what is read there may be old, so connect anew, and the client's
+        other connections too."""
+        self._end(RedisConnectionError("the server is a read-only replica"))
+        await self._drop()
 
     async def run(self) -> None:
         """Keep it connected until cancelled."""

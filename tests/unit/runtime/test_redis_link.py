@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -157,6 +158,26 @@ async def test_a_replica_is_left_for_the_pool(own_redis: RedisServer) -> None:
         own_redis.command("REPLICAOF", "NO", "ONE")
         await eventually(lambda: link.takes, "there is a link again")
         assert await redis.set("a", 1)
+
+
+async def test_a_replica_is_left_though_the_pool_has_left_it_before(
+    own_redis: RedisServer, short_dir: Path
+) -> None:
+    """Where the pool leads to the new master already, nothing is read at the old one any more."""
+    (short_dir / "b").mkdir()
+    other = RedisServer(short_dir / "b")
+    other.start()
+    try:
+        with RedisProxy(own_redis.socket_path) as proxy:
+            async with a_linked_client(proxy.url) as (redis, link):
+                await redis.set("a", "old")
+                proxy.target = other.socket_path
+                own_redis.command("REPLICAOF", "127.0.0.1", "1")
+                assert await redis.set("a", "new")
+                await eventually(lambda: link.takes, "there is a link again")
+                assert await redis.get("a") == b"new"
+    finally:
+        other.close()
 
 
 async def test_what_cannot_be_packed_is_refused_as_by_the_pool(redis_url: str) -> None:
