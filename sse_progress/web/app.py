@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
+from starlette.types import ASGIApp
 
 from sse_progress import __version__
 from sse_progress.model.events import encode_json
@@ -20,7 +20,6 @@ from sse_progress.web.context import WebContext, serving
 from sse_progress.web.description.openapi import document
 from sse_progress.web.description.operations import allow_together
 from sse_progress.web.middlewares.middleware import middleware
-from sse_progress.web.middlewares.problem_middleware import pass_on
 from sse_progress.web.origins import Origins
 from sse_progress.web.peers import Peers
 from sse_progress.web.roles import routes_for
@@ -99,10 +98,9 @@ def create_app(
 
     routes = routes_for(settings.web_role, ROUTES)
     allow_together(routes)
-    app = Starlette(
+    app = _Application(
         routes=_under(settings.prefix, routes) if settings.prefix else routes,
         middleware=middleware(settings, peers),
-        exception_handlers={HTTPException: pass_on},
         lifespan=lifespan,
     )
     app.state.description = encode_json(
@@ -111,6 +109,16 @@ def create_app(
     # Starlette's redirects to the other slash name the host as the request did.
     app.router.redirect_slashes = False
     return app
+
+
+class _Application(Starlette):
+    """Without Starlette's two middlewares for errors: `Problems` answers whatever is raised."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app: ASGIApp = self.router
+        for cls, args, kwargs in reversed(self.user_middleware):
+            app = cls(app, *args, **kwargs)
+        return app
 
 
 def _under(prefix: str, routes: Sequence[Route | WebSocketRoute]) -> list[BaseRoute]:

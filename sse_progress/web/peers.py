@@ -14,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from sse_progress.access.connections import NOWHERE, Connections, Place
 from sse_progress.settings import Settings
+from sse_progress.web.protocol.rest import at_end
 
 __all__ = ["ByProxy", "Peers", "peers_of"]
 
@@ -81,7 +82,7 @@ class ByProxy:
         try:
             await self._app(scope, receive, send)
         finally:
-            place.leave()
+            at_end(scope, place.leave)
 
     def _place(self, scope: Scope) -> Place:
         extension = scope.get("extensions", {}).get("sse_progress", {})

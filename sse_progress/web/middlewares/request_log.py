@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 from sse_progress.web.context import metrics_of
+from sse_progress.web.protocol.rest import at_end
 
 __all__ = ["RequestLog", "is_quiet", "note_user"]
 
@@ -53,12 +54,13 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with structlog.contextvars.bound_contextvars(**_names(scope)):
-            entry = _Entry(scope)
+        names = _names(scope)
+        with structlog.contextvars.bound_contextvars(**names):
+            entry = _Entry(scope, names)
             try:
                 await self._app(scope, entry.receiving(receive), entry.sending(send))
             finally:
-                entry.write()
+                at_end(scope, entry.write)
 
 
 def _names(scope: Scope) -> dict[str, str]:
@@ -74,8 +76,10 @@ def _names(scope: Scope) -> dict[str, str]:
 
 
 class _Entry:
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    __slots__ = ("_began", "_bytes", "_names", "_scope", "_status", "_upload_id")
+
+    def __init__(self, scope: Scope, names: dict[str, str]) -> None:
+        self._scope, self._names = scope, names
         self._began = time.monotonic()
         self._status = self._bytes = 0
         self._upload_id = ""
@@ -120,4 +124,5 @@ class _Entry:
         if (metrics := metrics_of(scope)) is not None:
             metrics.answered(scope["method"], self._status)
         level = log.debug if is_quiet(path) else log.info
-        level("request", **{name: value for name, value in fields.items() if value != ""})
+        told = {name: value for name, value in fields.items() if value != ""}
+        level("request", **{**self._names, **told})

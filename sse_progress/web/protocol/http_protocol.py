@@ -31,6 +31,7 @@ from sse_progress.web.middlewares.problem_middleware import LINGER_BYTES, LINGER
 from sse_progress.web.peers import Peers
 from sse_progress.web.problem_details import answer
 from sse_progress.web.protocol.direct_write import DirectWrite
+from sse_progress.web.protocol.rest import GoingOn, Rest
 from sse_progress.web.protocol.small_chunks import PacedFlow, SmallChunks
 
 __all__ = ["HttpProtocol"]
@@ -76,8 +77,9 @@ class HttpProtocol(HttpToolsProtocol):
     _problem: Problem | None = None
     _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
-    the answer has begun; `write`, a `DirectWrite`, for chunks of it; `inform`, an `Interim`, before
-    it; `abort`, which ends a connection whose client has stopped reading. `peer` is its address."""
+    the answer has begun; `write`, a `DirectWrite`, for chunks of it; `rest`, a `Rest`, for what is
+    left of it after them; `inform`, an `Interim`, before it; `abort`, which ends a connection whose
+    client has stopped reading. `peer` is its address."""
 
     # ---- time
 
@@ -131,7 +133,8 @@ class HttpProtocol(HttpToolsProtocol):
             app = _sending_by(unchunked, app)
         else:
             extension["send"], extension["inform"] = cycle.send, Interim(cycle)
-            extension["write"] = DirectWrite(cycle)
+            extension["write"], extension["rest"] = DirectWrite(cycle), (rest := Rest())
+            app = GoingOn(app, rest)  # type: ignore[arg-type,assignment]
         super()._start_asgi_task(cycle, app)
 
     def _tell_running(self) -> None:

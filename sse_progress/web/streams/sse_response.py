@@ -1,6 +1,7 @@
 """A progress stream as an HTTP response: the first frame, then whatever the emitter brings.
 
-The connection's only task waits in `receive()`, so a client that leaves is noticed at once.
+The connection's only task waits in `receive()`, so a client that leaves is noticed at once; where
+the server offers it, when all middlewares have returned (see `protocol/rest`).
 Frames are pushed by the emitter (see `outlet`).
 """
 
@@ -9,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.uploads.places import Places
@@ -131,25 +132,42 @@ class Stream(Response):
         self._abort = ours.get("abort", self._abort)
         self._parts.metrics.streams.inc()
         try:
-            await send(start)
-            # The head went through every middleware; frames need none of them.
-            self._send = send = ours.get("send", send)
-            first = self._first if self._encode is None else self._encode(self._first)
-            await send({"type": "http.response.body", "body": first, "more_body": True})
-            if self._encode is None:  # else each reader's bytes are its own
-                self._write = ours.get("write", _no_write)
-            self._parts.wheel.put(self, self._due())
-            self._parts.open.add(self)
-            self.began()
+            await self._begin(ours, send, start)
+        except BaseException:
+            self._over()
+            raise
+        if (rest := ours.get("rest")) is not None:
+            rest.goes_on(self._live)
+        else:
+            await self._live(receive)
+
+    async def _begin(self, ours: Mapping[str, Any], send: Send, start: Message) -> None:
+        await send(start)
+        # The head went through every middleware; frames need none of them.
+        self._send = send = ours.get("send", send)
+        first = self._first if self._encode is None else self._encode(self._first)
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        self._first, self.raw_headers = b"", []  # a stream lives long
+        if self._encode is None:  # else each reader's bytes are its own
+            self._write = ours.get("write", _no_write)
+        self._parts.wheel.put(self, self._due())
+        self._parts.open.add(self)
+        self.began()
+
+    async def _live(self, receive: Receive) -> None:
+        try:
             while (await receive())["type"] != "http.disconnect":
                 pass
         finally:
-            self.ended = True
-            self._parts.metrics.streams.dec()
-            self._parts.metrics.stream_ends.labels(self._why).inc()
-            self._parts.wheel.drop(self)
-            self._parts.open.discard(self)
-            self.left()
+            self._over()
+
+    def _over(self) -> None:
+        self.ended = True
+        self._parts.metrics.streams.dec()
+        self._parts.metrics.stream_ends.labels(self._why).inc()
+        self._parts.wheel.drop(self)
+        self._parts.open.discard(self)
+        self.left()
 
     def began(self) -> None:
         """The first frame is out: follow."""
