@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from bench import bench_stages, load, peers, report, rest, suite
+from bench import bench_stages, load, peers, report, reports, rest, suite
 from bench.peers import node
 from bench.places import pin_load
 
@@ -23,7 +23,7 @@ def stages(*, quick: bool) -> dict[str, Any]:
     return asyncio.run(bench_stages.main(quick=quick))
 
 
-ALONE = {"rest": rest.run, "stages": stages}
+ALONE = {"rest": rest.run, "reports": reports.run, "stages": stages}
 """Without peers: only by name."""
 
 

@@ -142,9 +142,9 @@ def table() -> None:
 # ---- the real run
 
 
-async def _upload(port: int, number: int, body: bytes) -> int:
+async def send_and_follow(port: int, name: str, body: bytes) -> int:
     """One picture with a follower until its end; the number of events."""
-    upload_id = f"capacity-{number}"
+    upload_id = f"capacity-{name}"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     path = f"/upload/{upload_id}/progress"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -207,7 +207,9 @@ def check(count: int) -> None:
                     b'--b\r\nContent-Disposition: form-data; name="file"; filename="p.jpg"\r\n\r\n'
                 )
                 async with free:
-                    return await _upload(port, number, head + picture + b"\r\n--b--\r\n")
+                    return await send_and_follow(
+                        port, str(number), head + picture + b"\r\n--b--\r\n"
+                    )
 
             return sum(await asyncio.gather(*(one(number) for number in range(first, last))))
 
