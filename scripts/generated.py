@@ -6,6 +6,8 @@ that say nothing about a file, and the intervals that both sides have to agree o
 The Python client for threads, `client/_sync`, is the one for asyncio with words replaced, as in
 httpcore; the `backend.py` of either is written by hand.
 
+`cli/locales.json` has what the browser's locale files say of stages, events and errors.
+
 `docs/reference/browser.md` is made from the comments in the ES module's declarations.
 """
 
@@ -116,15 +118,24 @@ def sync_client() -> dict[Path, Callable[[], str]]:
     }
 
 
-def browser_reference() -> str:
-    """By TypeScript's own parser; fails where a function or class has no comment."""
-    command = ["node", str(ROOT / "scripts/reference.mjs")]
+def _by_node(script: str) -> str:
+    command = ["node", str(ROOT / "scripts" / script)]
     made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
     return made.stdout
 
 
+def browser_reference() -> str:
+    """By TypeScript's own parser; fails where a function or class has no comment."""
+    return _by_node("reference.mjs")
+
+
+def locales_json() -> str:
+    return _by_node("locales.mjs")
+
+
 FILES: dict[Path, Callable[[], str]] = {
     PACKAGE / "browser/client/wire.js": wire_js,
+    PACKAGE / "cli/locales.json": locales_json,
     **sync_client(),
     ROOT / "docs/reference/browser.md": browser_reference,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from asyncio import runners
@@ -18,6 +19,8 @@ from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import S3Server
 from tests.helpers.service import Service
+
+os.environ["LC_ALL"] = "C.UTF-8"  # commands speak the reader's language, and tests read English
 
 
 def _retrieved(record: logging.LogRecord) -> bool:

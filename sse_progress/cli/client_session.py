@@ -10,19 +10,21 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urljoin
 
-from rich.filesize import decimal
-
 from sse_progress.cli.display import quiet_stdout
+from sse_progress.cli.sentences import SENTENCES
+from sse_progress.cli.words import words
 from sse_progress.client import (
     AsyncClient,
     BadAnswer,
     Busy,
     ClientError,
     Conflict,
+    FileChanged,
     Media,
     NotAllowed,
     NotFound,
     Pace,
+    Refused,
     Unreachable,
     UploadFailed,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "WRONG_USE",
     "advice",
     "complain",
+    "error_text",
     "invalid_id",
     "on_interrupt",
     "result_text",
@@ -53,36 +56,60 @@ COMPLETED, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 def result_text(media: Media, url: str) -> str:
-    words = [media.content_type, decimal(media.size)]
+    say = words().say
+    parts = [media.content_type, words().size(media.size)]
     moderation = media.moderation or {}
-    if moderation.get("verdict"):
-        words.append(str(moderation["verdict"]))
+    verdict = str(moderation.get("verdict", ""))
+    if verdict:
+        parts.append(say(verdict) if verdict in SENTENCES else verdict)
     if moderation.get("notChecked"):
-        words.append("not checked: " + " ".join(map(str, moderation["notChecked"])))
-    words.append(urljoin(f"{url}/", media.url))
-    return ", ".join(words)
+        parts.append(say("not checked: {what}", what=" ".join(map(str, moderation["notChecked"]))))
+    parts.append(urljoin(f"{url}/", media.url))
+    return ", ".join(parts)
 
 
 def advice(error: ClientError) -> str:
     """What went wrong and what to do about it, on one line."""
+    say = words().say
     match error:
         case Unreachable():
-            todo = "Is the service running? `sse-progress serve` starts one, --url names another."
+            todo = say(
+                "Is the service running? `sse-progress serve` starts one, --url names another."
+            )
         case BadAnswer():
-            todo = "Is that the address of the service, with its prefix? --url names another."
+            todo = say("Is that the address of the service, with its prefix? --url names another.")
         case NotAllowed(status=401):
-            todo = f"Give a valid token in {TOKEN_VARIABLE} or --token."
+            todo = say("Give a valid token in {variable} or --token.", variable=TOKEN_VARIABLE)
         case NotAllowed():
-            todo = "It belongs to another user, or the token lacks the scope."
+            todo = say("It belongs to another user, or the token lacks the scope.")
         case Conflict(code="upload_id_in_use"):
-            todo = "Choose another --id, or none."
+            todo = say("Choose another --id, or none.")
         case Busy(retry_after_s=float() as wait_s) | UploadFailed(retry_after_s=float() as wait_s):
-            todo = f"Try again in {wait_s:.0f} s."
+            todo = say("Try again in {seconds} s.", seconds=round(wait_s))
         case NotFound():
-            todo = "Is the address right, with its prefix? --url names another."
+            todo = say("Is the address right, with its prefix? --url names another.")
         case _:
             todo = ""
-    return f"{str(error).rstrip('.')}. {todo}".rstrip()
+    return f"{_what(error).rstrip('.')}. {todo}".rstrip()
+
+
+def _what(error: ClientError) -> str:
+    match error:
+        case Refused() | UploadFailed():
+            return error_text(error.code, error.detail)
+        case Unreachable():
+            sentence = "cannot reach {url}: {reason}"
+        case BadAnswer():
+            sentence = "{url} answered {status}: {reason}"
+        case FileChanged():
+            sentence = "{name} ended after {read} bytes, expected {expected}"
+        case _:
+            return str(error)
+    return words().say(sentence, **vars(error))
+
+
+def error_text(code: str, detail: str) -> str:
+    return f"{words().error(code, detail).rstrip('.')} ({code})"
 
 
 def wants_token(error: ClientError) -> bool:
@@ -95,7 +122,11 @@ def wants_token(error: ClientError) -> bool:
 def invalid_id(upload_id: str | None) -> str | None:
     if upload_id is None or valid_upload_id(upload_id):
         return None
-    return f"{clean_text(upload_id)!r} is not a valid upload id: {UPLOAD_ID_PATTERN}."
+    return words().say(
+        "{id} is not a valid upload id: {pattern}.",
+        id=repr(clean_text(upload_id)),
+        pattern=UPLOAD_ID_PATTERN,
+    )
 
 
 def complain(text: str, code: int) -> int:

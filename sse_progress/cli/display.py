@@ -15,11 +15,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Protocol, TextIO
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from sse_progress.cli.words import words
 from sse_progress.client import BatchEvent, Event, Phase
 from sse_progress.model.events import encode_json
 from sse_progress.model.text import clean_text
@@ -29,7 +29,7 @@ __all__ = ["Bars", "Lines", "Ndjson", "Screen", "screen_for"]
 NARROW, WIDE = 72, 110
 """Columns below which bytes and speed are left out; from which the stage's words are shown."""
 
-_AWAY: dict[Phase, str] = {"reconnecting": "reconnecting", "polling": "polling"}
+_AWAY: tuple[Phase, ...] = ("reconnecting", "polling")
 
 
 class Screen(Protocol):
@@ -112,14 +112,15 @@ class Lines:
         if event.stage is None or event.terminal or self._stages.get(key) == event.stage:
             return
         self._stages[key] = event.stage
-        self._say(key, f"{event.stage} {event.progress or 0}% {event.message}")
+        stage, message = words().stage(event.stage), words().message(event)
+        self._say(key, f"{stage} {event.progress or 0}% {message}")
 
     def phase(self, key: str, phase: Phase) -> None:
         if phase in _AWAY:
-            self._say(key, _AWAY[phase])
+            self._say(key, words().say(phase))
 
     def leave(self, key: str, *, well: bool, text: str) -> None:
-        self._say(key, f"{'complete' if well else 'failed'}: {text}")
+        self._say(key, f"{words().say('complete' if well else 'failed')}: {text}")
 
     def remark(self, text: str) -> None:
         print(_plain(text), file=self._out, flush=True)
@@ -140,7 +141,7 @@ class Bars:
         self._console, self._now = console, now
         columns: list[ProgressColumn] = [
             _Field("name", width=24 if console.width >= WIDE else 16),
-            _Field("stage", width=13),
+            _Field("stage", width=words().stage_width),
             BarColumn(bar_width=None, table_column=Column(ratio=2, min_width=6)),
             TextColumn("{task.completed:>3.0f}%", markup=False),
         ]
@@ -166,15 +167,15 @@ class Bars:
         self._names[key] = _plain(name)
         self._speeds[key] = _Speed()
         self._tasks[key] = self._progress.add_task(
-            "", total=100, name=self._names[key], stage="connecting"
+            "", total=100, name=self._names[key], stage=words().say("connecting")
         )
 
     def event(self, key: str, event: Event) -> None:
-        stage = self._stages[key] = _plain(event.stage or "")
+        stage = self._stages[key] = _plain(words().stage(event.stage or ""))
         receiving = event.stage == "receiving"
         fields: dict[str, Any] = {
             "stage": stage,
-            "message": _plain(event.message),
+            "message": _plain(words().message(event)),
             "speed": self._speeds[key].text(event.bytes, self._now()) if receiving else "",
         }
         if event.bytes is not None:
@@ -186,7 +187,8 @@ class Bars:
         self._progress.update(self._tasks[key], completed=event.progress or 0, due=due, **fields)
 
     def phase(self, key: str, phase: Phase) -> None:
-        text = _AWAY.get(phase, self._stages.get(key, "connecting"))
+        say = words().say
+        text = say(phase) if phase in _AWAY else self._stages.get(key, say("connecting"))
         self._progress.update(self._tasks[key], stage=text, due=None)
 
     def leave(self, key: str, *, well: bool, text: str) -> None:
@@ -209,7 +211,7 @@ class Bars:
             self._all,
             completed=event.progress or 0,
             name=_counts(event),
-            stage="all files",
+            stage=words().say("all files"),
             bytes=_amount(there, whole),
             speed=speed,
         )
@@ -227,7 +229,9 @@ class _Speed:
         if len(self._seen) < 2:
             return ""
         (since, before), (until, after) = self._seen[0], self._seen[-1]
-        return f"{decimal(int((after - before) / (until - since)))}/s" if until > since else ""
+        if until <= since:
+            return ""
+        return f"{words().size(int((after - before) / (until - since)))}/s"
 
 
 class _Field(ProgressColumn):
@@ -267,8 +271,8 @@ class _Remaining(ProgressColumn):
 def _amount(count: int, total: int | None) -> str:
     """`12.3/40.5 MB`, or `12.3 MB` where the whole is not known."""
     if total is None:
-        return decimal(count)
-    (there, unit), (whole, whole_unit) = decimal(count).split(), decimal(total).split()
+        return words().size(count)
+    (there, unit), (whole, whole_unit) = words().size(count).split(), words().size(total).split()
     return (
         f"{there}/{whole} {unit}" if unit == whole_unit else f"{there} {unit}/{whole} {whole_unit}"
     )
@@ -279,7 +283,9 @@ def _counts(event: BatchEvent) -> str:
     items = event.items or {}
     well, total = items.get("complete", 0), items.get("total", 0)
     badly = items.get("error", 0) + items.get("cancelled", 0)
-    return f"{well + badly} of {total}" + (f", {badly} failed" if badly else "")
+    say = words().say
+    ended = say("{done} of {total}", done=well + badly, total=total)
+    return f"{ended}, {say('{count} failed', count=badly)}" if badly else ended
 
 
 def _plain(text: str) -> str:

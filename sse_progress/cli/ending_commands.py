@@ -13,6 +13,7 @@ from sse_progress.cli.client_session import (
     invalid_id,
     run_session,
 )
+from sse_progress.cli.words import words
 from sse_progress.client import AsyncClient, ClientError
 
 __all__ = ["cancel_command", "delete_command"]
@@ -23,7 +24,7 @@ def cancel_command(
 ) -> int:
     async def whole(client: AsyncClient, batch: str) -> str:
         await client.cancel_batch(batch)
-        return "cancelled"
+        return words().say("cancelled")
 
     return _command("cancelled", ids, batch_id, AsyncClient.cancel, whole, url=url, token=token)
 
@@ -35,7 +36,8 @@ def delete_command(
         items: dict[str, int] = {}
         async for event in client.follow_batch(await client.delete_many(batch_id=batch)):
             items = event.items or items
-        return f"{items.get('complete', 0)} of {items.get('total', 0)} deleted"
+        done, total = items.get("complete", 0), items.get("total", 0)
+        return words().say("{done} of {total} deleted", done=done, total=total)
 
     return _command("deleted", ids, batch_id, AsyncClient.delete, whole, url=url, token=token)
 
@@ -52,7 +54,7 @@ def _command(
 ) -> int:
     """`one` for each id, or `whole` for the batch, which says what was done; a line for each."""
     if bool(ids) == (batch_id is not None):
-        return complain("Name either uploads, or a --batch.", WRONG_USE)
+        return complain(words().say("Name either uploads, or a --batch."), WRONG_USE)
     for name in (*ids, batch_id):
         if wrong := invalid_id(name):
             return complain(wrong, WRONG_USE)
@@ -63,7 +65,7 @@ def _command(
             try:
                 if batch_id is None:
                     await one(client, name)
-                    told = done
+                    told = words().say(done)
                 else:
                     told = await whole(client, name)
             except ClientError as error:

@@ -24,6 +24,7 @@ from sse_progress.cli.display import Screen, screen_for
 from sse_progress.cli.overall import Overall
 from sse_progress.cli.uploads import Uploads
 from sse_progress.cli.wishes import STANDARD_INPUT, Wishes
+from sse_progress.cli.words import words
 from sse_progress.client import AsyncClient, ClientError, Pace
 from sse_progress.model.text import clean_text
 
@@ -55,9 +56,9 @@ def upload_command(
         or wishes.wrong()
     )
     if not wrong and wishes.resume and as_batch:
-        wrong = "--resume goes on with one upload, so not with a --batch."
+        wrong = words().say("--resume goes on with one upload, so not with a --batch.")
     if not wrong and wishes.resume and STANDARD_INPUT in files:
-        wrong = "Standard input cannot be resumed."
+        wrong = words().say("Standard input cannot be resumed.")
     if wrong:
         return complain(wrong, WRONG_USE)
 
@@ -98,17 +99,19 @@ async def _as_batch(
 
 
 def _invalid_files(files: Sequence[Path], upload_id: str | None) -> str | None:
+    say = words().say
     if not files:
-        return "Name at least one file."
+        return say("Name at least one file.")
     if upload_id is not None and len(files) > 1:
-        return f"--id names one upload, and these are {len(files)} files."
+        return say("--id names one upload, and these are {count} files.", count=len(files))
     for file in files:
         if file == STANDARD_INPUT:
             continue
+        name = clean_text(str(file))
         if file.is_dir():
-            return f"{clean_text(str(file))} is a directory: name the files in it."
+            return say("{file} is a directory: name the files in it.", file=name)
         if not file.exists():
-            return f"No such file: {clean_text(str(file))}"
+            return say("No such file: {file}", file=name)
         if not os.access(file, os.R_OK):
-            return f"{clean_text(str(file))} cannot be read: permission denied."
+            return say("{file} cannot be read: permission denied.", file=name)
     return None

@@ -20,6 +20,7 @@ from sse_progress.cli.client_session import (
 from sse_progress.cli.display import Screen
 from sse_progress.cli.overall import Overall
 from sse_progress.cli.wishes import STANDARD_INPUT, Wishes
+from sse_progress.cli.words import words
 from sse_progress.client import (
     AsyncClient,
     BadAnswer,
@@ -82,7 +83,7 @@ class Uploads:
             try:
                 text, well = await self._ending(file, key)
             except asyncio.CancelledError:
-                self._screen.leave(key, well=False, text="left")
+                self._screen.leave(key, well=False, text=words().say("left"))
                 raise
             finally:
                 del self._under_way[key]
@@ -92,17 +93,17 @@ class Uploads:
     async def _ending(self, file: Path, key: str) -> tuple[str, bool]:
         """How one file ended, in words, and whether well."""
         if self._stopping:
-            return "not sent", False
+            return words().say("not sent"), False
         try:
             media = await self._send(file, key)
         except BrokenPipeError:
             raise  # stdout is closed; the file is not at fault
         except OSError as error:
-            return f"cannot be read: {error.strerror or error}", False
+            return words().say("cannot be read: {why}", why=error.strerror or error), False
         except ClientError as error:
             if isinstance(error, Unreachable | BadAnswer) or wants_token(error):
                 if self._stopping:
-                    return "not sent", False  # why is said once, for the first
+                    return words().say("not sent"), False  # why is said once, for the first
                 self._stopping = True
             return advice(error), False
         return result_text(media, self._client.url), True
@@ -140,10 +141,12 @@ class Uploads:
         self._stopping = self._interrupted = True
         if self._wishes.resume:
             for key in self._under_way:
-                self._screen.remark(f"Paused. Go on with the same file and --resume --id {key}")
+                sentence = "Paused. Go on with the same file and --resume --id {id}"
+                self._screen.remark(words().say(sentence, id=key))
             self._leave()
             return
-        self._screen.remark("Cancelling on the service. Ctrl-C again leaves at once.")
+        sentence = "Cancelling on the service. Ctrl-C again leaves at once."
+        self._screen.remark(words().say(sentence))
         if self._batch is not None:
             asking = [group.create_task(self._batch.cancel())]
         else:

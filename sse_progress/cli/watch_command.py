@@ -11,12 +11,14 @@ from sse_progress.cli.client_session import (
     WRONG_USE,
     advice,
     complain,
+    error_text,
     invalid_id,
     on_interrupt,
     result_text,
     run_session,
 )
 from sse_progress.cli.display import Screen, screen_for
+from sse_progress.cli.words import words
 from sse_progress.client import AsyncClient, ClientError, Event, NotFound, Pace
 from sse_progress.client.shapes import media_of
 
@@ -58,7 +60,8 @@ async def _watch(client: AsyncClient, screen: Screen, upload_id: str) -> int:
             # Fails at once on a wrong address or token, where a stream would retry.
             await client.state(upload_id)
         except NotFound:
-            screen.remark("This upload has not begun: waiting for it. Ctrl-C leaves.")
+            sentence = "This upload has not begun: waiting for it. Ctrl-C leaves."
+            screen.remark(words().say(sentence))
         except ClientError as error:
             screen.leave(upload_id, well=False, text=advice(error))
             return FAILED
@@ -68,7 +71,8 @@ async def _watch(client: AsyncClient, screen: Screen, upload_id: str) -> int:
                 async for last in events:
                     screen.event(upload_id, last)
         except asyncio.CancelledError:
-            screen.leave(upload_id, well=False, text="no longer watched; the upload goes on")
+            text = words().say("no longer watched; the upload goes on")
+            screen.leave(upload_id, well=False, text=text)
             return INTERRUPTED
         except ClientError as error:
             screen.leave(upload_id, well=False, text=advice(error))
@@ -80,12 +84,12 @@ async def _watch(client: AsyncClient, screen: Screen, upload_id: str) -> int:
 
 def _end(last: Event | None, url: str) -> str:
     if last is None:
-        return "ended; its journal has expired"
+        return words().say("ended; its journal has expired")
     if last.stage == "complete":
         try:
             return result_text(media_of(last), url)
         except ValueError:
-            return last.message
+            return words().message(last)
     if last.error is not None:
-        return f"{(last.error.detail or last.message).rstrip('.')} ({last.error.code})."
-    return last.message
+        return f"{error_text(last.error.code, last.error.detail or last.message)}."
+    return words().message(last)

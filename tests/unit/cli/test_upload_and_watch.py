@@ -390,7 +390,7 @@ def screen_of(
     """
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    both = {"TERM": "xterm-256color", **(env or {})}
+    both = {"TERM": "xterm-256color", "COLUMNS": str(columns), **(env or {})}
     process = start(*words, env=both, stdin=child, stdout=child, stderr=child)
     os.close(child)
     written = b""

@@ -1,0 +1,104 @@
+"""The reader's language, and everything that the commands say in it.
+
+The environment names it, as for other programs: the first of `LC_ALL`, `LC_MESSAGES` and `LANG`
+that is set. English is what the code says; a terminal that is not of UTF-8 gets that, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.filesize import decimal
+
+from sse_progress.cli.sentences import LANGUAGES, SENTENCES
+from sse_progress.client import Event
+
+__all__ = ["Words", "language_of", "words"]
+
+VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
+UNITS = {
+    "de": {"bytes": "Bytes"},
+    "fr": {"bytes": "octets", "kB": "ko", "MB": "Mo", "GB": "Go", "TB": "To"},
+}
+
+
+def language_of(environment: Mapping[str, str], encoding: str | None) -> str:
+    """`de`, `es`, `fr` or `en`."""
+    locale = next((environment[name] for name in VARIABLES if environment.get(name)), "")
+    language = locale.replace(".", "_").split("_")[0].lower()
+    spoken = language in LANGUAGES and (encoding or "").lower().startswith("utf")
+    return language if spoken else "en"
+
+
+def words() -> Words:
+    """In the language of this process."""
+    out = sys.__stdout__  # while bars are shown, another stands in for `sys.stdout`
+    return _words(language_of(os.environ, None if out is None else out.encoding))
+
+
+class Words:
+    """Sentences and numbers in one language."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._place = LANGUAGES.index(language) if language in LANGUAGES else None
+        told = _told().get(language, {})
+        self._stages, self._messages = told.get("stage", {}), told.get("message", {})
+        self._errors = told.get("error", {})
+
+    def say(self, sentence: str, **values: object) -> str:
+        """One of `SENTENCES`, filled."""
+        own = SENTENCES[sentence]
+        return (sentence if self._place is None else own[self._place]).format(**values)
+
+    def stage(self, name: str) -> str:
+        """Its title; in English, and where a kind has stages of its own, its name."""
+        return self._stages.get(name, name)
+
+    def message(self, event: Event) -> str:
+        text = self._messages.get(event.message_key or "")
+        return event.message if text is None else _filled(text, event.message_args or {})
+
+    def error(self, code: str, detail: str) -> str:
+        """What went wrong; a code without a text is told as the service does."""
+        if code == "cancelled":
+            return self._messages.get("end.cancelled", detail)
+        return self._errors.get(code, detail)
+
+    def size(self, count: int) -> str:
+        """`3.4 MB`, or `3,4 MB`."""
+        number, unit = decimal(count).split()
+        if self._place is not None:
+            number = number.replace(".", ",")
+        return f"{number} {UNITS.get(self._language, {}).get(unit, unit)}"
+
+    @property
+    def stage_width(self) -> int:
+        """Columns for a stage's name."""
+        return max(13, *map(len, self._stages.values())) if self._stages else 13
+
+
+@cache
+def _words(language: str) -> Words:
+    return Words(language)
+
+
+@cache
+def _told() -> dict[str, dict[str, dict[str, str]]]:
+    made: dict[str, Any] = json.loads(
+        Path(__file__).with_name("locales.json").read_text(encoding="utf-8")
+    )
+    return made
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Holes without a value stay: the service may be of another release."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
