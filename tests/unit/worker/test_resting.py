@@ -105,7 +105,12 @@ async def test_a_body_that_was_only_begun_has_its_time(redis_url: str, tmp_path:
         (_, last) = await events_of(core)
         assert (last["paused"], last["bytes"]) == (True, 10)
         await over(core)
-        await reconciler.round()
+
+        async def expired() -> bool:  # it is put off for a moment longer than its lease
+            await reconciler.round()
+            return (await page_of(core)).terminal
+
+        await eventually(expired, "its time is over")
         assert (await events_of(core))[-1]["error"]["code"] == "upload_expired"
 
 
