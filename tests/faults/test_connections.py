@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sse_progress.model.messages import stored_text
 from tests.faults.scene import Scene, reading
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_proxy import RedisProxy
@@ -206,6 +207,15 @@ def test_what_is_degraded(short_dir: Path, own_redis: RedisServer) -> None:
             return found
 
         assert (checks()["queue"], checks()["redis"]) == ("no_worker", "ok")
+        sent = httpx.post(
+            f"{service.url}/upload",
+            files={"file": ("a.txt", b"words")},
+            headers={"X-Upload-ID": "waits", "Prefer": "respond-async"},
+            timeout=60,
+        )
+        assert sent.status_code == 202
+        told = httpx.get(f"{service.url}/upload/waits", timeout=60).json()["message"]
+        assert told == stored_text(5, served=False)
         own_redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         assert checks()["redis"] == "may_evict"
         own_redis.command("ACL", "SETUSER", "default", "-info")

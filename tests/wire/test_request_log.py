@@ -33,6 +33,7 @@ def test_the_log_tells_what_became_of_an_upload(service: Callable[..., Service])
         timeout=60,
     )
     assert answer.status_code == 200
+    unnamed = httpx.post(f"{one.url}/upload", files={"file": ("a.jpg", picture)}, timeout=60)
     missing = httpx.get(
         f"{one.url}/upload/unknown?token=abc", timeout=60, headers={"X-Request-ID": "no id"}
     )
@@ -57,6 +58,9 @@ def test_the_log_tells_what_became_of_an_upload(service: Callable[..., Service])
     assert len(about("unknown")["request"]["request"]) == 16
     assert '"anonymous"' not in one.log
     assert request["bytes"] > len(picture)
+    made = unnamed.headers["x-upload-id"]
+    named = wait_until(lambda: about(made).get("request"), "the id that the service made is told")
+    assert (named["method"], named["status"]) == ("POST", 200)
     finished = about("traced")["job finished"]
     assert finished["outcome"] == "complete"
     assert 0 < finished["duration_s"] < request["duration_s"] + 60

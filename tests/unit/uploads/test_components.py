@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +61,22 @@ async def test_what_a_newer_release_has_used_is_refused(redis_url: str, tmp_path
     async with opened(settings):
         pass
     await redis.aclose()
+
+
+async def test_a_process_goes_on_looking_who_else_is_there(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows other hosts that it lives, and ends once a newer release has changed Redis."""
+    monkeypatch.setattr(module, "BEAT_S", 0.01)
+    monkeypatch.setattr(module, "watch_format", partial(watch_format, every_s=0.01))
+    async with components(redis_url, tmp_path) as core:
+        (host,) = (tmp_path / "data" / "hosts").iterdir()
+        os.utime(host, (0, 0))
+        await eventually(lambda: host.stat().st_mtime > 0, "it has shown that it lives")
+        assert not core.tasks.failed.is_set()
+        await core.redis.set(FORMAT_KEY, 2, ex=1000)
+        await eventually(core.tasks.failed.is_set, "it has seen the newer release")
+        assert core.tasks.dead() == ["format"]
 
 
 async def test_a_directory_without_shared_locks_is_refused(

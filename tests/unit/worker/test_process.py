@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from redis.asyncio import Redis
 
 from sse_progress.sandbox import pool
 from sse_progress.settings import Settings, SettingsError, load_settings
@@ -120,8 +121,14 @@ async def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
     sure_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Started before its Redis, as in a fleet: it is ready once Redis is, and ends when told."""
-    ready = asyncio.Event()
+    ready, watches = asyncio.Event(), asyncio.Event()
+
+    async def watch(_: Redis) -> None:
+        watches.set()
+        await anyio.sleep_forever()
+
     monkeypatch.setattr(worker, "tell_ready", ready.set)
+    monkeypatch.setattr(worker, "watch_policy", watch)
     sure_redis.kill()
     running = asyncio.ensure_future(
         worker._main(settings_for(tmp_path, redis_url=sure_redis.url, lease_s=0.4))
@@ -130,6 +137,7 @@ async def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
         await asyncio.wait_for(ready.wait(), 0.5)
     sure_redis.start()
     await asyncio.wait_for(ready.wait(), 20)
+    assert watches.is_set()  # whether it may evict journals
     os.kill(os.getpid(), signal.SIGTERM)
     done, _ = await asyncio.wait([running], timeout=20)
     assert done
