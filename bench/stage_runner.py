@@ -1,5 +1,6 @@
 """Runs the four built-in stages of whatever release is on PYTHONPATH, in a warm child, as a worker
 does: a line of JSON with paths in, a line with the CPU seconds of the child and the outcomes out.
+With `--in-process` it calls them itself: the stages without what children cost.
 
 It imports nothing but the release itself, and only what every release has.
 """
@@ -41,20 +42,36 @@ def cpu_s(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-async def run(pool: Pool, path: Path) -> str:
+def upload_of(path: Path, scratch: str) -> Upload:
     data = path.read_bytes()
+    return Upload(
+        id="bench",
+        path=str(path),
+        scratch=scratch,
+        filename=path.name,
+        claimed_type="application/octet-stream",
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        created_at="2026-01-15T10:30:00.000Z",
+        options=Options(nsfw_refuse=1.0),
+    )
+
+
+def call(path: Path) -> str:
     with tempfile.TemporaryDirectory() as scratch:
-        upload = Upload(
-            id="bench",
-            path=str(path),
-            scratch=scratch,
-            filename=path.name,
-            claimed_type="application/octet-stream",
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            created_at="2026-01-15T10:30:00.000Z",
-            options=Options(nsfw_refuse=1.0),
-        )
+        upload = upload_of(path, scratch)
+        for name, function in STAGES:
+            try:
+                result: dict[str, Any] = function(upload, lambda *_: None)
+            except Exception as error:
+                return f"{name}: {getattr(error, 'code', type(error).__name__)}"
+            upload = msgspec.structs.replace(upload, results={**upload.results, name: result})
+    return str(upload.results["validating"].get("contentType"))
+
+
+async def run(pool: Pool, path: Path) -> str:
+    with tempfile.TemporaryDirectory() as scratch:
+        upload = upload_of(path, scratch)
         async with pool.session() as session:
             for name, function in STAGES:
                 if name == "moderating":
@@ -67,6 +84,15 @@ async def run(pool: Pool, path: Path) -> str:
                     return f"{name}: {getattr(error, 'code', type(error).__name__)}"
                 upload = msgspec.structs.replace(upload, results={**upload.results, name: result})
     return str(upload.results["validating"].get("contentType"))
+
+
+def call_all() -> None:
+    while line := sys.stdin.readline():
+        paths = [Path(path) for path in json.loads(line)]
+        began = cpu_s([os.getpid()])
+        outcomes = [call(path) for path in paths]
+        answer = {"cpu_s": cpu_s([os.getpid()]) - began, "outcomes": outcomes}
+        print(json.dumps(answer), flush=True)
 
 
 async def main() -> None:
@@ -84,4 +110,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    if sys.argv[1:] == ["--in-process"]:
+        call_all()
+    else:
+        asyncio.run(main())

@@ -1,6 +1,6 @@
 """What the stages cost now and in an earlier release, on the same real files, taken in turn.
 
-    python -m bench.stages_before DIRECTORY [--pairs 7] [--json FILE] [KIND…]
+    python -m bench.stages_before DIRECTORY [--pairs 7] [--in-process] [--json FILE] [KIND…]
 
 DIRECTORY is the earlier release's tree (`git archive REVISION | tar x -C DIRECTORY`). Of each kind
 the files that both releases treat alike count: a file that one of them refuses is other work.
@@ -130,11 +130,11 @@ KINDS = {
 
 
 class Release:
-    """A warm child of one release's own code."""
+    """A warm child of one release's own code, or with `words` what they say (see the runner)."""
 
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path, *words: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "bench" / "stage_runner.py")],
+            [sys.executable, str(ROOT / "bench" / "stage_runner.py"), *words],
             env={**os.environ, "PYTHONPATH": str(tree)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -158,8 +158,8 @@ class Release:
 
 
 @contextmanager
-def releases(before: Path) -> Iterator[tuple[Release, Release]]:
-    both = Release(ROOT), Release(before)
+def releases(before: Path, *words: str) -> Iterator[tuple[Release, Release]]:
+    both = Release(ROOT, *words), Release(before, *words)
     try:
         yield both
     finally:
@@ -167,10 +167,10 @@ def releases(before: Path) -> Iterator[tuple[Release, Release]]:
             release.close()
 
 
-def measure(name: str, before: Path, *, pairs: int, least_s: float) -> dict[str, Any]:
+def measure(name: str, before: Path, *words: str, pairs: int, least_s: float) -> dict[str, Any]:
     """Ratios of CPU seconds, now to before, pair by pair; who begins changes with each pair."""
     every = KINDS[name]()
-    with releases(before) as (now, earlier):
+    with releases(before, *words) as (now, earlier):
         outcomes = [release.run(every)["outcomes"] for release in (now, earlier)]
         alike = [path for path, a, b in zip(every, *outcomes, strict=True) if a == b]
         other = {path.name: [a, b] for path, a, b in zip(every, *outcomes, strict=True) if a != b}
@@ -201,11 +201,17 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--least-s", type=float, default=0.7, help="CPU seconds of one sample")
+    parser.add_argument(
+        "--in-process", action="store_true", help="the stages without what children cost"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     found = {}
     for name in arguments.kinds or KINDS:
-        row = measure(name, arguments.before, pairs=arguments.pairs, least_s=arguments.least_s)
+        words = ["--in-process"] if arguments.in_process else []
+        row = measure(
+            name, arguments.before, *words, pairs=arguments.pairs, least_s=arguments.least_s
+        )
         found[name] = row
         shown = {key: row[key] for key in row if key != "raw"}
         print(name, shown, flush=True)
