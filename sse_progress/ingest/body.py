@@ -151,10 +151,13 @@ class Receivers:
                 self._none_open.set()
 
     async def drain(self, grace_s: float) -> None:
-        """Take no new one; those under way may go on for `grace_s`, then they are stopped."""
-        self._draining = True
+        """Wait until none is open, at most `grace_s`; then stop what is left and take no more.
+
+        Until then a connection from before may still bring one.
+        """
         with anyio.move_on_after(grace_s):
             await self._none_open.wait()
+        self._draining = True
         for under_way in tuple(self._open):
             under_way.stop(Unavailable("The server is restarting. Please send the file again."))
         await self._none_open.wait()

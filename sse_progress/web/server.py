@@ -34,11 +34,13 @@ TICKS_PER_S = 10
 class Server(uvicorn.Server):
     """Ends streams and answers waiting requests before uvicorn waits for its connections.
 
-    The order: no new connections; streams end whole; waiting POSTs get their 202; bodies have
-    their grace; then uvicorn's own shutdown, which finds little left to wait for.
+    The order: no new connections, and those there are close with their next response; streams end
+    whole; waiting POSTs get their 202; bodies have their grace; then uvicorn's own shutdown, which
+    finds little left to wait for.
     """
 
     context: WebContext | None = None
+    protocol: type[HttpProtocol]
     descriptors: Descriptors
     broken = False
     """A task that the process cannot do without has ended: it ends with exit code 1."""
@@ -64,6 +66,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        self.protocol.draining = True
         if self.context is not None:
             context, self.context = self.context, None
             await context.drain()
@@ -117,7 +120,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
             **options,
         )
     )
-    server.descriptors = Protocol.descriptors
+    server.protocol, server.descriptors = Protocol, Protocol.descriptors
     server.run(sockets)
     if server.broken:
         sys.exit(1)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import anyio
 import httpx
 
+from tests.helpers.multipart import body, content_type, file_part
+from tests.helpers.raw_http import connect, head, read_answer
 from tests.helpers.service import Service
 from tests.helpers.sse import EventStream, Frame, journal
+from tests.helpers.waiting import wait_until
 from tests.wire.words import check_journal, journal_of, new_id, post
 
 
@@ -36,3 +40,49 @@ async def test_sighup_costs_no_request_and_no_event(tmp_path: Path) -> None:
             assert post(client, upload_id).status_code == 200
         frames = await journal_of(service, upload_id)
         check_journal(frames)
+
+
+def test_a_process_that_ends_takes_what_its_connections_bring(tmp_path: Path) -> None:
+    """While it waits for a body, a connection from before may bring one; then that is closed."""
+    whole = body([file_part(b"Some words.\n" * 1000, "words.txt", "text/plain")])
+
+    def request(service: Service, upload_id: str) -> bytes:
+        headers = {
+            "X-Upload-ID": upload_id,
+            "Content-Type": content_type(),
+            "Content-Length": str(len(whole)),
+            "Prefer": "respond-async",
+        }
+        return head("POST", f"{service.url}/upload", headers) + whole
+
+    with Service(tmp_path, {"SSE_PROGRESS_WEB_PROCESSES": "1"}) as service:
+        [old] = service.pids()["web"]
+        slow, kept, other = (connect(service.url) for _ in range(3))
+        with slow, kept, other:
+            slow_request = request(service, "slow")
+            slow.sendall(slow_request[:-5000])
+            wait_until(
+                lambda: httpx.get(f"{service.url}/upload/slow").json()["status"] == "receiving",
+                "the slow body arrives",
+            )
+            kept.sendall(head("GET", f"{service.url}/healthz"))
+            assert read_answer(kept).status == 200
+            os.kill(old, signal.SIGTERM)
+
+            def ending() -> bool:
+                other.sendall(head("GET", f"{service.url}/readyz"))
+                return b'"draining"' in read_answer(other).body
+
+            wait_until(ending, "it is to end")
+            kept.sendall(request(service, "kept"))
+            answer = read_answer(kept, method="POST")
+            assert answer.status == 202
+            assert answer.headers["connection"] == "close"
+            assert kept.recv(1) == b""
+            assert old in service.pids()["web"]
+            slow.sendall(slow_request[-5000:])
+            assert read_answer(slow, method="POST").status == 202
+        wait_until(lambda: old not in service.pids()["web"], "it has ended")
+        for upload_id in ("slow", "kept"):
+            state = f"{service.url}/upload/{upload_id}"
+            wait_until(lambda state=state: httpx.get(state).json()["status"] == "complete", "done")

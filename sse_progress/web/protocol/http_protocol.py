@@ -63,6 +63,8 @@ class HttpProtocol(HttpToolsProtocol):
     small_chunks_per_s: ClassVar[int] = 10_000
     """Pieces of a body under 512 bytes that a connection may send; reading pauses after more."""
 
+    draining: ClassVar[bool] = False
+    """The process is to end: each response is its connection's last."""
     descriptors: ClassVar[Descriptors] = UNLIMITED
     """Those of this process; near their limit a connection is closed at once."""
     peers: ClassVar[Peers] = Peers("*", Connections(0))
@@ -208,8 +210,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._not_body_bytes = self._head_bytes = 0
         super().on_headers_complete()
-        if self.parser.should_upgrade() and not self._should_upgrade():
-            # httptools takes what follows for the new protocol's, and there is none.
+        upgrades = self.parser.should_upgrade()
+        if upgrades and self._should_upgrade():
+            return
+        if upgrades or self.draining:
+            # httptools takes what follows an upgrade for the new protocol's, and there is none.
             self.cycle.keep_alive = False
 
     def _should_upgrade(self) -> bool:

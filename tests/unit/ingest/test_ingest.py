@@ -504,10 +504,10 @@ async def test_a_redis_that_forgot_everything_is_told_again(
 # ---- ending the process
 
 
-async def test_draining_waits_for_bodies_and_refuses_new_ones(
+async def test_draining_waits_for_bodies_and_then_refuses_new_ones(
     redis_url: str, tmp_path: Path
 ) -> None:
-    """A body that ends within the grace is taken in; one that comes later is asked to come back."""
+    """Bodies that end within the grace are taken in; one that comes later is asked to come back."""
     slow = Slow()
     async with components(redis_url, tmp_path) as core:
         ingest = ingest_of(core)
@@ -516,12 +516,14 @@ async def test_draining_waits_for_bodies_and_refuses_new_ones(
         assert bodies_open(core) == 1
         draining = asyncio.ensure_future(ingest.drain(20))
         await asyncio.sleep(0)
+        await ingest.take_in("on its way", body(all_of(WHOLE)), owner="ann")
+        assert not draining.done()
+        slow.go.set()
+        await asyncio.wait_for(asyncio.gather(taking, draining), 20)
         with pytest.raises(Unavailable) as caught:
             await ingest.take_in("late", body(all_of(WHOLE)), owner="ann")
         assert caught.value.retry_after_s == 1
         assert await core.journal.head("late") is None
-        slow.go.set()
-        await asyncio.wait_for(asyncio.gather(taking, draining), 20)
         assert bodies_open(core) == 0
         assert (await story_of(core))[-1] == ("file_received", 100)
 
