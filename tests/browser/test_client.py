@@ -263,8 +263,8 @@ def test_cancelling_a_body_is_journaled_as_that(
 
     def linger(route: Route) -> None:
         """Give a service whose client has left the time to notice."""
-        url = f"{paced.url}/upload/cut-short"
-        for _ in range(50):
+        url, until = f"{paced.url}/upload/cut-short", time.monotonic() + 2
+        while time.monotonic() < until:
             if httpx.get(url, headers=user.headers).json()["status"] == "error":
                 break
             time.sleep(0.02)
@@ -276,6 +276,36 @@ def test_cancelling_a_body_is_journaled_as_that(
     page.evaluate("window.client.uploads.get('cut-short').cancel()")
     wait_for_phase(page, "cut-short", "cancelled")
     assert journal(paced, user, "cut-short")[-1]["stage"] == "cancelled"
+
+
+def test_a_cancel_that_does_not_get_through_beside_the_body_is_sent_again(
+    contexts: Callable[..., BrowserContext], paced: Service, user: User, gates: Gates
+) -> None:
+    """Once, when the body is out of its way."""
+    context = contexts(faulty=True)
+    user.sign_in(context, paced.url)
+    page = context.new_page()
+    page.goto(paced.url + "/api")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 600_000}
+    context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    page.evaluate(START, {})
+    asked: list[str] = []
+
+    def first_fails(route: Route) -> None:
+        asked.append(route.request.method)
+        route.abort() if len(asked) == 1 else route.continue_()
+
+    page.route("**/upload/crowded-out", first_fails)
+    upload(page, gates, "crowded-out", size=3_000_000)
+    wait_until(lambda: (state(page, "crowded-out").get("bytes") or 0) > 0, "bytes are leaving")
+    failed = page.evaluate(
+        "window.client.uploads.get('crowded-out').cancel().then(() => null, (e) => e.code)"
+    )
+    assert asked == ["DELETE", "DELETE"]
+    # The service may have noticed first that the body was cut: then it is over as well.
+    ends = ("cancelled", "failed")
+    wait_until(lambda: state(page, "crowded-out")["phase"] in ends, "it is over")
+    assert failed is None
 
 
 def test_a_request_that_never_arrived_is_found_out(blank: Page, gates: Gates) -> None:

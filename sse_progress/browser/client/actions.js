@@ -43,11 +43,13 @@ export class Actions {
       return;
     }
     known.apply(upload, { kind: "cancelling", on: true });
-    const answer = await this.#service
-      .request("DELETE", uploadPath(upload.id))
-      .catch(() => ({ status: 0, body: null }));
+    const ask = () =>
+      this.#service.request("DELETE", uploadPath(upload.id)).catch(() => ({ status: 0, body: null }));
+    let answer = await ask();
     // Cut the body only after the service has been told, so that the journal says "cancelled".
-    if (upload.state.phase === "sending") known.abort(upload);
+    const sending = upload.state.phase === "sending";
+    if (sending) known.abort(upload);
+    if (sending && answer.status === 0) answer = await ask(); // the body may have filled the line
     if (answer.status === 204 || answer.status === 404) return known.apply(upload, { kind: "cancelled" });
     known.apply(upload, { kind: "cancelling", on: false });
     if (answer.status === 409) return; // it ended first: its own end is on the way
