@@ -77,20 +77,24 @@ class OtlpTraces(Traces):
 
 
 class _Kept(Span):
+    """The SDK warns of what is told to a span that has ended; here that is lost in silence."""
+
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
     def add(self, attributes: Attributes) -> None:
-        self._span.set_attributes(attributes)
+        if self._span.is_recording():
+            self._span.set_attributes(attributes)
 
     def fail(self, kind: str) -> None:
-        self._span.set_attribute("error.type", kind)
-        self._span.set_status(trace.StatusCode.ERROR)
+        if self._span.is_recording():
+            self._span.set_attribute("error.type", kind)
+            self._span.set_status(trace.StatusCode.ERROR)
 
     def end(self, name: str = "") -> None:
-        if name:
-            self._span.update_name(name)
         if self._span.is_recording():
+            if name:
+                self._span.update_name(name)
             self._span.end()
 
 

@@ -42,6 +42,7 @@ def traced() -> Iterator[tuple[Service, Collector]]:
         with Service(directory, env) as service:
             yield service, spans
             assert "for-the-collector" not in service.log
+            assert "ended span" not in service.log
     shutil.rmtree(directory)
 
 

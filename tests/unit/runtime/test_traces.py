@@ -59,18 +59,25 @@ def test_the_log_says_that_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch)
     assert "sse-progress[otel]" in logs[0]["missing"]
 
 
-def test_what_is_no_traceparent_begins_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spans within each other are one trace; a span that ended early is not told again."""
+def test_what_is_no_traceparent_begins_a_trace(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spans within each other are one trace; a span that ended early is not told again, and what
+    comes later is no matter for the log."""
     with collector() as spans:
         traces = _open(monkeypatch, spans.url)
         with traces.span("outer", parent="00-nonsense") as outer:
             with traces.span("inner"):
                 assert len(current_traceparent()) == 55
             outer.end("renamed")
+            outer.add({"late": 1})
+            outer.fail("late")
+            outer.end("late")
         traces.close()
         inner, renamed = spans.spans
     assert (inner.name, inner.parent, inner.trace) == ("inner", renamed.id, renamed.trace)
-    assert (renamed.name, renamed.parent) == ("renamed", "")
+    assert (renamed.name, renamed.parent, renamed.failed) == ("renamed", "", False)
+    assert caplog.text == ""
     assert current_traceparent() == ""
 
 
