@@ -70,21 +70,28 @@ class Traces:
 def open_traces(environment: Mapping[str, str]) -> Traces:
     """What the standard variables of OpenTelemetry name: none without the address of a collector.
 
-    Raises ValueError where one of them cannot be used.
+    The log tells of what is named and cannot be had; a service starts without it.
     """
-    if not any(environment.get(name) for name in ENDPOINTS):
-        return Traces()
-    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return Traces()
-    if environment.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+    if not _are_wanted(environment):
         return Traces()
     protocol = next((environment[name] for name in PROTOCOLS if environment.get(name)), OURS)
-    if protocol != OURS:
-        log.warning("no traces are sent", protocol=protocol, known=OURS)
-        return Traces()
     try:
+        if protocol != OURS:
+            raise ValueError(f"the protocol is {protocol}, {OURS} is known")
         from sse_progress.runtime.otlp import OtlpTraces
+
+        return OtlpTraces()
     except ImportError:
-        log.warning("no traces are sent", missing="pip install 'sse-progress[otel]'")
-        return Traces()
-    return OtlpTraces()
+        reason = "they need the extra: pip install 'sse-progress[otel]'"
+    except (ValueError, OSError) as error:  # the SDK's, about one of the variables
+        reason = str(error)
+    log.warning("no traces are sent", reason=reason)
+    return Traces()
+
+
+def _are_wanted(environment: Mapping[str, str]) -> bool:
+    return (
+        any(environment.get(name) for name in ENDPOINTS)
+        and environment.get("OTEL_SDK_DISABLED", "").lower() != "true"
+        and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+    )

@@ -153,13 +153,6 @@ def _redis_url(settings: Settings) -> str:
     return url
 
 
-def _open_traces() -> Traces:
-    try:
-        return open_traces(os.environ)
-    except ValueError as error:
-        raise SettingsError(f"OTEL_…: {error}") from error
-
-
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Components]:
     """All shared parts, with their background work running for the length of the block.
@@ -175,7 +168,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             await check_format(redis)
         except NewerFormat as error:
             raise SettingsError(f"SSE_PROGRESS_REDIS_URL: {error}.") from error
-        traces = await blocking(_open_traces)
+        traces = await blocking(open_traces, os.environ)
         stack.push_async_callback(blocking, traces.close)
         metrics, tasks = Metrics(), LongTasks()
         if (link := linked(redis, url)) is not None:

@@ -56,7 +56,15 @@ def test_the_log_says_that_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "sse_progress.runtime.otlp", None)
     with structlog.testing.capture_logs() as logs:
         assert not open_traces(COLLECTOR).on
-    assert "sse-progress[otel]" in logs[0]["missing"]
+    assert "sse-progress[otel]" in logs[0]["reason"]
+
+
+def test_a_variable_that_cannot_be_used_stops_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log has the SDK's own words."""
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    with structlog.testing.capture_logs() as logs:
+        assert not open_traces(COLLECTOR).on
+    assert "max_queue_size" in logs[0]["reason"]
 
 
 def test_what_is_no_traceparent_begins_a_trace(
