@@ -229,12 +229,24 @@ class HttpProtocol(HttpToolsProtocol):
         self._not_body_bytes = 0
         if not self._small.keeps(body):
             self._pass_on_small()
-            super().on_body(body)
+            self._pass_on(body)
 
     def _pass_on_small(self) -> None:
         """Give small pieces of a body on as one."""
         if body := self._small.take():
+            self._pass_on(body)
+
+    def _pass_on(self, body: bytes) -> None:
+        """To the request. A piece that finds nothing waiting is taken as it is, at most what one
+        read brings (256 KiB): uvicorn would copy it twice, and stop and start reading for each."""
+        cycle = self.cycle
+        if cycle.body or cycle.response_complete or self.parser.should_upgrade():
+            if isinstance(cycle.body, bytes):
+                cycle.body = bytearray(cycle.body)
             super().on_body(body)
+            return
+        cycle.body = body  # type: ignore[assignment]  # `receive` makes bytes of it
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._not_body_bytes = 0

@@ -492,3 +492,12 @@ def test_nothing_is_read_while_a_connection_is_held(app: App) -> None:
         connection.sendall(chunked(1))
         assert read_answer(connection).json["body"] == "x" * 1001
         assert time.monotonic() - began >= Slow.held[0]
+
+
+def test_pieces_of_all_sizes_come_in_order(server: AsgiServer) -> None:
+    """Whether one finds others waiting or is taken as it is."""
+    pieces = [bytes([65 + at % 26]) * size for at, size in enumerate([600, 5, 70_000, 513, 3] * 12)]
+    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+    head = b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = ask(server, head, b"".join(chunks[:30]), *chunks[30:], b"0\r\n\r\n")
+    assert json.loads(answer.body)["body"].encode() == b"".join(pieces)
