@@ -35,9 +35,9 @@ class Kind:
     and no `pipeline` it is work that another service does, and takes no files. `allowed_types` are
     detected media types (`image/*` works), `max_bytes` the largest file; None: as the settings have
     them. `required` are the context keys that an upload must have. `retention_days`: how long
-    finished uploads are kept. `priority` is that of its work, `storage_prefix` where an object
-    storage keeps it. `cpu_s`: CPU seconds that all stages of one upload may take together, whatever
-    its size, `timeout_s`: seconds of wall-clock time; None: as the settings say.
+    finished uploads are kept. `priority` is that of its work; `storage_prefix` has no effect yet.
+    `cpu_s`: CPU seconds that all stages of one upload may take together, whatever its size,
+    `timeout_s`: seconds of wall-clock time; None: as the settings say.
     """
 
     name: str
