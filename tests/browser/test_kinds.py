@@ -15,6 +15,7 @@ from tests.browser.conftest import live_page
 from tests.browser.film import STAGES
 from tests.browser.gates import Gates
 from tests.browser.looking import card, entry, phase
+from tests.browser.test_notifications import RECORD, told
 from tests.browser.test_page import times_of
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
@@ -139,3 +140,24 @@ def ended_job(service: Service) -> str:
 def listed(service: Service) -> list[dict[str, object]]:
     found: list[dict[str, object]] = httpx.get(f"{service.url}/uploads?limit=200").json()["uploads"]
     return found
+
+
+def test_its_end_is_told_by_a_notification(
+    contexts: Callable[..., BrowserContext], cinema: Service, gates: Gates, tmp_path: Path
+) -> None:
+    """In the reader's language, as of any upload: also where a stage of the kind's own breaks."""
+    context = contexts(locale="de-DE")
+    context.add_init_script(RECORD)
+    page = live_page(context, cinema.url)
+    good = send_film(page, gates.file("good.txt"))
+    page.get_by_role("button", name="Benachrichtigen").click()
+    page.evaluate("window.unseen = true")
+    gates.open(*STAGES, *(f"{stage}-half" for stage in STAGES))
+    phase(good, "done")
+    wait_until(lambda: told(page) == ["good.txt: Fertig"], "the good end is told")
+    broken = Gates(tmp_path / "broken")
+    broken.open("moderating", "moderating-half", "transcoding-half", "transcoding-break")
+    broken.open("transcoding")
+    bad = send_film(page, broken.file("bad.txt"))
+    phase(bad, "failed")
+    wait_until(lambda: told(page)[1:] == ["bad.txt: Fehlgeschlagen"], "the bad end is told")
