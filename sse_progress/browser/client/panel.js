@@ -15,6 +15,7 @@
 /**
  * @import { Client, Upload } from "./index.js"
  * @import { PanelTexts } from "./panel.js"
+ * @import { Entry } from "./panel-entry.js"
  * @import { Text, Values } from "./texts.js"
  */
 
@@ -24,14 +25,12 @@ import { kindsOf } from "./kinds.js";
 import { loadTexts, localeOf } from "./locale.js";
 import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
 import { headline, overview } from "./overview.js";
-import { Entry, TROUBLE } from "./panel-entry.js";
+import { EntryList } from "./panel-list.js";
 import { STYLE } from "./panel-style.js";
 import { Run } from "./run.js";
 import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts, TEXTS } from "./texts.js";
 
 const CLEAR_AFTER_S = 20;
-/** How many entries there are at most: the others are counted, and come into the list as these end. */
-const SHOWN = 50;
 
 const FRAME = `
 <section class="panel" role="region">
@@ -56,10 +55,6 @@ export class UploadPanel extends Base {
   /** @type {PanelTexts} */
   #own = {};
   #texts = TEXTS;
-  /** @type {Map<string, Entry>} by upload id */
-  #entries = new Map();
-  /** @type {Map<string, Upload>} what has no entry yet, by upload id */
-  #waiting = new Map();
   /** @type {AbortController | null} */
   #listening = null;
   /** @type {number | null} */
@@ -69,6 +64,7 @@ export class UploadPanel extends Base {
   #run = new Run();
   #dismissed = false;
   #announcer;
+  #list;
   #parts;
   /** @type {Set<Entry>} */
   #changed = new Set();
@@ -88,6 +84,16 @@ export class UploadPanel extends Base {
       list: one("ul"),
       rest: one(".rest"),
     };
+    this.#list = new EntryList(this.#parts.list, {
+      texts: () => this.#texts,
+      stages: (state) => kindsOf(this.client).stages(state),
+      clearAfterS: () => Number(this.getAttribute("clear-after") ?? CLEAR_AFTER_S),
+      added: () => {
+        this.#dismissed = false;
+      },
+      draw: () => this.#draw(),
+      refuge: () => this.#parts.toggle,
+    });
     this.#announcer = new Announcer(one(".spoken"), () => this.#summary());
     this.#parts.toggle.append(icon("chevron"));
     this.#parts.close.append(icon("cross"));
@@ -136,10 +142,7 @@ export class UploadPanel extends Base {
     this.#listening?.abort();
     this.#announcer.stop();
     this.#tick(false);
-    for (const entry of this.#entries.values()) stop(entry.clearing);
-    this.#entries.clear();
-    this.#waiting.clear();
-    this.#parts.list.replaceChildren();
+    this.#list.clear();
   }
 
   /** @param {string} name */
@@ -151,8 +154,7 @@ export class UploadPanel extends Base {
   /** Hide the panel and forget what is finished; the next upload brings it back. */
   dismiss() {
     this.#dismissed = true;
-    for (const entry of [...this.#entries.values()]) if (entry.upload.ended) this.#remove(entry);
-    for (const { id, ended } of [...this.#waiting.values()]) if (ended) this.#waiting.delete(id);
+    this.#list.dismiss();
     this.#draw();
   }
 
@@ -175,122 +177,15 @@ export class UploadPanel extends Base {
 
   /** @param {Upload} upload */
   #seen(upload) {
-    const known = this.#entries.get(upload.id);
-    if (known && known.upload !== upload) this.#remove(known); // it is sent from here again
     const { state } = upload;
     if (upload.file) this.#run.note(state, performance.now());
-    if (!this.#entries.has(upload.id) && (upload.ended || this.#entries.size >= SHOWN))
-      return this.#wait(upload);
-    const entry = this.#entries.get(upload.id) ?? this.#add(upload);
+    const entry = this.#list.take(upload);
+    if (!entry) return this.#drawSoon();
     entry.note();
     const key = `${state.phase} ${state.stage} ${state.waiting}`;
-    if (key !== entry.spoken) {
-      const first = entry.spoken === null;
-      entry.spoken = key;
-      if (upload.ended) this.#place(entry);
-      if (!first) this.#announcer.say(upload.id, entry.sentence());
-    }
-    if (upload.ended) this.#clearLater(entry);
+    if (key !== entry.spoken && entry.spoken !== null) this.#announcer.say(upload.id, entry.sentence());
+    entry.spoken = key;
     this.#drawSoon(entry);
-  }
-
-  /** @param {Upload} upload */
-  #add(upload) {
-    const entry = new Entry(upload, () => this.#texts, {
-      retry: (one) => this.#retry(one),
-      cancel: (one) => this.#cancelOrDismiss(one),
-      stages: (state) => kindsOf(this.client).stages(state),
-    });
-    this.#entries.set(upload.id, entry);
-    this.#place(entry);
-    this.#dismissed = false;
-    return entry;
-  }
-
-  /**
-   * No room yet: what has ended well meanwhile needs none.
-   * @param {Upload} upload
-   */
-  #wait(upload) {
-    if (!upload.ended) this.#waiting.set(upload.id, upload);
-    else if (!this.#waiting.has(upload.id))
-      return; // it was over before
-    else if (!TROUBLE.has(upload.state.phase)) this.#waiting.delete(upload.id);
-    this.#drawSoon();
-  }
-
-  /** Waiting uploads take the place of completed ones, unless the reader points at one of those. */
-  #admit() {
-    if (this.#waiting.size === 0) return;
-    for (const entry of [...this.#entries.values()]) {
-      const seen = entry.upload.ended && !entry.inTrouble && !isHeld(entry);
-      if (seen && this.#entries.size + this.#waiting.size > SHOWN) this.#remove(entry);
-    }
-    for (const upload of this.#waiting.values()) {
-      if (this.#entries.size >= SHOWN) return;
-      this.#waiting.delete(upload.id);
-      this.#changed.add(this.#add(upload));
-    }
-  }
-
-  /**
-   * What runs stands above what has ended; whoever has the focus keeps it.
-   * @param {Entry} entry
-   */
-  #place(entry) {
-    const { list } = this.#parts;
-    const ended = [...this.#entries.values()].filter((other) => other !== entry && other.upload.ended);
-    const before = [...list.children].find((item) => ended.some((other) => other.item === item)) ?? null;
-    if (entry.item.parentNode === list && entry.item.nextSibling === before) return;
-    const focused = /** @type {HTMLElement | null | undefined} */ (this.shadowRoot?.activeElement);
-    list.insertBefore(entry.item, before);
-    if (focused && entry.item.contains(focused)) focused.focus();
-  }
-
-  /** What has an entry, and what waits for one. */
-  #uploads() {
-    return [...[...this.#entries.values()].map(({ upload }) => upload), ...this.#waiting.values()];
-  }
-
-  /** @param {Entry} entry */
-  #retry(entry) {
-    const upload = entry.upload.retry();
-    const fresh = this.#entries.get(upload.id) ?? this.#add(upload);
-    this.#remove(entry);
-    this.#draw();
-    fresh.parts.cancel.focus();
-  }
-
-  /** @param {Entry} entry */
-  #cancelOrDismiss(entry) {
-    if (!entry.upload.ended) {
-      if (!entry.upload.state.cancelling) entry.upload.cancel().catch(() => {}); // the entry shows that it goes on
-      return;
-    }
-    const neighbour = entry.item.nextElementSibling ?? entry.item.previousElementSibling;
-    this.#remove(entry);
-    this.#draw();
-    const next = /** @type {HTMLElement | null | undefined} */ (neighbour?.querySelector(".cancel"));
-    (next ?? this.#parts.toggle).focus();
-  }
-
-  /** @param {Entry} entry */
-  #remove(entry) {
-    stop(entry.clearing);
-    entry.item.remove();
-    this.#entries.delete(entry.upload.id);
-  }
-
-  /** @param {Entry} entry */
-  #clearLater(entry) {
-    const seconds = Number(this.getAttribute("clear-after") ?? CLEAR_AFTER_S);
-    if (entry.clearing || !(seconds > 0) || entry.inTrouble) return;
-    entry.clearing = setTimeout(() => {
-      entry.clearing = null;
-      if (isHeld(entry)) return this.#clearLater(entry);
-      this.#remove(entry);
-      this.#draw();
-    }, seconds * 1000);
   }
 
   // ---- drawing
@@ -304,15 +199,15 @@ export class UploadPanel extends Base {
     this.#drawing ??= requestAnimationFrame(() => this.#draw(this.#changed));
   }
 
-  /** @param {Iterable<Entry>} changed */
-  #draw(changed = this.#entries.values()) {
+  /** @param {Iterable<Entry>} [changed] all without it */
+  #draw(changed) {
     if (this.#drawing !== null) cancelAnimationFrame(this.#drawing);
     this.#drawing = null;
-    this.#admit();
-    const entries = [...this.#entries.values()];
+    for (const entry of this.#list.admit()) this.#changed.add(entry);
+    const { entries } = this.#list;
     this.hidden = this.#dismissed || entries.length === 0;
     if (!this.hidden) this.#drawFrame();
-    for (const entry of changed) entry.draw();
+    for (const entry of changed ?? entries) entry.draw();
     this.#changed.clear();
     this.#tick(!this.hidden && entries.some(({ sending }) => sending));
   }
@@ -322,7 +217,7 @@ export class UploadPanel extends Base {
    * @param {boolean} on
    */
   #tick(on) {
-    const draw = () => this.#drawSoon(...[...this.#entries.values()].filter(({ sending }) => sending));
+    const draw = () => this.#drawSoon(...this.#list.entries.filter(({ sending }) => sending));
     if (on) this.#ticking ??= setInterval(draw, 1000);
     else {
       clearInterval(this.#ticking);
@@ -334,7 +229,7 @@ export class UploadPanel extends Base {
     const { panel, title, subtitle, toggle, close, whole, link, list, rest } = this.#parts;
     const texts = this.#texts;
     const minimized = this.hasAttribute("minimized");
-    const states = this.#uploads().map(({ state }) => state);
+    const states = this.#list.uploads.map(({ state }) => state);
     const { title: words, more, phase, percent } = headline(states, texts, (text, n) => this.#say(text, n));
     panel.setAttribute("aria-label", texts.label);
     panel.classList.toggle("minimized", minimized);
@@ -345,8 +240,8 @@ export class UploadPanel extends Base {
     toggle.setAttribute("aria-expanded", String(!minimized));
     label(close, texts.dismissAll);
     list.setAttribute("aria-label", texts.label);
-    rest.hidden = this.#waiting.size === 0;
-    rest.textContent = this.#say(texts.rest, { n: this.#waiting.size });
+    rest.hidden = this.#list.waiting === 0;
+    rest.textContent = this.#say(texts.rest, { n: this.#list.waiting });
     whole.setAttribute("aria-label", texts.overall);
     panel.dataset.phase = phase;
     const filled = percent ?? (phase === "cancelled" ? 0 : 100);
@@ -360,7 +255,7 @@ export class UploadPanel extends Base {
   #together() {
     const texts = this.#texts;
     const run = this.#run.summary(performance.now());
-    if (!run || this.#uploads().some(({ file, ended }) => !file && !ended)) return [];
+    if (!run || this.#list.uploads.some(({ file, ended }) => !file && !ended)) return [];
     const size = (/** @type {number} */ bytes) => formatBytes(bytes, texts.lang);
     const parts = [this.#say(texts.counted, { done: run.done, total: run.total })];
     if (run.sent < run.size) parts.push(this.#say(texts.of, { done: size(run.sent), total: size(run.size) }));
@@ -371,7 +266,7 @@ export class UploadPanel extends Base {
   // ---- speaking
 
   #summary() {
-    return this.#say(this.#texts.summary, tally(this.#uploads()));
+    return this.#say(this.#texts.summary, tally(this.#list.uploads));
   }
 
   /**
@@ -387,19 +282,6 @@ export class UploadPanel extends Base {
 function tally(uploads) {
   const { sending, working, done, cancelled, trouble } = overview(uploads.map(({ state }) => state));
   return { active: sending + working, done, cancelled, trouble };
-}
-
-/**
- * Whether the pointer or the focus is in it.
- * @param {Entry} entry
- */
-function isHeld(entry) {
-  return entry.item.matches(":hover, :focus-within");
-}
-
-/** @param {ReturnType<typeof setTimeout> | null} timer */
-function stop(timer) {
-  clearTimeout(timer ?? undefined);
 }
 
 define("upload-panel", UploadPanel);
