@@ -27,11 +27,13 @@ _FORMATS = {
     "video/ogg": "Ogg",
 }
 """Where the format's name is not its first extension in capitals."""
+_NOUNS = {"text/html": "page", "application/xhtml+xml": "page", "image/svg+xml": "picture"}
+"""Where what people see is not what the file is made of."""
 
 
 def type_text(media_type: str) -> str:
     """What to call a file after "This": `JPEG picture`, `file (application/x-elf)`."""
-    noun, _ = _KINDS.get(kind_of(media_type), ("file", ""))
+    noun = _NOUNS.get(media_type) or _KINDS.get(kind_of(media_type), ("file", ""))[0]
     if media_type == "text/plain":
         return noun
     extensions = extensions_of(media_type)

@@ -97,7 +97,7 @@ def test_a_page_in_utf16_is_a_page(desk: Desk) -> None:
     page = "<!doctype html><html><body>x</body></html>"
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
         error = refusal(desk.upload(page.encode(encoding), "a.txt"))
-        assert (error.code, "html" in error.detail) == ("rejected_type", True)
+        assert (error.code, "HTML" in error.detail) == ("rejected_type", True)
 
 
 def texts() -> Iterator[Path]:
