@@ -42,6 +42,7 @@ from sse_progress.client.shapes import (
     State,
     StoredFile,
 )
+from sse_progress.client.sockets import FollowBy
 from sse_progress.model.events import Error, Event
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Event",
     "FileChanged",
     "Follow",
+    "FollowBy",
     "History",
     "Job",
     "JobFailed",

@@ -41,7 +41,8 @@ class Ask:
     """The next request: GET `path`.
 
     `opening_s` is the longest wait for the start of the answer; `silence_s` that for any byte of
-    it, for drivers that have one limit for a whole answer.
+    it, for drivers that have one limit for a whole answer. With `message` it is no request: a
+    WebSocket is opened, and that is sent first.
     """
 
     path: str
@@ -49,3 +50,4 @@ class Ask:
     headers: dict[str, str]
     opening_s: float
     silence_s: float
+    message: str = ""
