@@ -17,8 +17,7 @@ class CuttingProxy(Relay):
     The answer to a request for a progress stream is cut after so many bytes as chance says
     (`least` to `most`), in turn with FIN and RST; with `hold` it never comes through. `times` is
     how many streams are cut (None: all), `whole_frames` cuts between two frames. With `sockets`
-    WebSockets are cut in place of streams, with `hold_sockets` they never come through. `cuts`
-    counts what was cut, `opened` what was asked for.
+    WebSockets are cut in place of streams. `cuts` counts what was cut, `opened` what was asked for.
     """
 
     def __init__(
@@ -32,7 +31,6 @@ class CuttingProxy(Relay):
         times: int | None = None,
         whole_frames: bool = False,
         sockets: bool = False,
-        hold_sockets: bool = False,
     ) -> None:
         super().__init__()
         parts = urlsplit(url)
@@ -40,7 +38,6 @@ class CuttingProxy(Relay):
         self._path = parts.path
         self._least, self._most, self._hold = least, most, hold
         self._times, self.whole_frames, self._sockets = times, whole_frames, sockets
-        self._hold_sockets = hold_sockets
         self._chance = random.Random(seed)
         self._flows: dict[asyncio.StreamWriter, _Flow] = {}
         self.cuts = 0
@@ -69,7 +66,7 @@ class CuttingProxy(Relay):
         sockets = b"upgrade: websocket" in head
         if streams or sockets:
             self.opened["stream" if streams else "socket"] += 1
-        if (streams and self._hold) or (sockets and self._hold_sockets):
+        if streams and self._hold:
             return 0
         if not (sockets if self._sockets else streams):
             return None

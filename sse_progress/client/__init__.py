@@ -42,7 +42,6 @@ from sse_progress.client.shapes import (
     State,
     StoredFile,
 )
-from sse_progress.client.sockets import FollowBy
 from sse_progress.model.events import Error, Event
 
 __all__ = [
@@ -65,7 +64,6 @@ __all__ = [
     "Event",
     "FileChanged",
     "Follow",
-    "FollowBy",
     "History",
     "Job",
     "JobFailed",

@@ -13,13 +13,11 @@ import httpx
 from sse_progress.client.answers import base_url, batch_path, refusal, upload_path
 from sse_progress.client.body import Body, Fields
 from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
-from sse_progress.client.following import Following, Phase
+from sse_progress.client.following import E, Following, Phase
 from sse_progress.client.pace import Pace
-from sse_progress.client.reading import E
 from sse_progress.client.resuming import LARGE_BYTES, Parts
 from sse_progress.client.sending import Accepted, Lost, News, Sending
 from sse_progress.client.shapes import BatchEvent, State
-from sse_progress.client.sockets import FollowBy, Renewal, socket_url
 from sse_progress.model.events import Event
 
 __all__ = [
@@ -57,8 +55,6 @@ def in_words(error: Exception) -> str:
             text = _from_the_system(error) or str(error)
         case httpx.NetworkError() | httpx.RemoteProtocolError():
             return "the connection was lost"
-        case OSError():
-            text = _from_the_system(error) or str(error)
         case _:
             text = str(error)
     return " ".join(text.split()) or type(error).__name__
@@ -81,19 +77,10 @@ def _from_the_system(error: BaseException | None) -> str:
 class BaseClient:
     """`token` may be a function: it is called for every request, so it can renew the token."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: Token,
-        timeout: float,
-        pace: Pace | None,
-        follow_by: FollowBy = "sse",
-    ) -> None:
+    def __init__(self, url: str, *, token: Token, timeout: float, pace: Pace | None) -> None:
         self.url = base_url(url)
-        self.url_of_sockets = socket_url(self.url)
-        self._token, self._follow_by = token, follow_by
-        self.pace = self._pace = pace or Pace()
+        self._token = token
+        self._pace = pace or Pace()
         self._timeout_s = timeout
         self._timeout = httpx.Timeout(timeout)
         self._post_timeout = httpx.Timeout(timeout, read=max(timeout, _ANSWER_TIMEOUT_S))
@@ -101,17 +88,8 @@ class BaseClient:
     def _stream_timeout(self, silence_s: float | None = None) -> httpx.Timeout:
         return httpx.Timeout(self._timeout_s, read=silence_s)
 
-    def _socket_credentials(self) -> tuple[dict[str, str], Renewal]:
-        """For the handshake of a WebSocket, and what renews them while it is open."""
-        token = self._current_token() or ""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return headers, Renewal(self._token, token, now=time.time)
-
-    def _current_token(self) -> str | None:
-        return self._token() if callable(self._token) else self._token
-
     def _headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        token = self._current_token()
+        token = self._token() if callable(self._token) else self._token
         headers: dict[str, str] = {"Accept": "application/json", **(more or {})}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -162,7 +140,6 @@ class BaseClient:
             chance=random.random,
             pace=self._pace,
             on_phase=on_phase,
-            follow_by=self._follow_by,
         )
 
     def _sending(self, upload_id: str) -> Sending:

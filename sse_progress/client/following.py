@@ -7,24 +7,25 @@ machine what came. Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from sse_progress.client.answers import refusal, retry_after_s
 from sse_progress.client.failures import BadAnswer, ClientError, Unreachable
 from sse_progress.client.pace import Ask, Pace
-from sse_progress.client.reading import E, Reader
-from sse_progress.client.sockets import FollowBy, subscribe
-from sse_progress.model.sse import Decoder
+from sse_progress.model.events import Error, Event
+from sse_progress.model.sse import Decoder, ServerSentEvent
 
 __all__ = ["Following", "Phase"]
 
 Phase: TypeAlias = Literal["connecting", "live", "reconnecting", "polling"]
 Expected: TypeAlias = Literal["stream", "state", "refusal", "nothing"]
 
+E = TypeVar("E", bound=Event)
+
+_SEEN_LIMIT = 65_536
 _NOT_NOW = frozenset((408, 425, 429))
-_POLICY = 1008
 
 
 class Following(Generic[E]):
@@ -48,20 +49,20 @@ class Following(Generic[E]):
         last_event_id: str | None = None,
         pace: Pace | None = None,
         on_phase: Callable[[Phase], None] | None = None,
-        follow_by: FollowBy = "sse",
     ) -> None:
-        self._reader = Reader(kind, subject, last_event_id or "")
+        if last_event_id and not _is_position(last_event_id):
+            raise ValueError(f"{last_event_id!r} is not an event id")
+        self.done = False
+        self.last_event_id = last_event_id or ""
         self.phase: Phase = "connecting"
         self._url, self._path = url, path
-        self._subject = subject
+        self._kind, self._subject = kind, subject
         self._params = (*params, ("heartbeat", "event"))
         self._now, self._chance, self._pace = now, chance, pace or Pace()
         self._on_phase = on_phase
+        self._seen: dict[str, None] = {}
         self._decoder = Decoder()
         self._polling = False
-        upload_id = (subject or {}).get("uploadId", "")
-        self._sockets = upload_id if follow_by != "sse" else ""
-        self._by_socket = bool(self._sockets) and follow_by == "ws"
         self._hold = True
         self._etag: str | None = None
         self._proven = False
@@ -70,16 +71,6 @@ class Following(Generic[E]):
         self._pause_s = 0.0
         self._retry_s: float | None = None
         self._asked_at = self._heard_at = now()
-
-    @property
-    def done(self) -> bool:
-        """Nothing more will come."""
-        return self._reader.done
-
-    @property
-    def last_event_id(self) -> str:
-        """The position after the latest event."""
-        return self._reader.position
 
     # ---- what to do next
 
@@ -102,10 +93,6 @@ class Following(Generic[E]):
                     headers["Prefer"] = f"wait={self._pace.poll_wait_s}"
                     opening_s += self._pace.poll_wait_s
             return Ask(self._path, (), headers, opening_s, opening_s)
-        if self._by_socket:
-            opening_s = self._pace.opening_s
-            message = subscribe(self._sockets, self.last_event_id)
-            return Ask("/ws", (), {}, opening_s, self._pace.silence_s, message)
         headers["Accept"] = "text/event-stream"
         headers["Accept-Encoding"] = "identity"
         if self.last_event_id:
@@ -128,7 +115,7 @@ class Following(Generic[E]):
             return "refusal"
         self._heard_at = self._now()
         if status == 204:
-            self._reader.done = True
+            self.done = True
             return "nothing"
         if status == 304 and self._polling:
             self._polled(changed=False)
@@ -155,9 +142,7 @@ class Following(Generic[E]):
             self._phase("live")
         try:
             for frame in self._decoder.feed(chunk):
-                event = None
-                if frame.event == "message":
-                    event = self._reader.event(frame.data, frame.id)
+                event = self._event(frame)
                 if event is not None:
                     yield event
                 if self.done:
@@ -175,12 +160,17 @@ class Following(Generic[E]):
             fields = msgspec.json.decode(body, type=dict[str, Any])
             if "status" not in fields:
                 raise ValueError("no status")
-            position = (self._etag or "").removeprefix("W/").strip('"')
-            event = self._reader.state(fields, position)
+            event = msgspec.convert({**fields, "type": "progress"}, self._kind)
         except ValueError as error:
             raise BadAnswer(self._url, 200, f"not a state of this service ({error})") from error
-        if event is not None:
-            yield event
+        if event.stage is None:
+            return
+        position = (self._etag or "").removeprefix("W/").strip('"')
+        if position in self._seen:
+            return
+        self._moved(position)
+        self.done = event.terminal
+        yield event
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[E]:
         """An answer of 400 or more. Raises it if trying again cannot help."""
@@ -188,7 +178,8 @@ class Following(Generic[E]):
         if status == 404 and self._polling and error.code == "unknown_upload":
             self._heard_at = self._now()
             if self.last_event_id:
-                yield self._reader.forgotten()
+                self.done = True
+                yield self._forgotten()
             self._polled(changed=False)
             return
         if status < 500 and status not in _NOT_NOW:
@@ -203,61 +194,35 @@ class Following(Generic[E]):
         """The connection failed, or (`silent`) nothing came for too long. Raises to give up."""
         self._lost(reason, blocked=silent)
 
-    # ---- by WebSocket
-
-    @property
-    def socket_wait_s(self) -> float | None:
-        """The longest wait for a message; None: its pings tell that it lives."""
-        return None if self._spoke else self._pace.opening_s
-
-    def connected(self) -> None:
-        """The WebSocket is open."""
-        self._opened, self._heard_at = True, self._now()
-
-    def message(self, text: str | bytes) -> Iterator[E]:
-        """What came on the WebSocket. Raises BadAnswer for what is no message of this service."""
-        self._heard_at = self._now()
-        try:
-            said = msgspec.json.decode(text, type=dict[str, Any])
-            match said.get("type"):
-                case "connected" | "subscribed":
-                    self._spoke = self._proven = True
-                    self._mute = self._failures = 0
-                    self._phase("live")
-                case "progress" | "reset":
-                    event = self._reader.event(text, str(said.get("id", "")))
-                    if event is not None:
-                        yield event
-                case "unsubscribed" if said.get("reason") == "forbidden":
-                    raise refusal(403, {}, b"")
-                case "error":
-                    raise ValueError(f"{said.get('code')}: {said.get('detail')}")
-        except ValueError as error:
-            raise BadAnswer(self._url, 200, f"not an event of this service ({error})") from error
-
-    def closed(self, code: int, reason: str) -> None:
-        """The WebSocket is over. Raises NotAllowed where coming back cannot help."""
-        if code == _POLICY and not self._spoke:
-            problem = {"code": "unauthenticated", "detail": reason}
-            kind = {"content-type": "application/problem+json"}
-            raise refusal(401, kind, msgspec.json.encode(problem))
-        self._lost(reason or f"the WebSocket was closed ({code})", blocked=False)
-
-    def not_upgraded(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """The handshake got another answer. Raises it if it is the service's refusal."""
-        if status in (401, 403):
-            raise refusal(status, headers, body)
-        if status in (429, 503):
-            self._again(refusal(status, headers, body), at_least_s=retry_after_s(headers))
-            return
-        self._poll()
-        self._again(Unreachable(self._url, f"a WebSocket was answered {status}"))
-        self._pause_s = 0.0
-
     # ---- inside
 
+    def _event(self, frame: ServerSentEvent) -> E | None:
+        if frame.event != "message":
+            return None
+        event = _read(frame.data, self._kind)
+        if event is None:
+            return None
+        if event.type == "reset":
+            self._seen.clear()
+        if frame.id:
+            if frame.id in self._seen:
+                return None
+            self._moved(frame.id)
+        if self._subject is not None:
+            gone = event.error is not None and event.error.code == "unknown_upload"
+            self.done = event.terminal or gone
+        return event
+
+    def _moved(self, position: str) -> None:
+        if not _is_position(position):
+            return
+        self.last_event_id = position
+        self._seen[position] = None
+        if len(self._seen) > _SEEN_LIMIT:
+            del self._seen[next(iter(self._seen))]
+
     def _lost(self, reason: str, *, blocked: bool) -> None:
-        was_polling, was_socket = self._polling, self._by_socket
+        was_polling = self._polling
         if was_polling:
             # What breaks long requests may still let short ones pass.
             self._polling, self._hold = self._hold and self._etag is not None, False
@@ -266,28 +231,20 @@ class Following(Generic[E]):
             # streams have passed before, it may as well be a service that is starting again.
             self._mute += 1
             if (blocked and not self._proven) or self._mute > 1:
-                self._next_way()
+                self._poll()
         self._again(Unreachable(self._url, reason))
-        if (self._polling, self._by_socket) != (was_polling, was_socket):
+        if self._polling and not was_polling:
             self._pause_s = 0.0
 
     def _blocked(self, what: str) -> None:
         if self._subject is None:
             raise BadAnswer(self._url, 200, what)
-        self._next_way()
+        self._poll()
         self._pause_s = 0.0
-
-    def _next_way(self) -> None:
-        """Nothing comes this way: a WebSocket, if that was not it, else requests."""
-        if self._sockets and not self._by_socket:
-            self._by_socket, self._mute = True, 0
-        else:
-            self._poll()
 
     def _poll(self) -> None:
         if self._subject is not None:
             self._polling = self._hold = True
-            self._by_socket = False
             self._mute = 0
 
     def _polled(self, *, changed: bool) -> None:
@@ -316,3 +273,27 @@ class Following(Generic[E]):
             self.phase = phase
             if self._on_phase is not None:
                 self._on_phase(phase)
+
+    def _forgotten(self) -> E:
+        text = "Upload not found or expired."
+        fields = {
+            **(self._subject or {}),
+            "type": "reset",
+            "progress": 0,
+            "stage": "error",
+            "message": text,
+            "error": Error("unknown_upload", text, "error"),
+        }
+        return msgspec.convert(fields, self._kind)
+
+
+def _is_position(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable()
+
+
+def _read(data: str, kind: type[E]) -> E | None:
+    """A journal's event; None for other types, known or not. Raises ValueError for the rest."""
+    fields = msgspec.json.decode(data, type=dict[str, Any])
+    if not isinstance(fields.get("type"), str):
+        raise ValueError("no type")  # noqa: TRY004  # what came is wrong, not what was called
+    return msgspec.convert(fields, kind) if fields["type"] in ("progress", "reset") else None

@@ -41,8 +41,7 @@ class Ask:
     """The next request: GET `path`.
 
     `opening_s` is the longest wait for the start of the answer; `silence_s` that for any byte of
-    it, for drivers that have one limit for a whole answer. With `message` it is no request: a
-    WebSocket is opened, and that is sent first.
+    it, for drivers that have one limit for a whole answer.
     """
 
     path: str
@@ -50,4 +49,3 @@ class Ask:
     headers: dict[str, str]
     opening_s: float
     silence_s: float
-    message: str = ""

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 import httpx
 
 from sse_progress.client.body import SourceFile
-from sse_progress.client.pace import Ask, Pace
+from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
-from sse_progress.client.sockets import CLOSE_S, not_upgraded, over
 from sse_progress.model.events import Event
-
-if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
 
 __all__ = [
     "AsyncSides",
     "AsyncStop",
     "OnEvent",
     "call",
-    "open_socket",
     "pause",
     "read_limit_s",
-    "said",
-    "say",
     "sleep",
     "two_sides",
     "within",
@@ -62,46 +55,6 @@ async def pause(_file: SourceFile, seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def open_socket(
-    url: str, headers: Mapping[str, str], ask: Ask, pace: Pace
-) -> ClientConnection:
-    """Raises SocketRefused, TimeoutError or OSError."""
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidHandshake
-
-    try:
-        return await connect(
-            url,
-            additional_headers=dict(headers),
-            open_timeout=ask.opening_s,
-            close_timeout=CLOSE_S,
-            ping_interval=pace.heartbeat_s,
-            ping_timeout=2 * pace.heartbeat_s,
-            compression=None,
-        )
-    except InvalidHandshake as error:
-        raise not_upgraded(error) from error
-
-
-async def said(socket: ClientConnection, limit_s: float | None) -> str | bytes:
-    """The next message. Raises TimeoutError after `limit_s`, SocketClosed at the end."""
-    from websockets.exceptions import ConnectionClosed
-
-    try:
-        async with within(limit_s):
-            return await socket.recv()
-    except ConnectionClosed as error:
-        raise over(error) from error
-
-
-async def say(socket: ClientConnection, message: str) -> None:
-    """What a connection that is over does not take is not missed: its end is heard next."""
-    from websockets.exceptions import ConnectionClosed
-
-    with suppress(ConnectionClosed):
-        await socket.send(message)
-
-
 class AsyncStop:
     """Ends a follow: between two requests, or in the middle of one."""
 
@@ -118,9 +71,6 @@ class AsyncStop:
 
     def watch(self, response: httpx.Response) -> None:
         """`response` is what is being read: only threads need it."""
-
-    def watch_socket(self, socket: ClientConnection) -> None:
-        """The same of a WebSocket."""
 
     async def close(self, events: AsyncGenerator[Event]) -> None:
         """Stop, and end the iteration of `events`."""

@@ -6,32 +6,25 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 
 from sse_progress.client.body import SourceFile
-from sse_progress.client.pace import Ask, Pace
+from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
-from sse_progress.client.sockets import CLOSE_S, not_upgraded, over
 from sse_progress.model.events import Event
-
-if TYPE_CHECKING:
-    from websockets.sync.client import ClientConnection
 
 __all__ = [
     "OnEvent",
     "Sides",
     "Stop",
     "call",
-    "open_socket",
     "pause",
     "read_limit_s",
-    "said",
-    "say",
     "sleep",
     "two_sides",
     "within",
@@ -64,50 +57,12 @@ def pause(file: SourceFile, seconds: float) -> None:
     file.pause(seconds)
 
 
-def open_socket(url: str, headers: Mapping[str, str], ask: Ask, pace: Pace) -> ClientConnection:
-    """Raises SocketRefused, TimeoutError or OSError."""
-    from websockets.exceptions import InvalidHandshake
-    from websockets.sync.client import connect
-
-    try:
-        return connect(
-            url,
-            additional_headers=dict(headers),
-            open_timeout=ask.opening_s,
-            close_timeout=CLOSE_S,
-            ping_interval=pace.heartbeat_s,
-            ping_timeout=2 * pace.heartbeat_s,
-            compression=None,
-        )
-    except InvalidHandshake as error:
-        raise not_upgraded(error) from error
-
-
-def said(socket: ClientConnection, limit_s: float | None) -> str | bytes:
-    """The next message. Raises TimeoutError after `limit_s`, SocketClosed at the end."""
-    from websockets.exceptions import ConnectionClosed
-
-    try:
-        return socket.recv(timeout=limit_s)
-    except ConnectionClosed as error:
-        raise over(error) from error
-
-
-def say(socket: ClientConnection, message: str) -> None:
-    """What a connection that is over does not take is not missed: its end is heard next."""
-    from websockets.exceptions import ConnectionClosed
-
-    with suppress(ConnectionClosed):
-        socket.send(message)
-
-
 class Stop:
     """Ends a follow from any thread: between two requests, or in the middle of one."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
         self._response: httpx.Response | None = None
-        self._socket: ClientConnection | None = None
 
     def is_set(self) -> bool:
         return self._stopped.is_set()
@@ -120,10 +75,6 @@ class Stop:
         """`response` is what is being read."""
         self._response = response
 
-    def watch_socket(self, socket: ClientConnection) -> None:
-        """The same of a WebSocket."""
-        self._socket = socket
-
     def close(self, events: Generator[Event]) -> None:
         """Stop, and end the iteration of `events`."""
         self._stopped.set()
@@ -132,9 +83,6 @@ class Stop:
             # Only this wakes a thread that waits for the next byte.
             with suppress(OSError):
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.socket.shutdown(socket.SHUT_RDWR)
         # A generator that runs in another thread cannot be closed from here; it ends by itself.
         with suppress(ValueError):
             events.close()

@@ -9,20 +9,11 @@ from typing import TYPE_CHECKING, Generic, Self
 
 import httpx
 
-from sse_progress.client._sync.backend import (
-    Stop,
-    open_socket,
-    read_limit_s,
-    said,
-    say,
-    within,
-)
+from sse_progress.client._sync.backend import Stop, read_limit_s, within
 from sse_progress.client.base import in_words
 from sse_progress.client.failures import Unreachable
-from sse_progress.client.following import Following, Phase
+from sse_progress.client.following import E, Following, Phase
 from sse_progress.client.pace import Ask
-from sse_progress.client.reading import E
-from sse_progress.client.sockets import SocketClosed, SocketRefused
 
 if TYPE_CHECKING:
     from sse_progress.client._sync.requests import Requests
@@ -71,42 +62,12 @@ class Follow(Generic[E]):
                 with closing(self._attempt(following.ask())) as events:
                     for event in events:
                         yield event
-            except SocketClosed as closed:
-                if not stop.is_set():
-                    following.closed(closed.code, closed.reason)
-            except SocketRefused as refused:
-                following.not_upgraded(refused.status, refused.headers, refused.body)
-            except (OSError, httpx.RequestError) as error:
+            except (TimeoutError, httpx.RequestError) as error:
                 if not stop.is_set():
                     silent = isinstance(error, TimeoutError | httpx.ReadTimeout)
                     following.lost(in_words(error), silent=silent)
 
     def _attempt(self, ask: Ask) -> Generator[E]:
-        return self._talk(ask) if ask.message else self._request(ask)
-
-    def _talk(self, ask: Ask) -> Generator[E]:
-        following, client, stop = self._following, self._client, self._stop
-        headers, renewal = client._socket_credentials()
-        connection = open_socket(client.url_of_sockets, headers, ask, client.pace)
-        with connection:
-            stop.watch_socket(connection)
-            following.connected()
-            say(connection, ask.message)
-            while not (following.done or stop.is_set()):
-                limit_s, renew_s = following.socket_wait_s, renewal.in_s()
-                waits = [wait for wait in (limit_s, renew_s) if wait is not None]
-                try:
-                    text = said(connection, min(waits, default=None))
-                except TimeoutError:
-                    if renewal.in_s() != 0:
-                        raise
-                    if (message := renewal.message()) is not None:
-                        say(connection, message)
-                    continue
-                for event in following.message(text):
-                    yield event
-
-    def _request(self, ask: Ask) -> Generator[E]:
         following, client, stop = self._following, self._client, self._stop
         timeout = client._stream_timeout(read_limit_s(ask))
         with within(ask.opening_s):
