@@ -5,7 +5,9 @@ const LANGUAGES = ["de", "es", "fr"];
 const made = {};
 for (const language of LANGUAGES) {
   const { texts } = await import(`../sse_progress/browser/client/locales/${language}.js`);
-  const { stage, message, error } = texts;
-  made[language] = { stage, message, error };
+  const { stage, message, error, phase } = texts;
+  // An end has a title there as a phase.
+  const ends = { error: phase.failed, cancelled: phase.cancelled };
+  made[language] = { stage: { ...stage, ...ends }, message, error };
 }
 console.log(JSON.stringify(made, null, 2));

@@ -294,6 +294,9 @@ class FakeService:
                 await self._receive(wire, request)
             case "GET", "/uploads":
                 await wire.answer(Answer(200, self.page, content_type="application/json"))
+            case "GET", path if path.endswith("/history"):
+                told = {"uploadId": "u", "events": self.journal}
+                await wire.answer(Answer(200, told, content_type="application/json"))
             case "GET", path if path.endswith("/progress"):
                 if request.streams:
                     await self._stream(wire, request)

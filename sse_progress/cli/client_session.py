@@ -57,7 +57,8 @@ COMPLETED, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 def result_text(media: Media, url: str) -> str:
     say = words().say
-    parts = [media.content_type, words().size(media.size)]
+    media_type = words().media_type(media.content_type)
+    parts = [*([media_type] if media_type else []), words().size(media.size)]
     moderation = media.moderation or {}
     verdict = str(moderation.get("verdict", ""))
     if verdict:

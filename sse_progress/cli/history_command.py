@@ -7,6 +7,8 @@ import sys
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from sse_progress.cli.client_session import (
     COMPLETED,
     FAILED,
@@ -16,7 +18,8 @@ from sse_progress.cli.client_session import (
     invalid_id,
     run_session,
 )
-from sse_progress.client import AsyncClient, ClientError
+from sse_progress.cli.words import words
+from sse_progress.client import AsyncClient, ClientError, Event
 from sse_progress.model.text import clean_text
 
 __all__ = ["history_command"]
@@ -46,8 +49,13 @@ def history_command(
     return run_session(run, url=url, token=token, pace=None)
 
 
-def _line(event: dict[str, Any]) -> str:
-    moment = datetime.fromisoformat(event["timestamp"]).astimezone()
+def _line(told: dict[str, Any]) -> str:
+    event = msgspec.convert(told, Event)
+    moment = datetime.fromisoformat(told["timestamp"]).astimezone()
     time = moment.isoformat(sep=" ", timespec="milliseconds")
-    message = clean_text(str(event.get("message", "")))
-    return f"{time}  {event['progress']:>3} %  {event['stage']:<13}  {message}".rstrip()
+    stage = clean_text(words().stage(event.stage or ""))
+    message = words().message(event)
+    if event.error:
+        message = words().error(event.error.code, message)
+    columns = [time, f"{event.progress or 0:>3} %", f"{stage:<{words().stage_width}}"]
+    return "  ".join([*columns, clean_text(message)]).rstrip()

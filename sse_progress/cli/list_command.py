@@ -6,9 +6,16 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
-from rich.filesize import decimal
 
-from sse_progress.cli.client_session import COMPLETED, FAILED, advice, complain, run_session
+from sse_progress.cli.client_session import (
+    COMPLETED,
+    FAILED,
+    advice,
+    complain,
+    error_text,
+    run_session,
+)
+from sse_progress.cli.words import words
 from sse_progress.client import AsyncClient, ClientError, State
 from sse_progress.model.events import encode_json
 from sse_progress.model.text import clean_text
@@ -60,8 +67,14 @@ def _json(state: State) -> str:
 
 
 def _line(state: State) -> str:
-    size = "" if state.size is None else decimal(state.size)
-    name = clean_text(state.filename or state.title or "")
-    end = f"  ({state.error.code})" if state.error else ""
-    percent = f"{state.progress or 0:>3} %"
-    return f"{state.upload_id:<44}  {state.status:<10}  {percent}  {size:>9}  {name}{end}".rstrip()
+    size = "" if state.size is None else words().size(state.size)
+    columns = [
+        f"{clean_text(state.upload_id):<44}",
+        f"{clean_text(words().status(state.status)):<{words().status_width}}",
+        f"{state.progress or 0:>3} %",
+        f"{size:>9}",
+        clean_text(state.filename or state.title or ""),
+    ]
+    if state.status == "error" and state.error:
+        columns.append(clean_text(error_text(state.error.code, state.error.detail)))
+    return "  ".join(columns).rstrip()

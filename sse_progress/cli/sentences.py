@@ -26,7 +26,16 @@ SENTENCES: Final[dict[str, tuple[str, str, str]]] = {
         "{count} con error",
         "{count} en échec",
     ),
+    # ---- the list: how far an upload is
+    "pending": ("steht aus", "pendiente", "en attente"),
+    "receiving": ("kommt an", "llegando", "en réception"),
+    "processing": ("in Arbeit", "en proceso", "en cours"),
+    "error": ("fehlgeschlagen", "con error", "échec"),
     # ---- ends
+    "image": ("Bild", "imagen", "image"),
+    "video": ("Video", "vídeo", "vidéo"),
+    "audio": ("Audio", "audio", "audio"),
+    "text": ("Text", "texto", "texte"),
     "approved": ("freigegeben", "aprobado", "approuvé"),
     "review": ("zum Ansehen vorgemerkt", "por revisar", "à examiner"),
     "not checked: {what}": (

@@ -21,6 +21,10 @@ from sse_progress.client import Event
 
 __all__ = ["Words", "language_of", "words"]
 
+STATUSES = ("pending", "receiving", "processing", "complete", "error", "cancelled")
+FAMILIES = ("image", "video", "audio", "text")
+"""Of media types: those that have a word for people."""
+
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 UNITS = {
     "de": {"bytes": "Bytes"},
@@ -71,6 +75,17 @@ class Words:
             return self._messages.get("end.cancelled", detail)
         return self._errors.get(code, detail)
 
+    def status(self, name: str) -> str:
+        """How far an upload is, as `list` says it; one that is not known here by its name."""
+        return self.say(name) if name in STATUSES else name
+
+    def media_type(self, content_type: str) -> str:
+        """`image/jpeg`; in other languages `Bild`, or nothing where there is no such word."""
+        if self._place is None:
+            return content_type
+        family = content_type.partition("/")[0]
+        return self.say(family) if family in FAMILIES else ""
+
     def size(self, count: int) -> str:
         """`3.4 MB`, or `3,4 MB`."""
         number, unit = decimal(count).split()
@@ -82,6 +97,11 @@ class Words:
     def stage_width(self) -> int:
         """Columns for a stage's name."""
         return max(13, *map(len, self._stages.values())) if self._stages else 13
+
+    @property
+    def status_width(self) -> int:
+        """Columns for a status."""
+        return max(10, *(len(self.status(name)) for name in STATUSES))
 
 
 @cache

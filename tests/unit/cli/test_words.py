@@ -10,7 +10,7 @@ import pytest
 
 import sse_progress.cli
 from sse_progress.cli.sentences import LANGUAGES, SENTENCES
-from sse_progress.cli.words import Words, language_of
+from sse_progress.cli.words import FAMILIES, STATUSES, Words, language_of
 from sse_progress.client import Event
 from tests.client_driver import bounded  # noqa: F401
 from tests.fake_service import REFUSED, STORY, FakeService, event
@@ -18,6 +18,7 @@ from tests.unit.cli.test_upload_and_watch import ESCAPES, screen_of
 
 pytestmark = pytest.mark.usefixtures("bounded")
 
+MALWARE = "In der Datei wurde Schadsoftware gefunden (malware)"
 GERMAN = {"LC_ALL": "", "LC_MESSAGES": "", "LANG": "de_DE.UTF-8"}
 
 
@@ -60,7 +61,7 @@ def test_every_sentence_has_its_translations() -> None:
             for path in Path(sse_progress.cli.__file__).parent.glob("*.py")
         )
     )
-    by_name = {"reconnecting", "polling", "approved", "review", "deleted"}
+    by_name = {"reconnecting", "polling", "approved", "review", "deleted", *STATUSES, *FAMILIES}
     assert said | by_name == set(SENTENCES)
     for sentence, translated in SENTENCES.items():
         holes = sorted(re.findall(r"\{\w+\}", sentence))
@@ -83,6 +84,11 @@ def test_the_service_s_sentences_are_those_of_the_browser(language: str) -> None
     assert words.message(told) != told.message
     assert words.stage("validating") != "validating"
     assert words.stage("subtitles") == "subtitles"
+    assert words.stage("error") != "error"
+    assert words.status("processing") != "processing"
+    assert words.status("paused") == "paused"
+    assert words.media_type("video/mp4") in ("Video", "vídeo", "vidéo")
+    assert words.media_type("application/pdf") == ""
     assert words.error("malware", "x") != "x"
     assert words.error("of_a_plugin", "x") == "x"
     assert words.size(3_400_000) == ("3,4 Mo" if language == "fr" else "3,4 MB")
@@ -102,7 +108,7 @@ def test_a_german_terminal(tmp_path: Path) -> None:
     assert code == 0
     text = ESCAPES.sub("", written)
     assert re.search(r"photo\.jpg +Wird untersucht +.* 45% .*Bild 3 von 7 wird entpackt", text)
-    assert "✓ photo.jpg image/jpeg, 3 Bytes, freigegeben, nicht geprüft: malware" in text
+    assert "✓ photo.jpg Bild, 3 Bytes, freigegeben, nicht geprüft: malware" in text
     with FakeService(REFUSED, gate=3) as service:
         code, written = screen_of(*upload, service.url, photo, columns=150, env=GERMAN)
     assert code == 1
@@ -111,3 +117,46 @@ def test_a_german_terminal(tmp_path: Path) -> None:
     )
     code, written = screen_of("upload", tmp_path / "gone", env=GERMAN)
     assert (code, written.strip()) == (2, f"Diese Datei gibt es nicht: {tmp_path / 'gone'}")
+
+
+def test_the_list_in_german() -> None:
+    """Each upload's status, size and failure are German, in columns; nothing moves the cursor."""
+    with FakeService() as service:
+        size = {"filename": "notes.txt", "size": 23_500, "progress": 40}
+        failure = {"code": "malware", "detail": "The file holds malware.", "stage": "validating"}
+        service.page["uploads"] = [
+            {"uploadId": "a", "status": "processing", **size},
+            {"uploadId": "b", "status": "error", **size, "error": failure},
+            {"uploadId": "c", "status": "of_a_later\x1b[2Jrelease", **size},
+        ]
+        code, written = screen_of("list", "--url", service.url, env=GERMAN)
+        _, as_json = screen_of("list", "--json", "--url", service.url, env=GERMAN)
+        _, english = screen_of("list", "--url", service.url, env={**GERMAN, "LANG": "C.UTF-8"})
+    columns = [re.split(r" {2,}", line) for line in written.splitlines()]
+    assert (code, columns[:2]) == (
+        0,
+        [
+            ["a", "in Arbeit", "40 %", "23,5 kB", "notes.txt"],
+            ["b", "fehlgeschlagen", "40 %", "23,5 kB", "notes.txt", MALWARE],
+        ],
+    )
+    assert len({line.index(" 40 %") for line in written.splitlines()[:2]}) == 1
+    assert "\x1b" not in written
+    assert '"status":"processing"' in as_json
+    assert english.splitlines()[1].split("  ")[-1] == "The file holds malware (malware)"
+
+
+def test_the_history_in_german() -> None:
+    """Each event's stage and sentence are German, and so is why the upload was refused."""
+    key = {"messageKey": "decoding.frame", "messageArgs": {"done": "3", "total": "7"}}
+    story = [event("analyzing", 38, message="Decoding frame 3 of 7", **key), REFUSED[-1]]
+    with FakeService(story) as service:
+        code, written = screen_of("history", "u", "--url", service.url, env=GERMAN)
+    columns = [re.split(r" {2,}", line)[-2:] for line in written.splitlines()]
+    assert (code, columns) == (
+        0,
+        [
+            ["Wird untersucht", "Bild 3 von 7 wird entpackt"],
+            ["Fehlgeschlagen", MALWARE.removesuffix(" (malware)") + "."],
+        ],
+    )
