@@ -8,7 +8,8 @@ httpcore; the `backend.py` of either is written by hand.
 
 `cli/locales.json` has what the browser's locale files say of stages, events and errors.
 
-`docs/reference/browser.md` is made from the comments in the ES module's declarations.
+`docs/reference` has a page for each entry point of the npm package, made from the comments in its
+declarations.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from sse_progress.model.errors import PROBLEMS
@@ -124,20 +125,29 @@ def _by_node(script: str) -> str:
     return made.stdout
 
 
-def browser_reference() -> str:
-    """By TypeScript's own parser; fails where a function or class has no comment."""
-    return _by_node("reference.mjs")
+@cache
+def references() -> dict[str, str]:
+    """By page, with TypeScript's own parser; fails where something public has no comment."""
+    made: dict[str, str] = json.loads(_by_node("reference.mjs"))
+    return made
+
+
+def reference(name: str) -> str:
+    return references()[name]
 
 
 def locales_json() -> str:
     return _by_node("locales.mjs")
 
 
+ENTRY_POINTS = ("browser", "panel", "drop", "react", "vue", "uppy")
+"""Of the npm package, by the pages about them."""
+
 FILES: dict[Path, Callable[[], str]] = {
     PACKAGE / "browser/client/wire.js": wire_js,
     PACKAGE / "cli/locales.json": locales_json,
     **sync_client(),
-    ROOT / "docs/reference/browser.md": browser_reference,
+    **{ROOT / f"docs/reference/{name}.md": partial(reference, name) for name in ENTRY_POINTS},
 }
 
 

@@ -3,10 +3,11 @@
 import type { DetailedHTMLProps, HTMLAttributes } from "react";
 import type { Client, ServiceOptions } from "./index.js";
 import type { ClientSnapshot } from "./store.js";
-import type { UploadPanel } from "./panel.js";
+import type { UploadPanel, UploadPanelAttributes } from "./panel.js";
 
 export type { ClientSnapshot, UploadView } from "./store.js";
 
+/** Which uploads. */
 export interface UseUploadsOptions extends ServiceOptions {
   /** A client of your own, in place of the shared one for `url`. */
   client?: Client;
@@ -19,13 +20,7 @@ export declare function useUploads(
   options?: UseUploadsOptions,
 ): ClientSnapshot & Pick<Client, "upload" | "follow">;
 
-type PanelProps = DetailedHTMLProps<HTMLAttributes<UploadPanel>, UploadPanel> & {
-  url?: string;
-  position?: "bottom-right" | "bottom-left" | "top-right" | "top-left";
-  "clear-after"?: string | number;
-  minimized?: boolean;
-  watch?: boolean;
-};
+type PanelProps = DetailedHTMLProps<HTMLAttributes<UploadPanel>, UploadPanel> & UploadPanelAttributes;
 
 declare module "react" {
   namespace JSX {

@@ -3,6 +3,7 @@
 import { BasePlugin, type Body, type Meta, type PluginOpts, type Uppy } from "@uppy/core";
 import type { Client, ServiceOptions } from "./index.js";
 
+/** Where the service is, and whose client asks it. */
 export interface SseProgressOptions extends ServiceOptions {
   /** Uppy's name for this plug-in. Default: `SseProgress` */
   id?: string;
@@ -20,5 +21,6 @@ export default class SseProgress<M extends Meta = Meta, B extends Body = Body> e
   M,
   B
 > {
+  /** Called by `uppy.use(SseProgress, options)`. */
   constructor(uppy: Uppy<M, B>, options?: SseProgressOptions);
 }

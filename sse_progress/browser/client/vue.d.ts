@@ -6,6 +6,7 @@ import type { UploadView } from "./store.js";
 
 export type { UploadView } from "./store.js";
 
+/** Which uploads. */
 export interface UseUploadsOptions extends ServiceOptions {
   /** A client of your own, in place of the shared one for `url`. */
   client?: Client;

@@ -87,6 +87,40 @@ def test_the_upload_id_pattern_is_spelled_in_one_python_module() -> None:
     assert UPLOAD_ID_PATTERN in TYPES
 
 
+def _members(types: str, interface: str) -> set[str]:
+    body = re.search(rf"interface {interface} {{(.*?)^}}", types, re.DOTALL | re.MULTILINE)
+    assert body, interface
+    return set(re.findall(r'^  "?([\w-]+)"?\??: ', body[1], re.MULTILINE))
+
+
+@pytest.mark.parametrize(("name", "element"), [("panel", "UploadPanel"), ("drop", "UploadDrop")])
+def test_the_types_of_an_element_tell_its_attributes_and_events(name: str, element: str) -> None:
+    """Those that its code and its style have, which the reference is made from."""
+    code, style, types = (
+        (PACKAGE / f"browser/client/{name}{end}").read_text()
+        for end in (".js", "-style.js", ".d.ts")
+    )
+    read = re.findall(r'(?:get|has|toggle)Attribute\("([\w-]+)"', code)
+    read += re.findall(r":host\(\[([\w-]+)=", style)
+    assert set(read) == _members(types, f"{element}Attributes")
+    sent = set(re.findall(r'new CustomEvent\("(\w+)"', code))
+    assert sent == (_members(types, f"{element}Events") if sent else set())
+
+
+def test_every_entry_point_of_the_npm_package_has_its_reference() -> None:
+    """A page for each, listed on the site."""
+    package = json.loads((PACKAGE / "browser/package.json").read_text())
+    pages = {
+        name.removeprefix("./").replace(".", "browser")
+        for name in package["exports"]
+        if name != "./package.json"
+    }
+    listed = (ROOT / "mkdocs.yml").read_text()
+    for page in pages:
+        assert (ROOT / f"docs/reference/{page}.md").exists(), page
+        assert f": reference/{page}.md" in listed, page
+
+
 def test_what_is_generated_is_current() -> None:
     """The browser's constants, and the Python client for threads, are what their sources make."""
     run = subprocess.run(
