@@ -71,7 +71,7 @@ def test_a_server_renders_with_it(app: Path) -> None:
 def test_react_under_strict_mode_and_vue_show_an_upload_to_its_end(
     app: Path, context: BrowserContext, paced: Service, gates: Gates, user: User
 ) -> None:
-    """Both show the same states, from the first moment to the end."""
+    """Both show the same states to the end, of the client that every option of theirs names."""
     esbuild = str(app / "node_modules" / ".bin" / "esbuild")
     built = ["--bundle", "--format=iife", "--global-name=hooks", "--outfile=hooks.js"]
     development = '--define:process.env.NODE_ENV="development"'
@@ -85,6 +85,7 @@ def test_react_under_strict_mode_and_vue_show_an_upload_to_its_end(
     page.evaluate("(text) => void uploadByReact(new File([text], 'photo.txt'))", text)
     for place in ("#react li", "#vue"):
         expect(page.locator(place)).to_have_text("photo.txt: working")
+    assert page.evaluate("() => hooks.known('/')") == 1
     gates.open_all()
     for place in ("#react li", "#vue"):
         expect(page.locator(place)).to_have_text("photo.txt: done")

@@ -4,6 +4,7 @@ import { StrictMode, createElement as h } from "react";
 import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { effectScope, watchEffect } from "vue";
+import { clientFor } from "sse-progress-client";
 import { useUploads } from "sse-progress-client/react";
 import { useUploads as useVueUploads } from "sse-progress-client/vue";
 
@@ -17,16 +18,24 @@ export function onServer() {
   return renderToString(h(List, { url: "/api/media" }));
 }
 
+const optionsFor = (url) => ({ url, credentials: "include", caller: "anna", transport: "sse" });
+
+/** Uploads of the shared client that has the same options as the hooks. */
+export function known(url) {
+  return clientFor(optionsFor(url)).uploads.size;
+}
+
 export function inBrowser(url) {
+  const options = optionsFor(url);
   const box = document.body.appendChild(document.createElement("div"));
   box.id = "react";
   const root = createRoot(box);
-  root.render(h(StrictMode, {}, h(List, { url })));
+  root.render(h(StrictMode, {}, h(List, options)));
   const other = document.body.appendChild(document.createElement("p"));
   other.id = "vue";
   const scope = effectScope();
   scope.run(() => {
-    const { uploads } = useVueUploads({ url });
+    const { uploads } = useVueUploads(options);
     watchEffect(() => {
       other.textContent = uploads.value.map(({ state }) => `${state.filename}: ${state.phase}`).join();
     }, { flush: "sync" });

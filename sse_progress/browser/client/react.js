@@ -17,11 +17,11 @@ const nothing = () => EMPTY;
  * @param {ServiceOptions & { client?: Client, watch?: boolean }} [options]
  * @returns {ClientSnapshot & { upload: Client["upload"], follow: Client["follow"] }}
  */
-export function useUploads({ client: own, watch = false, url, token, credentials } = {}) {
+export function useUploads({ client: own, watch = false, url, token, credentials, caller, transport } = {}) {
   // A function, since on a server there is no address that a relative `url` could be relative to.
   const client = useCallback(
-    () => own ?? clientFor({ url, token, credentials }),
-    [own, url, token, credentials],
+    () => own ?? clientFor({ url, token, credentials, caller, transport }),
+    [own, url, token, credentials, caller, transport],
   );
   const subscribe = useCallback(
     (/** @type {() => void} */ listener) => storeOf(client()).subscribe(listener),

@@ -11,8 +11,8 @@ import { EMPTY, storeOf } from "./store.js";
  * calls this is disposed of. See `useUploads` of React for the options.
  * @param {ServiceOptions & { client?: Client, watch?: boolean }} [options]
  */
-export function useUploads({ client: own, watch = false, url, token, credentials } = {}) {
-  const client = () => own ?? clientFor({ url, token, credentials });
+export function useUploads({ client: own, watch = false, ...service } = {}) {
+  const client = () => own ?? clientFor(service);
   const snapshot = shallowRef(EMPTY);
   if (own || globalThis.document) {
     const store = storeOf(client());
