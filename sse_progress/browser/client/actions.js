@@ -49,7 +49,8 @@ export class Actions {
     // Cut the body only after the service has been told, so that the journal says "cancelled".
     const sending = upload.state.phase === "sending";
     if (sending) known.abort(upload);
-    if (sending && answer.status === 0) answer = await ask(); // the body may have filled the line
+    // The body may have filled the line, or its request has arrived only now.
+    if (sending && (answer.status === 0 || answer.status === 404)) answer = await ask();
     if (answer.status === 204 || answer.status === 404) return known.apply(upload, { kind: "cancelled" });
     known.apply(upload, { kind: "cancelling", on: false });
     if (answer.status === 409) return; // it ended first: its own end is on the way

@@ -96,8 +96,12 @@ async def test_new_uploads_need_no_look(redis_url: str, tmp_path: Path) -> None:
         async with context.recent.opening, streaming(context) as (_, server):
             await eventually(lambda: len(events(server)) == 1, "the stream is open")
             await begin_many(core, "new")
-            await core.index.announce("new", owner="ann")
-            await eventually(lambda: len(events(server)) == 2, "the new one is told")
+
+            async def told() -> bool:  # its subscription may not have reached Redis yet
+                await core.index.announce("new", owner="ann")
+                return len(events(server)) == 2
+
+            await eventually(told, "the new one is told")
             assert events(server)[1]["uploadId"] == "new"
 
 
