@@ -63,6 +63,9 @@ class HttpProtocol(HttpToolsProtocol):
     small_chunks_per_s: ClassVar[int] = 10_000
     """Pieces of a body under 512 bytes that a connection may send; reading pauses after more."""
 
+    young_s: ClassVar[float] = 1
+    """For so long from its beginning a connection without a request outlives the server's end: one
+    may be on its way."""
     draining: ClassVar[bool] = False
     """The process is to end: each response is its connection's last."""
     descriptors: ClassVar[Descriptors] = UNLIMITED
@@ -90,6 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow = self._paced = PacedFlow(transport, self.loop)
         self._small = SmallChunks()
         self.descriptors.connections += 1
+        self._began_at = self.loop.time()
         self._place = self.peers.place(self.client)
         if self._place.problem is not None:
             self._refuse(self._place.problem)
@@ -148,6 +152,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
+
+    def shutdown(self) -> None:
+        young_s = self._began_at + self.young_s - self.loop.time()
+        if self.cycle is None and young_s > 0:
+            self.loop.call_later(young_s, super().shutdown)
+        else:
+            super().shutdown()
 
     # ---- bytes
 

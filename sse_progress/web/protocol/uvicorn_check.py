@@ -23,6 +23,7 @@ _METHODS = (
     "on_message_complete",
     "on_url",
     "send_400_response",
+    "shutdown",
 )
 
 

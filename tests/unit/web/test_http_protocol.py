@@ -28,6 +28,13 @@ class Hasty(HttpProtocol):
     head_limit_s = 0.2
 
 
+class Ending(HttpProtocol):
+    """The same in a process that is to end."""
+
+    draining = True
+    young_s = 60
+
+
 class Slow(HttpProtocol):
     """The same for few small chunks, and every read and hold is noted."""
 
@@ -501,3 +508,19 @@ def test_pieces_of_all_sizes_come_in_order(server: AsgiServer) -> None:
     head = b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = ask(server, head, b"".join(chunks[:30]), *chunks[30:], b"0\r\n\r\n")
     assert json.loads(answer.body)["body"].encode() == b"".join(pieces)
+
+
+def test_a_connection_that_came_just_before_the_end_is_answered(app: App) -> None:
+    """Its request was on the way while the server closed those without one."""
+    with (
+        AsgiServer(app, http=Ending, timeout_graceful_shutdown=30) as server,
+        connect(server.url) as connection,
+    ):
+        wait_until(lambda: server.connections == 1, "it is accepted")
+        server.server.should_exit = True
+        wait_until(lambda: not server.server.servers[0].is_serving(), "no more are accepted")
+        time.sleep(0.3)  # uvicorn closes idle connections in the same step
+        connection.sendall(GET + b"\r\n")
+        answer = read_answer(connection)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert is_closed(connection)
