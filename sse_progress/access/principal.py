@@ -36,7 +36,7 @@ ADMIN = "admin"
 PRIORITY = "upload:priority"
 """Chooses how early its uploads are worked on."""
 REVIEW = "review"
-"""Decides about uploads that wait for a person, whoever's they are."""
+"""Decides about uploads that wait for a person, of any user."""
 NAMED_SCOPES = frozenset({OWNER_ANY, PROGRESS, ADMIN, PRIORITY, REVIEW})
 """Scopes that no token has unless it names them."""
 

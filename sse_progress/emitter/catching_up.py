@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 PAGE_FRAMES = 500
 LOOK_AGAIN_S = 30.0
 """For an upload that has not begun: its first event is heard, and a subscription that was lost is
-known to be, so this is only for what nobody thought of."""
+known to be, so this is only for unforeseen cases."""
 
 Step = Literal["again", "pause", "none yet"]
 """What follows one read, for a follower that is not live after it: another read at once, in a

@@ -49,7 +49,7 @@ class Openings:
     async def _open_free(
         self, upload_id: str, owner: str, under_way: OpenBody
     ) -> tuple[ResumableBody, Turn] | None:
-        """A body that nobody has, as between the parts of one: first the lock, then the right. A
+        """A body that no request holds, as between two parts: first the lock, then the right. A
         newer request waits for the lock, so the turn is this one's until it hears of that.
 
         None: there is more to be looked at.

@@ -106,8 +106,9 @@ class Resumable:
             turn.close()
             try:
                 return self._receiver.extent_of(body, await blocking(synced_and_closed, body))
-            finally:
+            except BaseException:
                 await shielded(body.close)
+                raise
 
     # ---- steps before the first byte
 

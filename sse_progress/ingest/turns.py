@@ -138,8 +138,10 @@ class Turns:
                 raise UploadGone if answer.term else Replaced
 
     async def take(self, body: ResumableBody, under_way: OpenBody) -> Turn | None:
-        """`take_over` for who has the body to itself: nobody is to be waited for. None: the journal
-        does not give it now, and `page` may say why. Raises Unavailable."""
+        """`take_over` for a request that already holds the body, so there is none to wait for.
+
+        None: the journal does not give it now, and `page` may say why. Raises Unavailable.
+        """
         announced = body.announced
         turn, _ = await self._ask(announced.upload_id, announced.owner, under_way)
         if turn is not None:

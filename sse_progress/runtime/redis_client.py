@@ -136,7 +136,7 @@ def dedicated(url: str, *, of: Redis | None = None) -> AbstractConnection:
 
 
 def linked(redis: Redis, url: str) -> RedisLink | None:
-    """Give a client a link of its own; whoever asks for it runs it. `url` is the client's.
+    """Give a client a link of its own; the caller runs it. `url` is the client's.
 
     None for a Cluster, and where replies are to be decoded. While it is not connected, and whenever
     it breaks, commands take the pool as ever. One whose connection broke may have run already, as

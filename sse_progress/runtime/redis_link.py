@@ -129,8 +129,8 @@ class RedisLink(asyncio.Protocol):
         return future
 
     async def leave(self) -> None:
-        """The server is a replica: what is read there may be old, so connect anew, and the client's
-        other connections too."""
+        """The server is a replica: what is read there may be old, so connect again, with the
+        client's other connections."""
         self._end(RedisConnectionError("the server is a read-only replica"))
         await self._drop()
 
@@ -145,7 +145,7 @@ class RedisLink(asyncio.Protocol):
                 pause_s = 0.05
                 await self._lost.wait()
             except (RedisError, OSError, TimeoutError):
-                pass  # whoever asks takes the pool, and is told there what is wrong
+                pass  # commands take the pool, which reports what is wrong
             finally:
                 self._end(RedisConnectionError("the process ends"))
                 await connection.disconnect(nowait=True)

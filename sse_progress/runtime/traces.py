@@ -1,4 +1,4 @@
-"""Where spans go: a port, and traces that nobody keeps, at the cost of nothing.
+"""Where spans go: a port, and its null object, which costs nothing.
 
 A trace goes on from process to process by a text, W3C's `traceparent`. What keeps spans is in
 `otlp`, which is imported only where it is wanted.
@@ -32,7 +32,7 @@ def current_traceparent() -> str:
 
 
 class Span:
-    """One that nobody keeps. Nothing that is told to it may be a secret."""
+    """One that is not kept. No attribute may be a secret."""
 
     def add(self, attributes: Attributes) -> None:
         pass

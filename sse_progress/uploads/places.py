@@ -1,6 +1,6 @@
 """Where waiting uploads stand in the queue, for streams that tell it: looks that streams share.
 
-A look costs one command for each upload that somebody follows; nothing walks over the queue.
+A look costs one command for each upload that is followed; nothing walks over the queue.
 """
 
 from __future__ import annotations

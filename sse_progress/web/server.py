@@ -41,7 +41,6 @@ class Server(uvicorn.Server):
 
     context: WebContext | None = None
     protocol: type[HttpProtocol]
-    descriptors: Descriptors
     broken = False
     """A task that the process cannot do without has ended: it ends with exit code 1."""
 
@@ -50,11 +49,12 @@ class Server(uvicorn.Server):
             self.broken = True
             return True
         if counter % TICKS_PER_S == 0:
-            self.descriptors.measure()
+            descriptors = self.protocol.descriptors
+            descriptors.measure()
             if self.context is not None:
                 metrics = self.context.components.metrics
-                metrics.descriptors_open.set(self.descriptors.open)
-                metrics.descriptors_limit.set(self.descriptors.limit)
+                metrics.descriptors_open.set(descriptors.open)
+                metrics.descriptors_limit.set(descriptors.limit)
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -120,7 +120,7 @@ def run(settings: Settings, fd: int | None = None) -> None:
             **options,
         )
     )
-    server.protocol, server.descriptors = Protocol, Protocol.descriptors
+    server.protocol = Protocol
     server.run(sockets)
     if server.broken:
         sys.exit(1)

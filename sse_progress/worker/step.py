@@ -16,7 +16,7 @@ __all__ = ["Step", "step"]
 
 @dataclass(slots=True)
 class Step:
-    """`outcome`: `ok`, `refused`, `failed`, or `stopped` by somebody else."""
+    """`outcome`: `ok`, `refused`, `failed`, or `stopped` from outside."""
 
     outcome: str = "stopped"
 

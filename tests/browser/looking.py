@@ -40,3 +40,18 @@ def phase(where: Locator, name: str, *, timeout_s: float = 15) -> None:
 
 def link(page: Page, name: str) -> None:
     expect(page.locator("#link")).to_have_attribute("data-state", name)
+
+
+def slow(page: Page, bytes_s: int) -> None:
+    """What leaves the page goes at this rate; 0: at any."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": bytes_s or -1,
+        },
+    )

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from tests.browser.gates import Gates
 from tests.browser.line import Line
-from tests.browser.looking import card, link, phase, send
+from tests.browser.looking import card, link, phase, send, slow
 from tests.browser.users import User
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
@@ -257,8 +257,7 @@ def test_cancelling_a_body_is_journaled_as_that(
     user.sign_in(context, paced.url)
     page = context.new_page()
     page.goto(paced.url + "/api")
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 600_000}
-    context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    slow(page, 600_000)
     page.evaluate(START, {})
 
     def linger(route: Route) -> None:
@@ -286,8 +285,7 @@ def test_a_cancel_that_does_not_get_through_beside_the_body_is_sent_again(
     user.sign_in(context, paced.url)
     page = context.new_page()
     page.goto(paced.url + "/api")
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 600_000}
-    context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    slow(page, 600_000)
     page.evaluate(START, {})
     asked: list[str] = []
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.line import Line
-from tests.browser.looking import card, entry, phase, send
+from tests.browser.looking import card, entry, phase, send, slow
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
@@ -50,21 +50,6 @@ def cut_line(running: Service) -> Iterator[Line]:
     """A line to the service, to be slowed down and cut."""
     with Line(running.url) as line:
         yield line
-
-
-def slow(page: Page, bytes_s: int) -> None:
-    """What leaves the page goes at this rate; 0: at any."""
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.send(
-        "Network.emulateNetworkConditions",
-        {
-            "offline": False,
-            "latency": 0,
-            "downloadThroughput": -1,
-            "uploadThroughput": bytes_s or -1,
-        },
-    )
 
 
 def arrived(running: Service, upload_id: str) -> int:

@@ -125,7 +125,7 @@ export class EntryList {
   }
 
   /**
-   * What runs stands above what has ended; whoever has the focus keeps it.
+   * What runs stands above what has ended; the focused entry keeps its focus.
    * @param {Entry} entry
    */
   #place(entry) {

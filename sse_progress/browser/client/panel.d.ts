@@ -93,7 +93,7 @@ export interface UploadPanelAttributes {
   watch?: boolean;
 }
 
-/** What is being uploaded, floating in a corner. What was refused or has failed stays until somebody dismisses it. */
+/** What is being uploaded, floating in a corner. What was refused or has failed stays until it is dismissed. */
 export declare class UploadPanel extends HTMLElement {
   /** The Client that is shown. Default: the shared one for the attribute `url` */
   client: Client;
