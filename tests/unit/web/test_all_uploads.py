@@ -137,7 +137,9 @@ async def test_what_it_has_no_room_for_is_told_and_its_end_too(
 
 
 def follows_only(stream: UserStream, name: str) -> bool:
-    return set(stream._uploads._members) == {name}
+    """Once its state is read: what comes before belongs to the state, and is not told live."""
+    members = stream._uploads._members
+    return set(members) == {name} and members[name].begun.is_set()
 
 
 def ends_with(server: Server, event: dict[str, Any]) -> bool:
