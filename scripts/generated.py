@@ -1,7 +1,7 @@
 """The files that are made from others: what they hold, and whether they are current.
 
-`browser/client/wire.js` gives the browser the stage table, the pattern of upload ids, the codes
-that say nothing about a file, and the intervals that both sides have to agree on.
+`browser/client/service/wire.js` gives the browser the stage table, the pattern of upload ids, the
+codes that say nothing about a file, and the intervals that both sides have to agree on.
 
 The Python client for threads, `client/_sync`, is the one for asyncio with words replaced, as in
 httpcore; the `backend.py` of either is written by hand.
@@ -144,7 +144,7 @@ ENTRY_POINTS = ("browser", "panel", "drop", "react", "vue", "uppy")
 """Of the npm package, by the pages about them."""
 
 FILES: dict[Path, Callable[[], str]] = {
-    PACKAGE / "browser/client/wire.js": wire_js,
+    PACKAGE / "browser/client/service/wire.js": wire_js,
     PACKAGE / "cli/locales.json": locales_json,
     **sync_client(),
     **{ROOT / f"docs/reference/{name}.md": partial(reference, name) for name in ENTRY_POINTS},

@@ -4,7 +4,7 @@ const LANGUAGES = ["de", "es", "fr"];
 
 const made = {};
 for (const language of LANGUAGES) {
-  const { texts } = await import(`../sse_progress/browser/client/locales/${language}.js`);
+  const { texts } = await import(`../sse_progress/browser/client/text/locales/${language}.js`);
   const { stage, message, error, phase } = texts;
   // An end has a title there as a phase.
   const ends = { error: phase.failed, cancelled: phase.cancelled };

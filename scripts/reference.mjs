@@ -2,9 +2,9 @@
 // in client/*.d.ts, and from the elements' styles and texts for what those have by default.
 // Ends with 1, and says why, where something that is public has no comment.
 import { readFileSync } from "node:fs";
-import { STYLE as DROP_STYLE } from "../sse_progress/browser/client/drop-style.js";
-import { STYLE as PANEL_STYLE } from "../sse_progress/browser/client/panel-style.js";
-import { TEXTS } from "../sse_progress/browser/client/texts.js";
+import { STYLE as DROP_STYLE } from "../sse_progress/browser/client/drop/style.js";
+import { STYLE as PANEL_STYLE } from "../sse_progress/browser/client/panel/style.js";
+import { TEXTS } from "../sse_progress/browser/client/text/texts.js";
 import ts from "../tests/js/node_modules/typescript/lib/typescript.js";
 
 const element = (name) =>

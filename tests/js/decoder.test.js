@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Decoder } from "../../sse_progress/browser/client/decoder.js";
+import { Decoder } from "../../sse_progress/browser/client/follow/decoder.js";
 
 const STREAM =
   '\uFEFFretry: 2000\n\n: comment\n\nid: a-1\ndata: {"x":1}\n\nevent: heartbeat\ndata\n\n' +

@@ -6,9 +6,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { Feed } from "../../sse_progress/browser/client/feed.js";
-import { OPENING_MS, SILENCE_MS } from "../../sse_progress/browser/client/link.js";
-import { Service } from "../../sse_progress/browser/client/service.js";
+import { Feed } from "../../sse_progress/browser/client/follow/feed.js";
+import { OPENING_MS, SILENCE_MS } from "../../sse_progress/browser/client/follow/link.js";
+import { Service } from "../../sse_progress/browser/client/service/service.js";
 
 /** Every stream that was asked for: its request headers, and a way to feed and end it. */
 let streams;

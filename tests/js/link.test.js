@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { IDLE, delayMs, isStale, step } from "../../sse_progress/browser/client/link.js";
+import { IDLE, delayMs, isStale, step } from "../../sse_progress/browser/client/follow/link.js";
 
 function run(...inputs) {
   let link = IDLE;

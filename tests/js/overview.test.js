@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { headline, overview, shownPercent } from "../../sse_progress/browser/client/overview.js";
-import { initial } from "../../sse_progress/browser/client/state.js";
-import { TEXTS, fill } from "../../sse_progress/browser/client/texts.js";
+import { headline, overview, shownPercent } from "../../sse_progress/browser/client/panel/overview.js";
+import { initial } from "../../sse_progress/browser/client/state/state.js";
+import { TEXTS, fill } from "../../sse_progress/browser/client/text/texts.js";
 
 const say = (text, values) => fill(text, values, "en");
 const state = (phase, progress = 0, size = null, total = null) => ({

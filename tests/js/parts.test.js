@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import * as module from "../../sse_progress/browser/client/index.js";
-import { Meter } from "../../sse_progress/browser/client/meter.js";
-import { Observers } from "../../sse_progress/browser/client/observers.js";
+import { Meter } from "../../sse_progress/browser/client/panel/meter.js";
+import { Observers } from "../../sse_progress/browser/client/service/observers.js";
 import {
   TEXTS,
   errorText,
@@ -15,8 +15,8 @@ import {
   formatPercent,
   formatSeconds,
   mergeTexts,
-} from "../../sse_progress/browser/client/texts.js";
-import { FAILURE_CODES, UPLOAD_ID_PATTERN } from "../../sse_progress/browser/client/wire.js";
+} from "../../sse_progress/browser/client/text/texts.js";
+import { FAILURE_CODES, UPLOAD_ID_PATTERN } from "../../sse_progress/browser/client/service/wire.js";
 
 const PAGE = new URL("../../sse_progress/browser/", import.meta.url);
 

@@ -5,12 +5,12 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
-import { tell } from "../../sse_progress/browser/client/history.js";
-import { shownPercent } from "../../sse_progress/browser/client/overview.js";
-import { stagesOf } from "../../sse_progress/browser/client/kinds.js";
-import { durationMs } from "../../sse_progress/browser/client/passed.js";
-import { STAGES, percent } from "../../sse_progress/browser/client/stages.js";
-import { initial, next } from "../../sse_progress/browser/client/state.js";
+import { tell } from "../../sse_progress/browser/client/state/history.js";
+import { shownPercent } from "../../sse_progress/browser/client/panel/overview.js";
+import { stagesOf } from "../../sse_progress/browser/client/state/kinds.js";
+import { durationMs } from "../../sse_progress/browser/client/state/passed.js";
+import { STAGES, percent } from "../../sse_progress/browser/client/state/stages.js";
+import { initial, next } from "../../sse_progress/browser/client/state/state.js";
 
 const ID = "upload_1";
 const NAME = "photo.jpg";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { Turn, fitForParts, retryMs, sendInParts } from "../../sse_progress/browser/client/resumable.js";
-import { Service } from "../../sse_progress/browser/client/service.js";
+import { Turn, fitForParts, retryMs, sendInParts } from "../../sse_progress/browser/client/send/resumable.js";
+import { Service } from "../../sse_progress/browser/client/service/service.js";
 
 const MIB = 1024 ** 2;
 const file = new Blob([new Uint8Array(20 * MIB).fill(7)], { type: "text/plain" });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
-import { Run } from "../../sse_progress/browser/client/run.js";
+import { Run } from "../../sse_progress/browser/client/panel/run.js";
 
 const file = (id, phase, bytes = null, size = 100) => ({ id, phase, bytes, size, total: null });
 

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { STAGES } from "../../sse_progress/browser/client/stages.js";
-import { PHASES, hasEnded, phaseOfError } from "../../sse_progress/browser/client/phases.js";
-import { initial, next } from "../../sse_progress/browser/client/state.js";
+import { STAGES } from "../../sse_progress/browser/client/state/stages.js";
+import { PHASES, hasEnded, phaseOfError } from "../../sse_progress/browser/client/state/phases.js";
+import { initial, next } from "../../sse_progress/browser/client/state/state.js";
 
 const ID = "upload_1";
 const media = { id: ID, filename: "a.jpg" };

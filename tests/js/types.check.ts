@@ -4,18 +4,18 @@
  */
 
 import type { Uppy } from "@uppy/core";
-import type * as client from "../../sse_progress/browser/client/client.js";
-import type * as decoder from "../../sse_progress/browser/client/decoder.js";
-import type * as errors from "../../sse_progress/browser/client/errors.js";
-import type * as ids from "../../sse_progress/browser/client/ids.js";
+import type * as client from "../../sse_progress/browser/client/uploads/client.js";
+import type * as decoder from "../../sse_progress/browser/client/follow/decoder.js";
+import type * as errors from "../../sse_progress/browser/client/service/errors.js";
+import type * as ids from "../../sse_progress/browser/client/service/ids.js";
 import type * as types from "../../sse_progress/browser/client/index.js";
 import type { PanelTexts } from "../../sse_progress/browser/client/panel.js";
-import type * as stages from "../../sse_progress/browser/client/stages.js";
-import type * as phases from "../../sse_progress/browser/client/phases.js";
-import type { Texts } from "../../sse_progress/browser/client/texts.js";
-import type * as upload from "../../sse_progress/browser/client/upload.js";
+import type * as stages from "../../sse_progress/browser/client/state/stages.js";
+import type * as phases from "../../sse_progress/browser/client/state/phases.js";
+import type { Texts } from "../../sse_progress/browser/client/text/texts.js";
+import type * as upload from "../../sse_progress/browser/client/uploads/upload.js";
 import type SseProgress from "../../sse_progress/browser/client/uppy.js";
-import type { STAGE_TABLE } from "../../sse_progress/browser/client/wire.js";
+import type { STAGE_TABLE } from "../../sse_progress/browser/client/service/wire.js";
 
 /** Members by name, without the brand that `#private` fields give a class. */
 type Members<T> = { [K in keyof T]: T[K] };

@@ -17,20 +17,20 @@
 /**
  * @import { Client, Upload } from "./index.js"
  * @import { PanelTexts } from "./panel.js"
- * @import { Refusal, Rules } from "./restrictions.js"
- * @import { Text, Values } from "./texts.js"
+ * @import { Refusal, Rules } from "./send/restrictions.js"
+ * @import { Text, Values } from "./text/texts.js"
  *
  * @typedef {{ name: string, label?: string, required?: boolean }} Field
  */
 
-import { Chosen } from "./drop-item.js";
-import { STYLE } from "./drop-style.js";
+import { Chosen } from "./drop/item.js";
+import { STYLE } from "./drop/style.js";
 import { clientFor } from "./index.js";
-import { loadTexts, localeOf } from "./locale.js";
-import { Base, define, shadow, within } from "./markup.js";
-import { filesOf, hasFiles } from "./picking.js";
-import { familiesOf, refusalOf } from "./restrictions.js";
-import { fill, formatBytes, mergeTexts, TEXTS } from "./texts.js";
+import { loadTexts, localeOf } from "./text/locale.js";
+import { Base, define, shadow, within } from "./panel/markup.js";
+import { filesOf, hasFiles } from "./drop/picking.js";
+import { familiesOf, refusalOf } from "./send/restrictions.js";
+import { fill, formatBytes, mergeTexts, TEXTS } from "./text/texts.js";
 
 const FRAME = `
 <section class="area">

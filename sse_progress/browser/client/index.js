@@ -7,24 +7,24 @@
  */
 
 /**
- * @import { FollowOptions, UploadOptions } from "./client.js"
+ * @import { FollowOptions, UploadOptions } from "./uploads/client.js"
  * @import { ProgressEvent } from "./index.js"
- * @import { ServiceOptions } from "./service.js"
- * @import { Upload } from "./upload.js"
+ * @import { ServiceOptions } from "./service/service.js"
+ * @import { Upload } from "./uploads/upload.js"
  */
 
-import { Client } from "./client.js";
-import { rootOf } from "./service.js";
+import { Client } from "./uploads/client.js";
+import { rootOf } from "./service/service.js";
 
-export { Batch } from "./batch.js";
-export { Client } from "./client.js";
-export { Decoder } from "./decoder.js";
-export { UploadError } from "./errors.js";
-export { newUploadId } from "./ids.js";
-export { askToNotify, notifyOf } from "./notify.js";
-export { hasEnded, phaseOfError } from "./phases.js";
-export { STAGES } from "./stages.js";
-export { Upload } from "./upload.js";
+export { Batch } from "./uploads/batch.js";
+export { Client } from "./uploads/client.js";
+export { Decoder } from "./follow/decoder.js";
+export { UploadError } from "./service/errors.js";
+export { newUploadId } from "./service/ids.js";
+export { askToNotify, notifyOf } from "./uploads/notify.js";
+export { hasEnded, phaseOfError } from "./state/phases.js";
+export { STAGES } from "./state/stages.js";
+export { Upload } from "./uploads/upload.js";
 
 /** @type {Map<string, Client>} */
 const clients = new Map();

@@ -15,20 +15,20 @@
 /**
  * @import { Client, Upload } from "./index.js"
  * @import { PanelTexts } from "./panel.js"
- * @import { Entry } from "./panel-entry.js"
- * @import { Text, Values } from "./texts.js"
+ * @import { Entry } from "./panel/entry.js"
+ * @import { Text, Values } from "./text/texts.js"
  */
 
-import { Announcer } from "./announcer.js";
+import { Announcer } from "./panel/announcer.js";
 import { clientFor } from "./index.js";
-import { kindsOf } from "./kinds.js";
-import { loadTexts, localeOf } from "./locale.js";
-import { Base, define, gauge, icon, label, shadow, within } from "./markup.js";
-import { headline, overview } from "./overview.js";
-import { EntryList } from "./panel-list.js";
-import { STYLE } from "./panel-style.js";
-import { Run } from "./run.js";
-import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts, TEXTS } from "./texts.js";
+import { kindsOf } from "./state/kinds.js";
+import { loadTexts, localeOf } from "./text/locale.js";
+import { Base, define, gauge, icon, label, shadow, within } from "./panel/markup.js";
+import { headline, overview } from "./panel/overview.js";
+import { EntryList } from "./panel/list.js";
+import { STYLE } from "./panel/style.js";
+import { Run } from "./panel/run.js";
+import { fill, formatBytes, formatPercent, formatSeconds, mergeTexts, TEXTS } from "./text/texts.js";
 
 const CLEAR_AFTER_S = 20;
 

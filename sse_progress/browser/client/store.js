@@ -4,7 +4,7 @@
  */
 
 /**
- * @import { Client } from "./client.js"
+ * @import { Client } from "./uploads/client.js"
  * @import { ClientSnapshot, UploadView } from "./store.js"
  */
 

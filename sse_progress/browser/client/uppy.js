@@ -13,8 +13,8 @@
  */
 
 import { BasePlugin } from "@uppy/core";
-import { Client } from "./client.js";
-import { UploadError } from "./errors.js";
+import { Client } from "./uploads/client.js";
+import { UploadError } from "./service/errors.js";
 
 /** @extends {BasePlugin<PluginOpts, Meta, Body>} */
 export default class SseProgress extends BasePlugin {

@@ -1,11 +1,11 @@
 /** One upload on the page: its stages as they pass, and what came out. Draws; decides nothing. */
 
 /** @import { Client, Media, Upload, UploadState } from "../client/index.js" */
-/** @import { StageRow } from "../client/kinds.js" */
-import { kindsOf, sentenceText, stageText } from "../client/kinds.js";
-import { shownPercent } from "../client/overview.js";
-import { durationMs } from "../client/passed.js";
-import { errorText, formatBytes, formatPercent, formatSeconds } from "../client/texts.js";
+/** @import { StageRow } from "../client/state/kinds.js" */
+import { kindsOf, sentenceText, stageText } from "../client/state/kinds.js";
+import { shownPercent } from "../client/panel/overview.js";
+import { durationMs } from "../client/state/passed.js";
+import { errorText, formatBytes, formatPercent, formatSeconds } from "../client/text/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
 import { lang, say, texts, words } from "./speech.js";

@@ -1,4 +1,4 @@
-/** The words of the page itself, by language; what it shares with the panel is in client/locales. */
+/** The words of the page itself, by language; what it shares with the panel is in client/text/locales. */
 
 const en = {
   page: {
@@ -19,7 +19,7 @@ const en = {
     terminal: "From a terminal",
     product: "In your product",
   },
-  /** @type {import("../client/texts.js").Text} */
+  /** @type {import("../client/text/texts.js").Text} */
   rest: { one: "{n} more is in progress.", other: "{n} more are in progress." },
   limit: " Up to {size} each.",
   wrongToken: "This token is not accepted.",

@@ -5,7 +5,7 @@
  * @typedef {Pick<Client, "url" | "hasToken" | "headers">} Access
  */
 
-import { formatBytes, formatSeconds } from "../client/texts.js";
+import { formatBytes, formatSeconds } from "../client/text/texts.js";
 import { element } from "./dom.js";
 import { lang, say, words } from "./speech.js";
 import { numberText, typeName, wordText } from "./words.js";

@@ -7,10 +7,10 @@
 /** @import { Link, Upload } from "../client/index.js" */
 /** @import { UploadPanel } from "../client/panel.js" */
 import { Client, askToNotify, notifyOf } from "../client/index.js";
-import { kindsOf } from "../client/kinds.js";
-import { overview } from "../client/overview.js";
+import { kindsOf } from "../client/state/kinds.js";
+import { overview } from "../client/panel/overview.js";
 import "../client/panel.js";
-import { formatBytes, formatPercent } from "../client/texts.js";
+import { formatBytes, formatPercent } from "../client/text/texts.js";
 import { clear } from "./cleared.js";
 import { one } from "./dom.js";
 import { askForToken, givenToken, onToken, signedIn } from "./session.js";

@@ -1,10 +1,10 @@
 /** The page's words in the reader's language: its own, and those that it shares with the panel. */
 
-import { loadTexts, localeOf } from "../client/locale.js";
-import { fill } from "../client/texts.js";
+import { loadTexts, localeOf } from "../client/text/locale.js";
+import { fill } from "../client/text/texts.js";
 import { WORDS } from "./locales.js";
 
-/** @import { Values, Text } from "../client/texts.js" */
+/** @import { Values, Text } from "../client/text/texts.js" */
 
 export const locale = /** @type {keyof typeof WORDS} */ (localeOf());
 

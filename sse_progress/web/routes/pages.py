@@ -27,11 +27,11 @@ async def get_index(request: Request) -> Response:  # noqa: ARG001
 
 
 async def get_api_page(request: Request) -> Response:  # noqa: ARG001
-    return _file("page/api.html")
+    return _file("page/api/api.html")
 
 
 async def get_review_page(request: Request) -> Response:  # noqa: ARG001
-    return _file("page/review.html")
+    return _file("page/review/review.html")
 
 
 async def get_page_file(request: Request) -> Response:

@@ -98,7 +98,7 @@ def test_the_types_of_an_element_tell_its_attributes_and_events(name: str, eleme
     """Those that its code and its style have, which the reference is made from."""
     code, style, types = (
         (PACKAGE / f"browser/client/{name}{end}").read_text()
-        for end in (".js", "-style.js", ".d.ts")
+        for end in (".js", "/style.js", ".d.ts")
     )
     read = re.findall(r'(?:get|has|toggle)Attribute\("([\w-]+)"', code)
     read += re.findall(r":host\(\[([\w-]+)=", style)
@@ -133,7 +133,7 @@ def test_what_is_generated_is_current() -> None:
 def test_the_browser_counts_percents_as_the_service_does() -> None:
     """The whole percent of each stage at each of its percents, in JavaScript and in Python."""
     script = """
-        import { STAGES, percent } from "./sse_progress/browser/client/stages.js";
+        import { STAGES, percent } from "./sse_progress/browser/client/state/stages.js";
         const row = ({ name }) => Array.from({ length: 101 }, (_, at) => percent(name, at));
         console.log(JSON.stringify(Object.fromEntries(STAGES.map((s) => [s.name, row(s)]))));
     """

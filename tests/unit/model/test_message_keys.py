@@ -77,7 +77,7 @@ def test_what_is_filled_in_is_a_number_or_a_size(text: str) -> None:
 @pytest.mark.parametrize("locale", ["de", "es", "fr"])
 def test_every_sentence_has_a_translation(locale: str) -> None:
     """In the browser's locales, with the same holes, and no other."""
-    path = Path(sse_progress.__file__).parent / f"browser/client/locales/{locale}.js"
+    path = Path(sse_progress.__file__).parent / f"browser/client/text/locales/{locale}.js"
     (table,) = re.findall(r"^  message: \{\n(.*?)^  \},", path.read_text(), re.M | re.S)
     told = dict(re.findall(r'^    "?([\w.]+)"?:\s+"(.*)",$', table, re.M))
     holes = re.compile(r"\{\w+\}")

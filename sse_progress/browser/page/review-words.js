@@ -1,6 +1,0 @@
-/** The review page's words in the reader's language. */
-
-import { WORDS } from "./review-locales.js";
-import { locale } from "./speech.js";
-
-export const words = WORDS[locale];
