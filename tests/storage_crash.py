@@ -38,7 +38,7 @@ LOST, FINISHED = 1, 2
 CHANGING = {"open", "write", "mkdir", "rename", "link", "unlink", "rmdir", "fchmod", "fsync"}
 
 
-def manifest(upload_id: str, body: bytes) -> Manifest:
+def manifest(upload_id: str, body: bytes, prefix: str = "") -> Manifest:
     return Manifest(
         upload_id=upload_id,
         owner="somebody",
@@ -49,13 +49,18 @@ def manifest(upload_id: str, body: bytes) -> Manifest:
         sha256=hashlib.sha256(body).hexdigest(),
         epoch="e1",
         created_at="2026-01-15T10:30:00.000Z",
+        storage_prefix=prefix,
     )
 
 
-def store(storage: DiskStorage, body: bytes = BODY) -> None:
+def store(storage: DiskStorage, body: bytes = BODY, prefix: str = "") -> None:
     incoming = storage.bodies.incoming(UPLOAD_ID)
     incoming.write(body)
-    incoming.store(manifest(UPLOAD_ID, body))
+    incoming.store(manifest(UPLOAD_ID, body, prefix))
+
+
+def store_prefixed(storage: DiskStorage) -> None:
+    store(storage, prefix="media/courses")
 
 
 def publish(storage: DiskStorage) -> bytes:
@@ -82,16 +87,28 @@ OPERATIONS: dict[str, tuple[Callable[[DiskStorage], Any], Callable[[DiskStorage]
     "publish": (store, publish),
     "replace": (store, replace),
     "remove": (lambda storage: (store(storage), publish(storage)), lambda s: s.remove(UPLOAD_ID)),
+    "publish-prefixed": (store_prefixed, publish),
+    "remove-prefixed": (
+        lambda storage: (store_prefixed(storage), publish(storage)),
+        lambda s: s.remove(UPLOAD_ID),
+    ),
 }
 
-FINAL = {"store": "open", "publish": "done", "replace": "replaced", "remove": "absent"}
+FINAL = {
+    "store": "open",
+    "publish": "done",
+    "replace": "replaced",
+    "remove": "absent",
+    "publish-prefixed": "done",
+    "remove-prefixed": "absent",
+}
 
 
 def state(found: DiskObject | None) -> str:
     """What a reader sees; anything that is not whole says so."""
     if found is None:
         return "absent"
-    if found.manifest != manifest(UPLOAD_ID, BODY):
+    if found.manifest != manifest(UPLOAD_ID, BODY, found.manifest.storage_prefix):
         return "broken manifest"
     body = found.original().read_bytes()
     if body not in (BODY, STRIPPED):

@@ -206,4 +206,5 @@ def _manifest(
         priority=body.labelling.priority,
         concat=body.concat,
         traceparent=traceparent,
+        storage_prefix=body.labelling.kind.storage_prefix,
     )

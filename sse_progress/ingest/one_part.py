@@ -161,6 +161,7 @@ class PartReceiver:
             labels=announced.labels,
             priority=announced.priority,
             traceparent=current_traceparent(),
+            storage_prefix=self._config.kinds.of(announced.labels).storage_prefix,
         )
         under_way.stored = True
         with anyio.CancelScope(shield=True):

@@ -5,6 +5,7 @@ Declared by the operator in a module of theirs (SSE_PROGRESS_KINDS) and only rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
@@ -19,6 +20,10 @@ Priority: TypeAlias = Literal["high", "normal", "low"]
 
 DEFAULT_KIND = "upload"
 """The kind of an upload that names none."""
+
+PREFIX_MOST = 100
+SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+TAKEN = re.compile(r"[0-9A-Fa-f]{2}")
 
 StageRow = tuple[str, int, int] | tuple[str, int, int, Title]
 
@@ -35,7 +40,8 @@ class Kind:
     and no `pipeline` it is work that another service does, and takes no files. `allowed_types` are
     detected media types (`image/*` works), `max_bytes` the largest file; None: as the settings have
     them. `required` are the context keys that an upload must have. `retention_days`: how long
-    finished uploads are kept. `priority` is that of its work; `storage_prefix` has no effect yet.
+    finished uploads are kept. `priority` is that of its work. `storage_prefix`: below which
+    directory (or key) of the published ones its files lie, `media/courses`.
     `cpu_s`: CPU seconds that all stages of one upload may take together, whatever its size,
     `timeout_s`: seconds of wall-clock time; None: as the settings say.
     """
@@ -70,6 +76,7 @@ class Kind:
             if isinstance(getattr(self, option), str):
                 raise TypeError(f"kind {self.name}: {option} must be a list")
         try:
+            _check_prefix(self.storage_prefix)
             Labels(context=dict.fromkeys(self.required, "x")).check()
             table = self._own_table() if self.stages is not None else DEFAULT_TABLE
             named = in_languages(self.title, otherwise=self._name_in_words)
@@ -94,6 +101,21 @@ class Kind:
     def external(self) -> bool:
         """Its stages are done by another service: it takes no files."""
         return self.stages is not None and self.pipeline is None
+
+
+def _check_prefix(prefix: str) -> None:
+    """Its first segment is none of those below which files of other kinds lie."""
+    segments = prefix.split("/")
+    if prefix and (
+        len(prefix) > PREFIX_MOST
+        or any(SEGMENT.fullmatch(segment) is None for segment in segments)
+        or TAKEN.fullmatch(segments[0])
+    ):
+        raise ValueError(
+            f"storage_prefix is {prefix!r}; it must be of at most {PREFIX_MOST} characters, in "
+            "segments of A-Z a-z 0-9 . _ - that do not begin with a dot, the first of them not two "
+            "hex digits"
+        )
 
 
 class Kinds(Mapping[str, Kind]):

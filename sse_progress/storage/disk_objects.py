@@ -183,10 +183,7 @@ class DiskObjects:
             (directory / RECORD).unlink(missing_ok=True)  # of an attempt that crashed
             write_synced(directory / RECORD, record)
             sync_directory(directory)
-            published = self._layout.published(upload_id)
-            published.parent.mkdir(mode=0o700, exist_ok=True)
-            directory.rename(published)
-            self._layout.sync_published(published)
+            self._layout.publish(directory, read_manifest(directory))
             return record
 
     def remove(self, upload_id: str) -> None:
@@ -206,7 +203,7 @@ class DiskObjects:
         """Ids of uploads that were published more than `older_than_s` seconds ago."""
         limit = self._now() - older_than_s
         with storage_errors():
-            for directory in self._layout.objects.glob("*/*"):
+            for directory in self._layout.published():
                 try:
                     if (directory / RECORD).stat().st_mtime < limit:
                         yield read_manifest(directory).upload_id

@@ -105,7 +105,7 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
         write_synced(directory / MANIFEST, msgspec.json.encode(manifest))
         sync_directory(directory)
         with layout.kept.counted(manifest, directory / MANIFEST):
-            _rename(directory, place, published=layout.published(manifest.upload_id))
+            _rename(layout, directory, manifest.upload_id)
         try:
             sync_directory(layout.open)
             sync_directory(directory.parent)
@@ -114,7 +114,8 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
             raise
 
 
-def _rename(directory: Path, place: Path, *, published: Path) -> None:
+def _rename(layout: Layout, directory: Path, upload_id: str) -> None:
+    place = layout.stored(upload_id)
     try:
         directory.rename(place)
     except OSError as exc:
@@ -122,6 +123,6 @@ def _rename(directory: Path, place: Path, *, published: Path) -> None:
             raise UploadIdInUse from None
         raise
     # After the rename, not before: an open upload of this id may be published in between.
-    if published.exists():
+    if any(published.exists() for published, done in layout.places(upload_id) if done):
         place.rename(directory)
         raise UploadIdInUse

@@ -3,7 +3,10 @@
     incoming/<digest>.<random>/   a body is arriving: `original`, its flock held by the receiver
     partial/<digest>/             a body that may rest: `original`, `announced.json`; flock as above
     open/<digest>/                stored, work not finished: `original`, `manifest.json`
-    objects/<dd>/<digest>/        published: the same, `record.json` and `files/<name>`
+    objects/<dd>/<digest>/        published: the same, `record.json` and `files/<name>`; where the
+    objects/<prefix>/<dd>/…       kind has a prefix, below that (the manifest has it)
+    prefixes/<prefix>             empty files: below which prefixes there may be something; `:` for
+                                  `/` in their names
     owners/                       what each user keeps: `kept`
     trash/                        renamed away, being deleted
 
@@ -17,11 +20,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from sse_progress.storage.durable import sync_directory, write_synced
+from sse_progress.storage.durable import open_private, sync_directory, write_synced
+from sse_progress.storage.format import raise_format
 from sse_progress.storage.kept import Kept
-from sse_progress.storage.manifest import digest_of
+from sse_progress.storage.manifest import Manifest, digest_of
 
 __all__ = ["Layout", "identity_of"]
 
@@ -36,6 +41,7 @@ class Layout:
         self.partial = root / "partial"
         self.open = root / "open"
         self.objects = root / "objects"
+        self.prefixes = root / "prefixes"
         self.trash = root / "trash"
 
     def make(self) -> None:
@@ -63,17 +69,53 @@ class Layout:
     def stored(self, upload_id: str) -> Path:
         return self.open / digest_of(upload_id)
 
-    def published(self, upload_id: str) -> Path:
-        digest = digest_of(upload_id)
-        return self.objects / digest[:2] / digest
-
-    def places(self, upload_id: str) -> tuple[tuple[Path, bool], ...]:
+    def places(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
         """Where it may be, in the order in which it moves, and whether it is published there."""
-        return (self.stored(upload_id), False), (self.published(upload_id), True)
+        yield self.stored(upload_id), False
+        for below in self._published_below():  # read only now, when it has left `open/`
+            yield _by_digest(below, upload_id), True
+
+    def published(self) -> Iterator[Path]:
+        """Directories of published uploads, and others that have no record."""
+        for below in self._published_below():
+            yield from below.glob("*/*")
+
+    def publish(self, directory: Path, manifest: Manifest) -> None:
+        """Move an open upload's directory to where its files are published."""
+        if manifest.storage_prefix:
+            self._register(manifest.storage_prefix)
+        place = _by_digest(self.objects / manifest.storage_prefix, manifest.upload_id)
+        for parent in reversed(self._above(place)):
+            parent.mkdir(mode=0o700, exist_ok=True)
+        directory.rename(place)
+        self.sync_published(place)
 
     def sync_published(self, directory: Path) -> None:
-        for parent in (directory.parent, self.objects, self.open):
+        for parent in (*self._above(directory), self.open):
             sync_directory(parent)
+
+    def _above(self, published: Path) -> list[Path]:
+        """The directories above it, up to `objects/`."""
+        depth = len(published.relative_to(self.objects).parts)
+        return list(published.parents[:depth])
+
+    def _published_below(self) -> list[Path]:
+        """The directories that are divided by digests. A kind's prefix may change: these stay."""
+        try:
+            names = [path.name for path in self.prefixes.iterdir()]
+        except FileNotFoundError:
+            names = []
+        return [self.objects, *(self.objects / name.replace(":", "/") for name in names)]
+
+    def _register(self, prefix: str) -> None:
+        """Durable before anything is published there: nothing else tells where to look."""
+        name = self.prefixes / prefix.replace("/", ":")
+        if not name.exists():
+            raise_format(self.root)
+            self.prefixes.mkdir(mode=0o700, exist_ok=True)
+            sync_directory(self.root)
+            os.close(open_private(name, os.O_WRONLY | os.O_CREAT))
+        sync_directory(self.prefixes)  # whoever made it may not have come so far
 
     def discard(self, path: Path) -> bool:
         """Rename `path` away at once, then delete it; False if it is not there."""
@@ -88,6 +130,11 @@ class Layout:
     def empty_trash(self) -> None:
         for path in self.trash.iterdir():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _by_digest(below: Path, upload_id: str) -> Path:
+    digest = digest_of(upload_id)
+    return below / digest[:2] / digest
 
 
 def identity_of(root: Path) -> str:

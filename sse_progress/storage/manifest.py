@@ -37,7 +37,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `size` in bytes, `sha256` hex, both of the file as it came; `created_at` RFC 3339 with
     milliseconds, UTC; `epoch` is the journal's at that time. `concat`: of which uploads it was
     made, as tus' `Upload-Concat` had it; empty: of none. `traceparent` (W3C) is of the request
-    that stored it, where traces are kept.
+    that stored it, where traces are kept. `storage_prefix` is that of its kind at that time.
     """
 
     upload_id: str
@@ -53,6 +53,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     priority: Priority = "normal"
     concat: str = ""
     traceparent: str = ""
+    storage_prefix: str = ""
 
     @property
     def tags(self) -> bytes:

@@ -5,7 +5,8 @@
     open/<digest>                             stored, not published: manifest and chunks
     work/<digest>/<attempt>/                  made by an attempt, and kept until it is published
     work/<digest>/position                    the journal position noted last
-    objects/<dd>/<digest>/<attempt>/          published: `original`, `files/<number>`
+    objects/<dd>/<digest>/<attempt>/          published: `original`, `files/<number>`; where the
+    objects/<prefix>/<dd>/<digest>/<attempt>/ kind has a prefix, below that (the manifest has it)
     records/<dd>/<digest>                     says that it is published, and where
     owners/<owner's digest>/<body>-<size>     what each user keeps, where that is limited
     format                                    which releases may use it (`storage.format`)
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import secrets
 
-from sse_progress.storage.manifest import digest_of
+from sse_progress.storage.manifest import Manifest, digest_of
 
 __all__ = [
     "OPEN",
@@ -52,9 +53,15 @@ class Keys:
         self.resting = f"{RESTING}/{digest}"
         self.parts = f"{PARTS}/{digest}"
         self.work = f"{WORK}/{digest}"
-        self.published = f"{PUBLISHED}/{digest[:2]}/{digest}"
         self.record = f"{RECORDS}/{digest[:2]}/{digest}"
         self.mark = f"{self.work}/position"
+
+    def published(self, manifest: Manifest | None = None) -> str:
+        """Below it are the published files, of an upload whose kind has no prefix or whose
+        `manifest` is given."""
+        prefix = manifest.storage_prefix if manifest is not None else ""
+        top = f"{PUBLISHED}/{prefix}" if prefix else PUBLISHED
+        return f"{top}/{self.digest[:2]}/{self.digest}"
 
     def body(self, body: str) -> str:
         """Below it are the chunks of one body."""

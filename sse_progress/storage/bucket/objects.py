@@ -17,7 +17,7 @@ from sse_progress.storage.bucket.attempts import WorkAttempt, begin
 from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.files import BucketFile, Piece
 from sse_progress.storage.bucket.keys import OPEN, RECORDS, Keys
-from sse_progress.storage.bucket.publishing import publish, tidy
+from sse_progress.storage.bucket.publishing import publish, raise_format, tidy
 from sse_progress.storage.bucket.stored import OpenUpload, PublishedUpload, decoded
 from sse_progress.storage.bucket.workroom import Workroom
 from sse_progress.storage.manifest import Manifest
@@ -96,6 +96,7 @@ class BucketObjects:
         self._attempts: dict[Path, WorkAttempt] = {}
         self._marked_at: dict[str, float] = {}
         self._published: set[str] = set()
+        self._format_raised = False
         self._lock = threading.Lock()
 
     def find(self, upload_id: str) -> BucketObject | None:
@@ -177,6 +178,9 @@ class BucketObjects:
             raise ValueError("publishing takes the scratch directory of an attempt")
         if attempt.upload.manifest.upload_id != upload_id:
             raise ValueError("the scratch directory is another upload's")
+        if attempt.upload.manifest.storage_prefix and not self._format_raised:
+            raise_format(self._bucket)
+            self._format_raised = True
         self._published.add(upload_id)  # no position is noted where all has just been deleted
         published = publish(attempt, record, report)
         tidy(self._bucket, published, alone=attempt.first)

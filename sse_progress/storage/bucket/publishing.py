@@ -13,8 +13,9 @@ from sse_progress.storage.bucket.chunks import CHUNK_BYTES
 from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.keys import Keys
 from sse_progress.storage.bucket.stored import PublishedFile, PublishedUpload, decoded
+from sse_progress.storage.format import FIRST_FORMAT, FORMAT, FORMAT_NAME
 
-__all__ = ["end_leftovers", "publish", "tidy"]
+__all__ = ["end_leftovers", "format_of", "publish", "raise_format", "tidy"]
 
 COPY_MOST_BYTES = 5 * 1024**3
 """The largest object that S3 copies by one request."""
@@ -28,10 +29,10 @@ def publish(attempt: WorkAttempt, record: bytes, report: Report) -> PublishedUpl
     `report` gets the bytes that are in place, and how many they will be. Raises UnknownUpload if
     the upload was removed meanwhile.
     """
-    bucket, keys = attempt.bucket, attempt.keys
+    bucket, keys, manifest = attempt.bucket, attempt.keys, attempt.upload.manifest
     try:
         published = PublishedUpload(
-            manifest=attempt.upload.manifest,
+            manifest=manifest,
             body=attempt.upload.body,
             files=_put_files(attempt, report),
             record=msgspec.Raw(record),
@@ -42,7 +43,8 @@ def publish(attempt: WorkAttempt, record: bytes, report: Report) -> PublishedUpl
             return published
     except UnknownUpload:
         pass  # removed meanwhile, or published by another attempt
-    bucket.delete([found.path for found in bucket.listing(f"{keys.published}/{attempt.name}")])
+    put = f"{keys.published(manifest)}/{attempt.name}"
+    bucket.delete([found.path for found in bucket.listing(put)])
     data = bucket.get(keys.record)
     if data is None:
         raise UnknownUpload
@@ -51,7 +53,7 @@ def publish(attempt: WorkAttempt, record: bytes, report: Report) -> PublishedUpl
 
 def _put_files(attempt: WorkAttempt, report: Report) -> list[PublishedFile]:
     bucket, upload = attempt.bucket, attempt.upload
-    prefix = f"{attempt.keys.published}/{attempt.name}"
+    prefix = f"{attempt.keys.published(upload.manifest)}/{attempt.name}"
     size = attempt.original.size if attempt.original is not None else upload.manifest.size
     total = size + sum(made.size for made in attempt.files.values())
     done = 0
@@ -111,10 +113,22 @@ def tidy(bucket: Bucket, published: PublishedUpload, *, alone: bool = False) -> 
     paths = [found.path for prefix in (keys.parts, keys.work) for found in bucket.listing(prefix)]
     if not alone:
         named = {file.path for file in published.files}
-        found = bucket.listing(keys.published)
-        paths += [one.path for one in found if one.path not in named]
-        end_leftovers(bucket, keys.published)
+        place = keys.published(published.manifest)
+        paths += [one.path for one in bucket.listing(place) if one.path not in named]
+        end_leftovers(bucket, place)
     bucket.delete([*paths, keys.resting, keys.open])
+
+
+def format_of(bucket: Bucket) -> int:
+    """Which releases may use it. Raises Unavailable, and ValueError where it is no number."""
+    return int(bucket.get(FORMAT_NAME) or FIRST_FORMAT)
+
+
+def raise_format(bucket: Bucket) -> None:
+    """Put this release's number, unless it is there."""
+    number = b"%d\n" % FORMAT
+    if not bucket.create(FORMAT_NAME, number) and format_of(bucket) < FORMAT:
+        bucket.put(FORMAT_NAME, number)
 
 
 def end_leftovers(bucket: Bucket, prefix: str) -> None:

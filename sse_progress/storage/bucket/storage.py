@@ -13,12 +13,11 @@ from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.direct import BucketParts
 from sse_progress.storage.bucket.keys import Keys
 from sse_progress.storage.bucket.objects import BucketObjects
-from sse_progress.storage.bucket.publishing import end_leftovers
+from sse_progress.storage.bucket.publishing import end_leftovers, format_of
 from sse_progress.storage.bucket.stored import Kept
 from sse_progress.storage.bucket.sweeping import Sweeper
 from sse_progress.storage.bucket.url import BucketUrl, Credentials
 from sse_progress.storage.bucket.workroom import Workroom
-from sse_progress.storage.format import FORMAT, FORMAT_NAME
 from sse_progress.storage.port import StorageState
 
 __all__ = ["BucketStorage"]
@@ -78,21 +77,22 @@ class BucketStorage:
 
     def format(self) -> int:
         """Which releases may use it. Raises Unavailable, and ValueError where it is no number."""
-        return int(self._bucket.get(FORMAT_NAME) or FORMAT)
+        return format_of(self._bucket)
 
     def remove(self, upload_id: str) -> None:
         """Its bytes go first and what names them last, so that a removal can be repeated."""
         keys = Keys(upload_id)
         found = self.objects.find(upload_id)
+        published = keys.published(found.manifest if found is not None else None)
         paths: list[str] = []
-        for prefix in (keys.published, keys.work, keys.parts):
+        for prefix in (published, keys.work, keys.parts):
             paths += [found.path for found in self._bucket.listing(prefix)]
         self._bucket.delete(paths)
         for upload in (found.open, found.published) if found is not None else ():
             if upload is not None:
                 self._kept.forget(upload.manifest, upload.body)
         self._bucket.delete([keys.resting, keys.open, keys.record])
-        end_leftovers(self._bucket, keys.published)
+        end_leftovers(self._bucket, published)
 
     # ---- what dead processes left
 

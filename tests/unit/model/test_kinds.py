@@ -170,3 +170,23 @@ def test_an_upload_is_checked_against_its_kind(
     good = Labels(kind="course-video", context={"courseId": "x", "more": "y"})
     assert some.check(good, allowed=frozenset({"course-video"})).name == "course-video"
     assert some.check(Labels(kind="render"), allowed=None, file=False).name == "render"
+
+
+@pytest.mark.parametrize("prefix", ["", "courses", "media/courses.v2/_new-1", "a" * 100])
+def test_files_of_a_kind_may_have_a_prefix(prefix: str) -> None:
+    """One that every file system and bucket takes."""
+    assert Kind(name="film", storage_prefix=prefix).storage_prefix == prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("/films", "films/", "a//b", ".", "..", "a/../b", "a/.b", "a b", "a\\b", "é", "a\n"),
+        *("ab", "AB/films", "00", "a" * 101),
+        *(None, 7, ["films"]),
+    ],
+)
+def test_a_prefix_that_could_lead_elsewhere_is_refused(prefix: Any) -> None:
+    """With the name of its kind: outside of the published files, or among those of others."""
+    with pytest.raises(ValueError, match="kind film: "):
+        Kind(name="film", storage_prefix=prefix)

@@ -41,8 +41,8 @@ async def test_a_part_needs_to_know_its_redis(tmp_path: Path) -> None:
 async def test_what_a_newer_release_has_used_is_refused(redis_url: str, tmp_path: Path) -> None:
     """By name and with both numbers, before anything is touched; what this one knows is taken."""
     settings = load_settings(data_dir=tmp_path, redis_url=redis_url, archive_url="off")
-    (tmp_path / "format").write_text("2\n")
-    with pytest.raises(SettingsError, match=r"DATA_DIR: .* newer release .*: format 2, .* knows 1"):
+    (tmp_path / "format").write_text("3\n")
+    with pytest.raises(SettingsError, match=r"DATA_DIR: .* newer release .*: format 3, .* knows 2"):
         async with opened(settings):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["format"]
@@ -105,8 +105,8 @@ def test_a_bucket_that_a_newer_release_has_used_is_refused(
         url = s3_server.setting("media", prefix=place.prefix, endpoint=endpoint)
         return load_settings(data_dir=tmp_path, storage=url)
 
-    place.request("PUT", "format", b"2\n")
-    with pytest.raises(SettingsError, match=r"STORAGE: .* newer release .*: format 2, .* knows 1"):
+    place.request("PUT", "format", b"3\n")
+    with pytest.raises(SettingsError, match=r"STORAGE: .* newer release .*: format 3, .* knows 2"):
         open_storage(settings())
     open_storage(settings("http://127.0.0.1:1"))
     place.request("PUT", "format", b"1\n")
