@@ -93,3 +93,14 @@ def test_the_served_description_is_the_tested_one(locked: Service) -> None:
     """No operation is served undescribed to this table."""
     served = httpx.get(f"{locked.url}/openapi.json").json()["paths"]
     assert set(served) == set(document(ROUTES, **HERE)["paths"])  # type: ignore[arg-type]
+
+
+def test_the_description_is_sent_once_to_a_client_that_keeps_it(locked: Service) -> None:
+    """115 KB for a request of 100 bytes: it is asked for by its ETag (RFC 9110 §13.1.2)."""
+    url = f"{locked.url}/openapi.json"
+    whole = httpx.get(url)
+    assert whole.headers["Cache-Control"] == "no-cache"  # to be kept, and asked for each time
+    known = httpx.get(url, headers={"If-None-Match": whole.headers["ETag"]})
+    assert (known.status_code, known.content) == (304, b"")
+    other = httpx.get(url, headers={"If-None-Match": '"other"'})
+    assert (other.status_code, other.content) == (200, whole.content)

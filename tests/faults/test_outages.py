@@ -478,6 +478,12 @@ async def test_a_full_disk_is_named_and_nothing_is_left(short_dir: Path, small_d
         told = await scene.sending("full-told").send_all()
         assert (await told.answer())[0] == 507
         assert scene.files("incoming/", "open/", "objects/") == []
+        left = os.statvfs(small_disk)
+        with filler.open("ab") as file:  # what the refused body had taken is free again
+            file.write(bytes(left.f_bavail * left.f_frsize))
+        ready = httpx.get(f"{scene.url}/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert ready.json()["checks"]["storage"] == "full"
         filler.unlink()
         frames = await scene.journal("full")
         assert frames[-1].json["error"]["code"] == "insufficient_storage"

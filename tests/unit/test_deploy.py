@@ -58,6 +58,14 @@ def test_every_program_is_asked_how_it_is() -> None:
         assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys()
 
 
+def test_the_image_installs_what_the_lock_names_and_nothing_else() -> None:
+    """By hash, as wheels, and the package itself without a build environment from the network."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    locked, own = re.findall(r"pip --python \S+ install ([^&\n]*)", text)
+    assert {"--require-hashes", "--only-binary", ":all:", "--no-deps"} <= set(locked.split())
+    assert {"--no-build-isolation", "--no-deps"} <= set(own.split())
+
+
 def test_a_later_debian_builds_the_image_too() -> None:
     """No package is pinned to a revision, which the archive drops at the next update."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
