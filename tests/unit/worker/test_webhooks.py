@@ -169,15 +169,18 @@ async def test_what_waits_for_a_person_is_told(
         assert only_one.message["data"]["waiting"] == "review"
 
 
+@pytest.mark.parametrize("is_noted", [False, True])
 @pytest.mark.parametrize("is_forgotten", [False, True])
 async def test_a_deletion_is_told_when_it_is_done(
-    redis_url: str, tmp_path: Path, told: Receiver, is_forgotten: bool
+    redis_url: str, tmp_path: Path, told: Receiver, is_forgotten: bool, is_noted: bool
 ) -> None:
-    """Not while the files are there; once, also of an upload whose journal is gone."""
+    """Not while the files are there, though another noted that they go; once, also of an upload
+    whose journal is gone."""
     async with parts(redis_url, tmp_path, told) as core:
         store(core)
         core.storage.objects.publish("up", b'{"id":"up","files":[]}')
-        await core.index.note("deleted", "up", consumer="webhooks")
+        if is_noted:
+            await core.index.note("deleted", "up", consumer="webhooks")
         await look(core, told)
         assert told.receipts == []
         await Uploads(core).delete_files("up", owner="ann")
