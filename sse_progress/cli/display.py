@@ -20,7 +20,7 @@ from rich.table import Column
 from rich.text import Text
 
 from sse_progress.cli.words import words
-from sse_progress.client import BatchEvent, Event, Phase
+from sse_progress.client import BatchEvent, Event, Phase, QueuePlace
 from sse_progress.model.events import encode_json
 from sse_progress.model.text import clean_text
 
@@ -35,15 +35,16 @@ _AWAY: tuple[Phase, ...] = ("reconnecting", "polling")
 class Screen(Protocol):
     """Where the events of some uploads go. `key` is an upload's id, `name` what a person calls it.
 
-    Between `enter` and `leave` of an upload come its events, phases and remarks; `leave` says in
-    one line how it ended. `overall` shows a batch, of whose `whole` bytes so many are `there`. Use
-    all of it inside `with screen.on():`.
+    Between `enter` and `leave` of an upload come its events, phases and places in the queue;
+    `leave` says in one line how it ended. `overall` shows a batch, of whose `whole` bytes so many
+    are `there`. Use all of it inside `with screen.on():`.
     """
 
     def on(self) -> AbstractContextManager[object]: ...
     def enter(self, key: str, name: str) -> None: ...
     def event(self, key: str, event: Event) -> None: ...
     def phase(self, key: str, phase: Phase) -> None: ...
+    def place(self, key: str, place: QueuePlace) -> None: ...
     def leave(self, key: str, *, well: bool, text: str) -> None: ...
     def remark(self, text: str) -> None: ...
     def overall(self, event: BatchEvent, there: int, whole: int) -> None: ...
@@ -80,6 +81,9 @@ class Ndjson:
     def phase(self, key: str, phase: Phase) -> None:
         pass
 
+    def place(self, key: str, place: QueuePlace) -> None:
+        pass  # no event
+
     def leave(self, key: str, *, well: bool, text: str) -> None:
         if not well:
             print(f"{self._names[key]}: {_plain(text)}", file=self._err, flush=True)
@@ -94,12 +98,17 @@ class Ndjson:
 
 
 class Lines:
-    """A line for each stage, for each break of the stream, and for the end."""
+    """A line for each stage, for each break of the stream, and for the end.
+
+    A place in the queue is a line when it is known first, with the first estimate, and each time
+    that it has halved since.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._names: dict[str, str] = {}
         self._stages: dict[str, str] = {}
+        self._places: dict[str, QueuePlace] = {}
         self._counts = ""
 
     def on(self) -> AbstractContextManager[object]:
@@ -118,6 +127,14 @@ class Lines:
     def phase(self, key: str, phase: Phase) -> None:
         if phase in _AWAY:
             self._say(key, words().say(phase))
+
+    def place(self, key: str, place: QueuePlace) -> None:
+        said = self._places.get(key)
+        moved = said is None or place.queue_position * 2 <= said.queue_position
+        fresh = said is None or (said.starts_in_seconds is None) > (place.starts_in_seconds is None)
+        if moved or fresh:
+            self._places[key] = place
+            self._say(key, _waiting(place))
 
     def leave(self, key: str, *, well: bool, text: str) -> None:
         self._say(key, f"{words().say('complete' if well else 'failed')}: {text}")
@@ -190,6 +207,14 @@ class Bars:
         say = words().say
         text = say(phase) if phase in _AWAY else self._stages.get(key, say("connecting"))
         self._progress.update(self._tasks[key], stage=text, due=None)
+
+    def place(self, key: str, place: QueuePlace) -> None:
+        self._progress.update(
+            self._tasks[key],
+            stage=words().place(place.queue_position),
+            bytes=words().starts(place.starts_in_seconds),
+            message=_waiting(place),
+        )
 
     def leave(self, key: str, *, well: bool, text: str) -> None:
         self._progress.remove_task(self._tasks.pop(key))
@@ -276,6 +301,12 @@ def _amount(count: int, total: int | None) -> str:
     return (
         f"{there}/{whole} {unit}" if unit == whole_unit else f"{there} {unit}/{whole} {whole_unit}"
     )
+
+
+def _waiting(place: QueuePlace) -> str:
+    """`waiting, 3rd in line, about 2 min`."""
+    where, when = words().place(place.queue_position), words().starts(place.starts_in_seconds)
+    return f"{words().say('waiting')}, {where}, {when}"
 
 
 def _counts(event: BatchEvent) -> str:

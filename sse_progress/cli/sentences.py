@@ -26,6 +26,15 @@ SENTENCES: Final[dict[str, tuple[str, str, str]]] = {
         "{count} con error",
         "{count} en échec",
     ),
+    # ---- the queue
+    "waiting": ("wartet", "en espera", "en attente"),
+    "next in line": ("als Nächstes dran", "el siguiente", "le prochain"),
+    "{place} in line": ("an {place} Stelle", "{place} en cola", "{place} de la file"),
+    "about {time}": ("etwa {time}", "aprox. {time}", "environ {time}"),
+    "{count} min": ("{count} Min.", "{count} min", "{count} min"),
+    "{count} h": ("{count} Std.", "{count} h", "{count} h"),
+    "under a minute": ("unter 1 Min.", "menos de 1 min", "moins d’1 min"),
+    "no estimate": ("Dauer offen", "sin estimación", "durée inconnue"),
     # ---- the list: how far an upload is
     "pending": ("steht aus", "pendiente", "en attente"),
     "receiving": ("kommt an", "llegando", "en réception"),

@@ -122,6 +122,7 @@ class Uploads:
                     resume=self._wishes.resume or None,
                     on_event=lambda event: self._heard(key, event),
                     on_phase=lambda phase: self._screen.phase(key, phase),
+                    on_place=lambda place: self._screen.place(key, place),
                 )
             except Busy as error:
                 if not left or self._stopping:

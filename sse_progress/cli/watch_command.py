@@ -66,7 +66,11 @@ async def _watch(client: AsyncClient, screen: Screen, upload_id: str) -> int:
             screen.leave(upload_id, well=False, text=advice(error))
             return FAILED
         try:
-            events = client.follow(upload_id, on_phase=lambda phase: screen.phase(upload_id, phase))
+            events = client.follow(
+                upload_id,
+                on_phase=lambda phase: screen.phase(upload_id, phase),
+                on_place=lambda place: screen.place(upload_id, place),
+            )
             async with events:
                 async for last in events:
                     screen.event(upload_id, last)

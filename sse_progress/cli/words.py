@@ -75,6 +75,23 @@ class Words:
             return self._messages.get("end.cancelled", detail)
         return self._errors.get(code, detail)
 
+    def place(self, position: int) -> str:
+        """`3rd in line`."""
+        if position == 1:
+            return self.say("next in line")
+        return self.say("{place} in line", place=f"{position}{self._ordinal_end(position)}")
+
+    def starts(self, seconds: int | None) -> str:
+        """When its turn comes: `about 2 min`; less than a minute is not told to the second."""
+        if seconds is None:
+            return self.say("no estimate")
+        if seconds < 60:
+            return self.say("under a minute")
+        minutes = round(seconds / 60)
+        if minutes < 90:
+            return self.say("about {time}", time=self.say("{count} min", count=minutes))
+        return self.say("about {time}", time=self.say("{count} h", count=round(minutes / 60)))
+
     def status(self, name: str) -> str:
         """How far an upload is, as `list` says it; one that is not known here by its name."""
         return self.say(name) if name in STATUSES else name
@@ -95,8 +112,16 @@ class Words:
 
     @property
     def stage_width(self) -> int:
-        """Columns for a stage's name."""
-        return max(13, *map(len, self._stages.values())) if self._stages else 13
+        """Columns for a stage's name, or a place in the queue."""
+        return max(13, *map(len, (*self._stages.values(), self.place(1), self.place(20))))
+
+    def _ordinal_end(self, number: int) -> str:
+        ends = {"de": ".", "es": ".º", "fr": "e"}
+        if self._language in ends:
+            return ends[self._language]
+        if number % 100 in (11, 12, 13):
+            return "th"
+        return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
 
     @property
     def status_width(self) -> int:

@@ -39,6 +39,7 @@ from sse_progress.client.shapes import (
     History,
     Media,
     Page,
+    QueuePlace,
     State,
     StoredFile,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Pace",
     "Page",
     "Phase",
+    "QueuePlace",
     "Refused",
     "State",
     "StoredFile",

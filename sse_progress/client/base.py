@@ -17,7 +17,7 @@ from sse_progress.client.following import E, Following, Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import LARGE_BYTES, Parts
 from sse_progress.client.sending import Accepted, Lost, News, Sending
-from sse_progress.client.shapes import BatchEvent, State
+from sse_progress.client.shapes import BatchEvent, QueuePlace, State
 from sse_progress.model.events import Event
 
 __all__ = [
@@ -103,15 +103,21 @@ class BaseClient:
         upload_id: str,
         last_event_id: str | None = None,
         on_phase: Callable[[Phase], None] | None = None,
+        on_place: Callable[[QueuePlace], None] | None = None,
     ) -> Following[Event]:
         path, subject = upload_path(upload_id, "/progress"), {"uploadId": upload_id}
-        return self._machine(path, Event, on_phase, last_event_id, subject=subject)
+        return self._machine(
+            path, Event, on_phase, last_event_id, subject=subject, on_place=on_place
+        )
 
     def _following_all(
-        self, ids: Iterable[str], on_phase: Callable[[Phase], None] | None
+        self,
+        ids: Iterable[str],
+        on_phase: Callable[[Phase], None] | None,
+        on_place: Callable[[QueuePlace], None] | None,
     ) -> Following[Event]:
         params = [("id", upload_path(one).rpartition("/")[2]) for one in ids]
-        return self._machine("/uploads/progress", Event, on_phase, params=params)
+        return self._machine("/uploads/progress", Event, on_phase, params=params, on_place=on_place)
 
     def _following_batch(
         self, batch_id: str, last_event_id: str | None, on_phase: Callable[[Phase], None] | None
@@ -128,6 +134,7 @@ class BaseClient:
         *,
         subject: Mapping[str, str] | None = None,
         params: Sequence[tuple[str, str]] = (),
+        on_place: Callable[[QueuePlace], None] | None = None,
     ) -> Following[E]:
         return Following(
             self.url,
@@ -140,6 +147,7 @@ class BaseClient:
             chance=random.random,
             pace=self._pace,
             on_phase=on_phase,
+            on_place=on_place,
         )
 
     def _sending(self, upload_id: str) -> Sending:

@@ -14,6 +14,7 @@ import msgspec
 from sse_progress.client.answers import refusal, retry_after_s
 from sse_progress.client.failures import BadAnswer, ClientError, Unreachable
 from sse_progress.client.pace import Ask, Pace
+from sse_progress.client.shapes import QueuePlace, places_of
 from sse_progress.model.events import Error, Event
 from sse_progress.model.sse import Decoder, ServerSentEvent
 
@@ -49,6 +50,7 @@ class Following(Generic[E]):
         last_event_id: str | None = None,
         pace: Pace | None = None,
         on_phase: Callable[[Phase], None] | None = None,
+        on_place: Callable[[QueuePlace], None] | None = None,
     ) -> None:
         if last_event_id and not _is_position(last_event_id):
             raise ValueError(f"{last_event_id!r} is not an event id")
@@ -59,7 +61,7 @@ class Following(Generic[E]):
         self._kind, self._subject = kind, subject
         self._params = (*params, ("heartbeat", "event"))
         self._now, self._chance, self._pace = now, chance, pace or Pace()
-        self._on_phase = on_phase
+        self._on_phase, self._on_place = on_phase, on_place
         self._seen: dict[str, None] = {}
         self._decoder = Decoder()
         self._polling = False
@@ -197,6 +199,9 @@ class Following(Generic[E]):
     # ---- inside
 
     def _event(self, frame: ServerSentEvent) -> E | None:
+        if frame.event == "heartbeat" and self._on_place is not None:
+            for place in places_of(frame.data):
+                self._on_place(place)
         if frame.event != "message":
             return None
         event = _read(frame.data, self._kind)

@@ -18,9 +18,11 @@ __all__ = [
     "JobOpened",
     "Media",
     "Page",
+    "QueuePlace",
     "State",
     "StoredFile",
     "media_of",
+    "places_of",
 ]
 
 
@@ -133,6 +135,26 @@ class History(_Shape, frozen=True, kw_only=True):
     events: tuple[dict[str, Any], ...] = ()
     next: str | None = None
     reset: bool = False
+
+
+class QueuePlace(_Shape, frozen=True, kw_only=True):
+    """Where an upload that waits for a worker stands in the queue, from 1, about.
+
+    `starts_in_seconds`: when its turn comes; None while there is no basis for an estimate.
+    """
+
+    upload_id: str
+    queue_position: int
+    starts_in_seconds: int | None = None
+
+
+class _Heartbeat(_Shape, frozen=True, kw_only=True):
+    waiting: tuple[QueuePlace, ...] = ()
+
+
+def places_of(data: str) -> tuple[QueuePlace, ...]:
+    """What a heartbeat tells; raises ValueError if it is none."""
+    return msgspec.json.decode(data, type=_Heartbeat).waiting
 
 
 class JobOpened(_Shape, frozen=True, kw_only=True):

@@ -118,6 +118,9 @@ test("heartbeats keep a stream alive and are no events; silence ends it", async 
   }
   assert.equal(streams.length, 1);
   assert.deepEqual(frames, ['{"type":"connected"}']);
+  const places = '{"waiting":[{"uploadId":"a","queuePosition":3}]}';
+  await say(`event: heartbeat\ndata: ${places}\n\n`);
+  assert.deepEqual(frames.slice(1), [places], "one that tells places is passed on");
   await pass(SILENCE_MS);
   assert.equal(streams.length, 2);
   assert.ok(streams[0].closed);

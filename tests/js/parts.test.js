@@ -7,6 +7,8 @@ import { test } from "node:test";
 import * as module from "../../sse_progress/browser/client/index.js";
 import { Meter } from "../../sse_progress/browser/client/panel/meter.js";
 import { Observers } from "../../sse_progress/browser/client/service/observers.js";
+import { loadTexts } from "../../sse_progress/browser/client/text/locale.js";
+import { placeText, startText } from "../../sse_progress/browser/client/text/place.js";
 import {
   TEXTS,
   errorText,
@@ -103,6 +105,27 @@ test("an error is told by its code, else by what the service said, and never not
   assert.equal(errorText(TEXTS, refusal), refusal.detail);
   assert.equal(errorText(mergeTexts({ error: { too_large: "Zu groß." } }), refusal), "Zu groß.");
   assert.equal(errorText(TEXTS, { code: "novel", detail: "" }), "Failed");
+});
+
+test("a place in the queue is written for people, and so is that nothing is known of it", async () => {
+  const told = async (locale, queuePosition, startsInSeconds) => {
+    const texts = await loadTexts(locale);
+    const place = { queuePosition, startsInSeconds };
+    return [placeText(texts, place), startText(texts, place)];
+  };
+  const ordinals = [1, 2, 3, 4, 11, 12, 22, 101, 103, 111];
+  const english = await Promise.all(ordinals.map(async (n) => (await told("en", n, null))[0]));
+  assert.deepEqual(
+    english.map((text) => text.replace(/^Waiting, | in line$/g, "")),
+    ["next", "2nd", "3rd", "4th", "11th", "12th", "22nd", "101st", "103rd", "111th"],
+  );
+  assert.deepEqual(await told("en", null, null), ["", ""]);
+  assert.deepEqual(await told("en", 3, 130), ["Waiting, 3rd in line", "starts in about 2 min"]);
+  assert.deepEqual(await told("de", 3, 0), ["Wartet, an 3. Stelle", "beginnt in weniger als einer Minute"]);
+  assert.deepEqual(await told("es", 2, null), ["En espera, 2.º en la cola", "aún sin estimación"]);
+  const [place, start] = await told("fr", 1, 7200);
+  assert.equal(place, "En attente, le prochain");
+  assert.match(start, /^commence dans environ 2\sh$/);
 });
 
 test("every stage and phase has a word", () => {

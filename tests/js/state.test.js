@@ -196,6 +196,21 @@ test("a 202 means that the file is safe, a 200 that everything is done", () => {
   assert.equal(run(send, answer(200, { success: true, data: { media } })).media, media);
 });
 
+test("a place in the queue is known while the upload waits, and no longer", () => {
+  const place = { kind: "place", queuePosition: 3, startsInSeconds: 130 };
+  const early = run(send, event("receiving", { stageProgress: 50 }));
+  assert.equal(next(early, place), early);
+  const stored = run(send, event("file_received", { progress: 10, stageProgress: 100 }), place);
+  assert.deepEqual([stored.queuePosition, stored.startsInSeconds], [3, 130]);
+  const again = next(stored, { kind: "event", event: { type: "reset", stage: "file_received" } });
+  assert.equal(again.queuePosition, 3, "a reconnect begins with the state");
+  for (const input of [event("validating"), event("cancelled"), { kind: "failed", error: { code: "x" } }]) {
+    const after = next(stored, input);
+    assert.deepEqual([after.queuePosition, after.startsInSeconds], [null, null], input.kind);
+    assert.equal(next(after, place), after);
+  }
+});
+
 test("a service that forgot an upload it was working on ends it", () => {
   assert.equal(run({ kind: "unknown" }).phase, "waiting", "it may not have begun");
   assert.equal(run(send, { kind: "unknown" }).phase, "sending", "it may be on its way");

@@ -181,6 +181,10 @@ export interface UploadState {
   readonly away: boolean;
   /** `review` while a person decides. */
   readonly waiting: string | null;
+  /** Its place in the queue from 1, while it waits for a worker and a heartbeat has told it; about. */
+  readonly queuePosition: number | null;
+  /** When its turn comes, about; null while there is no basis for it. */
+  readonly startsInSeconds: number | null;
   /** Stages in the order in which they began. */
   readonly passed: readonly PassedStage[];
   /** Some of `passed`, or of its times, were not seen: `Upload.readHistory` fills them in. */

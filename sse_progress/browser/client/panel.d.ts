@@ -55,6 +55,16 @@ export interface PanelTexts {
   speed?: string;
   /** How long sending still takes. */
   left?: string;
+  /** The first in the queue. */
+  nextInLine?: string;
+  /** The others in the queue; by plural category of ordinals. */
+  inLine?: Text;
+  /** When the turn of a file in the queue comes. */
+  starts?: string;
+  /** The same for less than a minute. */
+  startsSoon?: string;
+  /** The same where there is no estimate. */
+  startsUnknown?: string;
   /** What screen readers are told of one upload. */
   announce?: string;
   /** What screen readers are told when much changes at once. */

@@ -182,7 +182,8 @@ export class UploadPanel extends Base {
     const entry = this.#list.take(upload);
     if (!entry) return this.#drawSoon();
     entry.note();
-    const key = `${state.phase} ${state.stage} ${state.waiting}`;
+    // That it waits is said, but not each step in the queue.
+    const key = `${state.phase} ${state.stage} ${state.waiting} ${state.queuePosition !== null}`;
     if (key !== entry.spoken && entry.spoken !== null) this.#announcer.say(upload.id, entry.sentence());
     entry.spoken = key;
     this.#drawSoon(entry);

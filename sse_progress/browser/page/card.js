@@ -5,6 +5,7 @@
 import { kindsOf, sentenceText, stageText } from "../client/state/kinds.js";
 import { shownPercent } from "../client/panel/overview.js";
 import { durationMs } from "../client/state/passed.js";
+import { placeText, startText } from "../client/text/place.js";
 import { errorText, formatBytes, formatPercent, formatSeconds } from "../client/text/texts.js";
 import { element } from "./dom.js";
 import { outcome, pictureOf } from "./outcome.js";
@@ -110,7 +111,8 @@ export class Card {
     const { upload, parts } = this;
     const { state } = upload;
     const halted = state.phase === "sending" && (state.paused || state.away);
-    const rests = halted || state.phase === "checking" || state.waiting === "review";
+    const waits = state.waiting === "review" || state.queuePosition !== null;
+    const rests = halted || state.phase === "checking" || waits;
     this.element.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title =
       state.media?.filename ?? state.filename ?? say(texts.unnamed, { id: upload.id.slice(-8) });
@@ -252,6 +254,8 @@ function about(upload, rows) {
     typeName(state.media?.contentType ?? ""),
   ].filter(Boolean);
   if (state.phase === "checking") return texts.phase.checking;
+  const place = placeText(texts, state);
+  if (place) return [...known, place, startText(texts, state)].join(" · ");
   const left = state.etaSeconds ? say(texts.left, { time: formatSeconds(state.etaSeconds, lang) }) : "";
   if (state.phase === "working")
     return [sentenceText(texts, rows, state), left].filter(Boolean).join(" · ") || known.join(" · ");

@@ -14,7 +14,7 @@ from sse_progress.client.answers import batch_path
 from sse_progress.client.base import bulk_choice, labels
 from sse_progress.client.failures import ClientError, Conflict
 from sse_progress.client.following import Phase
-from sse_progress.client.shapes import BatchEvent, BatchMade, BatchState, Page
+from sse_progress.client.shapes import BatchEvent, BatchMade, BatchState, Page, QueuePlace
 from sse_progress.model.events import Event
 
 __all__ = ["AsyncMany"]
@@ -39,13 +39,18 @@ class AsyncMany(AsyncRequests):
         return await self._get(Page, "/uploads", [*params, *labels(kind, context, batch_id)])
 
     def follow_all(
-        self, ids: Iterable[str] = (), *, on_phase: Callable[[Phase], None] | None = None
+        self,
+        ids: Iterable[str] = (),
+        *,
+        on_phase: Callable[[Phase], None] | None = None,
+        on_place: Callable[[QueuePlace], None] | None = None,
     ) -> AsyncFollow[Event]:
         """Events of all the caller's uploads (or of `ids`), for as long as it is iterated.
 
-        First a `reset` with the state of each; after a reconnect these come again.
+        First a `reset` with the state of each; after a reconnect these come again. `on_place` is
+        called for each of those that wait for a worker, every few seconds.
         """
-        return AsyncFollow(self, self._following_all(ids, on_phase))
+        return AsyncFollow(self, self._following_all(ids, on_phase, on_place))
 
     # ---- batches
 

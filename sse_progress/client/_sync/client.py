@@ -20,7 +20,7 @@ from sse_progress.client.following import Phase
 from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import PartAsk, Parts
 from sse_progress.client.sending import Followed, News
-from sse_progress.client.shapes import History, Media, State
+from sse_progress.client.shapes import History, Media, QueuePlace, State
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
 
@@ -62,6 +62,7 @@ class Client(Many):
         resume: bool | None = None,
         on_event: OnEvent | None = None,
         on_phase: Callable[[Phase], None] | None = None,
+        on_place: Callable[[QueuePlace], None] | None = None,
     ) -> Media:
         """Send a file (a path, or a binary file object) and follow its journal to the end.
 
@@ -69,10 +70,10 @@ class Client(Many):
 
         The body is read from disk while it is sent, and `on_event` sees every event of the
         journal meanwhile, from the first bytes that arrived to the last stage; an exception in it
-        stops the body. `on_phase` hears how the journal is followed. Raises UploadFailed
-        (UploadCancelled) with the code that ended it, Conflict if `id` names an upload already,
-        NotAllowed, Busy, Unreachable, FileChanged, or OSError from reading the file. A retry takes
-        a new id.
+        stops the body. `on_phase` hears how the journal is followed, `on_place` where it stands in
+        the queue while it waits for a worker. Raises UploadFailed (UploadCancelled) with the code
+        that ended it, Conflict if `id` names an upload already, NotAllowed, Busy, Unreachable,
+        FileChanged, or OSError from reading the file. A retry takes a new id.
 
         A file of 8 MiB or more goes in parts: a connection that breaks costs one of them, and the
         service may be away for `pace.give_up_s`. With `resume` every file does, and an upload under
@@ -89,7 +90,7 @@ class Client(Many):
             upload_id, body, fields, resume, labelled=labelled, known=id is not None
         )
         sending = self._sending(upload_id)
-        follow = self.follow(upload_id, on_phase=on_phase)
+        follow = self.follow(upload_id, on_phase=on_phase, on_place=on_place)
         try:
             with two_sides() as sides:
                 sides.start(self._follow_into, follow)
@@ -117,15 +118,17 @@ class Client(Many):
         *,
         last_event_id: str | None = None,
         on_phase: Callable[[Phase], None] | None = None,
+        on_place: Callable[[QueuePlace], None] | None = None,
     ) -> Follow[Event]:
         """Every event of an upload's journal, in order, once; ends after the terminal one.
 
         Begins at the beginning, or after `last_event_id`, and waits if the upload has not begun.
-        Drops are resumed; where streams are blocked the state is polled (then events in between
-        may be left out). A `reset` event carries the whole current state. Raises NotAllowed, and
-        Unreachable after `pace.give_up_s` without any answer.
+        `on_place` is called every few seconds while the upload waits for a worker. Drops are
+        resumed; where streams are blocked the state is polled (then events in between may be left
+        out, and no places are told). A `reset` event carries the whole current state. Raises
+        NotAllowed, and Unreachable after `pace.give_up_s` without any answer.
         """
-        return Follow(self, self._following(id, last_event_id, on_phase))
+        return Follow(self, self._following(id, last_event_id, on_phase, on_place))
 
     def state(self, id: str) -> State:
         """How far an upload is. Raises NotFound."""

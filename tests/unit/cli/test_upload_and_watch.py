@@ -24,7 +24,7 @@ from rich.console import Console
 from sse_progress.cli.display import Bars, Lines
 from sse_progress.cli.upload_command import upload_command
 from sse_progress.cli.watch_command import watch_command
-from sse_progress.client import BatchEvent, Event
+from sse_progress.client import BatchEvent, Event, QueuePlace
 from tests.client_driver import QUICK, bounded  # noqa: F401
 from tests.fake_service import REFUSED, STORY, Answer, FakeService, Play, Receive, event
 from tests.helpers.waiting import wait_until
@@ -459,8 +459,8 @@ def test_a_dumb_terminal_gets_lines(photo: Path) -> None:
     assert "photo.jpg: validating 20%" in written
 
 
-def drawn(columns: int, *steps: tuple[float, Event | str]) -> list[str]:
-    """The last picture of a bar after events and phases at given times, as lines."""
+def drawn(columns: int, *steps: tuple[float, Event | QueuePlace | str]) -> list[str]:
+    """The last picture of a bar after events, places and phases at given times, as lines."""
     clock = [0.0]
     console = Console(
         file=io.StringIO(), width=columns, force_terminal=True, color_system=None, highlight=False
@@ -470,6 +470,8 @@ def drawn(columns: int, *steps: tuple[float, Event | str]) -> list[str]:
     for clock[0], step in steps:
         if isinstance(step, str):
             bars.phase("u", step)  # type: ignore[arg-type]
+        elif isinstance(step, QueuePlace):
+            bars.place("u", step)
         else:
             bars.event("u", step)
     with console.capture() as captured:
@@ -530,6 +532,33 @@ def test_a_batch_has_one_bar_for_all() -> None:
     for there in (40_000_000, 41_000_000):
         lines.overall(event, there, 120_000_000)
     assert out.getvalue() == "b: 6 of 10, 1 failed, 40.0/120.0 MB\n"
+
+
+def test_a_bar_tells_the_place_in_the_queue() -> None:
+    """In the columns of stage and bytes, and in the sentence; work takes it away."""
+    place = QueuePlace(upload_id="u", queue_position=3, starts_in_seconds=130)
+    stored = Event(type="progress", upload_id="u", stage="file_received", progress=10)
+    (line,) = drawn(130, (0, received(5)), (1, stored), (2, place))
+    assert re.search(r" 3rd in line .* 10% +about 2 min .*waiting, 3rd in line", line)
+    work = Event(type="progress", upload_id="u", stage="validating", progress=20, message="Works")
+    (line,) = drawn(130, (0, stored), (1, place), (2, work))
+    assert re.search(r" validating .* 20% +Works$", line)
+
+
+def test_lines_say_a_place_when_it_has_halved() -> None:
+    """And with the first estimate: not with each heartbeat."""
+    out = io.StringIO()
+    lines = Lines(out)
+    lines.enter("u", "a")
+    for position, seconds in [(9, None), (8, None), (8, 90), (7, 80), (5, 70), (4, 65), (1, 9)]:
+        place = QueuePlace(upload_id="u", queue_position=position, starts_in_seconds=seconds)
+        lines.place("u", place)
+    assert out.getvalue().splitlines() == [
+        "a: waiting, 9th in line, no estimate",
+        "a: waiting, 8th in line, about 2 min",
+        "a: waiting, 4th in line, about 1 min",
+        "a: waiting, next in line, under a minute",
+    ]
 
 
 def test_lines_say_a_stage_once() -> None:

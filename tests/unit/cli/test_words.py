@@ -94,6 +94,24 @@ def test_the_service_s_sentences_are_those_of_the_browser(language: str) -> None
     assert words.size(3_400_000) == ("3,4 Mo" if language == "fr" else "3,4 MB")
 
 
+def test_a_place_in_the_queue_is_told_in_words() -> None:
+    """With its ordinal, and about when the turn comes, or that nothing is known of it."""
+    english = [Words("en").place(n) for n in (1, 2, 3, 4, 11, 13, 21, 112)]
+    assert english == [
+        "next in line", "2nd in line", "3rd in line", "4th in line",
+        "11th in line", "13th in line", "21st in line", "112th in line",
+    ]  # fmt: skip
+    assert [Words(one).place(3) for one in LANGUAGES] == [
+        "an 3. Stelle", "3.º en cola", "3e de la file",
+    ]  # fmt: skip
+    times = (None, 0, 59, 60, 130, 5_300, 7_200)
+    assert [Words("en").starts(one) for one in times] == [
+        "no estimate", "under a minute", "under a minute", "about 1 min", "about 2 min",
+        "about 88 min", "about 2 h",
+    ]  # fmt: skip
+    assert Words("de").starts(130) == "etwa 2 Min."
+
+
 def test_a_german_terminal(tmp_path: Path) -> None:
     """Stage, words, numbers and the end of an upload are German; so is why one was refused."""
     photo = tmp_path / "photo.jpg"

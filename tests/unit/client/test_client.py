@@ -28,6 +28,7 @@ from sse_progress.client import (
     NotAllowed,
     NotFound,
     Pace,
+    QueuePlace,
     Refused,
     Unreachable,
 )
@@ -68,8 +69,8 @@ def test_what_is_public() -> None:
         "AsyncBatch", "AsyncClient", "AsyncDownload", "AsyncFollow", "AsyncJob", "BadAnswer",
         "Batch", "BatchEvent", "BatchItem", "BatchState", "Busy", "Client", "ClientError",
         "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History", "Job",
-        "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase", "Refused", "State",
-        "StoredFile", "Unreachable", "UploadCancelled", "UploadFailed",
+        "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase", "QueuePlace",
+        "Refused", "State", "StoredFile", "Unreachable", "UploadCancelled", "UploadFailed",
     ]  # fmt: skip
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
@@ -406,6 +407,25 @@ def test_heartbeats_keep_a_stream(driver: Driver) -> None:
     with FakeService(streams=[Play(raw=Beating([last]))]) as service:
         assert told(driver.follow(service.url, pace=pace)) == [("complete", 100)]
         assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("id", ["u", None])
+def test_heartbeats_tell_places_in_the_queue(driver: Driver, id: str | None) -> None:
+    """Of one upload, and of all of them; they are no events."""
+    waiting = [
+        {"uploadId": "u", "queuePosition": 3},
+        {"uploadId": "v", "queuePosition": 4, "startsInSeconds": 40, "new": True},
+    ]
+    beat = b"event: heartbeat\ndata: %b\n\n" % json.dumps({"waiting": waiting}).encode()
+    end = frame(json.dumps(STORY[-1]).encode(), id="x-1")
+    places: list[QueuePlace] = []
+    with FakeService(streams=[Play(raw=[beat, end])]) as service:
+        events = driver.follow(service.url, id, count=1, on_place=places.append)
+    assert told(events) == [("complete", 100)]
+    assert places == [
+        QueuePlace(upload_id="u", queue_position=3),
+        QueuePlace(upload_id="v", queue_position=4, starts_in_seconds=40),
+    ]
 
 
 def test_a_stream_that_is_held_back_is_replaced_by_polling(driver: Driver) -> None:

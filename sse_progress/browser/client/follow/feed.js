@@ -14,7 +14,7 @@
  * @typedef {{ wait: boolean, signal?: AbortSignal }} ReadOptions
  *
  * @typedef {object} Owner
- * @property {(frame: Frame) => void} onFrame
+ * @property {(frame: Frame) => void} onFrame an event, or a heartbeat that tells places in the queue
  * @property {(state: Link) => void} onLink
  * @property {(status: number) => void} onRefused
  * @property {(options: ReadOptions) => Promise<ReadResult>} read
@@ -57,7 +57,7 @@ export class Feed {
   #failed = new Set();
 
   /**
-   * `path` of the stream. The owner says: `onFrame(frame)` for each, `onLink(state)` for each change,
+   * `path` of the stream. The owner says: `onFrame(frame)` for each event, `onLink(state)` for each change,
    * `onRefused(status)` for a stream that answers 204 or 403, and `read({wait, signal})`, which reads
    * the states once as JSON and resolves to "ok", "changed" (something new came), "denied" or "away".
    * @param {Service} service
@@ -168,7 +168,8 @@ export class Feed {
     if (frame.id) this.#position = frame.id;
     this.#watch(SILENCE_MS);
     this.#input("frame");
-    if (frame.event === "message") this.owner.onFrame(frame);
+    const tells = frame.event === "heartbeat" && frame.data.includes('"waiting"');
+    if (frame.event === "message" || tells) this.owner.onFrame(frame);
   }
 
   /** @param {number} status */

@@ -41,7 +41,7 @@ export function openStream(service, path, { lastEventId, onFrame, onEnd }) {
 function withEventSource(service, address, { onFrame, onEnd }) {
   const source = new EventSource(address, { withCredentials: service.credentials === "include" });
   source.onmessage = ({ data, lastEventId }) => onFrame({ event: "message", data, id: lastEventId });
-  source.addEventListener("heartbeat", () => onFrame({ event: "heartbeat", data: "", id: "" }));
+  source.addEventListener("heartbeat", ({ data }) => onFrame({ event: "heartbeat", data, id: "" }));
   source.onerror = () => {
     // EventSource would come back by itself, every 2 s and for ever; our back-off is kinder.
     const refused = source.readyState === EventSource.CLOSED;

@@ -16,6 +16,7 @@ import { sentenceText, stageText } from "../state/kinds.js";
 import { fragment, gauge, icon, label, within } from "./markup.js";
 import { Meter } from "./meter.js";
 import { shownPercent } from "./overview.js";
+import { placeText, startText } from "../text/place.js";
 import { errorText, fill, formatBytes, formatPercent, formatSeconds } from "../text/texts.js";
 
 export const TROUBLE = new Set(["refused", "failed"]);
@@ -114,7 +115,8 @@ export class Entry {
     const name = this.#name();
     const words = this.#words(state);
     const status = this.#status(state);
-    const rests = state.phase === "checking" || state.waiting === "review" || isHalted(state);
+    const waits = state.waiting === "review" || state.queuePosition !== null;
+    const rests = state.phase === "checking" || waits || isHalted(state);
     item.dataset.phase = rests ? "waiting" : state.phase;
     parts.name.textContent = parts.name.title = name;
     const value = upload.ended && state.phase !== "done" ? "" : formatPercent(this.#shown(state), texts.lang);
@@ -168,6 +170,8 @@ export class Entry {
     if (state.cancelling) return phase.cancelling;
     if (state.waiting === "review") return phase.review;
     if (isHalted(state)) return state.away && !state.paused ? phase.away : phase.paused;
+    const place = placeText(this.#texts(), state);
+    if (place) return place;
     if (state.phase === "working")
       return stageText(this.#texts(), this.#stages(state), state.stage) || state.message;
     return phase[state.phase];
@@ -206,7 +210,7 @@ export class Entry {
     }
     if (left && state.phase !== "checking")
       numbers.push(this.#say(texts.left, { time: formatSeconds(left, texts.lang) }));
-    return numbers.join(" · ");
+    return [...numbers, startText(texts, state)].filter(Boolean).join(" · ");
   }
 
   /**

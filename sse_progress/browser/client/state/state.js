@@ -1,7 +1,8 @@
 /**
  * What is known of one upload: a frozen state and one pure function that moves it.
  *
- * Owns every transition between its phases. Knows no network, clock or DOM: whatever happened comes in as an input, and the next state comes out.
+ * Owns every transition between its phases. Knows no network, clock or DOM: whatever happened comes in
+ * as an input, and the next state comes out.
  */
 
 /**
@@ -24,6 +25,7 @@
  *   away: { on: boolean },
  *   cancelled: {},
  *   named: { filename: string | null, size: number | null },
+ *   place: { queuePosition: number, startsInSeconds: number | null },
  *   failed: { error: Failure },
  *   history: { told: Told },
  * }} Inputs
@@ -33,10 +35,11 @@
 import { NOTHING, assume, complete, pass } from "./passed.js";
 import { hasEnded } from "./phases.js";
 import { percent, rankOf } from "./stages.js";
-import { change, end, failed } from "./transitions.js";
+import { NO_PLACE, change, end, failed } from "./transitions.js";
 
 /** @type {Readonly<Record<string, string>>} */
 const NO_ARGS = Object.freeze({});
+const QUEUED = "file_received";
 
 /**
  * The first state of an upload. `size` is the file's bytes, null if it is not known here.
@@ -69,6 +72,7 @@ export function initial({ id, filename = null, size = null, kind = null }) {
     held: null,
     away: false,
     waiting: null,
+    ...NO_PLACE,
     ...NOTHING,
   });
 }
@@ -82,7 +86,8 @@ export function initial({ id, filename = null, size = null, kind = null }) {
  * from a stream; `{kind: "snapshot", state}` an upload's state as JSON; `{kind: "unknown"}` the
  * service has never heard of it; `{kind: "cancelling", on}`; `{kind: "cancelled"}`;
  * `{kind: "paused", on}` by its sender here; `{kind: "away", on}` the network is;
- * `{kind: "named", filename, size}`; `{kind: "failed", error}`;
+ * `{kind: "named", filename, size}`; `{kind: "place", queuePosition, startsInSeconds}` in the queue;
+ * `{kind: "failed", error}`;
  * `{kind: "history", told}` what the journal says of its stages, also after the end.
  *
  * @param {UploadState} state
@@ -99,6 +104,8 @@ export function next(state, input) {
 const HANDLERS = {
   named: (state, { filename, size }) =>
     change(state, { filename: state.filename ?? filename, size: state.size ?? size }),
+  place: (state, { queuePosition, startsInSeconds }) =>
+    state.stage === QUEUED ? change(state, { queuePosition, startsInSeconds }) : state,
   send: (state) =>
     state.phase === "waiting" ? change(state, { phase: "sending", held: state.held ?? false }) : state,
   bytes: ownBytes,
@@ -178,12 +185,12 @@ function stored(state) {
   if (state.phase === "working") return state;
   return change(state, {
     phase: "working",
-    stage: "file_received",
+    stage: QUEUED,
     stageProgress: 100,
-    progress: percent("file_received", 100),
+    progress: percent(QUEUED, 100),
     message: "",
     messageKey: null,
-    passed: assume(state.passed, "file_received"),
+    passed: assume(state.passed, QUEUED),
   });
 }
 
@@ -218,6 +225,7 @@ function heard(state, event) {
     bytes: event.bytes ?? state.bytes,
     paused: state.held ?? event.paused === true,
     waiting: event.waiting ?? null,
+    ...(fields.stage === QUEUED ? {} : NO_PLACE),
     away: phase === "working" ? false : state.away,
     fromServer: true,
     ...pass(state, event),

@@ -11,6 +11,9 @@
 import { pass } from "./passed.js";
 import { PHASES, phaseOfError } from "./phases.js";
 
+/** Of what waits for no worker. */
+export const NO_PLACE = Object.freeze({ queuePosition: null, startsInSeconds: null });
+
 /**
  * @param {UploadState} state
  * @param {Failure} error
@@ -51,6 +54,7 @@ export function end(state, phase, fields, event = {}) {
     paused: false,
     away: false,
     waiting: null,
+    ...NO_PLACE,
     ...passage,
   });
 }

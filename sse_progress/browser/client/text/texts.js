@@ -1,7 +1,7 @@
 /**
  * Every word the panel says, by code, so that all of it can be translated; and numbers with units in
  * the reader's language. A text may hold `{n}` and the like; one that depends on a number is an
- * object by plural category (Intl.PluralRules).
+ * object by plural category (Intl.PluralRules), for `inLine` by that of ordinals.
  */
 
 /**
@@ -43,6 +43,16 @@ const DEFAULTS = Object.freeze({
   counted: "{done} of {total}",
   speed: "{amount}/s",
   left: "{time} left",
+  nextInLine: "Waiting, next in line",
+  inLine: {
+    one: "Waiting, {n}st in line",
+    two: "Waiting, {n}nd in line",
+    few: "Waiting, {n}rd in line",
+    other: "Waiting, {n}th in line",
+  },
+  starts: "starts in about {time}",
+  startsSoon: "starts within a minute",
+  startsUnknown: "no estimate yet",
   announce: "{name}: {text}",
   summary: "{active} in progress, {done} finished, {trouble} with problems",
   rest: { one: "and {n} more", other: "and {n} more" },
@@ -136,12 +146,13 @@ export function mergeTexts(own = {}, base = TEXTS) {
  * `text` with its `{holes}` filled; `values.n` chooses the plural form where there are several.
  * @param {Text} text
  * @param {Values} [values]
+ * @param {Intl.PluralRuleType} [type]
  */
-export function fill(text, values = {}, lang = "en") {
+export function fill(text, values = {}, lang = "en", type = "cardinal") {
   const form =
     typeof text === "string"
       ? text
-      : (text[new Intl.PluralRules(lang).select(Number(values.n))] ?? text.other);
+      : (text[new Intl.PluralRules(lang, { type }).select(Number(values.n))] ?? text.other);
   return form.replace(/\{(\w+)\}/g, (hole, name) => String(values[name] ?? hole));
 }
 

@@ -160,9 +160,21 @@ export class Known {
    */
   event(frame) {
     const event = parse(frame.data);
+    if (frame.event === "heartbeat") return this.#places(event?.waiting);
     if (typeof event?.uploadId !== "string") return;
     this.#owner.onHeard(event.uploadId);
     this.#learn(event.uploadId, { kind: "event", event }, event);
+  }
+
+  /**
+   * A heartbeat's places in the queue.
+   * @param {unknown} waiting
+   */
+  #places(waiting) {
+    for (const { uploadId, queuePosition, startsInSeconds = null } of Array.isArray(waiting) ? waiting : []) {
+      const upload = this.uploads.get(uploadId);
+      if (upload) this.apply(upload, { kind: "place", queuePosition, startsInSeconds });
+    }
   }
 
   /**
