@@ -86,10 +86,16 @@ def work_of(kinds: Kinds, settings: Settings) -> dict[str, KindOfWork]:
     }
 
 
-def retention_of(kinds: Kinds, settings: Settings) -> dict[str, float]:
-    """Seconds that finished uploads are kept, by kind; a kind that is kept forever is not there."""
-    days = {kind.name: kind.retention_days or settings.retention_days for kind in kinds.values()}
-    return {name: kept * 86400 for name, kept in days.items() if kept}
+def retention_of(kinds: Kinds, settings: Settings) -> dict[str, float | None]:
+    """Seconds that finished uploads are kept, by kind; None: forever."""
+    return {
+        kind.name: seconds_of(kind.retention_days or settings.retention_days)
+        for kind in kinds.values()
+    }
+
+
+def seconds_of(days: float | None) -> float | None:
+    return None if days is None else days * 86400
 
 
 def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -231,6 +237,7 @@ async def _work(settings: Settings) -> None:
             leader=leader,
             lease_s=settings.lease_s,
             retention_s=retention_of(kinds, settings),
+            default_retention_s=seconds_of(settings.retention_days),
             resume_s=settings.resume_s,
             reviews=reviews,
             review_s=settings.review_days * 86400,

@@ -59,9 +59,10 @@ EXPIRE_EVERY_S = 3600
 class Reconciler:
     """`lease_s` is how long a receiver or a young Redis is given before it is judged.
 
-    `retention_s`: how long finished uploads are kept, by their kind; a kind that is not there is
-    kept forever. After `review_s` what waits for a person is decided as `on_review_timeout` says,
-    after `hook_wait_s` what waits for the moderation hook as `on_hook_timeout` does.
+    `retention_s`: how long finished uploads are kept, by their kind (None: forever), and
+    `default_retention_s` those of a kind that is not there: it was declared once. After `review_s`
+    what waits for a person is decided as `on_review_timeout` says, after `hook_wait_s` what waits
+    for the moderation hook as `on_hook_timeout` does.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class Reconciler:
         queue: Queue,
         leader: Leader,
         lease_s: float,
-        retention_s: Mapping[str, float],
+        retention_s: Mapping[str, float | None],
+        default_retention_s: float | None = None,
         resume_s: float = 24 * 3600,
         reviews: Reviews | None = None,
         review_s: float = 7 * 86400,
@@ -84,7 +86,8 @@ class Reconciler:
     ) -> None:
         self._journal, self._storage, self._index, self._queue = journal, storage, index, queue
         self._leader, self._lease_s, self._now = leader, lease_s, now
-        self._retention_s = retention_s
+        self._retention_s, self._default_retention_s = retention_s, default_retention_s
+        self._unknown_kinds: set[str] = set()
         self._reviews, self._review_s = reviews, review_s
         self._on_review_timeout = on_review_timeout
         self._hook_wait_s, self._on_hook_timeout = hook_wait_s, on_hook_timeout
@@ -256,10 +259,11 @@ class Reconciler:
             await self._index.closed(upload_id)
 
     async def _expire(self) -> None:
-        if not self._retention_s or self._now() - self._expired_at < EXPIRE_EVERY_S:
+        if self._now() - self._expired_at < EXPIRE_EVERY_S:
             return
         self._expired_at = self._now()
-        for older_than_s in sorted(set(self._retention_s.values())):
+        limits = {*self._retention_s.values(), self._default_retention_s} - {None}
+        for older_than_s in sorted(filter(None, limits)):
             for upload_id in await blocking(self._expired, older_than_s):
                 await self._index.note("deleted", upload_id, consumer=WEBHOOKS)
                 await blocking(self._storage.remove, upload_id)
@@ -270,7 +274,20 @@ class Reconciler:
         objects, found = self._storage.objects, []
         for upload_id in objects.expired(older_than_s):
             stored = objects.find(upload_id)
-            kind = stored.manifest.labels.kind if stored else None
-            if self._retention_s.get(kind or DEFAULT_KIND) == older_than_s:
+            if stored is None:
+                continue
+            if self._kept_s(stored.manifest.labels.kind or DEFAULT_KIND) == older_than_s:
                 found.append(upload_id)
         return found
+
+    def _kept_s(self, kind: str) -> float | None:
+        if kind in self._retention_s:
+            return self._retention_s[kind]
+        if kind not in self._unknown_kinds:
+            self._unknown_kinds.add(kind)
+            log.warning(
+                "uploads of a kind that is not declared are kept as the settings say",
+                kind=kind,
+                kept_s=self._default_retention_s,
+            )
+        return self._default_retention_s

@@ -26,10 +26,13 @@ KINDS = """
 from sse_progress import Kind
 
 stages = "tests.faults.stages:pipeline"
-kinds = [Kind(name="course", pipeline=stages, %s), Kind(name="brief", pipeline=stages, %s)]
+def kind(name: str, prefix: str) -> Kind:
+    return Kind(name=name, pipeline=stages, storage_prefix=prefix, retention_days=30)
+
+kinds = [%s]
 """
-BEFORE = KINDS % ('storage_prefix="media/courses"', 'storage_prefix="briefs"')
-AFTER = KINDS % ('storage_prefix="moved"', "retention_days=1e-6")
+BEFORE = KINDS % 'kind("course", "media/courses"), kind("brief", "briefs")'
+AFTER = KINDS % 'kind("course", "moved")'
 
 
 class Running:
@@ -58,6 +61,7 @@ def running(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Running]
         "SSE_PROGRESS_KINDS": "own_kinds:kinds",
         "SSE_PROGRESS_LEASE_S": "2",
         "SSE_PROGRESS_REDIS_URL": redis_url,
+        "SSE_PROGRESS_RETENTION_DAYS": "1e-6",
         "SSE_PROGRESS_SANDBOX": "off",  # its stages keep a tally beside the service
         "SSE_PROGRESS_WEB_PROCESSES": "1",
         "PYTHONPATH": f"{directory}:{ROOT}",
@@ -88,7 +92,7 @@ def running(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Running]
 
 async def test_published_files_lie_below_the_prefix_of_their_kind(running: Running) -> None:
     """Not before they are published. They are served, deleted and expire from there, also when
-    their kind has another prefix meanwhile: that counts for uploads that come after it."""
+    their kind has another prefix meanwhile, or is gone: then by the retention of the settings."""
     course, other, brief, later = new_id(), new_id(), new_id(), new_id()
     with httpx.Client(base_url=running.service.url, timeout=60) as client:
         answer = _send(client, course, hold="processing", place=str(running.directory))

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
+from sse_progress.model.kinds import Kind, Kinds
+from sse_progress.model.labels import Labels
 from sse_progress.queue.queue import Job, Outcome, Park
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_keys import journal_keys, leader_key
+from sse_progress.settings import load_settings
 from sse_progress.uploads.components import Components
 from sse_progress.worker import reconciler as module
 from sse_progress.worker.leader import Leader
+from sse_progress.worker.process import retention_of
 from sse_progress.worker.reconciler import Reconciler
 from tests.helpers.components import (
     begin,
@@ -327,6 +333,53 @@ async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> 
         os.utime(found.directory / "record.json", (past, past))
         await reconciler.round()
         assert core.storage.objects.find("new") is not None
+
+
+async def test_uploads_of_a_kind_that_is_gone_expire_as_the_settings_say(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Its own retention went with it. It is logged once; a kind that is kept forever still is."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        days = {
+            "gone-10": 10,
+            "gone-7": 7,
+            "gone-1": 1,
+            "letter-10": 10,
+            "upload-10": 10,
+        }
+        for name, age in days.items():
+            kind = name.rpartition("-")[0]
+            store(core, name, labels=Labels(kind="" if kind == "upload" else kind))
+            core.storage.objects.publish(name, encode_json({"id": name}))
+            found = core.storage.objects.find(name)
+            assert found is not None
+            past = time.time() - age * 24 * 3600
+            os.utime(found.directory / "record.json", (past, past))
+        given = {"retention_s": {"upload": 20 * 24 * 3600.0, "letter": None}}
+        await reconciler_of(core, **given).round()
+        assert stored_of(core, days) == set(days)
+        reconciler = reconciler_of(core, **given, default_retention_s=5 * 24 * 3600.0)
+        with capture_logs() as logs:
+            await reconciler.round()
+        told = [line["kind"] for line in logs if "is not declared" in line["event"]]
+        assert told == ["gone"]
+        assert stored_of(core, days) == set(days) - {"gone-10", "gone-7"}
+
+
+def stored_of(core: Components, upload_ids: Iterable[str]) -> set[str]:
+    return {name for name in upload_ids if core.storage.objects.find(name) is not None}
+
+
+def test_how_long_each_kind_is_kept() -> None:
+    """As its table says, else as the settings do; None is forever."""
+    kinds = Kinds(
+        [Kind(name="film", retention_days=2), Kind(name="letter")], max_bytes=1, allowed_types=()
+    )
+    kept = {"film": 2 * 86400, "letter": None, "upload": None}
+    assert retention_of(kinds, load_settings(retention_days=None)) == kept
+    kept |= {"letter": 86400, "upload": 86400}
+    assert retention_of(kinds, load_settings(retention_days=1)) == kept
 
 
 async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Path) -> None:
