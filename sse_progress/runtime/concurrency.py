@@ -178,11 +178,18 @@ async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = N
 async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     """Cancel and wait, in a scope that is itself cancelled too.
 
-    Again and again: redis-py loses a cancellation that meets the end of a connection.
+    Again and again: redis-py loses a cancellation that meets the end of a connection. Whoever ends
+    this task in the same way does so too, so that is no reason to leave one behind.
     """
-    left = set(tasks)
+    left, cancelled = set(tasks), None
     with anyio.CancelScope(shield=True):
         while left:
             for task in left:
                 task.cancel()
-            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+            try:
+                _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                left = {task for task in left if not task.done()}
+    if cancelled is not None:
+        raise cancelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import anyio
@@ -10,7 +11,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from sse_progress.runtime import concurrency as module
-from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, beside, blocking, first_of
+from sse_progress.runtime.concurrency import (
+    BackgroundTasks,
+    LongTasks,
+    beside,
+    blocking,
+    end_tasks,
+    first_of,
+)
 from tests.helpers.waiting import eventually
 
 
@@ -236,6 +244,25 @@ async def test_a_wait_that_fails_is_told() -> None:
     with pytest.raises(KeyError):
         await first_of(other.run(), fail())
     assert other.ended
+
+
+async def test_a_wait_that_is_ended_twice_ends_what_has_lost_a_cancellation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever ends the wait asks again, just before the wait would have asked its own tasks."""
+    monkeypatch.setattr(module, "CANCEL_AGAIN_S", 0.01)
+    deaf = Work()
+
+    async def lose_one() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await deaf.run()
+
+    waiting = asyncio.ensure_future(first_of(lose_one(), asyncio.sleep(60)))
+    await asyncio.sleep(0)
+    await end_tasks(waiting)
+    assert waiting.cancelled()
+    assert deaf.ended
 
 
 # ---- tasks as long as the process
