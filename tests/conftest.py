@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from asyncio import runners
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,11 @@ from tests.helpers.s3_server import S3Server
 from tests.helpers.service import Service
 
 os.environ["LC_ALL"] = "C.UTF-8"  # commands speak the reader's language, and tests read English
+
+# Tests start hundreds of processes. Without bytecode each would compile whatever it imports: a
+# service costs twice the CPU time, and so does the collection of these tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def _retrieved(record: logging.LogRecord) -> bool:
