@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import shutil
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
+from httpx._transports import default as transports
 
 from sse_progress.runtime.concurrency import end_tasks
 from tests.helpers.postgres import PostgresServer
@@ -56,6 +58,8 @@ runners._cancel_all_tasks = _cancel_all_tasks  # type: ignore[attr-defined]
 # The 5 s that httpx waits by default are too short for a busy machine.
 DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60
 DEFAULT_TIMEOUT_CONFIG.write = DEFAULT_TIMEOUT_CONFIG.pool = 60
+# Each client would read all certificates again, for 20 ms of CPU; tests make thousands of clients.
+transports.create_ssl_context = functools.cache(create_ssl_context)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
