@@ -49,6 +49,9 @@ def prepare(upload: Upload) -> None:
         return
     if kind in ("image", "video", "pdf", "office") and nsfw.available():
         nsfw.model()
-    if language.language_available():
+    # File names and fields are looked at whatever the file is; most are too short for a language.
+    said = word_lists.texts_of(upload.filename, upload.fields)
+    in_a_language = kind != "image" or any(language.long_enough(text) for _, text in said)
+    if in_a_language and language.language_available():
         language.identifier()
-    word_lists.warm()  # file names and fields are looked at whatever the file is
+    word_lists.warm()

@@ -6,10 +6,19 @@ import functools
 import importlib.util
 from typing import Any
 
-__all__ = ["NO_LANGUAGE", "SAMPLE_CHARACTERS", "identifier", "language_available", "language_of"]
+__all__ = [
+    "NO_LANGUAGE",
+    "SAMPLE_CHARACTERS",
+    "identifier",
+    "language_available",
+    "language_of",
+    "long_enough",
+]
 
 SAMPLE_CHARACTERS = 20_000
 """So much of a text's beginning decides its language."""
+_LEAST_LETTERS = 20
+"""Below that a guess is worth nothing (measured: 6 of 10 two-word texts)."""
 _LEAST_CONFIDENCE = 0.5
 _NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content
 NO_LANGUAGE = "language (py3langid is not installed)"
@@ -22,16 +31,19 @@ def language_available() -> bool:
 def language_of(sample: str) -> tuple[str | None, float | None]:
     """ISO 639-1 code and confidence (0-1) of a text; None if too short or not recognisable.
 
-    Below 20 letters a guess is worth nothing (measured: 6 of 10 two-word texts), and one that is
-    as likely wrong as right is none.
+    A guess that is as likely wrong as right is none.
     """
-    letters = sum(map(str.isalpha, sample[:SAMPLE_CHARACTERS]))
-    if letters < 20 or not language_available():
+    if not long_enough(sample) or not language_available():
         return None, None
     language, confidence = identifier().classify(sample[:SAMPLE_CHARACTERS])
     if confidence < _LEAST_CONFIDENCE or language == _NO_LANGUAGE:
         return None, None
     return str(language), round(float(confidence), 3)
+
+
+def long_enough(sample: str) -> bool:
+    """Whether there are so many letters that their language can be told."""
+    return sum(map(str.isalpha, sample[:SAMPLE_CHARACTERS])) >= _LEAST_LETTERS
 
 
 @functools.cache
