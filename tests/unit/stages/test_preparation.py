@@ -30,7 +30,7 @@ def quiet(fraction: float, message: str | None = None) -> None:
 def test_a_picture_needs_languages_for_its_name(
     desk: Desk, name: str, fields: dict[str, str | list[str]], loaded: bool
 ) -> None:
-    """The model (68 MB, half a second of CPU) is loaded where moderation will ask it, only there."""
+    """The model (68 MB, half a second of CPU) is loaded only where moderation will ask it."""
     results = {"validating": {"contentType": "image/jpeg"}}
     upload = desk.upload(jpeg(), name, fields=fields, results=results)
     with mock.patch.object(language, "identifier", wraps=language.identifier) as asked:
