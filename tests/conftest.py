@@ -12,12 +12,14 @@ import tempfile
 from asyncio import runners
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
 from httpx._transports import default as transports
 
 from sse_progress.runtime.concurrency import end_tasks
+from tests.distribution import ByService, turn
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import S3Server
@@ -66,19 +68,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests that take minutes")
 
 
-def _turn(item: pytest.Item) -> int:
-    """Whole services first, then what decodes real files, then the rest."""
-    parts = item.path.parts
-    return 0 if "unit" not in parts else 1 if "stages" in parts else 2
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `long` are left out, not skipped, unless `--long` is given.
-
-    What takes longest begins first, so that processes which share the files (pytest-xdist) end
-    together.
-    """
-    items.sort(key=_turn)
+    """Tests marked `long` are left out, not skipped, unless `--long` is given."""
+    items.sort(key=lambda item: turn(item.nodeid.partition("::")[0]))
     if config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
@@ -88,6 +80,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByService | None:
+    return ByService(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +130,13 @@ def s3_server(session_dir: Path) -> Iterator[S3Server]:
     with S3Server(session_dir / "s3") as server:
         server.bucket("media")
         yield server
+
+
+@pytest.fixture(scope="session")
+def usual_service(session_dir: Path) -> Iterator[Service]:
+    """One service in open mode with its usual settings, for all tests that leave it as it is."""
+    with Service(session_dir / "usual") as service:
+        yield service
 
 
 @pytest.fixture

@@ -32,10 +32,9 @@ SIZE = 30 * 100_000
 DIGEST = hashlib.sha256(b"Some words, and more of them.\n" * 100_000).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("resuming")) as service:
-        yield service
+@pytest.fixture
+def running(usual_service: Service) -> Service:
+    return usual_service
 
 
 @pytest.fixture

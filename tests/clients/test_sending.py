@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,9 @@ CONTENT = b"Some words, and more of them.\n" * 50_000
 CHUNK = 400_000
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("sending")) as service:
-        yield service
+@pytest.fixture
+def running(usual_service: Service) -> Service:
+    return usual_service
 
 
 @pytest.fixture

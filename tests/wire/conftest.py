@@ -1,11 +1,8 @@
-"""One service for all wire tests of a module, and short words for what they do with it."""
+"""One service for wire tests, and short words for what they do with it."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,13 +10,9 @@ import pytest
 from tests.helpers.service import Service
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Service]:
-    """A service in open mode with its usual settings."""
-    directory = Path(tempfile.mkdtemp(prefix="sp-wire-"))
-    with Service(directory) as service:
-        yield service
-    shutil.rmtree(directory)
+@pytest.fixture
+def running(usual_service: Service) -> Service:
+    return usual_service
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.helpers.media import jpeg
 from tests.helpers.raw_http import connect, head, request
 from tests.helpers.service import Service
 from tests.wire.test_upload import check_problem, ended_with
-from tests.wire.words import check_journal, journal_of, new_id
+from tests.wire.words import check_journal, files_of, journal_of, new_id
 
 
 async def test_a_file_as_the_body(running: Service, client: httpx.Client) -> None:
@@ -117,7 +117,7 @@ async def test_a_body_that_is_cut_off(running: Service) -> None:
         url = f"{running.url}/upload/{upload_id}"
         connection.sendall(head("PUT", url, {"Content-Length": "100"}) + b"some")
     await ended_with(running, upload_id, "client_disconnected")
-    assert not [file for file in running.files() if file.startswith(("incoming/", "open/"))]
+    assert files_of(running, upload_id) == []
 
 
 def test_nothing_goes_straight_to_a_disk(client: httpx.Client) -> None:

@@ -16,7 +16,7 @@ from tests.helpers.raw_http import connect, head, read_answer
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 from tests.wire.test_upload import check_problem, ended_with
-from tests.wire.words import check_journal, journal_of, new_id
+from tests.wire.words import check_journal, files_of, journal_of, new_id
 
 TUS = {"Tus-Resumable": "1.0.0"}
 APPEND = {**TUS, "Content-Type": "application/offset+octet-stream"}
@@ -226,12 +226,7 @@ def test_what_ended_is_gone(running: Service, client: httpx.Client) -> None:
     unknown = new_id()
     assert client.head(f"/upload/{unknown}", headers=TUS).status_code == 404
     check_problem(append(client, unknown, 0, b"more"), 404, "unknown_upload")
-    wait_until(lambda: not _partials(running, upload_id), "its bytes are removed")
-
-
-def _partials(service: Service, upload_id: str) -> list[str]:
-    digest = hashlib.sha256(upload_id.encode()).hexdigest()[:32]
-    return [file for file in service.files() if digest in file]
+    wait_until(lambda: not files_of(running, upload_id), "its bytes are removed")
 
 
 @pytest.mark.parametrize(
@@ -403,7 +398,6 @@ async def test_parts_that_came_side_by_side(running: Service, client: httpx.Clie
     upload_id, picture = new_id(), jpeg(1600, 1200)
     third = len(picture) // 3
     name = {"X-Upload-ID": upload_id}
-    before = {file for file in running.files() if file.startswith("partial/")}
     second = partial(client, picture[third : 2 * third], **name)
     first = partial(client, picture[:third], **name)
     last = partial(client, picture[2 * third :], **name)
@@ -413,7 +407,9 @@ async def test_parts_that_came_side_by_side(running: Service, client: httpx.Clie
     state = client.get(first).json()
     assert (state["status"], state["partial"]) == ("receiving", True)
     listed = [one["uploadId"] for one in client.get("/uploads?limit=50").json()["uploads"]]
-    assert not {url.rpartition("/")[2] for url in (first, second, last)} & set(listed)
+    parts = {url.rpartition("/")[2] for url in (first, second, last)}
+    assert not parts & set(listed)
+    assert all(files_of(running, part) for part in parts)
 
     answer = join(client, upload_id, first, f"{running.url}{second}", last, filename="a.jpg")
     assert answer.status_code == 201, answer.text
@@ -429,7 +425,7 @@ async def test_parts_that_came_side_by_side(running: Service, client: httpx.Clie
     more = append(client, upload_id, len(picture), b"x")
     assert (more.status_code, more.json()["code"]) == (403, "forbidden")
     assert client.head(first, headers=TUS).status_code == 410
-    assert {file for file in running.files() if file.startswith("partial/")} == before
+    assert not [file for part in parts for file in files_of(running, part)]
     again = join(client, upload_id, first, second)
     assert again.status_code == 404
 

@@ -16,7 +16,7 @@ from tests.helpers.raw_http import Answer, connect, head, read_answer
 from tests.helpers.service import Service
 from tests.helpers.sse import Frame
 from tests.helpers.waiting import wait_until
-from tests.wire.words import check_journal, journal_of, new_id, post
+from tests.wire.words import check_journal, files_of, journal_of, new_id, post
 
 
 def send(
@@ -278,7 +278,7 @@ async def test_refusals(running: Service, case: str) -> None:
     check_problem(answer, status, code)
     assert answer.headers["x-upload-id"] == upload_id
     await ended_with(running, upload_id, code)
-    assert not [f for f in running.files() if "incoming/" in f or "open/" in f or "trash" in f]
+    assert files_of(running, upload_id) == []
     state = httpx.get(f"{running.url}/upload/{upload_id}").json()
     assert state["status"] == "error"
     assert httpx.get(f"{running.url}/upload/{upload_id}/files/photo.jpg").status_code == 404
@@ -351,7 +351,7 @@ async def test_a_client_that_leaves(running: Service) -> None:
     connection.close()
     frames = await ended_with(running, upload_id, "client_disconnected")
     assert [frame.json.get("filename") for frame in frames[1:]] == ["photo.jpg"] * (len(frames) - 1)
-    assert not [f for f in running.files() if "incoming/" in f or "open/" in f]
+    assert files_of(running, upload_id) == []
 
 
 async def test_a_body_that_stalls(service) -> None:  # type: ignore[no-untyped-def]
@@ -404,7 +404,7 @@ async def test_cancel_in_every_state(running: Service, client: httpx.Client) -> 
     check_journal(frames)
     assert frames[-1].stage == "cancelled"
     wait_until(
-        lambda: not [f for f in running.files() if f.startswith(("incoming/", "open/", "trash/"))],
+        lambda: not [f for one in (receiving, working) for f in files_of(running, one)],
         "nothing is left of it",
     )
     done = new_id()

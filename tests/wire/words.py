@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from sse_progress.storage.manifest import digest_of
 from tests.helpers.media import jpeg
 from tests.helpers.service import Service
 from tests.helpers.sse import Frame, journal, read_events
@@ -56,6 +57,11 @@ def post(
         data=data,
         headers={**given, **(headers or {})},
     )
+
+
+def files_of(service: Service, upload_id: str) -> list[str]:
+    """What the storage holds of an upload, whole or not, in the data directory."""
+    return [file for file in service.files() if digest_of(upload_id) in file]
 
 
 async def journal_of(service: Service, upload_id: str) -> list[Frame]:

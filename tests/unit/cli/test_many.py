@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,10 +19,9 @@ from tests.unit.cli.test_upload_and_watch import start
 from tests.wire.words import new_id
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("cli")) as service:
-        yield service
+@pytest.fixture
+def service(usual_service: Service) -> Service:
+    return usual_service
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -21,10 +20,9 @@ from tests.wire.words import new_id
 CONTENT = b"Some words, and more of them.\n" * 60_000
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("cli")) as service:
-        yield service
+@pytest.fixture
+def service(usual_service: Service) -> Service:
+    return usual_service
 
 
 def media(service: Service, upload_id: str) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +199,9 @@ def test_which_files_go_in_parts(tmp_path: Path) -> None:
 # ---- against the service
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("resuming")) as service:
-        yield service
+@pytest.fixture
+def running(usual_service: Service) -> Service:
+    return usual_service
 
 
 @pytest.fixture
