@@ -12,25 +12,38 @@ from xdist.scheduler import LoadScopeScheduling
 
 __all__ = ["ByService", "turn"]
 
-LONG: tuple[str, ...] = ()
-"""Those that take longest: one of them alone at the end would be waited for."""
 TOGETHER = ("tests/wire", "tests/attacks")
-"""Folders whose other files share a service."""
+"""Folders whose files share a service."""
+APART = (
+    *("connections", "fuzz", "greed", "hostile_load", "limits", "no_sockets", "sandbox"),
+    *("compression", "jobs", "kinds", "moderation_services", "nginx", "request_log", "reviews"),
+    *("roles", "shortened", "traces", "webhooks"),
+)
+"""Files in these folders that have services of their own."""
 
 
 def turn(path: str) -> int:
-    """Long files first, then whole services, then what decodes real files, then the rest."""
-    if path in LONG:
-        return LONG.index(path)
-    if "unit" not in PurePosixPath(path).parts:
-        return len(LONG)
-    return len(LONG) + (1 if path.startswith("tests/unit/stages") else 2)
+    """What takes longest begins first, so that no process is alone at the end with it."""
+    folder = unit_of(path)
+    if folder in TOGETHER:
+        return 0
+    if folder.startswith("tests/faults"):
+        return 1
+    if not folder.startswith("tests/unit"):
+        return 2
+    return 3 if folder.startswith(("tests/unit/stages", "tests/unit/queue")) else 4
+
+
+def unit_of(path: str) -> str:
+    """What goes to a process as one: a file, or the files that share a service."""
+    file = PurePosixPath(path)
+    folder = str(file.parent)
+    together = folder in TOGETHER and file.stem.removeprefix("test_") not in APART
+    return folder if together else path
 
 
 class ByService(LoadScopeScheduling):
     """`--dist loadfile`, with files that share a service as one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        folder = str(PurePosixPath(path).parent)
-        return folder if folder in TOGETHER and path not in LONG else path
+        return unit_of(nodeid.partition("::")[0])

@@ -66,7 +66,7 @@ def upload(page: Page, gates: Gates, *ids: str, size: int = 0) -> None:
 def journal(service: Service, user: User, upload_id: str) -> list[dict[str, Any]]:
     """Every event of a finished upload, as the service itself replays them."""
     url = f"{service.url}/upload/{upload_id}/progress"
-    lines = httpx.get(url, headers=user.headers, timeout=20).text.splitlines()
+    lines = httpx.get(url, headers=user.headers, timeout=60).text.splitlines()
     events = [json.loads(line.removeprefix("data: ")) for line in lines if "data: " in line]
     return [event for event in events if event["type"] == "progress"]
 

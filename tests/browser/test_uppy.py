@@ -102,7 +102,7 @@ def test_a_file_is_in_post_processing_until_the_service_is_done(
         assert page.evaluate("uppy.getFile(fileId).progress.complete") is True
     assert (media["id"], media["filename"]) == (one, "words.txt")
     assert media["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
-    answer = httpx.get(f"{paced.url}/upload/{one}/progress", headers=user.headers, timeout=20).text
+    answer = httpx.get(f"{paced.url}/upload/{one}/progress", headers=user.headers, timeout=60).text
     assert answer.count('"stage":"complete"') == 1
 
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from sse_progress.model.stage_table import DEFAULT_TABLE
 from tests.docs.pages import (
     DOCS,
     INTEGRATE,
@@ -38,7 +39,6 @@ SHELLS = [
     "integrate/jobs",
     "integrate/resumable",
     "integrate/servers",
-    "quick-start",
 ]
 
 
@@ -72,6 +72,36 @@ def test_what_is_typed_works(page: str, service: Service, place: Path) -> None:
             process.communicate()
 
 
+def test_the_quick_start_works(service: Service, place: Path) -> None:
+    """Its commands, typed one after the other, do what it says; those of the command line end
+    well."""
+    typed = [
+        here(line, service)
+        for block in blocks(DOCS / "quick-start.md", "console")
+        for line in commands(block)
+        if line != "scripts/serve"
+    ]
+    watching, *rest = typed
+    how: Any = {"shell": True, "cwd": place, "env": environment(service), "text": True}
+    with subprocess.Popen(watching, stdout=subprocess.PIPE, **how) as watched:
+        told = [
+            subprocess.run(line, capture_output=True, check=True, **how).stdout for line in rest
+        ]
+        assert watched.stdout is not None
+        seen = watched.stdout.read()
+    assert not [answer for answer in told if '"success":false' in answer]
+    answers = [
+        answer for line, answer in zip(rest, told, strict=True) if "sse-progress " not in line
+    ]
+    assert len(answers) >= 5
+    assert '"success":true' in answers[0]
+    assert '"status":"processing"' in answers[1]
+    assert '"status":"complete"' in answers[2]
+    assert '"uploads":[' in answers[3]
+    assert answers[4] == ""
+    assert [f'"stage":"{name}"' in seen for name in list(DEFAULT_TABLE)[:8]] == [True] * 8
+
+
 # ---- Python
 
 PREAMBLES = {
@@ -92,6 +122,7 @@ def test_python_works(page: str, number: int, service: Service, place: Path) -> 
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert page != "python" or "100 " in done.stdout
 
 
 def test_every_block_of_python_is_run_or_says_why_not() -> None:

@@ -249,7 +249,7 @@ class Chaos:
     async def _let_go_of_the_forgotten(self) -> None:
         """A rewind takes back the end of what left no file, and all of a job. Such a one has not
         begun yet, and its readers would wait for as long as there are tests."""
-        async with httpx.AsyncClient(base_url=self.service.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.service.url, timeout=60) as client:
             for seen, task in self.readers.values():
                 if seen.ended or not seen.live or seen.upload_id not in self.settled:
                     continue
@@ -265,7 +265,7 @@ class Chaos:
     async def check(self) -> None:
         """The promises, from outside."""
         journals: dict[str, list[Frame]] = {}
-        async with httpx.AsyncClient(base_url=self.service.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.service.url, timeout=60) as client:
             for sent in self.sent:
                 if self.plan.rewind and await self._forgotten(client, sent):
                     journals[sent.upload_id] = []
@@ -406,6 +406,7 @@ async def run_chaos(plan: Plan, directory: Path) -> Report:
         "SSE_PROGRESS_REDIS_URL": redis.url,
         "SSE_PROGRESS_WEB_PROCESSES": "2",
         "SSE_PROGRESS_WORKER_PROCESSES": "2",
+        "SSE_PROGRESS_WORKER_CONCURRENCY": "1",  # each place has a process that loads decoders
         "SSE_PROGRESS_LEASE_S": "3",
         "SSE_PROGRESS_SHUTDOWN_GRACE_S": "3",
         "SSE_PROGRESS_STAGE_ATTEMPTS": "6",

@@ -74,7 +74,7 @@ def _kind(key: str) -> str:
 def level_of(scene: Scene) -> Level:
     pids = scene.service.pids()
     ours = [*pids["web"], *pids["worker"], *pids["supervisor"]]
-    keys = scene.redis.command("EVAL", "return redis.call('KEYS', '*')", "0", timeout_s=10)
+    keys = scene.redis.command("EVAL", "return redis.call('KEYS', '*')", "0", timeout_s=60)
     names = [line.decode() for line in keys.split(b"\r\n") if line.startswith(b"sp:")]
     return Level(
         memory_kb={pid: _status(pid, "VmRSS") for pid in ours},
@@ -129,7 +129,7 @@ async def come_to_rest(scene: Scene) -> None:
         channels = scene.redis.command("PUBSUB", "CHANNELS", "sp:{*")
         return open_uploads == b":0\r\n" and channels == b"*0\r\n"
 
-    await eventually(resting, "nothing is open and nobody listens", timeout_s=40)
+    await eventually(resting, "nothing is open and nobody listens")
 
 
 def compare(before: Level, after: Level) -> str:

@@ -75,7 +75,7 @@ def ops(scene: Scene, *words: str) -> Any:
 
 
 async def queue_part(scene: Scene) -> str:
-    async with httpx.AsyncClient(base_url=scene.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=scene.url, timeout=60) as client:
         return str((await client.get("/readyz")).json()["checks"]["queue"])
 
 

@@ -35,23 +35,24 @@ def scene() -> Iterator[Scene]:
         shutil.rmtree(directory)
 
 
-@pytest.fixture
-def hasty(short_dir: Path) -> Iterator[Scene]:
-    """One whose waits for Redis and for bodies at its end are short."""
-    scene = Scene(short_dir, HASTY)
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Scene]:
+    """One whose waits for Redis and for bodies at its end are short; left whole as well."""
+    directory = Path(tempfile.mkdtemp(prefix="sp-"))
+    scene = Scene(directory, HASTY)
     try:
         scene.start()
         yield scene
     finally:
-        scene.hang_up()
         scene.close()
+        shutil.rmtree(directory)
 
 
 @pytest.fixture(autouse=True)
 async def _hang_up(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     yield
-    if "scene" in request.fixturenames:
-        request.getfixturevalue("scene").hang_up()
+    for name in {"scene", "hasty"} & set(request.fixturenames):
+        request.getfixturevalue(name).hang_up()
 
 
 # ---- Redis away
@@ -112,7 +113,7 @@ async def test_a_stage_goes_on_while_redis_is_away_and_streams_stay(scene: Scene
             await eventually(
                 lambda: "analyzing done" in scene.tally("away-stage"), "the stage ends by itself"
             )
-            await eventually(lambda: reader.comments >= beats + 6, "six heartbeats", timeout_s=40)
+            await eventually(lambda: reader.comments >= beats + 6, "six heartbeats")
             assert (len(reader.raw), reader.seen.live) == (told, True)
         status, _ = await sending.answer()
     assert status == 200
@@ -133,7 +134,7 @@ async def test_the_stream_of_all_shows_what_it_could_not_read_at_first(scene: Sc
         for _ in range(8):  # so that either process listens already, and the next looks at once
             await stack.enter_async_context(EventStream(f"{scene.url}/uploads/progress"))
         await stack.enter_async_context(scene.stopped_redis())
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             stream = EventStream(f"{scene.url}/uploads/progress?id=away-list", timeout_s=60)
             async with stream:
                 beats = 0
@@ -301,7 +302,7 @@ async def test_a_cancel_stops_the_stage_itself(scene: Scene) -> None:
     """Not at its next word, which may be hours away: its process ends, and its bytes are gone."""
     sending = await scene.held("stopped", "analyzing")
     assert len(scene.at_work()) == 1
-    async with httpx.AsyncClient(base_url=scene.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=scene.url, timeout=60) as client:
         assert (await client.delete("/upload/stopped")).status_code == 204
     await eventually(lambda: not scene.at_work(), "no stage runs")
     status, answer = await sending.answer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -19,6 +19,14 @@ from tests.wire.words import check_journal, journal_of, new_id
 pytestmark = pytest.mark.faults
 
 CONTENT = (b"Some words, and more of them.\n" * 150_000)[: 5 * MIB // 2]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Two web processes, which start again when they are killed, and a Redis to be emptied."""
+    env = {"SSE_PROGRESS_WEB_PROCESSES": "2"}
+    with Service(tmp_path_factory.mktemp("bodies"), env) as service:
+        yield service
 
 
 def at_rest(client: httpx.Client, upload_id: str) -> int:
@@ -40,12 +48,9 @@ def at_rest(client: httpx.Client, upload_id: str) -> int:
     return offset
 
 
-async def test_requests_that_take_over_on_two_processes(
-    service: Callable[..., Service],
-) -> None:
+async def test_requests_that_take_over_on_two_processes(running: Service) -> None:
     """Whichever process gets the newer one, the older one ends; the file is whole although no
     process saw all of it."""
-    running = service({"SSE_PROGRESS_WEB_PROCESSES": "2"})
     upload_id, offset, size = new_id(), 0, MIB + 10_000
     url = f"{running.url}/upload/{upload_id}"
     with httpx.Client(base_url=running.url, timeout=60) as client:
@@ -70,11 +75,8 @@ async def test_requests_that_take_over_on_two_processes(
     assert frames[-1].json["media"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-async def test_a_killed_receiver_loses_nothing_that_was_told(
-    service: Callable[..., Service],
-) -> None:
+async def test_a_killed_receiver_loses_nothing_that_was_told(running: Service) -> None:
     """kill -9 of every web process in the middle of a PATCH; the journal is the same one."""
-    running = service()
     upload_id = new_id()
     with httpx.Client(base_url=running.url, timeout=60) as client:
         create(client, upload_id, len(CONTENT))
@@ -96,11 +98,10 @@ async def test_a_killed_receiver_loses_nothing_that_was_told(
     assert frames[-1].json["media"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
 
 
-async def test_a_redis_that_lost_everything(service: Callable[..., Service]) -> None:
+async def test_a_redis_that_lost_everything(running: Service) -> None:
     """The body goes on in a new telling of its journal."""
     from redis import Redis
 
-    running = service()
     upload_id = new_id()
     with httpx.Client(base_url=running.url, timeout=60) as client:
         create(client, upload_id, len(CONTENT))

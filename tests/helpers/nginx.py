@@ -75,7 +75,7 @@ class Nginx:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
 
     def workers(self) -> set[int]:
         assert self._process is not None

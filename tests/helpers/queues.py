@@ -13,10 +13,8 @@ from pathlib import Path
 from anyio import CancelScope, create_task_group
 from redis.asyncio import Redis
 
-from sse_progress.queue.nats_queue import NatsQueue
 from sse_progress.queue.queue import Job, Outcome, Queue
 from sse_progress.queue.redis_queue import RedisQueue
-from sse_progress.runtime.nats_url import parse_nats_url
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import eventually
 
@@ -32,6 +30,9 @@ def queue_of(
 ) -> RedisQueue:
     """On the engine of that URL; none: Redis."""
     if nats_url:
+        from sse_progress.queue.nats_queue import NatsQueue  # as many modules as all the others
+        from sse_progress.runtime.nats_url import parse_nats_url
+
         return NatsQueue(redis, parse_nats_url(nats_url), name=name, lease_s=lease_s)
     return RedisQueue(redis, name=name, lease_s=lease_s)
 

@@ -95,7 +95,7 @@ class RedisServer:
     def flush(self) -> None:
         """Forget everything: keys, functions and scripts."""
         for words in (("FLUSHALL", "SYNC"), ("FUNCTION", "FLUSH", "SYNC"), ("SCRIPT", "FLUSH")):
-            answer = self.command(*words, timeout_s=10)
+            answer = self.command(*words, timeout_s=60)
             assert answer.startswith(b"+OK"), f"{words}: {answer!r}"
 
     def kill(self) -> None:
@@ -108,7 +108,7 @@ class RedisServer:
         """SIGTERM: an orderly end, everything on disk."""
         process = self._take()
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
     def restart(self) -> None:
         self.kill()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +14,7 @@ import pytest
 from sse_progress.model.events import Event
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.settings import Settings
-from tests.helpers.media import jpeg
-from tests.helpers.service import ROOT, Service
+from tests.helpers.service import ROOT
 
 DOCS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
@@ -64,52 +61,6 @@ def test_the_stages_are_the_codes() -> None:
         assert f"| `{stage.name}` | {stage.lo}–{stage.hi} |" in text
     for field in Event.__struct_encode_fields__:
         assert f"`{field}`" in text
-
-
-async def test_the_quick_start_works(service: Callable[..., Service], tmp_path: Path) -> None:
-    """Its commands, typed one after the other, do what it says."""
-    one = service()
-    (tmp_path / "photo.jpg").write_bytes(jpeg())
-    commands = [
-        line.removeprefix("$ ")
-        for block in blocks(ROOT / "docs/quick-start.md", "console")
-        for line in block.splitlines()
-        if line.startswith("$ ") and "scripts/serve" not in line and "sse-progress " not in line
-    ]
-    assert len(commands) >= 6
-    watching, *rest = [line.replace("http://127.0.0.1:8000", one.url) for line in commands]
-    with subprocess.Popen(watching, shell=True, stdout=subprocess.PIPE, text=True) as watched:
-        answers = [
-            subprocess.run(
-                line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
-            ).stdout
-            for line in rest
-        ]
-        assert watched.stdout is not None
-        seen = watched.stdout.read()
-    assert '"success":true' in answers[0]
-    assert '"status":"processing"' in answers[1]
-    assert '"status":"complete"' in answers[2]
-    assert '"uploads":[' in answers[3]
-    assert answers[4] == ""
-    assert [f'"stage":"{name}"' in seen for name in list(DEFAULT_TABLE)[:8]] == [True] * 8
-
-
-async def test_the_python_example_works(service: Callable[..., Service], tmp_path: Path) -> None:
-    """docs/integrate/python.md runs as it stands."""
-    one = service()
-    (tmp_path / "photo.jpg").write_bytes(jpeg())
-    [code] = blocks(ROOT / "docs/integrate/python.md", "python")
-    told = subprocess.run(
-        [sys.executable, "-c", code.replace("http://127.0.0.1:8000", one.url)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stderr
-    assert "100 " in told.stdout
 
 
 @pytest.mark.parametrize(

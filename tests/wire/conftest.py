@@ -17,5 +17,5 @@ def running(usual_service: Service) -> Service:
 
 @pytest.fixture
 def client(running: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=running.url, timeout=30) as client:
+    with httpx.Client(base_url=running.url, timeout=60) as client:
         yield client

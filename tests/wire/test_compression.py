@@ -30,7 +30,7 @@ def packing() -> Iterator[Service]:
 
 @pytest.fixture
 def packed(packing: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=packing.url, timeout=30) as client:
+    with httpx.Client(base_url=packing.url, timeout=60) as client:
         yield client
 
 

@@ -132,7 +132,7 @@ async def test_a_forgotten_upload_is_gone(running: Service) -> None:
         frames = await read_events(url_of(running, "forgotten-1"), {"Last-Event-ID": "abcd-7"})
         return frames if len(frames) > 1 else []
 
-    frames = await eventually(told, "a Redis that is old enough to be believed", timeout_s=30)
+    frames = await eventually(told, "a Redis that is old enough to be believed")
     assert frames[1].id == "gone-0"
     assert frames[1].json["type"] == "reset"
     assert frames[1].json["error"]["code"] == "unknown_upload"
@@ -219,7 +219,7 @@ async def test_a_matching_request_is_held_until_something_changes(
     connection.sendall(head("POST", f"{running.url}/upload", headers) + whole[:1000])
     accept = {"Accept": "application/json"}
 
-    async with httpx.AsyncClient(timeout=30) as polling:
+    async with httpx.AsyncClient(timeout=60) as polling:
 
         async def begun() -> httpx.Response | None:
             answer = await polling.get(url, headers=accept)

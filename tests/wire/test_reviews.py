@@ -44,7 +44,7 @@ def holding() -> Iterator[Service]:
 
 def caller(service: Service, sub: str, **claims: object) -> httpx.Client:
     headers = {"Authorization": f"Bearer {token(sub=sub, **claims)}"}
-    return httpx.Client(base_url=service.url, headers=headers, timeout=30)
+    return httpx.Client(base_url=service.url, headers=headers, timeout=60)
 
 
 async def test_a_person_decides(holding: Service) -> None:

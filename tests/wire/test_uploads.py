@@ -69,7 +69,7 @@ async def test_one_stream_for_all_uploads(running: Service, client: httpx.Client
 
         await anyio.to_thread.run_sync(send)
         ended: set[str] = set()
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while ended != set(fresh):
                 frame = await anext(frames)
                 assert frame.id is None
@@ -143,8 +143,8 @@ async def test_not_ready_without_redis_but_alive(
         frames = aiter(open_before)
         await anext(frames)
         own_redis.kill()
-        async with httpx.AsyncClient(base_url=one.url, timeout=20) as client:
-            with anyio.fail_after(20):
+        async with httpx.AsyncClient(base_url=one.url, timeout=60) as client:
+            with anyio.fail_after(60):
                 while (await client.get("/readyz")).status_code == 200:
                     await asyncio.sleep(0.05)
             ready = await client.get("/readyz")
@@ -160,7 +160,7 @@ async def test_not_ready_without_redis_but_alive(
                 assert opened_meanwhile.status == 200
                 assert (await anext(aiter(opened_meanwhile))).retry_ms
             own_redis.start()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while (await client.get("/readyz")).status_code != 200:
                     await asyncio.sleep(0.05)
             posting = asyncio.ensure_future(
@@ -170,7 +170,7 @@ async def test_not_ready_without_redis_but_alive(
                     headers={"X-Upload-ID": "early"},
                 )
             )
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 stages = [frame.stage async for frame in frames if frame.id]
             assert stages[-1] == "complete"
             assert (await posting).status_code == 200
@@ -233,7 +233,7 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.Client) -> N
 async def test_a_prefix(service: Callable[..., Service]) -> None:
     """All paths and the URLs in answers sit under the prefix."""
     one = service({"SSE_PROGRESS_PREFIX": "/api/media"})
-    with httpx.Client(base_url=one.url, timeout=30) as client:
+    with httpx.Client(base_url=one.url, timeout=60) as client:
         upload_id = new_id()
         media = post(client, upload_id).json()["data"]["media"]
         assert media["url"].startswith(f"/api/media/upload/{upload_id}/files/")

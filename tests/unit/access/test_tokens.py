@@ -444,7 +444,7 @@ class Provider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked += 1
-                provider.gate.wait(20)
+                provider.gate.wait(60)
                 body = provider.raw or json.dumps({"keys": provider.keys}).encode()
                 self.send_response(provider.status)
                 if provider.status == 302:

@@ -197,7 +197,7 @@ def test_a_reader_that_leaves(photo: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         service.let_go()
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         assert process.stderr.read() == b""
 
 
@@ -327,7 +327,7 @@ def test_leaving_a_watch_cancels_nothing() -> None:
         assert process.stdout is not None
         assert b"receiving" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         assert b"the upload goes on" in process.stdout.read()
         assert not service.asked("DELETE")
 
@@ -346,7 +346,7 @@ def test_ctrl_c_cancels_on_the_service(photo: Path) -> None:
         while b"validating" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         out = process.stdout.read().decode()
         assert [request.path for request in service.asked("DELETE")] == ["/upload/mine"]
     assert out.splitlines() == [
@@ -405,7 +405,7 @@ def screen_of(
             text = ""
             act()
     os.close(parent)
-    return process.wait(20), written.decode()
+    return process.wait(60), written.decode()
 
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")

@@ -407,7 +407,7 @@ def run(running: Service, *words: str | Path, **env: str) -> subprocess.Complete
         env={**os.environ, "SSE_PROGRESS_URL": running.url, "SSE_PROGRESS_TOKEN": token(), **env},
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=120,
         check=False,
     )
 

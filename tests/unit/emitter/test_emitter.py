@@ -522,7 +522,7 @@ async def test_who_leaves_waits_no_more(redis_url: str) -> None:
         rig.emitter.leave(reader.following)
         rig.emitter.release(topic)
         tasks = rig.emitter._background._tasks
-        await eventually(lambda: not tasks, "its task has ended", timeout_s=10)
+        await eventually(lambda: not tasks, "its task has ended")
 
 
 async def test_topics_do_not_stay(redis_url: str) -> None:
@@ -536,7 +536,7 @@ async def test_topics_do_not_stay(redis_url: str) -> None:
             assert reader.following is not None
             rig.emitter.leave(reader.following)
             rig.emitter.release(topic)
-            await eventually(lambda: not rig.emitter._topics, "the topic is gone", timeout_s=10)
+            await eventually(lambda: not rig.emitter._topics, "the topic is gone")
 
         async def unsubscribed() -> bool:
             channels = await rig.journal.redis.pubsub_channels("sp:{*")

@@ -471,7 +471,7 @@ async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
     monkeypatch.setattr(module, "REDIS_WAIT_S", 0.3)
     async with components(redis_url, tmp_path) as core:
         ingest = ingest_of(core, queue=Silent())
-        await asyncio.wait_for(ingest.take_in("up", body(all_of(WHOLE)), owner="ann"), 20)
+        await asyncio.wait_for(ingest.take_in("up", body(all_of(WHOLE)), owner="ann"), 60)
         assert (await story_of(core))[-1] == ("file_received", 100)
         assert core.storage.objects.find("up") is not None
 
@@ -489,7 +489,7 @@ async def test_a_redis_that_forgot_everything_is_told_again(
         old = (await page_of(core)).end
         redis_server.flush()
         slow.go.set()
-        await asyncio.wait_for(taking, 20)
+        await asyncio.wait_for(taking, 60)
         page = await page_of(core)
         assert page.end.epoch != old.epoch
         assert (await story_of(core))[-1] == ("file_received", 100)
@@ -519,7 +519,7 @@ async def test_draining_waits_for_bodies_and_then_refuses_new_ones(
         await ingest.take_in("on its way", body(all_of(WHOLE)), owner="ann")
         assert not draining.done()
         slow.go.set()
-        await asyncio.wait_for(asyncio.gather(taking, draining), 20)
+        await asyncio.wait_for(asyncio.gather(taking, draining), 60)
         with pytest.raises(Unavailable) as caught:
             await ingest.take_in("late", body(all_of(WHOLE)), owner="ann")
         assert caught.value.retry_after_s == 1
@@ -537,7 +537,7 @@ async def test_a_body_that_outlasts_the_grace_ends_with_unavailable(
         ingest = ingest_of(core)
         taking = asyncio.ensure_future(ingest.take_in("up", body(slow.chunks()), owner="ann"))
         await slow.reached.wait()
-        await asyncio.wait_for(ingest.drain(0.05), 20)
+        await asyncio.wait_for(ingest.drain(0.05), 60)
         await ended_with(core, "unavailable")
         with pytest.raises(Unavailable, match="restarting"):
             await taking

@@ -135,7 +135,7 @@ class HeldUp:
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         self.on_write()
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         self.real.write(data)
         self.written.append(data)
         self.at_once -= 1
@@ -377,7 +377,7 @@ async def by_task(work: Callable[[], Awaitable[object]], stop: asyncio.Event) ->
         await work()
 
     task = asyncio.create_task(run())
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await stop.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -400,7 +400,7 @@ async def test_a_cancelled_body_leaves_nothing(
         """From a thread: cancel, and go on there only when the cancellation has been seen."""
         loop.call_soon_threadsafe(stop.set)
         loop.call_soon_threadsafe(loop.call_later, 0.05, held.go.set)
-        assert held.go.wait(20)
+        assert held.go.wait(60)
 
     def incoming() -> HeldUp:
         held = HeldUp(storage.bodies.incoming("u1"))
@@ -437,7 +437,7 @@ async def test_a_stalled_body_is_given_up(storage: DiskStorage) -> None:
             yield first
             await anyio.sleep_forever()
 
-        with pytest.raises(ReceiveTimeout, match=r"0\.05 seconds"), anyio.fail_after(20):
+        with pytest.raises(ReceiveTimeout, match=r"0\.05 seconds"), anyio.fail_after(60):
             await taken(stalling(), storage, limits=ReceiveLimits(stall_s=0.05))
         assert left(storage) == []
 

@@ -40,7 +40,7 @@ def start() -> Iterator[Start]:
     yield run
     for process in started:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def told(process: subprocess.Popen[str]) -> Any:
@@ -96,7 +96,7 @@ def test_a_process_whose_parent_has_gone_already_dies_at_once(start: Start) -> N
         "die_with_parent(1 << 22)\n"
         "time.sleep(300)\n"
     )
-    assert process.wait(timeout=20) == -9
+    assert process.wait(timeout=60) == -9
 
 
 def test_new_privileges_are_forbidden_to_all_programs_that_follow(start: Start) -> None:

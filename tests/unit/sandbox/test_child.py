@@ -73,7 +73,7 @@ def test_a_closed_channel_ends_it_well(start: Start) -> None:
     child = start()
     assert child.channel.recv(100) == READY_FRAME
     child.channel.close()
-    assert child.process.wait(timeout=20) == 0
+    assert child.process.wait(timeout=60) == 0
     os.close(child.lifeline)
 
 
@@ -82,19 +82,19 @@ def test_a_closed_lifeline_kills_it_at_once(start: Start) -> None:
     child = start()
     assert child.channel.recv(100) == READY_FRAME
     os.close(child.lifeline)
-    assert child.process.wait(timeout=20) == -9
+    assert child.process.wait(timeout=60) == -9
 
 
 def test_a_lifeline_that_was_closed_before_it_looked_kills_it_too(start: Start) -> None:
     """A worker may end while its child starts."""
     child = start(lifeline_open=False)
-    assert child.process.wait(timeout=20) == -9
+    assert child.process.wait(timeout=60) == -9
 
 
 def test_a_parent_that_is_another_one_by_now_kills_it(start: Start) -> None:
     """The same, seen by the parent's process id."""
     child = start(parent=1 << 22)
-    assert child.process.wait(timeout=20) == -9
+    assert child.process.wait(timeout=60) == -9
     os.close(child.lifeline)
 
 

@@ -123,10 +123,10 @@ def test_no_readme_is_refused(desk: Desk) -> None:
         upload = desk.upload(path.read_bytes()[:200_000], path.name)
         media_type = "text/markdown" if path.suffix in (".md", ".markdown") else "text/plain"
         assert detect(Path(upload.path), path.name) == media_type, path
-        if number % (len(found) // 100) == 0:
+        if number % (len(found) // 40) == 0:
             upload, _ = through(upload, "moderating")
             assert upload.results["validating"]["contentType"] == media_type, path
             assert upload.results["analyzing"]["encoding"] is not None, path
             if upload.results["moderating"]["verdict"] != "approved":
                 marked.append(path)
-    assert len(marked) <= 5, marked
+    assert len(marked) <= 2, marked

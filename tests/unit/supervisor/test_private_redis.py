@@ -303,7 +303,7 @@ def test_a_living_holder_is_named_at_once(short_dir: Path) -> None:
 
     thread = threading.Thread(target=second, daemon=True)
     thread.start()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     holder.kill()
     holder.wait()
     assert len(said) == 1
@@ -324,7 +324,7 @@ def test_a_remnant_of_a_dead_holder_is_waited_for(short_dir: Path) -> None:
     assert not taken
     remnant.kill()
     remnant.wait()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     assert len(taken) == 1
     taken[0].sign("http://127.0.0.1:9000")
     assert (short_dir / "lock").read_text() == f"{os.getpid()}\nhttp://127.0.0.1:9000\n"

@@ -39,7 +39,7 @@ class Rig(Service):
     def result(self) -> tuple[int, list[str]]:
         """Wait for its end: exit code and what it said."""
         assert self.process is not None
-        code = self.process.wait(timeout=40)
+        code = self.process.wait(timeout=60)
         return code, self.log.splitlines()
 
 
@@ -274,7 +274,7 @@ def test_ctrl_c_reaches_the_supervisor_alone(rig: Make) -> None:
     one = rig()
     assert one.process is not None
     os.killpg(one.process.pid, signal.SIGINT)
-    assert one.process.wait(timeout=40) == 0
+    assert one.process.wait(timeout=60) == 0
     assert roles_ended(one) == ["web", "worker"]
 
 

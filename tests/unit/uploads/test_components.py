@@ -234,6 +234,6 @@ async def test_parts_end_with_the_block(redis_url: str, tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     async with components(redis_url, tmp_path) as core:
         await begin(core)
-    await eventually(lambda: asyncio.all_tasks() == before, "no task is left", timeout_s=5)
+    await eventually(lambda: asyncio.all_tasks() == before, "no task is left")
     async with connect(redis_url) as redis:
         assert len(await redis.client_list()) == 1

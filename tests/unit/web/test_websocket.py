@@ -128,7 +128,7 @@ def refusal(server: AsgiServer, path: str = "/ws", **given: Any) -> tuple[int, d
 
 def echoes(websocket: ClientConnection) -> bool:
     websocket.send("hello")
-    return websocket.recv(timeout=30) == "hello"
+    return websocket.recv(timeout=60) == "hello"
 
 
 # ---- the protocol
@@ -255,7 +255,7 @@ def test_what_is_raised_later_closes_with_a_reason(closed: AsgiServer, why: str,
     """1008: do not come back; 1013: later; 1011: our fault, with nothing of a traceback."""
     with open_at(closed, f"/ended/{why}") as websocket:
         with pytest.raises(ConnectionClosedError) as caught:
-            websocket.recv(timeout=30)
+            websocket.recv(timeout=60)
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == code
         assert "Zero" not in caught.value.rcvd.reason

@@ -320,8 +320,9 @@ async def test_ends_that_a_redis_forgot_are_found_on_the_storage(
         for name in ("done1", "done2"):
             store(core, name)
             core.storage.objects.publish(name, b'{"id":"%b","files":[]}' % name.encode())
+        began = time.monotonic()
         redis_server.flush()
-        assert await redis_age_s(core.journal.redis) < 1
+        assert await redis_age_s(core.journal.redis) <= time.monotonic() - began + 1
         await asyncio.sleep(0)
         while await redis_age_s(core.journal.redis) < core.settings.lease_s:
             await asyncio.sleep(0.05)

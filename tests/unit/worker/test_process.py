@@ -136,8 +136,8 @@ async def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(ready.wait(), 0.5)
     sure_redis.start()
-    await asyncio.wait_for(ready.wait(), 20)
+    await asyncio.wait_for(ready.wait(), 60)
     assert watches.is_set()  # whether it may evict journals
     os.kill(os.getpid(), signal.SIGTERM)
-    done, _ = await asyncio.wait([running], timeout=20)
+    done, _ = await asyncio.wait([running], timeout=60)
     assert done

@@ -39,7 +39,7 @@ async def held(core: Components, upload_id: str = "up") -> tuple[Calls, Any]:
         ("processing", calls.stage("processing", {})),
         hold_reviews=True,
     )
-    assert await asyncio.wait_for(runner.run(Job(upload_id, 0)), 20) is None
+    assert await asyncio.wait_for(runner.run(Job(upload_id, 0)), 60) is None
     return calls, runner
 
 

@@ -110,7 +110,7 @@ def runner_of(
 
 
 async def run(runner: Runner, *, attempts: int = 0) -> Outcome:
-    return await asyncio.wait_for(runner.run(Job("up", attempts)), 20)
+    return await asyncio.wait_for(runner.run(Job("up", attempts)), 60)
 
 
 class Calls(list[str]):
