@@ -85,8 +85,6 @@ class StageProcess:
         """Run exec; `on_end` is called on the loop when the process is gone. Raises OSError."""
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
-        # The kernel counts what we held into the most that a child ever held: it begins as us.
-        self._ours_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with ExitStack() as ours, ExitStack() as theirs:
             self._channel, channel = socket.socketpair()
             ours.callback(self._channel.close)
@@ -111,6 +109,8 @@ class StageProcess:
                 pass_fds=(channel.fileno(), lifeline),
                 start_new_session=True,
             )
+            # The kernel counts what we held into the most that a child ever held: it began as us.
+            self._ours_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             self.pid = self._process.pid
             try:
                 self._pidfd = os.pidfd_open(self.pid)

@@ -29,6 +29,7 @@ def running() -> Iterator[Scene]:
         "SSE_PROGRESS_JOB_ATTEMPTS": "4",
         "SSE_PROGRESS_LOG_FORMAT": "json",
         "SSE_PROGRESS_WEB_PROCESSES": "1",
+        "SSE_PROGRESS_LEASE_S": "60",  # no worker loses its job on a busy machine
     }
     scene = Scene(directory, env)
     try:
