@@ -10,6 +10,7 @@ import ts from "../tests/js/node_modules/typescript/lib/typescript.js";
 const element = (name) =>
   `An element of \`sse-progress-client/${name}\`, or of \`/client/${name}.js\` of a running service.`;
 const USES = "How to use it: [in the browser](../integrate/browser.md).";
+const KNOWS = "With it [`<upload-panel>`](panel.md) and [`<upload-drop>`](drop.md) are known in";
 const SHAPES = "Shapes that are not here are those of [the ES module](browser.md).";
 
 /** By page: the declarations, a title, what is said first; `loose` where members of a shape may lack a comment. */
@@ -35,9 +36,13 @@ const PAGES = {
   react: {
     from: "react",
     title: "React",
-    intro: `\`sse-progress-client/react\`, for React 18 and later. With it JSX knows [\`<upload-panel>\`](panel.md). ${SHAPES}`,
+    intro: `\`sse-progress-client/react\`, for React 18 and later. ${KNOWS} JSX: properties and events of theirs need React 19. ${SHAPES}`,
   },
-  vue: { from: "vue", title: "Vue", intro: `\`sse-progress-client/vue\`, for Vue 3.3 and later. ${SHAPES}` },
+  vue: {
+    from: "vue",
+    title: "Vue",
+    intro: `\`sse-progress-client/vue\`, for Vue 3.3 and later. ${KNOWS} templates and JSX. ${SHAPES}`,
+  },
   uppy: {
     from: "uppy",
     title: "Uppy",

@@ -71,7 +71,8 @@ def test_a_server_renders_with_it(app: Path) -> None:
 def test_react_under_strict_mode_and_vue_show_an_upload_to_its_end(
     app: Path, context: BrowserContext, paced: Service, gates: Gates, user: User
 ) -> None:
-    """Both show the same states to the end, of the client that every option of theirs names."""
+    """Both show the same states to the end, of the client that every option of theirs names; both
+    give `<upload-drop>` its attributes and properties, and hear its events."""
     esbuild = str(app / "node_modules" / ".bin" / "esbuild")
     built = ["--bundle", "--format=iife", "--global-name=hooks", "--outfile=hooks.js"]
     development = '--define:process.env.NODE_ENV="development"'
@@ -79,6 +80,7 @@ def test_react_under_strict_mode_and_vue_show_an_upload_to_its_end(
     page = context.new_page()
     page.goto(paced.url + "/api")
     page.evaluate((app / "hooks.js").read_text() + "; window.hooks = hooks;")
+    assert page.evaluate("() => hooks.elements('/')") == [[True, "title", "sent"]] * 2
     page.evaluate("() => { window.stop = hooks.inBrowser('/'); }")
     expect(page.locator("#react ul")).to_be_attached()
     text = gates.file("any.txt").read_text()

@@ -1,10 +1,12 @@
 /** The hook for React as an app uses it, under Strict Mode; bundled and run by tests/browser/test_packages.py. */
 
 import { StrictMode, createElement as h } from "react";
+import { flushSync } from "react-dom";
 import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
-import { effectScope, watchEffect } from "vue";
+import { effectScope, render, h as vueH, watchEffect } from "vue";
 import { clientFor } from "sse-progress-client";
+import "sse-progress-client/drop";
 import { useUploads } from "sse-progress-client/react";
 import { useUploads as useVueUploads } from "sse-progress-client/vue";
 
@@ -41,4 +43,22 @@ export function inBrowser(url) {
     }, { flush: "sync" });
   });
   return () => (root.unmount(), scope.stop());
+}
+
+/** What `<upload-drop>` has of React's props, and of Vue's: an attribute, a property, and an event that it sends. */
+export function elements(url) {
+  const given = { url, staged: true, fields: [{ name: "title" }] };
+  const heard = [];
+  const hear = ({ detail }) => heard.push(detail);
+  const boxes = [0, 1].map(() => document.body.appendChild(document.createElement("div")));
+  const root = createRoot(boxes[0]);
+  flushSync(() => root.render(h("upload-drop", { ...given, onuploads: hear })));
+  render(vueH("upload-drop", { ...given, onUploads: hear }), boxes[1]);
+  const found = boxes.map(({ firstElementChild: drop }) => {
+    drop.dispatchEvent(new CustomEvent("uploads", { detail: "sent" }));
+    return [drop.hasAttribute("staged"), drop.fields[0]?.name, heard.pop()];
+  });
+  root.unmount();
+  render(null, boxes[1]);
+  return found;
 }

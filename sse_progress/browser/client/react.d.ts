@@ -1,8 +1,9 @@
-/** Types of the hooks for React, and of `<upload-panel>` in JSX. */
+/** Types of the hooks for React, and of `<upload-panel>` and `<upload-drop>` in JSX. */
 
 import type { DetailedHTMLProps, HTMLAttributes } from "react";
 import type { Client, ServiceOptions } from "./index.js";
 import type { ClientSnapshot } from "./store.js";
+import type { UploadDrop, UploadDropAttributes, UploadDropEvents } from "./drop.js";
 import type { UploadPanel, UploadPanelAttributes } from "./panel.js";
 
 export type { ClientSnapshot, UploadView } from "./store.js";
@@ -20,12 +21,22 @@ export declare function useUploads(
   options?: UseUploadsOptions,
 ): ClientSnapshot & Pick<Client, "upload" | "follow">;
 
-type PanelProps = DetailedHTMLProps<HTMLAttributes<UploadPanel>, UploadPanel> & UploadPanelAttributes;
+type Props<Element> = DetailedHTMLProps<HTMLAttributes<Element>, Element>;
+
+// React sets properties of elements, and listens to their events, from version 19 on.
+type PanelProps = Props<UploadPanel> & UploadPanelAttributes & Partial<Pick<UploadPanel, "client" | "texts">>;
+type DropProps = Props<UploadDrop> &
+  UploadDropAttributes &
+  Partial<Pick<UploadDrop, "client" | "texts" | "context" | "fields">> & {
+    onuploads?: (event: UploadDropEvents["uploads"]) => void;
+    onrefused?: (event: UploadDropEvents["refused"]) => void;
+  };
 
 declare module "react" {
   namespace JSX {
     interface IntrinsicElements {
       "upload-panel": PanelProps;
+      "upload-drop": DropProps;
     }
   }
 }

@@ -107,6 +107,35 @@ def test_the_types_of_an_element_tell_its_attributes_and_events(name: str, eleme
     assert sent == (_members(types, f"{element}Events") if sent else set())
 
 
+@pytest.mark.parametrize(
+    ("name", "element", "heading"),
+    [("panel", "UploadPanel", "The panel"), ("drop", "UploadDrop", "The drop area")],
+)
+def test_the_readme_of_the_npm_package_names_all_of_an_element(
+    name: str, element: str, heading: str
+) -> None:
+    """Its attributes, properties, events and custom properties, and no other."""
+    readme = (PACKAGE / "browser/README.md").read_text()
+    types = (PACKAGE / f"browser/client/{name}.d.ts").read_text()
+    style = (PACKAGE / f"browser/client/{name}/style.js").read_text()
+    section = re.split(r"^## ", readme.partition(f"\n## {heading}\n")[2], flags=re.M)[0]
+    text = re.sub(r"\([^)]*\)", "", section)  # what is said of one
+
+    def listed(begin: str) -> set[str]:
+        sentence = re.search(rf"{begin}(.*?)\.\s", text, re.DOTALL)
+        names = re.sub(r"with `[^`]*`", "", sentence[1]) if sentence else ""
+        return set(re.findall(r"`([\w-]+)`", names))
+
+    body = re.search(rf"class {element} .*?{{(.*?)^}}", types, re.DOTALL | re.MULTILINE)
+    assert body
+    assert listed("Attributes: ") == _members(types, f"{element}Attributes")
+    assert listed("Properties: ") == set(re.findall(r"^  (\w+): ", body[1], re.MULTILINE))
+    events = _members(types, f"{element}Events") if f"{element}Events" in types else set()
+    assert listed("Events: ") == events
+    properties = set(re.findall(rf"var\(--upload-{name}-([\w-]+)", style))
+    assert listed(f"`--upload-{name}-` followed by") == properties
+
+
 def test_every_entry_point_of_the_npm_package_has_its_reference() -> None:
     """A page for each, listed on the site."""
     package = json.loads((PACKAGE / "browser/package.json").read_text())
