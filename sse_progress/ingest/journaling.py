@@ -173,8 +173,7 @@ class Journaling:
         )
         try:
             with anyio.fail_after(self._redis_wait_s):
-                await writer.last(whole)
-                await writer.last(stored, about=manifest.about)
+                await writer.last(whole, then=stored, about=manifest.about)
                 await blocking(self._storage.objects.mark, upload_id, writer.position)
         except TimeoutError:
             if not keep:

@@ -14,13 +14,33 @@ _NO_EVENT: dict[str, Any] = {
     **dict.fromkeys(("rank", "lo", "hi", "sp", "terminal", "first"), 0),
 }
 
+_FOLLOWING = ("stage", "rank", "lo", "hi", "sp", "head", "middle", "tail")
+_NONE_FOLLOWS: dict[str, Any] = dict.fromkeys([f"then_{name}" for name in _FOLLOWING], b"")
+
 
 def event_arguments(
-    upload_id: str, draft: Draft | None, *, first: bool, table: StageTable, tags: bytes
+    upload_id: str,
+    draft: Draft | None,
+    *,
+    first: bool,
+    table: StageTable,
+    tags: bytes,
+    then: Draft | None = None,
 ) -> dict[str, Any]:
-    """Of an operation without an event (`draft` None) they are empty."""
+    """Of an operation without an event (`draft` None) they are empty. `then` follows `draft` in the
+    same step, and ends nothing."""
     if draft is None:
-        return _NO_EVENT
+        return {**_NO_EVENT, **_NONE_FOLLOWS}
+    event = _of(upload_id, draft, first=first, table=table, tags=tags)
+    if then is None:
+        return {**event, **_NONE_FOLLOWS}
+    following = _of(upload_id, then, first=False, table=table, tags=tags)
+    return {**event, **{f"then_{name}": following[name] for name in _FOLLOWING}}
+
+
+def _of(
+    upload_id: str, draft: Draft, *, first: bool, table: StageTable, tags: bytes
+) -> dict[str, Any]:
     row = table[draft.stage]
     known = {"tags_bytes": len(tags)} if tags else {}
     return {

@@ -142,6 +142,7 @@ class Journal:
         lease_s: float = 0,
         seen: Position | None = None,
         draft: Draft | None = None,
+        then: Draft | None = None,
         first: bool = False,
         result: tuple[str, bytes] | None = None,
         about: bytes = b"",
@@ -153,7 +154,8 @@ class Journal:
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has.
 
-        `draft` is of a stage of `table`. `about` describes the file, for states (`state_about`).
+        `draft` is of a stage of `table`; so is `then`, which follows in the same step and ends
+        nothing. `about` describes the file, for states (`state_about`).
         `tags` are put into every event from this one on; empty: those of the journal stay. A second
         operation in a row with the same `nonce` is answered `dup`; None makes a new one.
         """
@@ -178,7 +180,7 @@ class Journal:
             "result_field": f"r:{result[0]}" if result else "",
             "result": result[1] if result else b"",
             "about": about,
-            **event_arguments(upload_id, draft, first=first, table=table, tags=tags),
+            **event_arguments(upload_id, draft, first=first, table=table, tags=tags, then=then),
         }
         return self.appends.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
 

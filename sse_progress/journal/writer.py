@@ -96,12 +96,22 @@ class JournalWriter:
         self._pending = draft
         self._pump()
 
-    async def last(self, draft: Draft, *, result: bytes | None = None, about: bytes = b"") -> None:
-        """A stage ends; returns once Redis has event, result and description. Raises WriterLost."""
+    async def last(
+        self,
+        draft: Draft,
+        *,
+        then: Draft | None = None,
+        result: bytes | None = None,
+        about: bytes = b"",
+    ) -> None:
+        """A stage ends; returns once Redis has event, result and description. Raises WriterLost.
+
+        `then`: an event of the next stage that is told with it, in one step."""
         self._drop_pending()
         await self._settled(
             self._append(
                 draft,
+                then=then,
                 result=(draft.stage, result) if result is not None else None,
                 about=about,
             )
@@ -130,9 +140,11 @@ class JournalWriter:
 
     # ---- within
 
-    def _append(self, draft: Draft, **how: Any) -> asyncio.Future[Answer]:
-        self._said = draft
-        future = self._submit("next", draft=draft, numbers=self._numbers, **how)
+    def _append(
+        self, draft: Draft, *, then: Draft | None = None, **how: Any
+    ) -> asyncio.Future[Answer]:
+        self._said = then or draft
+        future = self._submit("next", draft=draft, then=then, numbers=self._numbers, **how)
         future.add_done_callback(self._answered)
         return future
 

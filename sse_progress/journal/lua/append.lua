@@ -10,6 +10,7 @@
 --   stage rank lo hi sp terminal first   the event's row of the stage table, and its stageProgress
 --   head middle tail      the event's JSON, open where the journal decides
 --   stage_tail  where it is given, `tail` is open too: the stage the journal was in goes between them
+--   then_…      the same of an event that follows at once, and ends nothing; then_stage '': there is none
 --   result_field result   a stage's result, kept in the meta hash
 --   about       JSON that describes the file, kept there for states; '' leaves it as it is
 -- op:   next   an event by the present writer (fence, n)
@@ -200,42 +201,54 @@ else -- next, renew, note: by the present writer
   end
 end
 
--- ---- the event
+-- ---- the event, and the one that follows it
 
-local stage, rank = A.stage, tonumber(A.rank)
-local lo, hi, sp = tonumber(A.lo), tonumber(A.hi), tonumber(A.sp)
-local terminal, first = A.terminal == '1', A.first == '1'
-local tail = A.tail
-if A.stage_tail ~= '' then
-  tail = tail .. (meta.stage ~= '' and meta.stage or 'receiving') .. A.stage_tail
-end
 if A.tags ~= '' then meta.tags = A.tags end
-
 if op ~= 'tell' then meta.n = meta.n + 1 end
 hold()
 if A.result_field ~= '' then redis.call('HSET', META, A.result_field, A.result) end
 if A.about ~= '' then redis.call('HSET', META, 'about', A.about) end
 
-local shown = meta.rank == rank and meta.stage == stage
-local again = not terminal and (rank < meta.rank or (shown and (first or meta.sp == 100)))
-if again then
-  keep()
-  return reply('skip')
+local frames = {}
+
+local function append(event)
+  local stage, rank = event.stage, tonumber(event.rank)
+  local lo, hi, sp = tonumber(event.lo), tonumber(event.hi), tonumber(event.sp)
+  local terminal, first = event.terminal == '1', event.first == '1'
+  local tail = event.tail
+  if event.stage_tail ~= '' then
+    tail = tail .. (meta.stage ~= '' and meta.stage or 'receiving') .. event.stage_tail
+  end
+
+  local shown = meta.rank == rank and meta.stage == stage
+  local again = not terminal and (rank < meta.rank or (shown and (first or meta.sp == 100)))
+  if again then return end
+
+  if shown and not terminal then sp = math.max(sp, meta.sp) end
+  local p = math.min(hi, lo + math.floor(sp * (hi - lo + 1) / 100))
+  if stage ~= 'error' and stage ~= 'cancelled' then p = math.max(p, meta.p) end
+
+  meta.seq = meta.seq + 1
+  meta.ts = math.max(meta.ts, now_ms())
+  meta.stage, meta.rank, meta.p, meta.sp = stage, rank, p, sp
+  if terminal then meta.term = stage end
+
+  local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' ..
+    event.head .. string.format('%d', p) .. event.middle .. rfc3339(meta.ts) ..
+    '","stageProgress":' .. string.format('%d', sp) ..
+    (meta.tags ~= '' and ',' .. meta.tags or '') .. tail .. '\n\n'
+  redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
+  frames[#frames + 1] = (terminal and '1' or '0') .. frame
 end
 
-if shown and not terminal then sp = math.max(sp, meta.sp) end
-local p = math.min(hi, lo + math.floor(sp * (hi - lo + 1) / 100))
-if stage ~= 'error' and stage ~= 'cancelled' then p = math.max(p, meta.p) end
-
-meta.seq = meta.seq + 1
-meta.ts = math.max(meta.ts, now_ms())
-meta.stage, meta.rank, meta.p, meta.sp = stage, rank, p, sp
-if terminal then meta.term = stage end
-
-local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' .. A.head ..
-  string.format('%d', p) .. A.middle .. rfc3339(meta.ts) .. '","stageProgress":' ..
-  string.format('%d', sp) .. (meta.tags ~= '' and ',' .. meta.tags or '') .. tail .. '\n\n'
-redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
+append({ stage = A.stage, rank = A.rank, lo = A.lo, hi = A.hi, sp = A.sp, terminal = A.terminal,
+  first = A.first, head = A.head, middle = A.middle, tail = A.tail, stage_tail = A.stage_tail })
+if A.then_stage ~= '' then
+  append({ stage = A.then_stage, rank = A.then_rank, lo = A.then_lo, hi = A.then_hi,
+    sp = A.then_sp, head = A.then_head, middle = A.then_middle, tail = A.then_tail,
+    stage_tail = '' })
+end
 keep()
-redis.call('PUBLISH', channel, (terminal and '1' or '0') .. frame)
+for _, frame in ipairs(frames) do redis.call('PUBLISH', channel, frame) end
+if #frames == 0 then return reply('skip') end
 return reply(status, next_wait)
