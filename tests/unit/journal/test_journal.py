@@ -33,7 +33,7 @@ from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, percent
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis_keys import journal_channel, journal_keys
 from tests.helpers.waiting import eventually
 
 ID = "machine"
@@ -225,6 +225,33 @@ async def test_a_stage_result_comes_with_its_end(redis_url: str) -> None:
             journal, taken.fence, 1, draft("validating", 100), result=("validating", b'{"a":1}')
         )
         assert await journal.results(ID) == {"validating": b'{"a":1}'}
+
+
+async def test_two_events_are_told_in_one_step(redis_url: str) -> None:
+    """Both are in the journal and on the channel, in their order, under one number: sent again they
+    are known; of one that was told before only the other is left."""
+    async with journal_at(redis_url) as journal:
+        fence = (await begin(journal)).fence
+        ended, stored = draft("receiving", 100), draft("file_received", 100)
+        async with journal.redis.pubsub() as heard:
+            await heard.subscribe(journal_channel(ID))
+            await heard.get_message(timeout=60)
+            for status in ("ok", "dup"):
+                answer = await say(journal, fence, 2, ended, then=stored, about=b"{}")
+                assert (answer.status, answer.seq) == (status, 3)
+            for seq in (2, 3):
+                message = await heard.get_message(ignore_subscribe_messages=True, timeout=60)
+                assert message is not None
+                assert f"-{seq}\n".encode() in message["data"]
+        told = [(event["stage"], event["stageProgress"]) for event in await events(journal)]
+        assert told == [("receiving", 0), ("receiving", 100), ("file_received", 100)]
+        assert (await say(journal, fence, 3, draft("validating", 100))).status == "ok"
+        both = await say(journal, fence, 4, draft("validating", 100), then=draft("analyzing", 0))
+        assert (both.status, both.seq) == ("ok", 5)
+        assert [event["stage"] for event in await events(journal)][-2:] == [
+            "validating",
+            "analyzing",
+        ]
 
 
 async def test_a_sweep_respects_the_living(redis_url: str) -> None:
