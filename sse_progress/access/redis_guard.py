@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from sse_progress.runtime.concurrency import within
 
 __all__ = ["NotAsked", "RedisAway", "RedisGuard"]
 
@@ -42,7 +43,7 @@ class RedisGuard:
         if self._clock() < self._away_until:
             raise NotAsked
         try:
-            with anyio.fail_after(COMMAND_LIMIT_S):
+            with within(COMMAND_LIMIT_S):
                 answer = await command()
         except (RedisError, OSError, TimeoutError) as exc:
             self._away_until = self._clock() + AWAY_S

@@ -9,7 +9,6 @@ import contextlib
 import time
 from typing import Protocol
 
-import anyio
 import structlog
 from redis.exceptions import RedisError
 
@@ -31,7 +30,7 @@ from sse_progress.model.events import Draft
 from sse_progress.model.kinds import Priority
 from sse_progress.model.messages import BEGIN, END, failure, stored_text
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
-from sse_progress.runtime.concurrency import BackgroundTasks, blocking
+from sse_progress.runtime.concurrency import BackgroundTasks, blocking, within
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.storage.manifest import Manifest
 from sse_progress.storage.port import Storage
@@ -99,7 +98,7 @@ class Journaling:
             stage="receiving", stage_progress=0, message=BEGIN["receiving"], bytes=0, total=total
         )
         try:
-            with anyio.fail_after(REDIS_WAIT_S):
+            with within(REDIS_WAIT_S):
                 await self._index.opened(upload_id, owner=listed_for, now_s=time.time())
                 answer = await self._journal.begin(
                     upload_id, owner=owner, draft=draft, lease_s=lease_s, tags=tags, table=table
@@ -172,9 +171,9 @@ class Journaling:
             message=stored_text(size, served=await self._is_served()),
         )
         try:
-            with anyio.fail_after(self._redis_wait_s):
+            with within(self._redis_wait_s):
                 await writer.last(whole, then=stored, about=manifest.about)
-                await blocking(self._storage.objects.mark, upload_id, writer.position)
+            await blocking(self._storage.objects.mark, upload_id, writer.position)
         except TimeoutError:
             if not keep:
                 await blocking(self._storage.remove, upload_id)
@@ -187,7 +186,7 @@ class Journaling:
                 raise Cancelled from None
             return
         try:
-            with anyio.fail_after(REDIS_WAIT_S):
+            with within(REDIS_WAIT_S):
                 await self._queue.enqueue(
                     upload_id, owner=manifest.owner, priority=manifest.priority
                 )
@@ -197,7 +196,7 @@ class Journaling:
 
     async def _is_served(self) -> bool:
         try:
-            with anyio.fail_after(REDIS_WAIT_S):
+            with within(REDIS_WAIT_S):
                 return await self._queue.is_served()
         except (TimeoutError, RedisError, OSError):
             return True  # not known to be otherwise
@@ -206,7 +205,7 @@ class Journaling:
         """End the journal; where Redis is away its event follows when it is back."""
         self._metrics.ended(problem.code)
         try:
-            with anyio.fail_after(REDIS_WAIT_S):
+            with within(REDIS_WAIT_S):
                 await writer.end(failure(problem, "receiving"))
                 await self._index.closed(upload_id)
         except (WriterLost, TimeoutError, RedisError, OSError):

@@ -71,7 +71,7 @@ async def receive_part(
     if checked:
         await blocking(body.hold)
     end = _End(body, checked)
-    writer = DiskWriter(lambda: end, lambda count: progress(start + count), clock, None)
+    writer = DiskWriter(lambda: end, lambda count: progress(start + count), clock)
     count = 0
     told = start
     try:

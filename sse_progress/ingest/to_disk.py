@@ -7,18 +7,19 @@ Owns the hand-over to the disk and the order of the steps. What a body may look 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.plain import Form
 from sse_progress.ingest.slow_clients import SlowClientLimit
+from sse_progress.runtime.threads import Job, Threads
 from sse_progress.storage.body_port import Body
 
 __all__ = ["BATCH_BYTES", "DiskWriter", "Received", "receive"]
@@ -26,6 +27,9 @@ __all__ = ["BATCH_BYTES", "DiskWriter", "Received", "receive"]
 BATCH_BYTES = 1024 * 1024
 _BATCH_PIECES = 1024
 _BATCH_S = 0.25
+
+BODIES = Threads(min(32, (os.cpu_count() or 1) + 4))
+"""Bodies have threads of their own: a disk that hangs holds up nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ async def receive(
     whole: Callable[[], None] = lambda: None,
     store: Callable[[Received], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
-    executor: Executor | None = None,
+    threads: Threads = BODIES,
 ) -> Received:
     """Take a body to the storage as it arrives; memory stays at about 3 MiB, and what
     is on its way.
@@ -69,7 +73,7 @@ async def receive(
     bytes arrive, about every 0.25 s; last the whole. `whole` is called once the body is whole, and
     then `store`, in the thread that has written the last batch: so a small file is begun, written
     and stored in one, since handing it from thread to thread was a fifth of its CPU. `clock` counts
-    seconds. Threads come from `executor` (None: the loop's own), one at a time.
+    seconds. It has one of `threads` at a time.
 
     Raises ReceiveTimeout, InsufficientStorage, Unavailable and what `form`, `chunks`, `progress`
     and `store` raise. Then, or when cancelled, everything written is removed before this returns.
@@ -92,7 +96,7 @@ async def receive(
             body_bytes=form.body_bytes,
         )
 
-    writer: DiskWriter[Body] = DiskWriter(incoming, tell, clock, executor)
+    writer: DiskWriter[Body] = DiskWriter(incoming, tell, clock, threads)
     try:
         if small:
             writer.begin_soon()
@@ -145,14 +149,14 @@ class DiskWriter(Generic[P]):
         make: Callable[[], P],
         progress: Callable[[int], None],
         clock: Callable[[], float],
-        executor: Executor | None,
+        threads: Threads = BODIES,
     ) -> None:
         self._make = make
         self._progress = progress
         self._clock = clock
-        self._executor = executor
+        self._threads = threads
         self._loop = asyncio.get_running_loop()
-        self._job: asyncio.Future[Any] | None = None
+        self._job: Job | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._written = 0
         self._marks: deque[tuple[int, int]] = deque()
@@ -203,8 +207,7 @@ class DiskWriter(Generic[P]):
         """Let the job in flight end, then remove everything."""
         self._stop_timer()
         if self._job is not None:
-            await asyncio.wait((self._job,))
-            self._job.exception()  # whatever it says, something else failed before it
+            await self._job.over()  # whatever it says, something else failed before it
         if self._place is not None:
             self._start(self._place.discard)
             await self._settle()
@@ -246,12 +249,11 @@ class DiskWriter(Generic[P]):
 
     def _start(self, work: Callable[[], None]) -> None:
         self._stop_timer()
-        self._job = self._loop.run_in_executor(self._executor, work)
+        self._job = self._threads.submit(work)
 
     async def _settle(self) -> None:
         assert self._job is not None
-        # Unlike awaiting the job itself, this does not cancel it when this task is cancelled.
-        await asyncio.wait((self._job,))
+        await self._job.over()
         job, self._job = self._job, None
         job.result()
 

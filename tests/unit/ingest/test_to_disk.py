@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,8 @@ from sse_progress.model.errors import (
     UnexpectedPart,
     UnsupportedMediaType,
 )
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.runtime.threads import Job, Threads
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.incoming import Incoming
 from sse_progress.storage.manifest import Manifest
@@ -184,6 +185,7 @@ async def test_an_empty_file_arrives(storage: DiskStorage) -> None:
     received.incoming.discard()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 700), max_size=30))
 def test_chunks_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, places: list[int]
@@ -634,18 +636,19 @@ async def test_a_small_body_is_told_once(storage: DiskStorage) -> None:
 
 
 async def test_threads_come_from_where_they_should(storage: DiskStorage) -> None:
-    """An executor given is the one used, so that a hanging disk holds up nobody else's threads."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    names: set[str] = set()
+    """Bodies have their own, so that a hanging disk holds up nobody else's."""
+    seen: set[int] = set()
 
     def incoming() -> Incoming:
-        names.add(threading.current_thread().name)
+        seen.add(threading.get_ident())
         return storage.bodies.incoming("u1")
 
-    with ThreadPoolExecutor(1, thread_name_prefix="disk") as executor:
-        await taken(chunked(SENT), storage, incoming=incoming, executor=executor)
-    assert names == {"disk_0"}
+    threads = Threads(1)
+    job = threads.submit(threading.get_ident)
+    await job.over()
+    await taken(chunked(SENT), storage, incoming=incoming, threads=threads)
+    assert seen == {job.result()}
+    assert await blocking(threading.get_ident) not in seen
 
 
 MEMORY = """
@@ -654,6 +657,8 @@ from pathlib import Path
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.to_disk import receive
+from sse_progress.runtime.concurrency import blocking
+from sse_progress.runtime.threads import Job, Threads
 from sse_progress.storage.disk import DiskStorage
 from tests.unit.ingest.test_to_disk import large
 from tests.helpers.multipart import BOUNDARY
@@ -692,11 +697,11 @@ async def test_a_small_body_takes_one_thread(storage: DiskStorage) -> None:
     one that rests."""
     jobs = 0
 
-    class Counting(ThreadPoolExecutor):
-        def submit(self, *args: Any, **how: Any) -> Any:
+    class Counting(Threads):
+        def submit(self, call: Callable[[], Any]) -> Job:
             nonlocal jobs
             jobs += 1
-            return super().submit(*args, **how)
+            return super().submit(call)
 
     resting = asyncio.Event()
 
@@ -706,12 +711,11 @@ async def test_a_small_body_takes_one_thread(storage: DiskStorage) -> None:
         yield SENT[40:]
 
     stored: list[Received] = []
-    with Counting() as executor:
-        how: dict[str, Any] = {"executor": executor, "small": True, "store": stored.append}
-        received = await taken(chunked(SENT), storage, **how)
-        assert (jobs, stored) == (1, [received])
-        received.incoming.discard()
-        taking = asyncio.ensure_future(taken(in_two(), storage, **how))
-        await eventually(lambda: storage.bodies.receiving("u1"), "its place is made")
-        resting.set()
-        (await taking).incoming.discard()
+    how: dict[str, Any] = {"threads": Counting(4), "small": True, "store": stored.append}
+    received = await taken(chunked(SENT), storage, **how)
+    assert (jobs, stored) == (1, [received])
+    received.incoming.discard()
+    taking = asyncio.ensure_future(taken(in_two(), storage, **how))
+    await eventually(lambda: storage.bodies.receiving("u1"), "its place is made")
+    resting.set()
+    (await taking).incoming.discard()

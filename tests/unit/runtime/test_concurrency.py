@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 
 import anyio
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from sse_progress.runtime import concurrency as module
@@ -18,6 +20,7 @@ from sse_progress.runtime.concurrency import (
     blocking,
     end_tasks,
     first_of,
+    within,
 )
 from tests.helpers.waiting import eventually
 
@@ -80,6 +83,104 @@ async def test_a_cancelled_caller_still_waits_for_its_thread() -> None:
             assert done == []
             go.set()
     assert done == ["thread", "caller"]
+
+
+async def test_a_cancelled_scope_leaves_what_the_thread_returned() -> None:
+    """What a thread has taken can be given back: the cancellation comes with the next wait in the
+    scope, and not behind it."""
+    go = threading.Event()
+    loop = asyncio.get_running_loop()
+    with anyio.CancelScope() as scope:
+        loop.call_soon(scope.cancel)
+        loop.call_later(0.05, go.set)
+        assert await blocking(lambda: go.wait(20) and "taken") == "taken"
+    await asyncio.sleep(0)  # nothing is left of it
+    with anyio.CancelScope() as scope:
+        loop.call_soon(scope.cancel)
+        assert await blocking(lambda: "taken") == "taken"
+        await asyncio.sleep(20)
+    assert scope.cancelled_caught
+
+
+async def test_a_cancelled_task_waits_for_its_thread_and_ends() -> None:
+    """A Task.cancel() comes once, so it is not held back."""
+    begun, go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert go.wait(20)
+
+    task = asyncio.ensure_future(blocking(work))
+    await eventually(begun.is_set, "the thread works")
+    task.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_more_work_than_threads_waits_its_turn() -> None:
+    """All of it is done, by no more threads than there may be."""
+    seen: set[int] = set()
+
+    def work() -> None:
+        seen.add(threading.get_ident())
+        time.sleep(0.001)
+
+    await asyncio.gather(*(blocking(work) for _ in range(200)))
+    assert 1 < len(seen) <= 40
+
+
+async def test_a_thread_sees_what_the_caller_has_bound() -> None:
+    """Lines that are logged in a thread have their request's names."""
+    with structlog.contextvars.bound_contextvars(request="r1"):
+        assert (await blocking(structlog.contextvars.get_contextvars))["request"] == "r1"
+
+
+# ---- within
+
+
+async def test_a_block_that_takes_too_long_is_left() -> None:
+    """With TimeoutError, also where the first cancellation gets lost; and nothing of it is left."""
+    lost = 0
+
+    async def losing() -> None:
+        nonlocal lost
+        with within(0.01):
+            while lost < 2:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(20)
+                lost += 1
+            await asyncio.sleep(20)
+
+    with pytest.raises(TimeoutError):
+        await losing()
+    assert lost == 2
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_a_block_in_time_leaves_nothing() -> None:
+    """Its result and its errors come through, and so does a cancellation from outside."""
+    with within(0.01):
+        await asyncio.sleep(0)
+    with pytest.raises(ZeroDivisionError), within(0.01):
+        raise ZeroDivisionError
+    await asyncio.sleep(0.03)
+
+    async def waiting() -> None:
+        with within(20):
+            await asyncio.sleep(20)
+
+    task = asyncio.ensure_future(waiting())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 # ---- beside
