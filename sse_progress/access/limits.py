@@ -63,10 +63,10 @@ class Limits:
         self._waiting: dict[str, int] = {}
         self._patience_s = settings.lease_s / 3 + settings.lease_s / 10
         self._clock = clock
-        self._users = rate_limit("user", settings.rate_per_user, guard)
-        self._addresses = rate_limit("address", settings.rate_per_address, guard)
+        self._users = rate_limit("user", settings.rate_per_user, guard, name=digest)
+        self._addresses = rate_limit("address", settings.rate_per_address, guard, name=network)
         self._claims = rate_limit(
-            "claim", settings.claims_per_user, guard, per_s=settings.claim_ttl_s
+            "claim", settings.claims_per_user, guard, name=digest, per_s=settings.claim_ttl_s
         )
 
     async def rate(self, sub: str | None, address: str | None) -> None:
@@ -76,9 +76,9 @@ class Limits:
         of IPv6 count by their /64, which is what one customer gets.
         """
         if address is not None:
-            await self._addresses.hit(network(address))
+            await self._addresses.hit(address)
         if sub is not None:
-            await self._users.hit(digest(sub))
+            await self._users.hit(sub)
 
     async def may_claim(self, sub: str) -> bool:
         """Count one id that a stream of the user wants to claim; False: not this one now.
@@ -86,7 +86,7 @@ class Limits:
         The window is as long as a claim lives, so this bounds how many are held at a time.
         """
         try:
-            await self._claims.hit(digest(sub))
+            await self._claims.hit(sub)
         except RateLimited:
             return False
         return True

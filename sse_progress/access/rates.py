@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from sse_progress.access.redis_guard import RedisAway, RedisGuard
@@ -27,7 +28,9 @@ class NoRate:
 class Window:
     """A sliding window of `per_s` seconds, counted in Redis by the `limits` library."""
 
-    def __init__(self, kind: str, limit: int, guard: RedisGuard, per_s: int) -> None:
+    def __init__(
+        self, kind: str, limit: int, guard: RedisGuard, per_s: int, name: Callable[[str], str]
+    ) -> None:
         # 90 ms of imports, paid for only where rates are limited.
         from limits import RateLimitItemPerSecond
         from limits.aio.storage import RedisStorage
@@ -44,9 +47,10 @@ class Window:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._item = RateLimitItemPerSecond(limit, per_s)
         self._kind, self._per_s = kind, per_s
-        self._guard = guard
+        self._guard, self._name = guard, name
 
     async def hit(self, who: str) -> None:
+        who = self._name(who)
         try:
             if await self._guard.ask(lambda: self._limiter.hit(self._item, self._kind, who)):
                 return
@@ -62,6 +66,14 @@ class Window:
         )
 
 
-def rate_limit(kind: str, limit: int | None, guard: RedisGuard, *, per_s: int = 60) -> Rate:
-    """`kind` names what is counted. None: no limit, and Redis is not asked."""
-    return NoRate() if limit is None else Window(kind, limit, guard, per_s)
+def rate_limit(
+    kind: str,
+    limit: int | None,
+    guard: RedisGuard,
+    *,
+    name: Callable[[str], str],
+    per_s: int = 60,
+) -> Rate:
+    """`kind` names what is counted, `name` makes what it is counted by of whom. None: no limit, and
+    Redis is not asked."""
+    return NoRate() if limit is None else Window(kind, limit, guard, per_s, name)

@@ -28,7 +28,7 @@ from redis.exceptions import (
 )
 
 from sse_progress.journal.scripts import APPEND, Script
-from sse_progress.runtime.redis_client import lane_of, script_for
+from sse_progress.runtime.redis_client import lane_of, script_for, together
 
 __all__ = ["Answer", "AppendBatcher", "Operation"]
 
@@ -216,14 +216,11 @@ class _Lane:
 
     async def _send(self, batch: list[Operation], *, by_source: bool) -> list[Any]:
         script = self._script
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for operation in batch:
-                arguments = (*operation.keys, *script.arguments(operation.values()))
-                if by_source:
-                    pipe.eval(script.source, 2, *arguments)
-                else:
-                    pipe.evalsha(script.sha, 2, *arguments)
-            return await pipe.execute(raise_on_error=False)
+        called = ("EVAL", script.source, 2) if by_source else ("EVALSHA", script.sha, 2)
+        commands = [
+            (*called, *operation.keys, *script.arguments(operation.values())) for operation in batch
+        ]
+        return await together(self._redis, commands, raise_on_error=False)
 
     def _unanswered(self, batch: list[Operation], replies: list[Any]) -> list[Operation]:
         now = asyncio.get_running_loop().time()

@@ -14,6 +14,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from sse_progress.runtime.redis_client import together
 from sse_progress.runtime.redis_keys import (
     QueueKeys,
     ended_key,
@@ -49,15 +50,18 @@ class Index:
     async def opened(self, upload_id: str, *, owner: str | None, now_s: float) -> None:
         """Before an upload's first event. `owner` None: it stands in nobody's list. `now_s`: Unix
         time."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(self._open_key, {upload_id: int(now_s * 1e3)}, nx=True)
-            pipe.expire(self._open_key, OPEN_TTL_S)
-            if owner is not None:
-                owned = owned_key(owner)
-                pipe.zadd(owned, {upload_id: int(now_s * 1e6)}, nx=True)
-                pipe.zremrangebyrank(owned, 0, -OWNED_LIMIT - 1)
-                pipe.expire(owned, OWNED_TTL_S)
-            await pipe.execute()
+        commands: list[tuple[Any, ...]] = [
+            ("ZADD", self._open_key, "NX", int(now_s * 1e3), upload_id),
+            ("EXPIRE", self._open_key, OPEN_TTL_S),
+        ]
+        if owner is not None:
+            owned = owned_key(owner)
+            commands += [
+                ("ZADD", owned, "NX", int(now_s * 1e6), upload_id),
+                ("ZREMRANGEBYRANK", owned, 0, -OWNED_LIMIT - 1),
+                ("EXPIRE", owned, OWNED_TTL_S),
+            ]
+        await together(self.redis, commands)
 
     async def announce(self, upload_id: str, *, owner: str) -> None:
         """After its first event: followers of all of the owner's uploads may read it."""
@@ -88,10 +92,9 @@ class Index:
         """Add a moment of an upload's life other than its end to a consumer's list, if it has one:
         as `what:upload_id`."""
         if (key := self._ended_keys.get(consumer)) is not None:
-            async with self.redis.pipeline(transaction=False) as pipe:
-                pipe.zadd(key, {f"{what}:{upload_id}": int(time.time() * 1e3)}, nx=True)
-                pipe.expire(key, OPEN_TTL_S)
-                await pipe.execute()
+            now_ms = int(time.time() * 1e3)
+            add = ("ZADD", key, "NX", now_ms, f"{what}:{upload_id}")
+            await together(self.redis, [add, ("EXPIRE", key, OPEN_TTL_S)])
 
     async def ended(self, consumer: str, *, limit: int) -> list[tuple[str, int]]:
         """(upload id, ms since 1970 when its end was noted) that `consumer` is not done with.

@@ -34,7 +34,8 @@ def clean_filename(name: str) -> str:
     trailing dot or space, no Windows device name. Cleaning twice changes nothing.
     """
     name = name.replace("\\", "/").rpartition("/")[2]
-    name = "".join(" " if c.isspace() else c for c in name if _visible(c))
+    if not (name.isascii() and name.isprintable()):
+        name = "".join(" " if c.isspace() else c for c in name if _visible(c))
     # NFC can make a letter of what stood apart, but never a separator or a control character.
     name = unicodedata.normalize("NFC", name).translate(_FORBIDDEN)
     name = " ".join(name.split()).lstrip(" .-").rstrip(" .")

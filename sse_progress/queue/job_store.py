@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sse_progress.queue.queue import Job, Listed, Outcome, Overview, Park, RetryLater, Worker
+from sse_progress.runtime.redis_client import together
 from sse_progress.runtime.redis_keys import QueueKeys, digest, open_key
 
 __all__ = ["AWAY", "PAUSE_S", "Answer", "JobStore", "JobUpdate"]
@@ -98,10 +99,8 @@ class JobStore:
     async def backlog(self, owner: str) -> int:
         """How many jobs of the owner's wait, about: its latest turn is so many after the last that
         was given out."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zscore(self._keys.turns, digest(owner))
-            pipe.hget(self._keys.jobs, "turn")
-            latest, given = await pipe.execute()
+        asked = [("ZSCORE", self._keys.turns, digest(owner)), ("HGET", self._keys.jobs, "turn")]
+        latest, given = await together(self._redis, asked)
         return max(0, int(latest or 0) - int(float(given or 0)))
 
     async def positions(self, upload_ids: Sequence[str]) -> dict[str, int]:

@@ -41,37 +41,34 @@ _OPTIONS = frozenset({"keys", "withscores", "score_cast_func"})
 async def by_link(
     link: RedisLink,
     commands: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]],
-    callbacks: Mapping[str | bytes, Any],
+    callbacks: Mapping[Any, Any],
 ) -> list[Any] | None:
     """What commands and their options, as redis-py's pipelines hold them, are answered; errors of
     Redis are among the answers. None: they have to take the pool, which sends them again where they
     were sent. Raises `redis.exceptions.TimeoutError`.
     """
-    if not all(_OPTIONS.issuperset(options) for _, options in commands):
-        return None
+    found = cast("dict[Any, Any]", callbacks)  # names are in upper case, so `dict.get` finds them
+    sent = []
+    for args, options in commands:
+        if options and not _OPTIONS.issuperset(options):
+            return None
+        # redis-py names commands of two words in one
+        sent.append((*args[0].split(" "), *args[1:]) if " " in args[0] else args)
     try:
-        replies = await link.ask([_words(args) for args, _ in commands])
+        answers = await link.ask(sent)
     except (RedisConnectionError, TypeError):
         return None
-    answers = []
-    for (args, options), reply in zip(commands, replies, strict=True):
-        if isinstance(reply, ReadOnlyError):
-            await link.leave()
-            return None
-        if isinstance(reply, RedisConnectionError):
-            return None  # it loads its data
-        callback = None if isinstance(reply, Exception) else callbacks.get(args[0])
-        if callback is None:
-            answers.append(reply)
-        else:
+    for at, ((args, options), reply) in enumerate(zip(commands, answers, strict=True)):
+        if isinstance(reply, Exception):
+            if isinstance(reply, ReadOnlyError):
+                await link.leave()
+                return None
+            if isinstance(reply, RedisConnectionError):
+                return None  # it loads its data
+        elif (callback := dict.get(found, args[0])) is not None:
             told = {name: value for name, value in options.items() if name != "keys"}
-            answers.append(callback(reply, **told))
+            answers[at] = callback(reply, **told)
     return answers
-
-
-def _words(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """redis-py names commands of two words in one."""
-    return (*args[0].split(" "), *args[1:]) if " " in args[0] else args
 
 
 class _Request(NamedTuple):

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sse_progress.runtime import redis_link as module
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect, linked
+from sse_progress.runtime.redis_client import connect, linked, together
 from sse_progress.runtime.redis_link import RedisLink
 from tests.helpers.redis_proxy import RedisProxy
 from tests.helpers.redis_server import RedisServer
@@ -186,3 +186,27 @@ async def test_what_cannot_be_packed_is_refused_as_by_the_pool(redis_url: str) -
         with pytest.raises(Exception, match="Invalid input of type"):
             await redis.set("a", object())  # type: ignore[arg-type]
         assert await redis.ping()
+
+
+async def test_commands_together_are_answered_alike(redis_url: str) -> None:
+    """By the link, and by the pool where there is none: the same answers, and the same errors."""
+    commands: list[tuple[object, ...]] = [
+        ("ZADD", "z", "NX", 2, "a"),
+        ("ZSCORE", "z", "a"),
+        ("EXPIRE", "z", 100),
+        ("HGET", "none", "x"),
+        ("CONFIG GET", "maxmemory-policy"),
+    ]
+    wrong: list[tuple[object, ...]] = [("SET", "s", "x"), ("INCR", "s"), ("GET", "s")]
+
+    async def asked(redis: Redis) -> list[str]:
+        await redis.delete("z", "s")
+        found = await together(redis, commands)
+        found += await together(redis, wrong, raise_on_error=False)
+        with pytest.raises(ResponseError, match="not an integer"):
+            await together(redis, wrong)
+        return [repr(answer).partition("Command #")[0] for answer in found]
+
+    async with connect(redis_url) as plain, a_linked_client(redis_url) as (redis, _):
+        assert await asked(redis) == await asked(plain)
+        assert await commands_by_pool(redis) == 0
