@@ -139,6 +139,8 @@ class CatchingUp:
             following.cursor = Position(page.end.epoch, 0)
         await following.give(frames)
         if following.cursor == page.end:
+            if page.terminal and following.last is None:
+                following.follower.at_end()
             await self._join(following, generation)
         return "again"
 

@@ -37,6 +37,9 @@ class Follower(Protocol):
     async def gone(self) -> None:
         """The upload is unknown."""
 
+    def at_end(self) -> None:
+        """The cursor that it came with is that of the last frame: there is nothing to give."""
+
     def close(self) -> None:
         """The journal belongs to another owner."""
 

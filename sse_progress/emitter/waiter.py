@@ -55,6 +55,9 @@ class Waiter:
     async def gone(self) -> None:
         self.close()
 
+    def at_end(self) -> None:
+        self.close()
+
     def close(self) -> None:
         self.lost = True
         self._changed.set()

@@ -144,8 +144,8 @@ def test_what_has_not_begun_is_not_asked_for_again(locked: Service) -> None:
 
 
 def test_it_goes_on_after_a_position(running: Service, client: httpx.Client) -> None:
-    """As a stream does: after the id; a position of another telling gives a reset; one in an upload
-    that nobody knows gives that, once."""
+    """As a stream does: after the id, and nothing after the last one; a position of another telling
+    gives a reset; one in an upload that nobody knows gives that, once."""
     upload_id = new_id()
     post(client, upload_id)
     events = streamed(client, upload_id)
@@ -156,6 +156,9 @@ def test_it_goes_on_after_a_position(running: Service, client: httpx.Client) -> 
         say(ws, type="subscribe", uploadId=upload_id, lastEventId="other-7")
         _, reset, _ = until(ws, "unsubscribed")
         assert reset == {**events[-1], "type": "reset"}
+        say(ws, type="subscribe", uploadId=upload_id, lastEventId=events[-1]["id"])
+        ended = {"type": "unsubscribed", "uploadId": upload_id, "reason": "ended"}
+        assert until(ws, "unsubscribed")[1:] == [ended]
         unknown = new_id()
         say(ws, type="subscribe", uploadId=unknown, lastEventId="other-7")
         deadline = time.monotonic() + 60
@@ -163,6 +166,8 @@ def test_it_goes_on_after_a_position(running: Service, client: httpx.Client) -> 
         assert time.monotonic() < deadline
         assert (gone["id"], gone["error"]["code"]) == ("gone-0", "unknown_upload")
         assert last["reason"] == "unknown_upload"
+        say(ws, type="subscribe", uploadId=unknown, lastEventId="gone-0")
+        assert until(ws, "unsubscribed")[1:] == [last]
 
 
 def test_all_uploads_by_label(running: Service, client: httpx.Client) -> None:

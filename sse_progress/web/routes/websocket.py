@@ -25,7 +25,7 @@ from sse_progress.model.errors import (
     TooManySubscriptions,
     Unauthenticated,
 )
-from sse_progress.model.ids import Position, valid_upload_id
+from sse_progress.model.ids import GONE, Position, valid_upload_id
 from sse_progress.model.labels import Labels
 from sse_progress.web.callers import Access
 from sse_progress.web.context import WebContext
@@ -173,7 +173,11 @@ async def _answer(websocket: WebSocket, said: _Said, socket: Socket, access: Acc
                 raise TooManySubscriptions
             await socket.deliver({"type": "subscribed", "uploadId": said.upload_id})
             cursor = Position.parse(said.last_event_id) if said.last_event_id else None
-            socket.subscribe(said.upload_id, cursor=cursor)
+            if cursor == GONE:
+                about = {"uploadId": said.upload_id, "reason": "unknown_upload"}
+                await socket.deliver({"type": "unsubscribed", **about})
+            else:
+                socket.subscribe(said.upload_id, cursor=cursor)
         case "unsubscribe" if said.all:
             socket.unsubscribe_all()
             await socket.deliver({"type": "unsubscribed", "all": True, "reason": "requested"})

@@ -73,6 +73,9 @@ class _Member:
     async def gone(self) -> None:
         self.stream.drop(self)
 
+    def at_end(self) -> None:
+        self.stream.drop(self)
+
     def close(self) -> None:
         self.stream.drop(self)
 

@@ -126,5 +126,8 @@ class UploadStream(Stream):
         frame = gone_frame(self._subject, rfc3339(time.time()), member=self._member)
         await self.deliver(frame, final=True)
 
+    def at_end(self) -> None:
+        self.finish()
+
     def close(self) -> None:
         self.finish()

@@ -106,6 +106,9 @@ class _Subscription:
             await self._socket.deliver({"id": str(GONE), **event})
         self._socket.over(self, "unknown_upload")
 
+    def at_end(self) -> None:
+        self._socket.over(self, "ended")
+
     def close(self) -> None:
         self._socket.over(self, "forbidden")
 

@@ -42,7 +42,7 @@ class Reader:
         self.following: Following | None = None
         self.got: list[tuple[str, Frame]] = []
         self.writes = 0
-        self.closed = self.is_gone = False
+        self.closed = self.is_gone = self.is_at_end = False
         self.free = asyncio.Event()
         self.free.set()
 
@@ -66,6 +66,9 @@ class Reader:
 
     async def gone(self) -> None:
         self.is_gone = True
+
+    def at_end(self) -> None:
+        self.is_at_end = True
 
     def close(self) -> None:
         self.closed = True
@@ -479,6 +482,20 @@ async def test_a_forgotten_position_is_gone(redis_url: str) -> None:
         rig.follow(reader)
         await eventually(lambda: reader.is_gone, "the reader was told")
         assert await rig.journal.head("u") is None
+
+
+async def test_a_position_at_the_end_is_told_so(redis_url: str) -> None:
+    """There is nothing to give after the last frame, and nothing to wait for."""
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
+        await rig.end()
+        whole, late = Reader(), Reader()
+        rig.follow(whole)
+        await eventually(lambda: whole.got and whole.got[-1][1].terminal, "the reader has the end")
+        late.cursor = whole.positions[-1]
+        rig.follow(late)
+        await eventually(lambda: late.is_at_end, "the late one was told")
+        assert (late.got, whole.is_at_end) == ([], False)
 
 
 def waiting_for(reader: Reader) -> Callable[[], bool]:
