@@ -59,16 +59,14 @@ class Driver:
         raise NotImplementedError
 
     def upload(self, url: str, file: Any, **options: Any) -> Media:
-        pace, token = options.pop("pace", QUICK), options.pop("token", None)
-        media: Media = self.call(
-            url, lambda client: client.upload(file, **options), pace=pace, token=token
-        )
+        client, options, _ = _split(options)
+        media: Media = self.call(url, lambda made: made.upload(file, **options), **client)
         return media
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[Event]]:
     seen: list[Event] = options.pop("seen", [])
-    names = ("token", "timeout", "pace", "transport")
+    names = ("token", "timeout", "pace", "transport", "follow_by")
     client = {name: options.pop(name) for name in names if name in options}
     return {"pace": QUICK, **client}, options, seen
 

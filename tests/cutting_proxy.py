@@ -17,7 +17,8 @@ class CuttingProxy(Relay):
     The answer to a request for a progress stream is cut after so many bytes as chance says
     (`least` to `most`), in turn with FIN and RST; with `hold` it never comes through. `times` is
     how many streams are cut (None: all), `whole_frames` cuts between two frames. With `sockets`
-    WebSockets are cut in place of streams. `cuts` counts what was cut, `opened` what was asked for.
+    WebSockets are cut in place of streams, with `hold_sockets` they never come through. `cuts`
+    counts what was cut, `opened` what was asked for.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class CuttingProxy(Relay):
         times: int | None = None,
         whole_frames: bool = False,
         sockets: bool = False,
+        hold_sockets: bool = False,
     ) -> None:
         super().__init__()
         parts = urlsplit(url)
@@ -38,6 +40,7 @@ class CuttingProxy(Relay):
         self._path = parts.path
         self._least, self._most, self._hold = least, most, hold
         self._times, self.whole_frames, self._sockets = times, whole_frames, sockets
+        self._hold_sockets = hold_sockets
         self._chance = random.Random(seed)
         self._flows: dict[asyncio.StreamWriter, _Flow] = {}
         self.cuts = 0
@@ -56,9 +59,12 @@ class CuttingProxy(Relay):
 
     async def _close(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         reset = self._flows.pop(client).reset
-        for side in (client, server):
-            side.transport.abort() if reset else side.close()
-            await asyncio.gather(side.wait_closed(), return_exceptions=True)
+        try:
+            for side in (client, server):
+                side.transport.abort() if reset else side.close()
+                await asyncio.gather(side.wait_closed(), return_exceptions=True)
+        finally:
+            server.transport.abort()  # the relay may end before a client has read everything
 
     def _asked(self, head: bytes) -> int | None:
         """After how many bytes the answer is cut; 0 for never letting any through."""
@@ -66,7 +72,7 @@ class CuttingProxy(Relay):
         sockets = b"upgrade: websocket" in head
         if streams or sockets:
             self.opened["stream" if streams else "socket"] += 1
-        if streams and self._hold:
+        if (streams and self._hold) or (sockets and self._hold_sockets):
             return 0
         if not (sockets if self._sockets else streams):
             return None

@@ -43,6 +43,7 @@ from sse_progress.client.shapes import (
     State,
     StoredFile,
 )
+from sse_progress.client.ways import FollowBy
 from sse_progress.model.events import Error, Event
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "Event",
     "FileChanged",
     "Follow",
+    "FollowBy",
     "History",
     "Job",
     "JobFailed",

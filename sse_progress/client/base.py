@@ -13,11 +13,14 @@ import httpx
 from sse_progress.client.answers import base_url, batch_path, refusal, upload_path
 from sse_progress.client.body import Body, Fields
 from sse_progress.client.failures import BadAnswer, Conflict, Unreachable
-from sse_progress.client.following import E, Following, Phase
+from sse_progress.client.following import Following, Phase
 from sse_progress.client.pace import Pace
+from sse_progress.client.reading import E
 from sse_progress.client.resuming import LARGE_BYTES, Parts
 from sse_progress.client.sending import Accepted, Lost, News, Sending
 from sse_progress.client.shapes import BatchEvent, QueuePlace, State
+from sse_progress.client.talking import Renewal
+from sse_progress.client.ways import FollowBy, check_follow_by
 from sse_progress.model.events import Event
 
 __all__ = [
@@ -77,9 +80,18 @@ def _from_the_system(error: BaseException | None) -> str:
 class BaseClient:
     """`token` may be a function: it is called for every request, so it can renew the token."""
 
-    def __init__(self, url: str, *, token: Token, timeout: float, pace: Pace | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Token,
+        timeout: float,
+        pace: Pace | None,
+        follow_by: FollowBy = "sse",
+    ) -> None:
+        check_follow_by(follow_by)
         self.url = base_url(url)
-        self._token = token
+        self._token, self._follow_by = token, follow_by
         self._pace = pace or Pace()
         self._timeout_s = timeout
         self._timeout = httpx.Timeout(timeout)
@@ -87,6 +99,11 @@ class BaseClient:
 
     def _stream_timeout(self, silence_s: float | None = None) -> httpx.Timeout:
         return httpx.Timeout(self._timeout_s, read=silence_s)
+
+    def _renewal(self, request: httpx.Request) -> Renewal:
+        """Of the token that this one brought."""
+        sent = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return Renewal(self._token, sent, now=time.time)
 
     def _headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         token = self._token() if callable(self._token) else self._token
@@ -148,6 +165,7 @@ class BaseClient:
             pace=self._pace,
             on_phase=on_phase,
             on_place=on_place,
+            follow_by=self._follow_by,
         )
 
     def _sending(self, upload_id: str) -> Sending:

@@ -7,26 +7,27 @@ machine what came. Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias
 
 import msgspec
 
 from sse_progress.client.answers import refusal, retry_after_s
-from sse_progress.client.failures import BadAnswer, ClientError, Unreachable
-from sse_progress.client.pace import Ask, Pace
+from sse_progress.client.failures import BadAnswer, Busy, ClientError, NotAllowed, Unreachable
+from sse_progress.client.pace import Ask, Pace, Patience
+from sse_progress.client.reading import E, Reader, members
 from sse_progress.client.shapes import QueuePlace, places_of
-from sse_progress.model.events import Error, Event
+from sse_progress.client.sockets import LOST, WebSocket
+from sse_progress.client.talking import Renewal, Talk
+from sse_progress.client.ways import FollowBy, Ways
 from sse_progress.model.sse import Decoder, ServerSentEvent
 
 __all__ = ["Following", "Phase"]
 
 Phase: TypeAlias = Literal["connecting", "live", "reconnecting", "polling"]
-Expected: TypeAlias = Literal["stream", "state", "refusal", "nothing"]
+Expected: TypeAlias = Literal["stream", "messages", "state", "refusal", "nothing"]
 
-E = TypeVar("E", bound=Event)
-
-_SEEN_LIMIT = 65_536
 _NOT_NOW = frozenset((408, 425, 429))
+_POLICY, _LATER = 1008, 1013
 
 
 class Following(Generic[E]):
@@ -51,34 +52,40 @@ class Following(Generic[E]):
         pace: Pace | None = None,
         on_phase: Callable[[Phase], None] | None = None,
         on_place: Callable[[QueuePlace], None] | None = None,
+        follow_by: FollowBy = "sse",
     ) -> None:
-        if last_event_id and not _is_position(last_event_id):
-            raise ValueError(f"{last_event_id!r} is not an event id")
-        self.done = False
-        self.last_event_id = last_event_id or ""
+        self._reader = Reader(kind, subject, last_event_id or "")
         self.phase: Phase = "connecting"
         self._url, self._path = url, path
-        self._kind, self._subject = kind, subject
+        self._subject: Mapping[str, str] = subject or {}
         self._params = (*params, ("heartbeat", "event"))
-        self._now, self._chance, self._pace = now, chance, pace or Pace()
+        self._now, self._pace = now, pace or Pace()
+        self._patience = Patience(self._pace, now=now, chance=chance)
         self._on_phase, self._on_place = on_phase, on_place
-        self._seen: dict[str, None] = {}
         self._decoder = Decoder()
-        self._polling = False
+        self._socket: WebSocket | None = None
+        self._ways = Ways(follow_by, one=subject is not None, sockets="uploadId" in self._subject)
         self._hold = True
         self._etag: str | None = None
-        self._proven = False
         self._opened = self._spoke = False
-        self._mute = self._failures = 0
-        self._pause_s = 0.0
         self._retry_s: float | None = None
-        self._asked_at = self._heard_at = now()
+        self._asked_at = now()
+
+    @property
+    def done(self) -> bool:
+        """Nothing more will come."""
+        return self._reader.done
+
+    @property
+    def last_event_id(self) -> str:
+        """The position after the latest event."""
+        return self._reader.position
 
     # ---- what to do next
 
     def pause_s(self) -> float:
         """How long to wait before the next request."""
-        return self._pause_s
+        return self._patience.pause_s
 
     def ask(self) -> Ask:
         """The next request, which starts a new attempt."""
@@ -86,21 +93,23 @@ class Following(Generic[E]):
         self._opened = self._spoke = False
         self._asked_at = self._now()
         headers: dict[str, str] = {"Cache-Control": "no-cache"}
-        if self._polling:
+        opening_s, silence_s = self._pace.opening_s, self._pace.silence_s
+        if self._ways.current == "polling":
             headers["Accept"] = "application/json"
-            opening_s = self._pace.opening_s
             if self._etag is not None:
                 headers["If-None-Match"] = self._etag
                 if self._hold:
                     headers["Prefer"] = f"wait={self._pace.poll_wait_s}"
                     opening_s += self._pace.poll_wait_s
             return Ask(self._path, (), headers, opening_s, opening_s)
+        if self._ways.current == "socket":
+            self._socket = WebSocket()
+            return Ask("/ws", (), {**headers, **self._socket.headers}, opening_s, opening_s)
         headers["Accept"] = "text/event-stream"
         headers["Accept-Encoding"] = "identity"
         if self.last_event_id:
             headers["Last-Event-ID"] = self.last_event_id
-        opening_s, silence_s = self._pace.opening_s, self._pace.silence_s
-        if not self._proven:
+        if not self._ways.proven:
             silence_s = min(opening_s + self._pace.heartbeat_s, silence_s)
         return Ask(self._path, self._params, headers, opening_s, silence_s)
 
@@ -115,37 +124,36 @@ class Following(Generic[E]):
         """What the body is to be read as. Raises BadAnswer for what this service never sends."""
         if status >= 400:
             return "refusal"
-        self._heard_at = self._now()
+        self._patience.heard()
         if status == 204:
-            self.done = True
+            self._reader.done = True
             return "nothing"
-        if status == 304 and self._polling:
+        if status == 304 and self._ways.current == "polling":
             self._polled(changed=False)
             return "nothing"
+        if self._ways.current == "socket" and status in (101, 200):
+            return self._upgraded(status, headers)
         if status != 200:
             where = headers.get("location")
             raise BadAnswer(self._url, status, f"moved to {where}" if where else "not expected")
         self._opened = True
-        if self._polling:
+        if self._ways.current == "polling":
             return "state"
-        if headers.get("content-type", "").partition(";")[0].strip() != "text/event-stream":
-            self._blocked(f"{headers.get('content-type') or 'no type'}, not an event stream")
-            return "nothing"
-        return "stream"
+        what = headers.get("content-type") or "no type"
+        streams = what.partition(";")[0].strip() == "text/event-stream"
+        if not streams and not self._next_way():
+            raise BadAnswer(self._url, 200, f"{what}, not an event stream")
+        return "stream" if streams else "nothing"
 
     def feed(self, chunk: bytes) -> Iterator[E]:
         """Bytes of a stream. Raises BadAnswer for what is not an event of this service."""
         if not chunk:
             return
-        self._heard_at = self._now()
-        if not self._spoke:
-            self._spoke = self._proven = True
-            self._mute = self._failures = 0
-            self._phase("live")
+        self._patience.heard()
+        self._live()
         try:
             for frame in self._decoder.feed(chunk):
-                event = self._event(frame)
-                if event is not None:
+                if (event := self._event(frame)) is not None:
                     yield event
                 if self.done:
                     return
@@ -162,29 +170,26 @@ class Following(Generic[E]):
             fields = msgspec.json.decode(body, type=dict[str, Any])
             if "status" not in fields:
                 raise ValueError("no status")
-            event = msgspec.convert({**fields, "type": "progress"}, self._kind)
+            position = (self._etag or "").removeprefix("W/").strip('"')
+            event = self._reader.state(fields, position)
         except ValueError as error:
             raise BadAnswer(self._url, 200, f"not a state of this service ({error})") from error
-        if event.stage is None:
-            return
-        position = (self._etag or "").removeprefix("W/").strip('"')
-        if position in self._seen:
-            return
-        self._moved(position)
-        self.done = event.terminal
-        yield event
+        if event is not None:
+            yield event
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[E]:
         """An answer of 400 or more. Raises it if trying again cannot help."""
         error = refusal(status, headers, body)
-        if status == 404 and self._polling and error.code == "unknown_upload":
-            self._heard_at = self._now()
+        if status == 404 and self._ways.current == "polling" and error.code == "unknown_upload":
+            self._patience.heard()
             if self.last_event_id:
-                self.done = True
-                yield self._forgotten()
+                yield self._reader.forgotten()
             self._polled(changed=False)
             return
         if status < 500 and status not in _NOT_NOW:
+            if self._ways.current == "socket":
+                self._next_way()  # something in between may not know WebSockets; requests tell
+                return
             raise error
         self._again(error, at_least_s=retry_after_s(headers))
 
@@ -196,6 +201,62 @@ class Following(Generic[E]):
         """The connection failed, or (`silent`) nothing came for too long. Raises to give up."""
         self._lost(reason, blocked=silent)
 
+    # ---- by WebSocket
+
+    def talk(self, renewal: Renewal) -> Talk:
+        """What is said on the WebSocket that is open now."""
+        assert self._socket is not None
+        return Talk(self._socket, renewal, heartbeat_s=self._pace.heartbeat_s, now=self._now)
+
+    def message(self, text: bytes) -> Iterator[E]:
+        """What the service said. Raises BadAnswer for what is no message of it, and NotAllowed."""
+        self._patience.heard()
+        try:
+            said = members(text)
+            match said["type"]:
+                case "connected":
+                    self._live()
+                case "progress" | "reset":
+                    event = self._reader.event(said, str(said.get("id", "")))
+                    if event is not None:
+                        yield event
+                case "unsubscribed" if said.get("reason") == "forbidden":
+                    raise NotAllowed(403, "forbidden", "You do not have access to this.")
+                case "unsubscribed":
+                    self._reader.done = True  # the position was that of the last event
+                case "error":
+                    raise ValueError(f"{said.get('code')}: {said.get('detail')}")
+        except ValueError as error:
+            raise BadAnswer(self._url, 101, f"not an event of this service ({error})") from error
+
+    def closed(self, code: int, reason: str) -> None:
+        """The WebSocket is over. Raises to give up."""
+        reason = reason or f"the WebSocket was closed ({code})"
+        if code == LOST:
+            self._lost(reason, blocked=False)
+        elif code == _POLICY and not self._spoke:
+            self._next_way()  # an answer to a request tells more than a code
+        elif code == _LATER:
+            self._again(Busy(429, "too_many_streams", reason))
+        else:
+            self._again(Unreachable(self._url, reason))
+
+    def _upgraded(self, status: int, headers: Mapping[str, str]) -> Expected:
+        assert self._socket is not None
+        try:
+            if status != 101:
+                raise ValueError("not upgraded")
+            self._socket.opened(headers)
+        except ValueError:
+            self._next_way()
+            return "nothing"
+        self._opened = True
+        asked = {"type": "subscribe", **self._subject}
+        if self.last_event_id:
+            asked["lastEventId"] = self.last_event_id
+        self._socket.say(asked)
+        return "messages"
+
     # ---- inside
 
     def _event(self, frame: ServerSentEvent) -> E | None:
@@ -204,101 +265,53 @@ class Following(Generic[E]):
                 self._on_place(place)
         if frame.event != "message":
             return None
-        event = _read(frame.data, self._kind)
-        if event is None:
-            return None
-        if event.type == "reset":
-            self._seen.clear()
-        if frame.id:
-            if frame.id in self._seen:
-                return None
-            self._moved(frame.id)
-        if self._subject is not None:
-            gone = event.error is not None and event.error.code == "unknown_upload"
-            self.done = event.terminal or gone
-        return event
+        return self._reader.event(members(frame.data), frame.id)
 
-    def _moved(self, position: str) -> None:
-        if not _is_position(position):
-            return
-        self.last_event_id = position
-        self._seen[position] = None
-        if len(self._seen) > _SEEN_LIMIT:
-            del self._seen[next(iter(self._seen))]
+    def _live(self) -> None:
+        if not self._spoke:
+            self._spoke = True
+            self._ways.spoke()
+            self._patience.well()
+            self._phase("live")
 
     def _lost(self, reason: str, *, blocked: bool) -> None:
-        was_polling = self._polling
-        if was_polling:
+        moved = False
+        if self._ways.current == "polling":
             # What breaks long requests may still let short ones pass.
-            self._polling, self._hold = self._hold and self._etag is not None, False
+            if not self._hold or self._etag is None:
+                self._ways.again()
+            self._hold = False
         elif not self._spoke and (self._opened or blocked):
-            # An open stream showed nothing: something in between collects it, or cuts it. Where
-            # streams have passed before, it may as well be a service that is starting again.
-            self._mute += 1
-            if (blocked and not self._proven) or self._mute > 1:
-                self._poll()
+            moved = self._ways.silent(blocked=blocked)
         self._again(Unreachable(self._url, reason))
-        if self._polling and not was_polling:
-            self._pause_s = 0.0
+        if moved:
+            self._at_once()
 
-    def _blocked(self, what: str) -> None:
-        if self._subject is None:
-            raise BadAnswer(self._url, 200, what)
-        self._poll()
-        self._pause_s = 0.0
+    def _next_way(self) -> bool:
+        """Nothing comes this way: at once the next one, if there is one."""
+        moved = self._ways.next()
+        if moved:
+            self._at_once()
+        return moved
 
-    def _poll(self) -> None:
-        if self._subject is not None:
-            self._polling = self._hold = True
-            self._mute = 0
+    def _at_once(self) -> None:
+        self._hold = True
+        self._patience.pause_s = 0.0
 
     def _polled(self, *, changed: bool) -> None:
-        self._heard_at = self._now()
-        self._failures = 0
+        self._patience.well()
         self._phase("polling")
-        held = self._heard_at - self._asked_at >= self._pace.poll_s
+        held = self._now() - self._asked_at >= self._pace.poll_s
         quick = changed or held
-        self._pause_s = self._pace.poll_s / 8 if quick else self._pace.poll_s
+        self._patience.pause_s = self._pace.poll_s / 8 if quick else self._pace.poll_s
 
     def _again(self, error: ClientError, *, at_least_s: float | None = None) -> None:
-        if self._now() - self._heard_at > self._pace.give_up_s:
-            raise error
+        own_s = self._retry_s if self._spoke else None
+        self._patience.failed(error, own_s=own_s, at_least_s=at_least_s)
         self._phase("connecting" if self.phase == "connecting" else "reconnecting")
-        if self._spoke and self._retry_s is not None:
-            self._pause_s = self._retry_s
-        else:
-            doubled = self._pace.retry_first_s * 2.0 ** min(self._failures, 20)
-            self._failures += 1
-            self._pause_s = min(doubled, self._pace.retry_limit_s) * (0.5 + self._chance() / 2)
-        if at_least_s is not None:
-            self._pause_s = max(self._pause_s, at_least_s * (1 + self._chance() / 10))
 
     def _phase(self, phase: Phase) -> None:
         if phase != self.phase:
             self.phase = phase
             if self._on_phase is not None:
                 self._on_phase(phase)
-
-    def _forgotten(self) -> E:
-        text = "Upload not found or expired."
-        fields = {
-            **(self._subject or {}),
-            "type": "reset",
-            "progress": 0,
-            "stage": "error",
-            "message": text,
-            "error": Error("unknown_upload", text, "error"),
-        }
-        return msgspec.convert(fields, self._kind)
-
-
-def _is_position(text: str) -> bool:
-    return bool(text) and text.isascii() and text.isprintable()
-
-
-def _read(data: str, kind: type[E]) -> E | None:
-    """A journal's event; None for other types, known or not. Raises ValueError for the rest."""
-    fields = msgspec.json.decode(data, type=dict[str, Any])
-    if not isinstance(fields.get("type"), str):
-        raise ValueError("no type")  # noqa: TRY004  # what came is wrong, not what was called
-    return msgspec.convert(fields, kind) if fields["type"] in ("progress", "reset") else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Ask", "Pace"]
+__all__ = ["Ask", "Pace", "Patience"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +50,40 @@ class Ask:
     headers: dict[str, str]
     opening_s: float
     silence_s: float
+
+
+class Patience:
+    """How long to wait before the next try (`pause_s`), and when to give up.
+
+    `now` is a monotonic clock, `chance` gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self, pace: Pace, *, now: Callable[[], float], chance: Callable[[], float]
+    ) -> None:
+        self._pace, self._now, self._chance = pace, now, chance
+        self._heard_at = now()
+        self._failures = 0
+        self.pause_s = 0.0
+
+    def heard(self) -> None:
+        """Something came: giving up is counted from here."""
+        self._heard_at = self._now()
+
+    def well(self) -> None:
+        """What came is as it should be: pauses begin with the shortest again."""
+        self.heard()
+        self._failures = 0
+
+    def failed(
+        self, error: Exception, *, own_s: float | None = None, at_least_s: float | None = None
+    ) -> None:
+        """Raises it if nothing came for too long. `own_s` is a pause that the service asked for."""
+        if self._now() - self._heard_at > self._pace.give_up_s:
+            raise error
+        if own_s is None:
+            doubled = self._pace.retry_first_s * 2.0 ** min(self._failures, 20)
+            self._failures += 1
+            own_s = min(doubled, self._pace.retry_limit_s) * (0.5 + self._chance() / 2)
+        least_s = 0.0 if at_least_s is None else at_least_s * (1 + self._chance() / 10)
+        self.pause_s = max(own_s, least_s)

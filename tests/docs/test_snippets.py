@@ -110,7 +110,8 @@ PREAMBLES = {
 
 
 @pytest.mark.parametrize(
-    ("page", "number"), [("python", 0), ("batches", 0), ("jobs", 1), ("resumable", 0)]
+    ("page", "number"),
+    [("python", 0), ("batches", 0), ("jobs", 1), ("resumable", 0), ("websocket", 0)],
 )
 def test_python_works(page: str, number: int, service: Service, place: Path) -> None:
     """A block of Python as a program of its own."""
@@ -127,7 +128,10 @@ def test_python_works(page: str, number: int, service: Service, place: Path) -> 
 
 def test_every_block_of_python_is_run_or_says_why_not() -> None:
     """So that no new one is forgotten."""
-    run = {"python": 1, "batches": 1, "jobs": 6, "resumable": 1, "webhooks": 1, "tus": 1}
+    run = {
+        **{"python": 1, "batches": 1, "jobs": 6, "resumable": 1},
+        **{"webhooks": 1, "tus": 1, "websocket": 1},
+    }
     for page in (*INTEGRATE.glob("*.md"), *(DOCS / "migrate").glob("*.md")):
         found = [one for one in blocks(page, "python") if not one.skipped]
         assert len(found) == run.get(page.stem, 0), page

@@ -20,6 +20,7 @@ __all__ = [
     "AsyncStop",
     "OnEvent",
     "call",
+    "closing_anyway",
     "pause",
     "read_limit_s",
     "sleep",
@@ -41,6 +42,26 @@ within = asyncio.timeout
 def read_limit_s(_ask: Ask) -> float | None:
     """The longest wait for a byte that httpx has to watch: none, since `within` does it."""
     return None
+
+
+@asynccontextmanager
+async def closing_anyway(response: httpx.Response) -> AsyncIterator[None]:
+    """Closes `response` after the block, also if that is cancelled while it closes.
+
+    httpx lets go of the connection without closing it then.
+    """
+    try:
+        yield
+    finally:
+        closing = asyncio.ensure_future(response.aclose())
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
 
 async def call(on_event: OnEvent, event: Event) -> None:

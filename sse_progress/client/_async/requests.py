@@ -12,6 +12,7 @@ from sse_progress.client.answers import BODY_LIMIT_BYTES, check, read_shape
 from sse_progress.client.base import LIMITS, BaseClient, Token, in_words
 from sse_progress.client.failures import BadAnswer, Unreachable
 from sse_progress.client.pace import Pace
+from sse_progress.client.ways import FollowBy
 
 __all__ = ["AsyncRequests"]
 
@@ -29,8 +30,9 @@ class AsyncRequests(BaseClient):
         timeout: float,
         pace: Pace | None,
         transport: httpx.AsyncBaseTransport | None,
+        follow_by: FollowBy,
     ) -> None:
-        super().__init__(url, token=token, timeout=timeout, pace=pace)
+        super().__init__(url, token=token, timeout=timeout, pace=pace, follow_by=follow_by)
         self._http = httpx.AsyncClient(transport=transport, timeout=self._timeout, limits=LIMITS)
 
     async def __aenter__(self) -> Self:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, Self
 
 import httpx
+from httpcore import AsyncNetworkStream
 
-from sse_progress.client._async.backend import AsyncStop, read_limit_s, within
+from sse_progress.client._async.backend import AsyncStop, closing_anyway, read_limit_s, within
 from sse_progress.client.base import in_words
 from sse_progress.client.failures import Unreachable
-from sse_progress.client.following import E, Following, Phase
+from sse_progress.client.following import Following, Phase
 from sse_progress.client.pace import Ask
+from sse_progress.client.reading import E
+from sse_progress.client.sockets import SocketClosed, network_errors
+from sse_progress.client.talking import Talk
 
 if TYPE_CHECKING:
     from sse_progress.client._async.requests import AsyncRequests
 
 __all__ = ["AsyncDownload", "AsyncFollow"]
+
+_READ_BYTES = 65_536
+_GOODBYE_S = 1.0
 
 
 class AsyncFollow(Generic[E]):
@@ -61,6 +68,9 @@ class AsyncFollow(Generic[E]):
                 async with aclosing(self._attempt(following.ask())) as events:
                     async for event in events:
                         yield event
+            except SocketClosed as closed:
+                if not stop.is_set():
+                    following.closed(closed.code, closed.reason)
             except (TimeoutError, httpx.RequestError) as error:
                 if not stop.is_set():
                     silent = isinstance(error, TimeoutError | httpx.ReadTimeout)
@@ -71,7 +81,7 @@ class AsyncFollow(Generic[E]):
         timeout = client._stream_timeout(read_limit_s(ask))
         async with within(ask.opening_s):
             response = await client._open("GET", ask.path, ask.params, ask.headers, timeout=timeout)
-        async with aclosing(response):
+        async with closing_anyway(response):
             stop.watch(response)
             status, headers = response.status_code, response.headers
             match following.answered(status, headers):
@@ -86,6 +96,13 @@ class AsyncFollow(Generic[E]):
                         elif not stop.is_set():
                             following.ended()
                             return
+                case "messages":
+                    talk = following.talk(client._renewal(response.request))
+                    stream = response.extensions["network_stream"]
+                    async with aclosing(self._listen(talk, stream, ask.opening_s)) as messages:
+                        async for message in messages:
+                            for event in following.message(message):
+                                yield event
                 case "state":
                     async with within(ask.opening_s):
                         body = await client._read(response)
@@ -96,6 +113,24 @@ class AsyncFollow(Generic[E]):
                         body = await client._read(response)
                     for event in following.refused(status, headers, body):
                         yield event
+
+    async def _listen(
+        self, talk: Talk, stream: AsyncNetworkStream, write_s: float
+    ) -> AsyncGenerator[bytes]:
+        following, stop = self._following, self._stop
+        while not (following.done or stop.is_set()):
+            with network_errors():
+                await stream.write(talk.due(following.silence_s), write_s)
+            try:
+                with network_errors():
+                    data = await stream.read(_READ_BYTES, talk.wait_s(following.silence_s))
+            except TimeoutError:
+                continue
+            for message in talk.heard(data):
+                yield message
+        if not stop.is_set():
+            with suppress(TimeoutError, httpx.NetworkError), network_errors():
+                await stream.write(talk.goodbye(), _GOODBYE_S)
 
 
 class AsyncDownload:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ __all__ = [
     "Sides",
     "Stop",
     "call",
+    "closing_anyway",
     "pause",
     "read_limit_s",
     "sleep",
@@ -45,6 +46,10 @@ def within(_seconds: float | None) -> AbstractContextManager[None]:
 def read_limit_s(ask: Ask) -> float | None:
     """The longest wait for a byte, for httpx to watch."""
     return ask.silence_s
+
+
+closing_anyway = closing
+"""Closes a response after the block."""
 
 
 def call(on_event: OnEvent, event: Event) -> None:

@@ -21,6 +21,7 @@ from sse_progress.client.pace import Pace
 from sse_progress.client.resuming import PartAsk, Parts
 from sse_progress.client.sending import Followed, News
 from sse_progress.client.shapes import History, Media, QueuePlace, State
+from sse_progress.client.ways import FollowBy
 from sse_progress.model.events import Event
 from sse_progress.model.ids import new_upload_id
 
@@ -32,6 +33,8 @@ class Client(Many):
 
     `url` is where the service is, with its prefix if it has one; `timeout` the seconds that a
     connection, or an answer that is no stream, may take; `transport` replaces httpx's own.
+    `follow_by` is what events of an upload come by: `sse`, a stream; `ws`, a WebSocket; `auto`, a
+    WebSocket where streams are held back. Where neither passes, the state is asked for.
     Every failure is a ClientError. Use it with `with`, or call `close()`.
     """
 
@@ -43,8 +46,16 @@ class Client(Many):
         timeout: float = 30.0,
         pace: Pace | None = None,
         transport: httpx.BaseTransport | None = None,
+        follow_by: FollowBy = "sse",
     ) -> None:
-        super().__init__(url, token=token, timeout=timeout, pace=pace, transport=transport)
+        super().__init__(
+            url,
+            token=token,
+            timeout=timeout,
+            pace=pace,
+            transport=transport,
+            follow_by=follow_by,
+        )
 
     # ---- one upload
 

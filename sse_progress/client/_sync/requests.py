@@ -13,6 +13,7 @@ from sse_progress.client.answers import BODY_LIMIT_BYTES, check, read_shape
 from sse_progress.client.base import LIMITS, BaseClient, Token, in_words
 from sse_progress.client.failures import BadAnswer, Unreachable
 from sse_progress.client.pace import Pace
+from sse_progress.client.ways import FollowBy
 
 __all__ = ["Requests"]
 
@@ -30,8 +31,9 @@ class Requests(BaseClient):
         timeout: float,
         pace: Pace | None,
         transport: httpx.BaseTransport | None,
+        follow_by: FollowBy,
     ) -> None:
-        super().__init__(url, token=token, timeout=timeout, pace=pace)
+        super().__init__(url, token=token, timeout=timeout, pace=pace, follow_by=follow_by)
         self._http = httpx.Client(transport=transport, timeout=self._timeout, limits=LIMITS)
 
     def __enter__(self) -> Self:

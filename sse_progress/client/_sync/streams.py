@@ -4,21 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Generic, Self
 
 import httpx
+from httpcore import NetworkStream
 
-from sse_progress.client._sync.backend import Stop, read_limit_s, within
+from sse_progress.client._sync.backend import Stop, closing_anyway, read_limit_s, within
 from sse_progress.client.base import in_words
 from sse_progress.client.failures import Unreachable
-from sse_progress.client.following import E, Following, Phase
+from sse_progress.client.following import Following, Phase
 from sse_progress.client.pace import Ask
+from sse_progress.client.reading import E
+from sse_progress.client.sockets import SocketClosed, network_errors
+from sse_progress.client.talking import Talk
 
 if TYPE_CHECKING:
     from sse_progress.client._sync.requests import Requests
 
 __all__ = ["Download", "Follow"]
+
+_READ_BYTES = 65_536
+_GOODBYE_S = 1.0
 
 
 class Follow(Generic[E]):
@@ -62,6 +69,9 @@ class Follow(Generic[E]):
                 with closing(self._attempt(following.ask())) as events:
                     for event in events:
                         yield event
+            except SocketClosed as closed:
+                if not stop.is_set():
+                    following.closed(closed.code, closed.reason)
             except (TimeoutError, httpx.RequestError) as error:
                 if not stop.is_set():
                     silent = isinstance(error, TimeoutError | httpx.ReadTimeout)
@@ -72,7 +82,7 @@ class Follow(Generic[E]):
         timeout = client._stream_timeout(read_limit_s(ask))
         with within(ask.opening_s):
             response = client._open("GET", ask.path, ask.params, ask.headers, timeout=timeout)
-        with closing(response):
+        with closing_anyway(response):
             stop.watch(response)
             status, headers = response.status_code, response.headers
             match following.answered(status, headers):
@@ -87,6 +97,13 @@ class Follow(Generic[E]):
                         elif not stop.is_set():
                             following.ended()
                             return
+                case "messages":
+                    talk = following.talk(client._renewal(response.request))
+                    stream = response.extensions["network_stream"]
+                    with closing(self._listen(talk, stream, ask.opening_s)) as messages:
+                        for message in messages:
+                            for event in following.message(message):
+                                yield event
                 case "state":
                     with within(ask.opening_s):
                         body = client._read(response)
@@ -97,6 +114,22 @@ class Follow(Generic[E]):
                         body = client._read(response)
                     for event in following.refused(status, headers, body):
                         yield event
+
+    def _listen(self, talk: Talk, stream: NetworkStream, write_s: float) -> Generator[bytes]:
+        following, stop = self._following, self._stop
+        while not (following.done or stop.is_set()):
+            with network_errors():
+                stream.write(talk.due(following.silence_s), write_s)
+            try:
+                with network_errors():
+                    data = stream.read(_READ_BYTES, talk.wait_s(following.silence_s))
+            except TimeoutError:
+                continue
+            for message in talk.heard(data):
+                yield message
+        if not stop.is_set():
+            with suppress(TimeoutError, httpx.NetworkError), network_errors():
+                stream.write(talk.goodbye(), _GOODBYE_S)
 
 
 class Download:

@@ -68,9 +68,10 @@ def test_what_is_public() -> None:
     assert sdk.__all__ == [
         "AsyncBatch", "AsyncClient", "AsyncDownload", "AsyncFollow", "AsyncJob", "BadAnswer",
         "Batch", "BatchEvent", "BatchItem", "BatchState", "Busy", "Client", "ClientError",
-        "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "History", "Job",
-        "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase", "QueuePlace",
-        "Refused", "State", "StoredFile", "Unreachable", "UploadCancelled", "UploadFailed",
+        "Conflict", "Download", "Error", "Event", "FileChanged", "Follow", "FollowBy", "History",
+        "Job", "JobFailed", "Media", "NotAllowed", "NotFound", "Pace", "Page", "Phase",
+        "QueuePlace", "Refused", "State", "StoredFile", "Unreachable", "UploadCancelled",
+        "UploadFailed",
     ]  # fmt: skip
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
@@ -630,13 +631,13 @@ def test_a_stream_not_yet_proven_has_less_time() -> None:
 
 def test_remembered_positions_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered against repetition has a limit, and the newest are kept."""
-    monkeypatch.setattr("sse_progress.client.following._SEEN_LIMIT", 100)
+    monkeypatch.setattr("sse_progress.client.reading._SEEN_LIMIT", 100)
     following, _ = machine()
     following.ask()
     data = b'{"type":"progress","uploadId":"u","stage":"analyzing"}'
     for n in range(300):
         assert len(list(following.feed(frame(data, id=f"e-{n}")))) == 1
-    assert len(following._seen) == 100
+    assert len(following._reader._seen) == 100
     assert list(following.feed(frame(data, id="e-200"))) == []
 
 
