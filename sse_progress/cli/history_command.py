@@ -18,6 +18,7 @@ from sse_progress.cli.client_session import (
     invalid_id,
     run_session,
 )
+from sse_progress.cli.stage_titles import StageTitles
 from sse_progress.cli.words import words
 from sse_progress.client import AsyncClient, ClientError, Event
 from sse_progress.model.text import clean_text
@@ -34,13 +35,14 @@ def history_command(
 
     async def run(client: AsyncClient) -> int:
         since: str | None = None
+        titles = StageTitles(client)
         while True:
             try:
                 part = await client.history(upload_id, since=since)
             except ClientError as error:
                 return complain(advice(error), FAILED)
-            for event in part.events:
-                print(json.dumps(event) if as_json else _line(event))
+            for told in part.events:
+                print(json.dumps(told) if as_json else await _line(told, titles))
             since = part.next
             if since is None:
                 sys.stdout.flush()
@@ -49,12 +51,12 @@ def history_command(
     return run_session(run, url=url, token=token, pace=None)
 
 
-def _line(told: dict[str, Any]) -> str:
+async def _line(told: dict[str, Any], titles: StageTitles) -> str:
     event = msgspec.convert(told, Event)
+    await titles.learn(event)
     moment = datetime.fromisoformat(told["timestamp"]).astimezone()
     time = moment.isoformat(sep=" ", timespec="milliseconds")
-    stage = clean_text(words().stage(event.stage or ""))
-    message = words().message(event)
+    stage, message = clean_text(titles.stage(event)), titles.message(event)
     if event.error:
         message = words().error(event.error.code, message)
     columns = [time, f"{event.progress or 0:>3} %", f"{stage:<{words().stage_width}}"]

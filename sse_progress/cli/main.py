@@ -195,6 +195,9 @@ def _listen(settings: Settings) -> int:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with 0 (well), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # httpx offers a command of its own where click and rich are installed, and takes longer to
+    # import with it than all of ours; None says that there is no such module.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         code = get_command(app).main(
             args=words or ["--help"], prog_name="sse-progress", standalone_mode=False

@@ -26,6 +26,7 @@ SENTENCES: Final[dict[str, tuple[str, str, str]]] = {
         "{count} con error",
         "{count} en échec",
     ),
+    "{stage} is done": ("{stage}: fertig", "{stage}: listo", "{stage} : terminé"),
     # ---- the queue
     "waiting": ("wartet", "en espera", "en attente"),
     "next in line": ("als Nächstes dran", "el siguiente", "le prochain"),

@@ -63,7 +63,7 @@ def upload_command(
         return complain(wrong, WRONG_USE)
 
     async def run(client: AsyncClient) -> int:
-        screen = screen_for(as_json=as_json)
+        screen = screen_for(client, as_json=as_json)
         with screen.on():
             if as_batch:
                 code = await _as_batch(client, screen, wishes, files, upload_id)

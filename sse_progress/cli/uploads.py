@@ -130,7 +130,8 @@ class Uploads:
                 await asyncio.sleep(1.0 if error.retry_after_s is None else error.retry_after_s)
         raise AssertionError("the last try returns or raises")
 
-    def _heard(self, key: str, event: Event) -> None:
+    async def _heard(self, key: str, event: Event) -> None:
+        await self._screen.learn(event)
         self._screen.event(key, event)
         if self._batch is not None:
             self._batch.heard(key, event)

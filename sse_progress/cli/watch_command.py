@@ -43,7 +43,7 @@ def watch_command(
         return complain(wrong, WRONG_USE)
 
     async def run(client: AsyncClient) -> int:
-        screen = screen_for(as_json=as_json)
+        screen = screen_for(client, as_json=as_json)
         with screen.on():
             return await _watch(client, screen, upload_id)
 
@@ -73,6 +73,7 @@ async def _watch(client: AsyncClient, screen: Screen, upload_id: str) -> int:
             )
             async with events:
                 async for last in events:
+                    await screen.learn(last)
                     screen.event(upload_id, last)
         except asyncio.CancelledError:
             text = words().say("no longer watched; the upload goes on")

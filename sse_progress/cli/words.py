@@ -50,7 +50,7 @@ class Words:
     """Sentences and numbers in one language."""
 
     def __init__(self, language: str) -> None:
-        self._language = language
+        self.language = language
         self._place = LANGUAGES.index(language) if language in LANGUAGES else None
         told = _told().get(language, {})
         self._stages, self._messages = told.get("stage", {}), told.get("message", {})
@@ -62,7 +62,7 @@ class Words:
         return (sentence if self._place is None else own[self._place]).format(**values)
 
     def stage(self, name: str) -> str:
-        """Its title; in English, and where a kind has stages of its own, its name."""
+        """The title of a usual one; in English, and of any other, its name."""
         return self._stages.get(name, name)
 
     def message(self, event: Event) -> str:
@@ -108,7 +108,7 @@ class Words:
         number, unit = decimal(count).split()
         if self._place is not None:
             number = number.replace(".", ",")
-        return f"{number} {UNITS.get(self._language, {}).get(unit, unit)}"
+        return f"{number} {UNITS.get(self.language, {}).get(unit, unit)}"
 
     @property
     def stage_width(self) -> int:
@@ -117,8 +117,8 @@ class Words:
 
     def _ordinal_end(self, number: int) -> str:
         ends = {"de": ".", "es": ".º", "fr": "e"}
-        if self._language in ends:
-            return ends[self._language]
+        if self.language in ends:
+            return ends[self.language]
         if number % 100 in (11, 12, 13):
             return "th"
         return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -10,11 +10,13 @@ def transcode(upload: Upload, report: Report) -> dict[str, str]:
     return {"course": upload.context["courseId"]}
 
 
+SUBTITLES = {"en": "Subtitles", "de": "Untertitel"}
+
 kinds = [
     Kind(
         name="lesson",
         title="A lesson",
-        stages=[("transcoding", 11, 80, "Transcoding"), ("subtitling", 81, 94, "Subtitles")],
+        stages=[("transcoding", 11, 80, "Transcoding"), ("subtitling", 81, 94, SUBTITLES)],
         pipeline=[("transcoding", transcode), ("subtitling", transcode)],
         required=["courseId"],
     ),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +17,7 @@ import httpx
 import jwt
 import pytest
 
+from tests.helpers.kinds import SUBTITLES
 from tests.helpers.media import jpeg
 from tests.helpers.service import Service
 from tests.helpers.sse import EventStream
@@ -202,7 +207,8 @@ def test_config_says_what_is_accepted(client: httpx.Client) -> None:
     assert list(config["kinds"]) == ["lesson", "avatar", "render", "upload"]
     lesson = config["kinds"]["lesson"]
     assert (lesson["title"], lesson["requiredContext"]) == ("A lesson", ["courseId"])
-    assert {"name": "subtitling", "title": "Subtitles", "lo": 81, "hi": 94} in lesson["stages"]
+    own = {"name": "subtitling", "title": "Subtitles", "titles": SUBTITLES, "lo": 81, "hi": 94}
+    assert own in lesson["stages"]
     assert config["kinds"]["avatar"]["maxUploadBytes"] == 20_000
     assert config["kinds"]["avatar"]["acceptedTypes"] == ["image/*"]
     assert config["kinds"]["render"]["files"] is False
@@ -224,3 +230,32 @@ def test_a_token_may_be_for_some_kinds(tmp_path: Path) -> None:
             assert way(client, new_id(), LESSON).status_code in (200, 204)
         client.headers = httpx.Headers(headers(kinds="lesson"))
         check_problem(by_put(client, new_id(), LESSON), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("locale", "own", "half"),
+    [("de_DE.UTF-8", "Untertitel", "Transcoding"), ("C.UTF-8", "Subtitles", "Transcoding")],
+)
+def test_the_commands_name_stages_as_their_kind_does(
+    running: Service, tmp_path: Path, locale: str, own: str, half: str
+) -> None:
+    """By their titles in the reader's language, while it runs and in its history."""
+    file = tmp_path / "a.txt"
+    file.write_bytes(TEXT)
+    upload_id = new_id()
+
+    def said(*words: str | Path) -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", "sse_progress", *words, "--url", running.url],
+            env={**os.environ, "LC_ALL": locale}, capture_output=True, text=True, check=True,
+            timeout=100,
+        )  # fmt: skip
+        return run.stdout
+
+    options = ("--kind", "lesson", "--context", "courseId=c1", "--id", upload_id)
+    lines = said("upload", file, *options).splitlines()
+    assert f"a.txt: {own} 81% {own}" in lines
+    assert f"a.txt: {half} 11% {half}" in lines
+    history = said("history", upload_id)
+    assert re.search(rf" 94 %  {own} +{own}(: fertig| is done)$", history, re.MULTILINE)
+    assert "transcoding" not in history

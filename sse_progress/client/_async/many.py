@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,10 @@ class AsyncMany(AsyncRequests):
         given = {"status": status, "limit": limit, "after": after}
         params = [(name, str(value)) for name, value in given.items() if value is not None]
         return await self._get(Page, "/uploads", [*params, *labels(kind, context, batch_id)])
+
+    async def config(self) -> dict[str, Any]:
+        """What the service accepts, and its kinds of upload: the answer of `GET /config`."""
+        return await self._get(dict[str, Any], "/config")
 
     def follow_all(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import msgspec
 
@@ -38,6 +39,10 @@ class Many(Requests):
         given = {"status": status, "limit": limit, "after": after}
         params = [(name, str(value)) for name, value in given.items() if value is not None]
         return self._get(Page, "/uploads", [*params, *labels(kind, context, batch_id)])
+
+    def config(self) -> dict[str, Any]:
+        """What the service accepts, and its kinds of upload: the answer of `GET /config`."""
+        return self._get(dict[str, Any], "/config")
 
     def follow_all(
         self,

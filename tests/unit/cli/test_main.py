@@ -213,3 +213,21 @@ def test_the_command_line_imports_little() -> None:
     loaded = set(done.stdout.split())
     assert "typer" in loaded
     assert not loaded & {"asyncio", "pydantic", "starlette", "redis", "rich", "httpx", "PIL"}
+
+
+def test_an_upload_without_a_terminal_imports_nothing_to_draw(tmp_path: Path) -> None:
+    """Neither rich nor click, which httpx would import for a command of its own."""
+    file = tmp_path / "a.txt"
+    file.touch()
+    script = (
+        "import atexit, sys; from sse_progress.cli.main import main;"
+        "atexit.register(lambda: print(*sys.modules)); main(sys.argv[1:])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, "upload", "--url", "http://127.0.0.1:9", file],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 1, run.stderr
+    loaded = set(run.stdout.split())
+    assert "httpx" in loaded
+    assert not loaded & {"rich.console", "click", "pygments"}

@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sse_progress.cli.display import Bars, Lines
+from sse_progress.cli.bars import Bars
+from sse_progress.cli.display import Lines
 from sse_progress.cli.upload_command import upload_command
 from sse_progress.cli.watch_command import watch_command
 from sse_progress.client import BatchEvent, Event, QueuePlace
@@ -140,7 +141,9 @@ def test_four_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             super().leave(key, well=well, text=text)
 
     screen = Counting(io.StringIO())
-    monkeypatch.setattr("sse_progress.cli.upload_command.screen_for", lambda *, as_json: screen)
+    monkeypatch.setattr(
+        "sse_progress.cli.upload_command.screen_for", lambda client, *, as_json: screen
+    )
     with FakeService(together=4) as service:  # POSTs wait there until they are four
         assert upload_command(files, url=service.url, pace=QUICK) == 0
         assert len(service.asked("POST")) == 8
