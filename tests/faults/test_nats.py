@@ -1,4 +1,5 @@
-"""A whole service whose jobs NATS gives out: what users see of deaths of workers and of NATS."""
+"""A whole service whose jobs NATS gives out over TLS: what users see of deaths of workers and of
+NATS, whose clients come back over TLS too."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from tests.faults.scene import CONT, KILL, STOP, Scene
+from tests.helpers.certificates import make_certificate
 from tests.helpers.nats_server import NatsServer
 from tests.helpers.waiting import eventually
 
@@ -26,7 +28,9 @@ pytestmark = pytest.mark.faults
 @pytest.fixture(scope="module")
 def nats() -> Iterator[NatsServer]:
     directory = Path(tempfile.mkdtemp(prefix="sp-"))
-    server = NatsServer(directory)
+    make_certificate(directory)
+    server = NatsServer(directory, tls=directory)
+    server.url += f"?ssl_ca_certs={directory / 'certificate'}"
     server.start()
     yield server
     server.close()
