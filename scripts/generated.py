@@ -6,7 +6,8 @@ codes that say nothing about a file, and the intervals that both sides have to a
 The Python client for threads, `client/_sync`, is the one for asyncio with words replaced, as in
 httpcore; the `backend.py` of either is written by hand.
 
-`cli/locales.json` has what the browser's locale files say of stages, events and errors.
+`cli/locales.json` has what the browser's locale files say of stages, events and errors, and of what
+was not checked.
 
 `docs/reference` has a page for each entry point of the npm package, made from the comments in its
 declarations.

@@ -64,7 +64,8 @@ def result_text(media: Media, url: str) -> str:
     if verdict:
         parts.append(say(verdict) if verdict in SENTENCES else verdict)
     if moderation.get("notChecked"):
-        parts.append(say("not checked: {what}", what=" ".join(map(str, moderation["notChecked"]))))
+        notes = (words().unchecked(str(note)) for note in moderation["notChecked"])
+        parts.append(say("not checked: {what}", what=", ".join(notes)))
     parts.append(urljoin(f"{url}/", media.url))
     return ", ".join(parts)
 

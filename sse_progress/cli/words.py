@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -24,6 +25,9 @@ __all__ = ["Words", "language_of", "words"]
 STATUSES = ("pending", "receiving", "processing", "complete", "error", "cancelled")
 FAMILIES = ("image", "video", "audio", "text")
 """Of media types: those that have a word for people."""
+
+HOLES = {"n": r"\d+", "bytes": r"\d+", "seconds": r"[\d.]+"}
+"""Of a sentence on what was not checked: a count or a size has digits, a name anything."""
 
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 UNITS = {
@@ -55,6 +59,8 @@ class Words:
         told = _told().get(language, {})
         self._stages, self._messages = told.get("stage", {}), told.get("message", {})
         self._errors = told.get("error", {})
+        unchecked: dict[str, str] = told.get("unchecked", {})
+        self._unchecked = [(_pattern(english), text) for english, text in unchecked.items()]
 
     def say(self, sentence: str, **values: object) -> str:
         """One of `SENTENCES`, filled."""
@@ -91,6 +97,16 @@ class Words:
         if minutes < 90:
             return self.say("about {time}", time=self.say("{count} min", count=minutes))
         return self.say("about {time}", time=self.say("{count} h", count=round(minutes / 60)))
+
+    def unchecked(self, note: str) -> str:
+        """What was not checked; one that is not known, such as a plug-in's, as it is."""
+        for pattern, text in self._unchecked:
+            if found := pattern.fullmatch(note):
+                values = found.groupdict()
+                if "note" in values:
+                    values["note"] = self.unchecked(values["note"])
+                return _filled(text, values)
+        return note
 
     def status(self, name: str) -> str:
         """How far an upload is, as `list` says it; one that is not known here by its name."""
@@ -140,6 +156,16 @@ def _told() -> dict[str, dict[str, dict[str, str]]]:
         Path(__file__).with_name("locales.json").read_text(encoding="utf-8")
     )
     return made
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    """What finds a sentence again: the browser's own is in `page/unchecked.js`."""
+    parts = re.split(r"\{(\w+)\}", sentence)
+    named = [
+        f"(?P<{part}>{HOLES.get(part, '.+')})" if at % 2 else re.escape(part)
+        for at, part in enumerate(parts)
+    ]
+    return re.compile("".join(named))
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

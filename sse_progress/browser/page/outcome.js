@@ -8,6 +8,7 @@
 import { formatBytes, formatSeconds } from "../client/text/texts.js";
 import { element } from "./dom.js";
 import { lang, say, words } from "./speech.js";
+import { uncheckedText } from "./unchecked.js";
 import { numberText, typeName, wordText } from "./words.js";
 
 /** What people look for first; the rest of what a stage found is a click away. */
@@ -109,8 +110,13 @@ function verdict(moderation) {
   const missing = moderation.notChecked ?? [];
   return element("p", { className: "verdict" }, [
     badge(words.verdict[review ? "review" : "approved"], moderation.verdict),
-    missing.length ? say(words.notChecked, { list: missing.map(humanize).join(", ") }) : "",
+    missing.length ? say(words.notChecked, { list: missing.map(notChecked).join(", ") }) : "",
   ]);
+}
+
+/** @param {string} note */
+function notChecked(note) {
+  return lang === "en" ? humanize(note) : uncheckedText(note, lang);
 }
 
 /**

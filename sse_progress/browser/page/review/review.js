@@ -9,6 +9,7 @@ import { words } from "./words.js";
 import { seen } from "./seen.js";
 import { askForToken, givenToken, onToken, signedIn } from "../session.js";
 import { lang, say, speak } from "../speech.js";
+import { uncheckedText } from "../unchecked.js";
 import { typeName } from "../words.js";
 
 const KEYS_KEY = "sse-progress:review-keys";
@@ -84,7 +85,9 @@ async function show(review) {
 
 /** @param {Review} review */
 function reasonsOf({ reasons = [], notChecked = [] }) {
-  const missing = notChecked.length ? [say(words.notChecked, { list: notChecked.join(", ") })] : [];
+  const missing = notChecked.length
+    ? [say(words.notChecked, { list: notChecked.map((note) => uncheckedText(note, lang)).join(", ") })]
+    : [];
   const rows = reasons.map(({ detail, rule, code, where }) => [
     detail || rule || code || words.marked,
     where ? element("small", { textContent: ` · ${where}` }) : "",
