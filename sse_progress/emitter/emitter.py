@@ -127,7 +127,8 @@ class Emitter:
         """Bring `follower` everything after `cursor`, from now on, until `leave`.
 
         `from_latest`: it begins with the latest frame, as a reset, and claims no id. `opening` is
-        a page that was read for just this cursor, with its generation. `ended_in`: a generation
+        a page that was read for just this cursor, with its generation: `follower` may be given
+        it before this returns. `ended_in`: a generation
         of the topic, subscribed, in which the journal was seen to end at `cursor`: nothing is read
         then. `claims`: see `Following`.
         """
@@ -141,7 +142,11 @@ class Emitter:
             claims=claims,
         )
         topic.followers.add(following)
-        self._background.spawn(self._catching_up.begin(following, opening, ended_in))
+        work = self._catching_up.begin(following, opening, ended_in)
+        if opening is None:
+            self._background.spawn(work)
+        else:  # the page is given at once, so that it leaves in one write with the stream's head
+            self._background.begin(work)
         return following
 
     def leave(self, following: Following) -> None:

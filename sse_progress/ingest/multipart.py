@@ -112,6 +112,7 @@ class MultipartForm:
             raise UnexpectedPart(
                 "The body has no file part (a part with a filename). Send exactly one."
             )
+        self._parser.callbacks = {}  # they lead back here
 
     # ---- between the parser and the limits
 

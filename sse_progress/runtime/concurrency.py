@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -23,6 +24,7 @@ __all__ = [
     "first_of",
     "later",
     "reading",
+    "rest_of",
     "within",
 ]
 
@@ -124,6 +126,37 @@ class BackgroundTasks:
     def spawn(self, work: Awaitable[None]) -> None:
         """Finish `work` in the background; what it raises is logged."""
         self.start(_logged(work))
+
+    def begin(self, work: Awaitable[None]) -> None:
+        """The same, but as far as it gets without waiting it is done at once, by the caller: it may
+        not ask which task it is in until it has waited."""
+        begun = _logged(work)
+        try:
+            waiting_for = begun.send(None)
+        except StopIteration:
+            return
+        self.start(_going_on(begun, waiting_for))
+
+
+@types.coroutine
+def rest_of(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that was started by hand and yielded `waiting_for`."""
+    while True:
+        try:
+            value = yield waiting_for
+        except BaseException as exc:
+            step: Callable[[Any], Any] = coroutine.throw
+            argument: Any = exc
+        else:
+            step, argument = coroutine.send, value
+        try:
+            waiting_for = step(argument)
+        except StopIteration:
+            return
+
+
+async def _going_on(begun: Coroutine[Any, Any, None], waiting_for: Any) -> None:
+    await rest_of(begun, waiting_for)
 
 
 async def _logged(work: Awaitable[None]) -> None:

@@ -113,9 +113,7 @@ class Access:
         `?token=` is accepted, since EventSource sends no header, and no rate applies, since
         EventSource would never come back.
         """
-        principal = await self._authenticate(request, _stream_credentials(request))
-        principal.require(READ)
-        return principal
+        return await self._follower(request, _stream_credentials(request))
 
     async def watcher(
         self, request: HTTPConnection, upload_id: str, *, may_claim: bool
@@ -127,8 +125,9 @@ class Access:
 
     async def claimer(self, request: HTTPConnection) -> Principal:
         """Opens a stream that may claim an unused id: vouched for like a `writer`."""
-        self._check_page(request, _stream_credentials(request))
-        return await self.follower(request)
+        credentials = _stream_credentials(request)
+        self._check_page(request, credentials)
+        return await self._follower(request, credentials)
 
     async def socket(self, websocket: HTTPConnection) -> Principal | None:
         """Opens a WebSocket: `upload:read`. With a cookie, a known page has to vouch for it.
@@ -165,6 +164,11 @@ class Access:
         """A browser sends the cookie with what any page asks; a known one has to have asked."""
         if credentials.cookie_token and not self._origins.vouch_for(request.scope):
             raise Forbidden("With a cookie, only pages of this service may do this.")
+
+    async def _follower(self, request: HTTPConnection, credentials: Credentials) -> Principal:
+        principal = await self._authenticate(request, credentials)
+        principal.require(READ)
+        return principal
 
     async def _authenticate(self, request: HTTPConnection, credentials: Credentials) -> Principal:
         principal = await self._authenticator.authenticate(**credentials._asdict())

@@ -68,14 +68,15 @@ class Problems:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        receive = exchange.receiving()
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
             return  # there is no client to respond to
         except Exception as exc:
             if exchange.started:
                 raise  # the server logs it and cuts the connection off: the answer is not whole
-            await _answer_to(exc, scope)(scope, exchange.receive, exchange.send)
+            await _answer_to(exc, scope)(scope, receive, exchange.send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = ended = False
@@ -118,8 +119,10 @@ class _Exchange:
         self._inner_send = send
         self._body_ended = not _has_body(scope)
         self._early = False
-        # Only a request with a body pays for looking at its pieces.
-        self.receive = receive if self._body_ended else self._receive
+
+    def receiving(self) -> Receive:
+        """Only a request with a body pays for looking at its pieces."""
+        return self._inner_receive if self._body_ended else self._receive
 
     async def _receive(self) -> Message:
         message = await self._inner_receive()

@@ -140,7 +140,8 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             extension["send"], extension["inform"] = cycle.send, Interim(cycle)
             extension["write"], extension["rest"] = DirectWrite(cycle), (rest := Rest())
-            app = GoingOn(app, rest)  # type: ignore[arg-type,assignment]
+            # It leads back to the scope that it is in, with all that belongs to the request.
+            app = GoingOn(app, rest, over=extension.clear)  # type: ignore[arg-type,assignment]
         super()._start_asgi_task(cycle, app)
 
     def _tell_running(self) -> None:

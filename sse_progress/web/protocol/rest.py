@@ -52,12 +52,12 @@ def at_end(scope: Scope, callback: Callable[[], None]) -> None:
 
 
 class GoingOn:
-    """An application, and after it what is left of its response."""
+    """An application, and after it what is left of its response; then `over` is called."""
 
-    __slots__ = ("_app", "_rest")
+    __slots__ = ("_app", "_over", "_rest")
 
-    def __init__(self, app: ASGIApp, rest: Rest) -> None:
-        self._app, self._rest = app, rest
+    def __init__(self, app: ASGIApp, rest: Rest, *, over: Callable[[], None]) -> None:
+        self._app, self._rest, self._over = app, rest, over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -65,7 +65,10 @@ class GoingOn:
         except BaseException:
             await self._rest.run(_gone)  # what the stream holds is given back
             raise
-        await self._rest.run(receive)
+        else:
+            await self._rest.run(receive)
+        finally:
+            self._over()
 
 
 async def _gone() -> Message:

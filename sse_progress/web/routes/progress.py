@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
-import anyio
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +14,7 @@ from sse_progress.journal.frames import Foreign, Page
 from sse_progress.model.errors import Forbidden, Unavailable
 from sse_progress.model.events import encode_json
 from sse_progress.model.ids import GONE, Position
+from sse_progress.runtime.concurrency import within
 from sse_progress.uploads.queries import state_of
 from sse_progress.web.context import WebContext
 from sse_progress.web.description.operations import (
@@ -105,7 +104,8 @@ async def stream_of(
             return Response(status_code=204, headers=NO_CONTENT_HEADERS)
         lease = None if head else await context.limits.stream(principal.account)
         stream = UploadStream(
-            Start(topic, principal.sub, presented, claims, opening),
+            Start(topic, principal.sub, presented, claims),
+            opening=opening,
             emitter=emitter,
             keep_claim=context.components.journal.keep_claim,
             on_left=lease.release if lease else lambda: None,
@@ -134,10 +134,10 @@ async def _open(
     claim the id. Raises Forbidden."""
     read = partial(context.components.emitter.read, topic, owner=owner, after=presented)
     try:
-        async with asyncio.timeout(OPEN_WAIT_S):  # a third of anyio's CPU; no redis-py within
+        with within(OPEN_WAIT_S):
             page, generation = await read(claim=False)
         if page is None and claims and presented is None:
-            with anyio.fail_after(OPEN_WAIT_S):
+            with within(OPEN_WAIT_S):
                 claims = await context.limits.may_claim(owner)
                 page, generation = await read(claim=claims, missing=claims)
     except (TimeoutError, RedisError, OSError):

@@ -7,28 +7,12 @@ need no task each to be written to. Only one message is under way at a time.
 from __future__ import annotations
 
 import asyncio
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
+from sse_progress.runtime.concurrency import rest_of
+
 __all__ = ["Outlet"]
-
-
-@types.coroutine
-def _rest_of(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
-    """Go on with a coroutine that was started by hand and yielded `waiting_for`."""
-    while True:
-        try:
-            value = yield waiting_for
-        except BaseException as exc:
-            step: Callable[[Any], Any] = coroutine.throw
-            argument: Any = exc
-        else:
-            step, argument = coroutine.send, value
-        try:
-            waiting_for = step(argument)
-        except StopIteration:
-            return
 
 
 class Outlet:
@@ -61,7 +45,7 @@ class Outlet:
 
     async def _finish(self, sending: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         try:
-            await _rest_of(sending, waiting_for)
+            await rest_of(sending, waiting_for)
         finally:
             self.busy_since = None
             self.written_at = self._now()

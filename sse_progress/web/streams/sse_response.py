@@ -32,6 +32,12 @@ HEADERS = {
     "Vary": "Accept",
 }
 
+_RAW_HEADERS = [
+    *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+]
+"""As Starlette makes them; there is no body yet, so no Content-Length."""
+
 
 def busy_stream() -> Response:
     """A stream that ends at once, and asks to come back in about 10 s.
@@ -100,7 +106,7 @@ class Stream(Response):
         parts: StreamParts,
     ) -> None:
         self.status_code, self.background = 200, None
-        self.init_headers(HEADERS)  # there is no body yet, so no Content-Length
+        self.raw_headers = [*_RAW_HEADERS]
         self._first, self._pace, self._parts = first, pace, parts
         self._why = "client_left"
         self._now = asyncio.get_running_loop().time

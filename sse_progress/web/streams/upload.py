@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Following
@@ -23,21 +23,20 @@ __all__ = ["Start", "UploadStream"]
 class Start:
     """Where a stream starts: the upload's topic, whose reader it is, after which position.
 
-    `claims`: an unused id becomes the owner's. `opening` is a page that was read from just there,
-    with its generation.
+    `claims`: an unused id becomes the owner's.
     """
 
     topic: Topic
     owner: str
     cursor: Position | None
     claims: bool
-    opening: tuple[Page, int] | None
 
 
 class UploadStream(Stream):
     """One connection that follows one upload.
 
-    `keep_claim` renews the claim on an id whose upload has not begun; `on_left` is called once the
+    `opening` is a page that was read from just where it starts, with its generation. `keep_claim`
+    renews the claim on an id whose upload has not begun; `on_left` is called once the
     connection has ended. `batch_id`: it is of a batch, whose journal has a name of its own.
     """
 
@@ -45,6 +44,7 @@ class UploadStream(Stream):
         self,
         start: Start,
         *,
+        opening: tuple[Page, int] | None,
         emitter: Emitter,
         keep_claim: Callable[[str], Awaitable[None]],
         on_left: Callable[[], None],
@@ -63,7 +63,7 @@ class UploadStream(Stream):
             member=self._member,
         )
         super().__init__(first, pace=pace, parts=parts)
-        self._start, self._emitter = start, emitter
+        self._start, self._opening, self._emitter = start, opening, emitter
         self._keep_claim, self._on_left = keep_claim, on_left
         self._following: Following | None = None
         self._claim_at = self._now() + self._pace.claim_s
@@ -73,19 +73,20 @@ class UploadStream(Stream):
         start = self._start
         if start.cursor is not None:
             self._parts.metrics.resumes.inc()
-        self._start = replace(start, opening=None)  # a page is not kept while the stream lives
+        opening, self._opening = self._opening, None  # not kept while the stream lives
         self._following = self._emitter.follow(
             start.topic,
             self,
             owner=start.owner,
             cursor=start.cursor,
             claims=start.claims,
-            opening=start.opening,
+            opening=opening,
         )
 
     def left(self) -> None:
         if self._following is not None:
             self._emitter.leave(self._following)
+            self._following = None  # the two lead to each other
         self._emitter.release(self._start.topic)
         self._on_left()
 

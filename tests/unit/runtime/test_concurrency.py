@@ -139,6 +139,38 @@ async def test_a_thread_sees_what_the_caller_has_bound() -> None:
         assert (await blocking(structlog.contextvars.get_contextvars))["request"] == "r1"
 
 
+# ---- begun at once
+
+
+async def test_work_is_begun_by_its_caller() -> None:
+    """As far as it gets without waiting; the rest goes on in the background and ends with the
+    block, and what it raises is logged."""
+    done: list[str] = []
+    go = asyncio.Event()
+
+    async def work(name: str) -> None:
+        done.append(f"{name} begun")
+        await go.wait()
+        done.append(f"{name} over")
+        await asyncio.sleep(20)
+
+    async def broken(*, at_once: bool) -> None:
+        if not at_once:
+            await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    with capture_logs() as logs:
+        async with BackgroundTasks() as tasks:
+            tasks.begin(work("a"))
+            assert done == ["a begun"]
+            tasks.begin(broken(at_once=True))
+            tasks.begin(broken(at_once=False))
+            assert len(logs) == 1
+            go.set()
+            await eventually(lambda: "a over" in done and len(logs) == 2, "the rest goes on")
+    assert [line["event"] for line in logs] == ["background task failed"] * 2
+
+
 # ---- within
 
 

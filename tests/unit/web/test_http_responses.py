@@ -24,7 +24,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["extensions"]["sse_progress"]
-        self.extensions.append(ours)
+        self.extensions.append({**ours})  # it is emptied in the end
         start: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
         body = b"known"
         if scope["path"] == "/known":

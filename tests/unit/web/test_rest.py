@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sse_progress.web.middlewares.problem_middleware import Problems
 from sse_progress.web.protocol.rest import at_end
 from tests.helpers.asgi_server import AsgiServer
 from tests.helpers.raw_http import connect
@@ -84,3 +87,29 @@ def test_under_another_protocol_the_stream_lives_within(app: App) -> None:
     with AsgiServer(app, http=HttpToolsProtocol) as server:
         read_first_of(server, "/", app, before_leaving="")
     assert app.told == ["left", "returned", "ended"]
+
+
+@pytest.mark.parametrize("body", [b"", b"sent"])
+def test_a_request_that_is_over_leaves_nothing_to_collect(body: bytes) -> None:
+    """Nothing that belongs to it leads in a circle, so it is freed at once: collecting garbage was
+    a fifth of what opening streams cost."""
+    alive: list[weakref.ref[object]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        alive.append(weakref.ref(scope["extensions"]["sse_progress"]["send"].__self__))
+        while (await receive()).get("more_body"):
+            pass
+        await App()._stream(scope, receive, send)
+
+    gc.disable()
+    try:
+        with AsgiServer(Problems(app)) as server:
+            with connect(server.url) as connection:
+                head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                connection.sendall(head % len(body) + body)
+                while b"data: 1" not in connection.recv(4096):
+                    pass
+                assert alive[0]() is not None
+            wait_until(lambda: alive[0]() is None, "the request is freed")
+    finally:
+        gc.enable()

@@ -214,7 +214,8 @@ async def test_a_stream_knows_that_its_upload_waits() -> None:
 
     topic = Topic("up")
     stream = UploadStream(
-        Start(topic, "ann", None, claims=False, opening=None),
+        Start(topic, "ann", None, claims=False),
+        opening=None,
         emitter=cast("Emitter", None),
         keep_claim=AsyncMock(),
         on_left=lambda: None,
