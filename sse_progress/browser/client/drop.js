@@ -18,19 +18,19 @@
  * @import { Client, Upload } from "./index.js"
  * @import { PanelTexts } from "./panel.js"
  * @import { Refusal, Rules } from "./send/restrictions.js"
- * @import { Text, Values } from "./text/texts.js"
  *
  * @typedef {{ name: string, label?: string, required?: boolean }} Field
  */
 
+import { acceptedText, refusalText } from "./drop/accepted.js";
 import { Chosen } from "./drop/item.js";
 import { STYLE } from "./drop/style.js";
 import { clientFor } from "./index.js";
 import { loadTexts, localeOf } from "./text/locale.js";
 import { Base, define, shadow, within } from "./panel/markup.js";
 import { filesOf, hasFiles } from "./drop/picking.js";
-import { familiesOf, refusalOf } from "./send/restrictions.js";
-import { fill, formatBytes, mergeTexts, TEXTS } from "./text/texts.js";
+import { refusalOf } from "./send/restrictions.js";
+import { fill, mergeTexts, TEXTS } from "./text/texts.js";
 
 const FRAME = `
 <section class="area">
@@ -275,7 +275,7 @@ export class UploadDrop extends Base {
 
   #draw() {
     const { mouse, touch, hint, choose, folder, picker, staged, send, clear } = this.#parts;
-    const { drop } = this.#texts;
+    const { drop, sendFiles, lang } = this.#texts;
     const single = this.hasAttribute("single");
     mouse.textContent = single ? drop.dropOne : drop.drop;
     touch.textContent = single ? drop.addOne : drop.add;
@@ -284,24 +284,10 @@ export class UploadDrop extends Base {
     folder.hidden = single || !this.hasAttribute("folders");
     picker.multiple = !single;
     picker.accept = this.#rules?.acceptedTypes.filter((type) => type !== "*/*").join(",") ?? "";
-    hint.textContent = this.#rules ? this.#accepted(this.#rules) : "";
+    hint.textContent = acceptedText(this.#rules, this.#texts);
     staged.hidden = this.#chosen.length === 0;
-    send.textContent = this.#say(this.#texts.sendFiles, { n: this.#chosen.length });
+    send.textContent = fill(sendFiles, { n: this.#chosen.length }, lang);
     clear.textContent = drop.clear;
-  }
-
-  /**
-   * What is accepted, in words: "Pictures, video and documents, up to 1 GB each".
-   * @param {Rules} rules
-   */
-  #accepted({ acceptedTypes, maxUploadBytes }) {
-    const { drop, lang } = this.#texts;
-    const families = familiesOf(acceptedTypes);
-    const names = families?.map((family) => drop[family]) ?? [drop.any];
-    const list = new Intl.ListFormat(lang, { type: "conjunction" }).format(names);
-    const types = list.charAt(0).toLocaleUpperCase(lang) + list.slice(1);
-    if (maxUploadBytes === null) return types;
-    return this.#say(drop.accepted, { types, size: formatBytes(maxUploadBytes, lang) });
   }
 
   /**
@@ -309,20 +295,9 @@ export class UploadDrop extends Base {
    * @param {Refusal} refusal
    */
   #line(file, refusal) {
-    const { drop, lang } = this.#texts;
-    const size = formatBytes(refusal.limit ?? 0, lang);
-    const accepted = this.#rules ? this.#accepted(this.#rules) : "";
     const line = document.createElement("li");
-    line.textContent = this.#say(drop[refusal.code], { name: file.name, size, accepted });
+    line.textContent = refusalText(file.name, refusal, this.#rules, this.#texts);
     return line;
-  }
-
-  /**
-   * @param {Text} text
-   * @param {Values} values
-   */
-  #say(text, values) {
-    return fill(text, values, this.#texts.lang);
   }
 }
 
