@@ -12,34 +12,38 @@ from xdist.scheduler import LoadScopeScheduling
 
 __all__ = ["ByService", "turn"]
 
-TOGETHER = ("tests/wire", "tests/attacks")
-"""Folders whose files share a service."""
-APART = (
-    *("connections", "fuzz", "greed", "hostile_load", "limits", "no_sockets", "sandbox"),
-    *("compression", "jobs", "kinds", "moderation_services", "nginx", "request_log", "reviews"),
-    *("roles", "shortened", "traces", "webhooks"),
-)
-"""Files in these folders that have services of their own."""
+APART = {
+    "tests/attacks": (
+        *("connections", "fuzz", "greed", "hostile_load", "limits", "no_sockets", "sandbox"),
+    ),
+    "tests/browser": ("kinds", "many", "queue", "resuming", "review", "snippets"),
+    "tests/wire": (
+        *("compression", "jobs", "kinds", "moderation_services", "nginx", "request_log"),
+        *("reviews", "roles", "shortened", "traces", "webhooks"),
+    ),
+}
+"""Folders whose files share a service, and those of `browser` a Chromium too; in each, what has
+services of its own."""
 
 
 def turn(path: str) -> int:
     """What takes longest begins first, so that no process is alone at the end with it."""
-    folder = unit_of(path)
-    if folder in TOGETHER:
+    if path.startswith("tests/unit"):
+        return 3 if path.startswith(("tests/unit/stages", "tests/unit/queue")) else 4
+    if unit_of(path) != path:
         return 0
-    if folder.startswith("tests/faults"):
-        return 1
-    if not folder.startswith("tests/unit"):
-        return 2
-    return 3 if folder.startswith(("tests/unit/stages", "tests/unit/queue")) else 4
+    return 1 if path.startswith("tests/faults") else 2
 
 
 def unit_of(path: str) -> str:
-    """What goes to a process as one: a file, or the files that share a service."""
+    """What goes to a process as one: a file, or those that share something."""
     file = PurePosixPath(path)
     folder = str(file.parent)
-    together = folder in TOGETHER and file.stem.removeprefix("test_") not in APART
-    return folder if together else path
+    if folder not in APART:
+        return path
+    if file.stem.removeprefix("test_") not in APART[folder]:
+        return folder
+    return f"{folder}, apart" if folder == "tests/browser" else path
 
 
 class ByService(LoadScopeScheduling):

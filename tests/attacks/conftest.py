@@ -35,7 +35,7 @@ def running(env: dict[str, str], *, command: tuple[str, ...] = SERVE) -> Iterato
     shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def opened() -> Iterator[Service]:
     """A service in open mode. No file of these tests is worth 10 s of a stage's CPU time."""
     env = {"SSE_PROGRESS_MAX_UPLOAD_BYTES": str(8 * 1024**2), "SSE_PROGRESS_STAGE_CPU_S": "10"}
@@ -43,19 +43,19 @@ def opened() -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def locked() -> Iterator[Service]:
     """A service whose callers show tokens signed with SECRET."""
     with running({**TOKENS, "SSE_PROGRESS_JWT_SECRET": SECRET}) as service:
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rsa_pem(rsa_key: rsa.RSAPrivateKey) -> str:
     return (
         rsa_key.public_key()
@@ -64,7 +64,7 @@ def rsa_pem(rsa_key: rsa.RSAPrivateKey) -> str:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def locked_rsa(rsa_pem: str) -> Iterator[Service]:
     """A service whose callers show tokens signed with `rsa_key`."""
     with running({**TOKENS, "SSE_PROGRESS_JWT_PUBLIC_KEY": rsa_pem}) as service:

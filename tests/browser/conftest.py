@@ -43,10 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One for each file: Playwright keeps an event loop running in this thread, and as long as it
-    does, no test of another file could run one."""
+    """One for these files: Playwright keeps an event loop running in this thread, and as long as it
+    does, no other test could run one."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -141,7 +141,7 @@ def live_page(context: BrowserContext, url: str) -> Page:
     return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def paced(session_dir: Path) -> Iterator[Service]:
     """One service for all tests that do not stop it; its stages wait at gates.
 
