@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,10 +79,11 @@ def test_a_batch_from_its_beginning_to_its_end(client: Client, photo: Path, tmp_
     assert [event.stage for event in last][-1] == "complete"
     assert len(client.uploads(batch_id=batch.id).uploads) == 4
     assert [one.upload_id for one in client.uploads(batch_id=batch.id, status="error").uploads]
-    patient = Pace(answer_s=3600)  # no journal begins, and none is waited for
+    asked_at, patient = time.monotonic(), Pace(answer_s=3600)
     with Client(client.url, pace=patient) as late, pytest.raises(Conflict) as caught:
         late.upload(photo, batch_id=batch.id)
     assert caught.value.code == "batch_closed"
+    assert time.monotonic() - asked_at < 60  # without waiting for a journal that never begins
 
 
 async def test_a_batch_is_followed_while_it_is_filled(running: Service, photo: Path) -> None:
