@@ -35,6 +35,11 @@ def alive(pid: int) -> bool:
     return bool(stat) and stat[0] not in "ZX"
 
 
+def began_at(pid: int) -> str:
+    """When the process began, in ticks since the machine did: with its id, it is no other one."""
+    return (_stat(pid) or [""] * 20)[19]
+
+
 def children(pid: int) -> list[int]:
     """Direct children, oldest first."""
     found = []

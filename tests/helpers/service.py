@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.helpers.processes import alive, children, command, descendants, die_with_parent
+from tests.helpers.processes import alive, began_at, children, command, descendants, die_with_parent
 from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,7 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         self._directory = directory
         self._start_timeout_s = start_timeout_s
-        self._seen: set[int] = set()
+        self._seen: dict[int, str] = {}
         self._log_start = 0
 
     # ---- life
@@ -121,7 +122,11 @@ class Service:
         )
 
     def left_over(self) -> list[int]:
-        return [pid for pid in sorted(self._seen) if alive(pid)]
+        return [
+            pid
+            for pid, began in sorted(self._seen.items())
+            if alive(pid) and began_at(pid) == began
+        ]
 
     def restart(self) -> None:
         self.stop()
@@ -186,7 +191,8 @@ class Service:
                 continue
             found[role].append(pid)
             found["stage"] += descendants(pid)
-        self._seen.update(pid for pids in found.values() for pid in pids)
+        for pid in itertools.chain(*found.values()):
+            self._seen[pid] = began_at(pid)
         return found
 
     @property
