@@ -220,6 +220,8 @@ class Following(Generic[E]):
                     event = self._reader.event(said, str(said.get("id", "")))
                     if event is not None:
                         yield event
+                case "heartbeat":
+                    self._tell_places(text)
                 case "unsubscribed" if said.get("reason") == "forbidden":
                     raise NotAllowed(403, "forbidden", "You do not have access to this.")
                 case "unsubscribed":
@@ -260,12 +262,16 @@ class Following(Generic[E]):
     # ---- inside
 
     def _event(self, frame: ServerSentEvent) -> E | None:
-        if frame.event == "heartbeat" and self._on_place is not None:
-            for place in places_of(frame.data):
-                self._on_place(place)
+        if frame.event == "heartbeat":
+            self._tell_places(frame.data)
         if frame.event != "message":
             return None
         return self._reader.event(members(frame.data), frame.id)
+
+    def _tell_places(self, heartbeat: str | bytes) -> None:
+        if self._on_place is not None:
+            for place in places_of(heartbeat):
+                self._on_place(place)
 
     def _live(self) -> None:
         if not self._spoke:

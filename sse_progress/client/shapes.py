@@ -152,7 +152,7 @@ class _Heartbeat(_Shape, frozen=True, kw_only=True):
     waiting: tuple[QueuePlace, ...] = ()
 
 
-def places_of(data: str) -> tuple[QueuePlace, ...]:
+def places_of(data: str | bytes) -> tuple[QueuePlace, ...]:
     """What a heartbeat tells; raises ValueError if it is none."""
     return msgspec.json.decode(data, type=_Heartbeat).waiting
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sse_progress.client import Client, QueuePlace
 from tests.attacks.conftest import TOKENS, running
 from tests.attacks.exploited import MARK
 from tests.attacks.words import SECRET, Caller, check_problem, check_untouched, new_id
@@ -52,6 +53,22 @@ def told_of(caller: Caller, path: str) -> set[str]:
     return {place["uploadId"] for place in places}
 
 
+def told_by_socket(caller: Caller, upload_id: str) -> QueuePlace:
+    """The same by WebSocket, as the client has it."""
+    with Client(
+        caller.service.url, token=caller.headers["Authorization"].split()[1], follow_by="ws"
+    ) as client:
+        places: list[QueuePlace] = []
+
+        def on_place(place: QueuePlace) -> None:
+            places.append(place)
+            follow.close()
+
+        follow = client.follow(upload_id, on_place=on_place)
+        assert [event.stage for event in follow][-1] == "file_received"
+    return places[0]
+
+
 def test_a_queue_of_one_user_has_an_end(busy: Service) -> None:
     """Above it new uploads get 429 and claim no id; another user's is taken, and done after one
     more of theirs at most."""
@@ -70,6 +87,9 @@ def test_a_queue_of_one_user_has_an_end(busy: Service) -> None:
     assert other.post([PLAIN], upload_id=mine, headers=ASYNC).status == 202
     assert other.state(mine).json["queuePosition"] <= 2
     assert told_of(other, f"/upload/{mine}/progress") == {mine}
+    place = told_by_socket(other, mine)
+    assert place.upload_id == mine
+    assert place.queue_position <= 2
     assert told_of(other, "/uploads/progress") == {mine}
     assert told_of(greedy, "/uploads/progress") == set(ids[1:])
     for upload_id in ids[:2]:

@@ -326,6 +326,9 @@ test("it says ping where a stream has heartbeats, and a socket that does not ans
   await pass(1);
   assert.equal(sockets.length, 2);
   assert.deepEqual(frames, []);
+  const places = { type: "heartbeat", waiting: [{ uploadId: "a", queuePosition: 3 }] };
+  await sockets[1].hear(CONNECTION, SUBSCRIPTION, places);
+  assert.deepEqual(frames, [JSON.stringify(places)], "one that tells places is passed on");
 });
 
 test("where both are held back it polls, and tries one after the other again", async () => {

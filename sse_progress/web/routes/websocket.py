@@ -72,8 +72,10 @@ async def follow(websocket: WebSocket) -> None:
         emitter=components.emitter,
         recent=context.recent,
         background=components.background,
+        places=streams.places,
         lifetime_s=settings.stream_lifetime_s,
         slow_s=settings.slow_reader_s,
+        heartbeat_s=settings.heartbeat_s,
     )
     streams.open.add(socket)
     streams.wheel.put(socket, asyncio.get_running_loop().time() + 1)

@@ -43,7 +43,10 @@ class _Member:
     def waits(self) -> bool:
         """For a worker."""
         heard = self._topic.tail
-        return heard[-1].waits if heard else self._read_waits
+        return self._shown_waits(heard[-1]) if heard else self._read_waits
+
+    def _shown_waits(self, frame: Frame) -> bool:
+        return frame.waits and self.stream.shows(frame)
 
     def leave(self) -> None:
         self.begun.set()
@@ -56,7 +59,7 @@ class _Member:
         return self.stream.emit(_data(frame)) if self.stream.shows(frame) else None
 
     async def write(self, frames: Sequence[Frame]) -> None:
-        self._read_waits = frames[-1].waits
+        self._read_waits = self._shown_waits(frames[-1])
         if frames[-1].terminal:
             self.stream.drop(self)
         if shown := [_data(frame) for frame in frames if self.stream.shows(frame)]:
@@ -64,7 +67,7 @@ class _Member:
 
     async def reset(self, frame: Frame) -> None:
         self.begun.set()
-        self._read_waits = frame.waits
+        self._read_waits = self._shown_waits(frame)
         if frame.terminal:
             self.stream.drop(self)
         if self.stream.shows(frame):

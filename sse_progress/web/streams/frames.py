@@ -17,7 +17,15 @@ from sse_progress.model.ids import GONE
 from sse_progress.model.sse import COMMENT
 from sse_progress.uploads.places import Place
 
-__all__ = ["gone_event", "gone_frame", "heartbeat", "reset_frame", "retry_frame", "retry_ms"]
+__all__ = [
+    "gone_event",
+    "gone_frame",
+    "heartbeat",
+    "places_told",
+    "reset_frame",
+    "retry_frame",
+    "retry_ms",
+]
 
 RETRY_MS = 2000
 TOLD_PLACES = 20
@@ -28,11 +36,15 @@ def _frame(data: bytes, *, id: str | None = None, event: str | None = None) -> b
     return ServerSentEvent(data.decode(), id=id, event=event, sep="\n").encode()
 
 
+def places_told(waiting: Sequence[Place]) -> dict[str, Any]:
+    return {"waiting": [place.told for place in waiting[:TOLD_PLACES]]}
+
+
 def heartbeat(*, named: bool, waiting: Sequence[Place] = ()) -> bytes:
     """A comment, or an event that scripts can see; with the places of uploads that wait."""
     if not waiting:
         return _frame(b"{}", event="heartbeat") if named else COMMENT
-    data = encode_json({"waiting": [place.told for place in waiting[:TOLD_PLACES]]})
+    data = encode_json(places_told(waiting))
     return _frame(data, event="heartbeat") if named else b": %b\n\n" % data
 
 

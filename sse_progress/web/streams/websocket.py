@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -24,8 +24,9 @@ from sse_progress.model.ids import GONE, Position
 from sse_progress.model.labels import Labels
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.runtime.concurrency import BackgroundTasks
+from sse_progress.uploads.places import Places
 from sse_progress.uploads.recent import RecentUploads
-from sse_progress.web.streams.frames import gone_event
+from sse_progress.web.streams.frames import gone_event, places_told
 from sse_progress.web.streams.outlet import Outlet
 from sse_progress.web.streams.user_uploads import UserUploads
 
@@ -49,6 +50,7 @@ class _Subscription:
     ) -> None:
         self._socket, self.upload_id, self.labels = socket, upload_id, labels
         self.begun = asyncio.Event()
+        self._read_waits = False
         emitter = socket.emitter
         self._topic = emitter.open(upload_id)
         self._following: Following = emitter.follow(
@@ -65,6 +67,15 @@ class _Subscription:
         emitter = self._socket.emitter
         emitter.leave(self._following)
         emitter.release(self._topic)
+
+    @property
+    def waits(self) -> bool:
+        """For a worker."""
+        heard = self._topic.tail
+        return self._shown_waits(heard[-1]) if heard else self._read_waits
+
+    def _shown_waits(self, frame: Frame) -> bool:
+        return frame.waits and self._shows(frame)
 
     def _shows(self, frame: Frame) -> bool:
         return not self.labels or self.labels.match(decode_json(frame.data))
@@ -85,6 +96,7 @@ class _Subscription:
         self._socket.over(self, "ended")
 
     async def write(self, frames: Sequence[Frame]) -> None:
+        self._read_waits = self._shown_waits(frames[-1])
         for frame in frames:
             if self._shows(frame):
                 await self._socket.deliver_raw(frame.message)
@@ -93,6 +105,7 @@ class _Subscription:
 
     async def reset(self, frame: Frame) -> None:
         self.begun.set()
+        self._read_waits = self._shown_waits(frame)
         if self._shows(frame):
             event = as_reset(frame.data)
             id_member = b'{"id":"%b",' % str(frame.position).encode()
@@ -117,7 +130,8 @@ class Socket:
     """The server's side of one WebSocket, from its first message to its last.
 
     It lives for `lifetime_s`, and as long as its token. `slow_s`: a client that reads nothing for
-    so long is disconnected, and can resume.
+    so long is disconnected, and can resume. `heartbeat_s`: how often the places of uploads that
+    wait for a worker are told.
     """
 
     def __init__(
@@ -128,16 +142,19 @@ class Socket:
         emitter: Emitter,
         recent: RecentUploads,
         background: BackgroundTasks,
+        places: Places,
         lifetime_s: float,
         slow_s: float,
+        heartbeat_s: float,
     ) -> None:
         self.principal, self.emitter = principal, emitter
-        self._recent, self._background = recent, background
+        self._recent, self._background, self._places = recent, background, places
         self._websocket, self._slow_s = websocket, slow_s
         ours = websocket.scope.get("extensions", {}).get("sse_progress", {})
         self._abort: Callable[[], None] = ours.get("abort", lambda: None)
         self._outlet = Outlet()
         self._now = asyncio.get_running_loop().time
+        self._heartbeat_s, self._told_at = heartbeat_s, self._now()
         self._ends_at = self._now() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         self._subscribed: dict[str, _Subscription] = {}
         self._all: UserUploads[_Subscription] | None = None
@@ -218,7 +235,20 @@ class Socket:
             self.end(AWAY, "This connection is old. Please connect again.")
         elif (expires_at := self.principal.expires_at) is not None and time.time() >= expires_at:
             self.end(POLICY, "The token has expired.")
+        elif busy is None and now - self._told_at >= self._heartbeat_s * 0.95:
+            self._told_at = now
+            if waiting := [one.upload_id for one in self._followed() if one.waits]:
+                self._background.spawn(self._tell_places(waiting))
         return now + 1
+
+    def _followed(self) -> Iterator[_Subscription]:
+        yield from self._subscribed.values()
+        if self._all is not None:
+            yield from self._all.members
+
+    async def _tell_places(self, upload_ids: Sequence[str]) -> None:
+        if places := await self._places.of(upload_ids):
+            await self.deliver({"type": "heartbeat", **places_told(places)})
 
     def renew(self, principal: Principal) -> None:
         """A newer token of the same user. Raises Unauthenticated for another's."""

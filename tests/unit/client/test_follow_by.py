@@ -286,7 +286,8 @@ def test_iterations_that_are_broken_off_leave_nothing(
 
 def test_a_thread_that_waits_is_woken(running: Service, held: str, nothing_left: None) -> None:  # noqa: F811
     """`close` in another thread ends it, in the middle of the wait for a message."""
-    with Client(running.url, token=token(), pace=PATIENT, follow_by="ws") as client:
+    quiet = replace(PATIENT, heartbeat_s=300)  # it does not look up by itself
+    with Client(running.url, token=token(), pace=quiet, follow_by="ws") as client:
         follow = client.follow(held)
         seen: list[Event] = []
         reached = threading.Event()

@@ -197,6 +197,25 @@ async def test_labels_narrow_it(redis_url: str, tmp_path: Path) -> None:
             assert events(server)[-1]["context"] == {"course": "c1", "week": "2"}
 
 
+async def test_places_are_told_of_what_is_shown(redis_url: str, tmp_path: Path) -> None:
+    """Of uploads with the labels, once they wait for a worker."""
+    mine = Labels(context={"course": "c1"})
+    async with web_at(redis_url, tmp_path) as context:
+        core = context.components
+        await begin_many(core, "other")
+        await begin_many(core, "mine", labels=mine)
+        async with streaming(context, labels=mine) as (stream, _):
+            members = stream._uploads.members
+            await eventually(lambda: len(members) == 2, "both are followed")
+            await eventually(lambda: all(one.begun.is_set() for one in members), "they are told")
+            assert stream.waiting() == []
+            for name in ("other", "mine"):
+                stored = draft("file_received", 100)
+                await core.journal.resume(name, owner="ann", lease_s=60, draft=stored)
+            await eventually(stream.waiting, "one waits")
+            assert stream.waiting() == ["mine"]
+
+
 async def test_lists_are_narrowed_by_labels_and_time(redis_url: str, tmp_path: Path) -> None:
     """By kind, context, batch, and when uploads began; `upload` is the kind of the rest."""
     async with web_at(redis_url, tmp_path) as context:

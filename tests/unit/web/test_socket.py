@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from starlette.websockets import WebSocketDisconnect
 
 from sse_progress.access.principal import Principal
+from sse_progress.model.labels import Labels
+from sse_progress.uploads.places import Place
 from sse_progress.web.context import WebContext
 from sse_progress.web.streams.websocket import Socket
 from tests.helpers.components import draft
@@ -50,8 +53,10 @@ async def opened(context: WebContext) -> AsyncIterator[tuple[Socket, Client]]:
         emitter=core.emitter,
         recent=context.recent,
         background=core.background,
+        places=context.streams.places,
         lifetime_s=3600,
         slow_s=30,
+        heartbeat_s=15,
     )
     yield socket, client
     socket.left()
@@ -72,6 +77,43 @@ async def test_a_client_that_reads_nothing_is_cut_off(redis_url: str, tmp_path: 
         assert socket.closed.done()
         client.gate.set()
         await task
+
+
+async def test_it_tells_places_of_what_waits_for_a_worker(redis_url: str, tmp_path: Path) -> None:
+    """After a heartbeat's time, and as often as that; of all uploads only those with the labels."""
+    mine = Labels(context={"course": "c1"})
+    asked: list[list[str]] = []
+
+    class Places:
+        async def of(self, upload_ids: list[str]) -> list[Place]:
+            asked.append(sorted(upload_ids))
+            return [Place(one, 3, 40) for one in asked[-1]]
+
+    async with web_at(redis_url, tmp_path) as context, opened(context) as (socket, client):
+        core = context.components
+        await begin_many(core, "other", "one")
+        await begin_many(core, "mine", labels=mine)
+        socket._places = Places()  # type: ignore[assignment]
+        socket.subscribe("one", cursor=None)
+        socket.subscribe_all(mine)
+        now = asyncio.get_running_loop().time()
+        for name in ("other", "one", "mine"):
+            stored = draft("file_received", 100)
+            await core.journal.resume(name, owner="ann", lease_s=60, draft=stored)
+        await eventually(lambda: sum(one.waits for one in socket._followed()) == 2, "two wait")
+        for seconds in (5, 16, 17):
+            socket.tick(now + seconds)
+        await eventually(lambda: asked, "places are asked for")
+        assert asked == [["mine", "one"]]
+
+        def told() -> list[dict[str, Any]]:
+            said = [json.loads(message["text"]) for message in client.sent]
+            return [one for one in said if one["type"] == "heartbeat"]
+
+        await eventually(told, "they are told")
+        place = {"uploadId": "mine", "queuePosition": 3, "startsInSeconds": 40}
+        (beat,) = told()
+        assert beat == {"type": "heartbeat", "waiting": [place, {**place, "uploadId": "one"}]}
 
 
 async def test_a_client_that_is_gone_harms_no_other(redis_url: str, tmp_path: Path) -> None:

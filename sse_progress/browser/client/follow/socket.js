@@ -122,7 +122,8 @@ class Connection {
     if (type === "unsubscribed") return this.#end(STATUS[JSON.parse(text).reason] ?? 200);
     if (type === "error") return this.#end(JSON.parse(text).code === "forbidden" ? 403 : 0);
     if (type === "subscribed") this.#begun();
-    this.#options.onFrame({ event: "heartbeat", data: "", id: "" });
+    // One of the service's own tells places in the queue.
+    this.#options.onFrame({ event: "heartbeat", data: type === "heartbeat" ? text : "", id: "" });
   }
 
   /** Said after the handshake, and again for each token. */
