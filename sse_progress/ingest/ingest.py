@@ -207,4 +207,5 @@ def _manifest(
         concat=body.concat,
         traceparent=traceparent,
         storage_prefix=body.labelling.kind.storage_prefix,
+        retention_days=body.labelling.kind.retention_days,
     )

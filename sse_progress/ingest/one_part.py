@@ -148,6 +148,7 @@ class PartReceiver:
     async def _store(self, body: ResumableBody, writer: JournalWriter, under_way: OpenBody) -> None:
         """From its rename on the upload survives any crash, and is a worker's."""
         announced = body.announced
+        kind = self._config.kinds.of(announced.labels)
         manifest = Manifest(
             upload_id=announced.upload_id,
             owner=announced.owner,
@@ -161,7 +162,8 @@ class PartReceiver:
             labels=announced.labels,
             priority=announced.priority,
             traceparent=current_traceparent(),
-            storage_prefix=self._config.kinds.of(announced.labels).storage_prefix,
+            storage_prefix=kind.storage_prefix,
+            retention_days=kind.retention_days,
         )
         under_way.stored = True
         with anyio.CancelScope(shield=True):

@@ -128,6 +128,7 @@ class Kinds(Mapping[str, Kind]):
         filled in. Raises ValueError if two have the same name."""
         given = tuple(kinds)
         self.configured = bool(given)
+        self.declared = frozenset(kind.name for kind in given)
         self._kinds = {
             kind.name: replace(
                 kind,

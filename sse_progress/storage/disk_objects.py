@@ -38,6 +38,7 @@ from sse_progress.storage.manifest import (
     Manifest,
     read_manifest,
 )
+from sse_progress.storage.promises import KeptS, Promise, kept_no_longer
 
 __all__ = ["DiskObjects"]
 
@@ -199,18 +200,24 @@ class DiskObjects:
                     if manifest is not None:
                         self._layout.kept.forget(manifest)
 
-    def expired(self, older_than_s: float) -> Iterator[str]:
-        """Ids of uploads that were published more than `older_than_s` seconds ago."""
-        limit = self._now() - older_than_s
+    def expired(self, older_than_s: float, kept_s: KeptS = kept_no_longer) -> Iterator[str]:
+        now = self._now()
         with storage_errors():
             for directory in self._layout.published():
                 try:
-                    if (directory / RECORD).stat().st_mtime < limit:
-                        yield read_manifest(directory).upload_id
+                    age_s = now - (directory / RECORD).stat().st_mtime
+                    if age_s > older_than_s:
+                        manifest = read_manifest(directory)
+                        if (kept := kept_s(manifest)) is not None and age_s > kept:
+                            yield manifest.upload_id
                 except FileNotFoundError:
                     continue  # removed since it was listed
                 except Unavailable:
                     log.exception("manifest cannot be read", directory=directory.name)
+
+    def promises(self) -> list[Promise]:
+        with storage_errors():
+            return self._layout.promises()
 
     # ---- the journal's place
 

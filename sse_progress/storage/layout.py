@@ -7,6 +7,7 @@
     objects/<prefix>/<dd>/…       kind has a prefix, below that (the manifest has it)
     prefixes/<prefix>             empty files: below which prefixes there may be something; `:` for
                                   `/` in their names
+    retentions/<kind>=<days>      empty files: what kinds have promised (`promises`)
     owners/                       what each user keeps: `kept`
     trash/                        renamed away, being deleted
 
@@ -27,6 +28,7 @@ from sse_progress.storage.durable import open_private, sync_directory, write_syn
 from sse_progress.storage.format import raise_format
 from sse_progress.storage.kept import Kept
 from sse_progress.storage.manifest import Manifest, digest_of
+from sse_progress.storage.promises import PROMISES, Promise, parsed, promise_of
 
 __all__ = ["Layout", "identity_of"]
 
@@ -42,6 +44,8 @@ class Layout:
         self.open = root / "open"
         self.objects = root / "objects"
         self.prefixes = root / "prefixes"
+        self._promises = root / PROMISES
+        self._noted: set[Promise] = set()
         self.trash = root / "trash"
 
     def make(self) -> None:
@@ -82,6 +86,7 @@ class Layout:
 
     def publish(self, directory: Path, manifest: Manifest) -> None:
         """Move an open upload's directory to where its files are published."""
+        self._note_promise(promise_of(manifest))
         if manifest.storage_prefix:
             self._register(manifest.storage_prefix)
         place = _by_digest(self.objects / manifest.storage_prefix, manifest.upload_id)
@@ -112,10 +117,26 @@ class Layout:
         name = self.prefixes / prefix.replace("/", ":")
         if not name.exists():
             raise_format(self.root)
-            self.prefixes.mkdir(mode=0o700, exist_ok=True)
+        self._note(name)
+
+    def promises(self) -> list[Promise]:
+        try:
+            return parsed(path.name for path in self._promises.iterdir())
+        except FileNotFoundError:
+            return []
+
+    def _note_promise(self, promise: Promise | None) -> None:
+        if promise is not None and promise not in self._noted:
+            self._note(self._promises / promise.name)
+            self._noted.add(promise)
+
+    def _note(self, name: Path) -> None:
+        """An empty file in a directory below the root, durable."""
+        if not name.exists():
+            name.parent.mkdir(mode=0o700, exist_ok=True)
             sync_directory(self.root)
             os.close(open_private(name, os.O_WRONLY | os.O_CREAT))
-        sync_directory(self.prefixes)  # whoever made it may not have come so far
+        sync_directory(name.parent)  # whoever made it may not have come so far
 
     def discard(self, path: Path) -> bool:
         """Rename `path` away at once, then delete it; False if it is not there."""

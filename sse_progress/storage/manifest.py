@@ -11,7 +11,7 @@ import msgspec
 
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import encode_json, tags_of
-from sse_progress.model.kinds import Priority
+from sse_progress.model.kinds import DEFAULT_KIND, Priority
 from sse_progress.model.labels import NO_LABELS, Labels
 
 __all__ = [
@@ -37,7 +37,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     `size` in bytes, `sha256` hex, both of the file as it came; `created_at` RFC 3339 with
     milliseconds, UTC; `epoch` is the journal's at that time. `concat`: of which uploads it was
     made, as tus' `Upload-Concat` had it; empty: of none. `traceparent` (W3C) is of the request
-    that stored it, where traces are kept. `storage_prefix` is that of its kind at that time.
+    that stored it, where traces are kept. `storage_prefix` and `retention_days` are those of its
+    kind at that time.
     """
 
     upload_id: str
@@ -54,6 +55,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     concat: str = ""
     traceparent: str = ""
     storage_prefix: str = ""
+    retention_days: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind, which the labels leave out where it is the usual one."""
+        return self.labels.kind or DEFAULT_KIND
 
     @property
     def tags(self) -> bytes:

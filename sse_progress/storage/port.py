@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from sse_progress.model.ids import Position
 from sse_progress.storage.body_port import Bodies, DirectParts
 from sse_progress.storage.manifest import Manifest
+from sse_progress.storage.promises import KeptS, Promise
 
 __all__ = [
     "Objects",
@@ -94,8 +95,14 @@ class Objects(Protocol):
         One that was published in this moment may be among them.
         """
 
-    def expired(self, older_than_s: float) -> Iterator[str]:
-        """Ids of uploads that were published more than `older_than_s` seconds ago."""
+    def expired(self, older_than_s: float, kept_s: KeptS = ...) -> Iterator[str]:
+        """Ids of uploads that were published more than `older_than_s` seconds ago.
+
+        Of those, `kept_s` is asked for each manifest: only what is older than that, too, is told.
+        """
+
+    def promises(self) -> list[Promise]:
+        """Each that a published upload may have in its manifest, once; others may be among them."""
 
     def scratch(self, upload_id: str) -> Path:
         """A new, empty local directory for one attempt; those of earlier attempts are removed."""

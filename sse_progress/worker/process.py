@@ -87,10 +87,10 @@ def work_of(kinds: Kinds, settings: Settings) -> dict[str, KindOfWork]:
 
 
 def retention_of(kinds: Kinds, settings: Settings) -> dict[str, float | None]:
-    """Seconds that finished uploads are kept, by kind; None: forever."""
+    """Seconds that finished uploads of the declared kinds are kept; None: forever."""
     return {
-        kind.name: seconds_of(kind.retention_days or settings.retention_days)
-        for kind in kinds.values()
+        name: seconds_of(kinds[name].retention_days or settings.retention_days)
+        for name in kinds.declared
     }
 
 

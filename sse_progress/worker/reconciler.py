@@ -33,6 +33,7 @@ from sse_progress.model.kinds import DEFAULT_KIND
 from sse_progress.model.messages import failure
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import blocking
+from sse_progress.storage.manifest import Manifest
 from sse_progress.storage.port import Storage
 from sse_progress.uploads.reviews import Answered, Decision, Reviews, WaitsFor, waits_for
 from sse_progress.worker.leader import Leader
@@ -54,15 +55,17 @@ RENEW_AFTER_S = 24 * 3600
 """How old an upload is before its keys are renewed here: its events renew them as well."""
 RENEW_AT_ONCE = 500
 EXPIRE_EVERY_S = 3600
+DAY_S = 86400.0
 
 
 class Reconciler:
     """`lease_s` is how long a receiver or a young Redis is given before it is judged.
 
-    `retention_s`: how long finished uploads are kept, by their kind (None: forever), and
-    `default_retention_s` those of a kind that is not there: it was declared once. After `review_s`
-    what waits for a person is decided as `on_review_timeout` says, after `hook_wait_s` what waits
-    for the moderation hook as `on_hook_timeout` does.
+    `retention_s`: how long finished uploads are kept, by their kind (None: forever). Those of a
+    kind that is not there are kept as long as it promised when they were stored, without a promise
+    `default_retention_s`. After `review_s` what waits for a person is decided as
+    `on_review_timeout` says, after `hook_wait_s` what waits for the moderation hook as
+    `on_hook_timeout` does.
     """
 
     def __init__(
@@ -262,32 +265,31 @@ class Reconciler:
         if self._now() - self._expired_at < EXPIRE_EVERY_S:
             return
         self._expired_at = self._now()
-        limits = {*self._retention_s.values(), self._default_retention_s} - {None}
-        for older_than_s in sorted(filter(None, limits)):
-            for upload_id in await blocking(self._expired, older_than_s):
-                await self._index.note("deleted", upload_id, consumer=WEBHOOKS)
-                await blocking(self._storage.remove, upload_id)
-                log.info("upload expired", upload_id=upload_id)
+        for upload_id in await blocking(self._expired):
+            await self._index.note("deleted", upload_id, consumer=WEBHOOKS)
+            await blocking(self._storage.remove, upload_id)
+            log.info("upload expired", upload_id=upload_id)
 
-    def _expired(self, older_than_s: float) -> list[str]:
-        """Finished uploads of the kinds that are kept for so many seconds, and no longer."""
-        objects, found = self._storage.objects, []
-        for upload_id in objects.expired(older_than_s):
-            stored = objects.find(upload_id)
-            if stored is None:
-                continue
-            if self._kept_s(stored.manifest.labels.kind or DEFAULT_KIND) == older_than_s:
-                found.append(upload_id)
-        return found
+    def _expired(self) -> list[str]:
+        """One look at all that are old enough for the shortest time that counts, if any does."""
+        objects = self._storage.objects
+        limits_s = [*self._retention_s.values(), self._default_retention_s]
+        for kind, days in objects.promises():
+            if kind not in self._retention_s:
+                limits_s.append(days * DAY_S)
+        least_s = min((limit for limit in limits_s if limit is not None), default=None)
+        return [] if least_s is None else list(objects.expired(least_s, self._kept_s))
 
-    def _kept_s(self, kind: str) -> float | None:
+    def _kept_s(self, manifest: Manifest) -> float | None:
+        kind, days = manifest.kind, manifest.retention_days
         if kind in self._retention_s:
             return self._retention_s[kind]
-        if kind not in self._unknown_kinds:
+        if kind not in self._unknown_kinds and kind != DEFAULT_KIND:
             self._unknown_kinds.add(kind)
             log.warning(
-                "uploads of a kind that is not declared are kept as the settings say",
+                "uploads of a kind that is not declared are kept as it promised when they were "
+                "stored, else as the settings say",
                 kind=kind,
-                kept_s=self._default_retention_s,
+                settings_s=self._default_retention_s,
             )
-        return self._default_retention_s
+        return self._default_retention_s if days is None else days * DAY_S

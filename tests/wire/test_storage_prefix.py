@@ -18,7 +18,7 @@ from tests.helpers.s3_server import S3Server
 from tests.helpers.service import ROOT, Service
 from tests.helpers.waiting import eventually
 from tests.wire.test_kinds import TEXT as BRIEF
-from tests.wire.test_kinds import by_tus
+from tests.wire.test_kinds import by_form_and_query, by_tus
 from tests.wire.words import journal_of, new_id
 
 TEXT = b"wind water stone tree\n" * 1000
@@ -26,12 +26,14 @@ KINDS = """
 from sse_progress import Kind
 
 stages = "tests.faults.stages:pipeline"
-def kind(name: str, prefix: str) -> Kind:
-    return Kind(name=name, pipeline=stages, storage_prefix=prefix, retention_days=30)
+def kind(name: str, prefix: str, days: float | None = 30) -> Kind:
+    return Kind(name=name, pipeline=stages, storage_prefix=prefix, retention_days=days)
 
 kinds = [%s]
 """
-BEFORE = KINDS % 'kind("course", "media/courses"), kind("brief", "briefs")'
+BEFORE = (
+    KINDS % 'kind("course", "media/courses"), kind("brief", "briefs", None), kind("film", "films")'
+)
 AFTER = KINDS % 'kind("course", "moved")'
 
 
@@ -92,8 +94,10 @@ def running(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Running]
 
 async def test_published_files_lie_below_the_prefix_of_their_kind(running: Running) -> None:
     """Not before they are published. They are served, deleted and expire from there, also when
-    their kind has another prefix meanwhile, or is gone: then by the retention of the settings."""
-    course, other, brief, later = new_id(), new_id(), new_id(), new_id()
+    their kind has another prefix meanwhile, or is gone: then by the retention that it
+    had, without one by that of the settings."""
+    course, other, brief, later = (new_id() for _ in range(4))
+    films = [new_id(), new_id()]
     with httpx.Client(base_url=running.service.url, timeout=60) as client:
         answer = _send(client, course, hold="processing", place=str(running.directory))
         assert answer.status_code == 202, answer.text
@@ -104,7 +108,10 @@ async def test_published_files_lie_below_the_prefix_of_their_kind(running: Runni
         assert not any(path.startswith(("objects/", "format")) for path in running.listed())
         assert _send(client, other).status_code == 202
         assert by_tus(client, brief, "kind=brief").status_code == 204
+        assert by_tus(client, films[0], "kind=film").status_code == 204
+        assert by_form_and_query(client, films[1], "kind=film").status_code == 200
         await _completed(running, other)
+        await _completed(running, films[0])
         media = await _completed(running, brief)
         assert len(running.originals("media/courses", other)) == 1
         assert len(running.originals("briefs", brief)) == 1
@@ -125,7 +132,9 @@ async def test_published_files_lie_below_the_prefix_of_their_kind(running: Runni
         assert len(running.originals("moved", later)) == 1
         _check_range(client, course)
         await eventually(lambda: running.of(brief) == [], "the brief has expired")
-        for upload_id in (course, later):
+        for upload_id in films:
+            assert len(running.originals("films", upload_id)) == 1
+        for upload_id in (course, *films, later):
             assert client.delete(f"/upload/{upload_id}/files").status_code == 204
             assert running.of(upload_id) == []
 

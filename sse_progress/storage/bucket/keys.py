@@ -8,6 +8,8 @@
     objects/<dd>/<digest>/<attempt>/          published: `original`, `files/<number>`; where the
     objects/<prefix>/<dd>/<digest>/<attempt>/ kind has a prefix, below that (the manifest has it)
     records/<dd>/<digest>                     says that it is published, and where
+    removed/<digest>                          removed before it was published: the kind's prefix
+    retentions/<kind>=<days>                  what kinds have promised (`storage.promises`)
     owners/<owner's digest>/<body>-<size>     what each user keeps, where that is limited
     format                                    which releases may use it (`storage.format`)
 
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import secrets
 
-from sse_progress.storage.manifest import Manifest, digest_of
+from sse_progress.storage.manifest import digest_of
 
 __all__ = [
     "OPEN",
@@ -28,6 +30,7 @@ __all__ = [
     "PARTS",
     "PUBLISHED",
     "RECORDS",
+    "REMOVED",
     "RESTING",
     "WORK",
     "Keys",
@@ -36,7 +39,7 @@ __all__ = [
 ]
 
 PARTS, RESTING, OPEN, WORK = "parts", "resting", "open", "work"
-PUBLISHED, RECORDS, OWNERS = "objects", "records", "owners"
+PUBLISHED, RECORDS, REMOVED, OWNERS = "objects", "records", "removed", "owners"
 
 
 def new_name() -> str:
@@ -55,12 +58,11 @@ class Keys:
         self.work = f"{WORK}/{digest}"
         self.record = f"{RECORDS}/{digest[:2]}/{digest}"
         self.mark = f"{self.work}/position"
+        self.removed = f"{REMOVED}/{digest}"
 
-    def published(self, manifest: Manifest | None = None) -> str:
-        """Below it are the published files, of an upload whose kind has no prefix or whose
-        `manifest` is given."""
-        prefix = manifest.storage_prefix if manifest is not None else ""
-        top = f"{PUBLISHED}/{prefix}" if prefix else PUBLISHED
+    def published(self, storage_prefix: str) -> str:
+        """Below it are the published files of an upload; the prefix is its manifest's."""
+        top = f"{PUBLISHED}/{storage_prefix}" if storage_prefix else PUBLISHED
         return f"{top}/{self.digest[:2]}/{self.digest}"
 
     def body(self, body: str) -> str:

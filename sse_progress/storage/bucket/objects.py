@@ -21,6 +21,14 @@ from sse_progress.storage.bucket.publishing import publish, raise_format, tidy
 from sse_progress.storage.bucket.stored import OpenUpload, PublishedUpload, decoded
 from sse_progress.storage.bucket.workroom import Workroom
 from sse_progress.storage.manifest import Manifest
+from sse_progress.storage.promises import (
+    PROMISES,
+    KeptS,
+    Promise,
+    kept_no_longer,
+    parsed,
+    promise_of,
+)
 
 __all__ = ["BucketObject", "BucketObjects"]
 
@@ -97,6 +105,7 @@ class BucketObjects:
         self._marked_at: dict[str, float] = {}
         self._published: set[str] = set()
         self._format_raised = False
+        self._noted: set[Promise] = set()
         self._lock = threading.Lock()
 
     def find(self, upload_id: str) -> BucketObject | None:
@@ -122,11 +131,17 @@ class BucketObjects:
             except Unavailable:
                 log.exception("manifest cannot be read", path=found.path)
 
-    def expired(self, older_than_s: float) -> Iterator[str]:
-        limit = datetime.fromtimestamp(self._now() - older_than_s, UTC)
+    def expired(self, older_than_s: float, kept_s: KeptS = kept_no_longer) -> Iterator[str]:
+        now = datetime.fromtimestamp(self._now(), UTC)
         for found in self._bucket.listing(RECORDS):
-            if found.modified < limit and (data := self._bucket.get(found.path)) is not None:
-                yield decoded(data, PublishedUpload).manifest.upload_id
+            age_s = (now - found.modified).total_seconds()
+            if age_s > older_than_s and (data := self._bucket.get(found.path)) is not None:
+                manifest = decoded(data, PublishedUpload).manifest
+                if (kept := kept_s(manifest)) is not None and age_s > kept:
+                    yield manifest.upload_id
+
+    def promises(self) -> list[Promise]:
+        return parsed(found.name for found in self._bucket.listing(PROMISES))
 
     # ---- work
 
@@ -181,10 +196,16 @@ class BucketObjects:
         if attempt.upload.manifest.storage_prefix and not self._format_raised:
             raise_format(self._bucket)
             self._format_raised = True
+        self._note_promise(promise_of(attempt.upload.manifest))
         self._published.add(upload_id)  # no position is noted where all has just been deleted
         published = publish(attempt, record, report)
         tidy(self._bucket, published, alone=attempt.first)
         return bytes(published.record)
+
+    def _note_promise(self, promise: Promise | None) -> None:
+        if promise is not None and promise not in self._noted:
+            self._bucket.put(f"{PROMISES}/{promise.name}", b"")
+            self._noted.add(promise)
 
     def _attempt(self, upload_id: str, scratch: Path) -> WorkAttempt | None:
         """The attempt whose directory it is, or is in; None once the upload is published."""

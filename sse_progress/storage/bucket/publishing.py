@@ -43,7 +43,7 @@ def publish(attempt: WorkAttempt, record: bytes, report: Report) -> PublishedUpl
             return published
     except UnknownUpload:
         pass  # removed meanwhile, or published by another attempt
-    put = f"{keys.published(manifest)}/{attempt.name}"
+    put = f"{keys.published(manifest.storage_prefix)}/{attempt.name}"
     bucket.delete([found.path for found in bucket.listing(put)])
     data = bucket.get(keys.record)
     if data is None:
@@ -53,7 +53,8 @@ def publish(attempt: WorkAttempt, record: bytes, report: Report) -> PublishedUpl
 
 def _put_files(attempt: WorkAttempt, report: Report) -> list[PublishedFile]:
     bucket, upload = attempt.bucket, attempt.upload
-    prefix = f"{attempt.keys.published(upload.manifest)}/{attempt.name}"
+    place = attempt.keys.published(upload.manifest.storage_prefix)
+    prefix = f"{place}/{attempt.name}"
     size = attempt.original.size if attempt.original is not None else upload.manifest.size
     total = size + sum(made.size for made in attempt.files.values())
     done = 0
@@ -113,7 +114,7 @@ def tidy(bucket: Bucket, published: PublishedUpload, *, alone: bool = False) -> 
     paths = [found.path for prefix in (keys.parts, keys.work) for found in bucket.listing(prefix)]
     if not alone:
         named = {file.path for file in published.files}
-        place = keys.published(published.manifest)
+        place = keys.published(published.manifest.storage_prefix)
         paths += [one.path for one in bucket.listing(place) if one.path not in named]
         end_leftovers(bucket, place)
     bucket.delete([*paths, keys.resting, keys.open])

@@ -83,7 +83,8 @@ class BucketStorage:
         """Its bytes go first and what names them last, so that a removal can be repeated."""
         keys = Keys(upload_id)
         found = self.objects.find(upload_id)
-        published = keys.published(found.manifest if found is not None else None)
+        prefix = found.manifest.storage_prefix if found is not None else ""
+        published = keys.published(prefix)
         paths: list[str] = []
         for prefix in (published, keys.work, keys.parts):
             paths += [found.path for found in self._bucket.listing(prefix)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sse_progress.model.errors import Unavailable, UnknownUpload, UploadIdInUse
+from sse_progress.model.labels import Labels
 from sse_progress.storage.announced import Announced
 from sse_progress.storage.body_port import WrongOffset
 from sse_progress.storage.bucket.chain import Chunk
@@ -377,3 +378,21 @@ def test_published_uploads_expire(place: Place) -> None:
     assert list(storage.objects.expired(60)) == []
     later = place.open(now=lambda: time.time() + 120)
     assert list(later.objects.expired(60)) == ["u1"]
+
+
+def test_what_kinds_promise_is_found_beside_the_records(place: Place) -> None:
+    """Once for each time of each kind, whatever has been removed; no record is read for it."""
+    storage = place.open(now=lambda: time.time() + 120)
+    for number, (kind, days) in enumerate(
+        [("film", 30), ("film", 30), ("", 0.5), ("letter", None)]
+    ):
+        upload_id = f"u{number}"
+        store(storage, upload_id=upload_id, labels=Labels(kind=kind), retention_days=days)
+        publish(storage, upload_id)
+    storage.remove("u0")
+    assert place.open().objects.promises() == [("film", 30), ("upload", 0.5)]
+    kept = {"film": 200.0, "upload": 100.0, "letter": None}
+    assert list(storage.objects.expired(60, lambda found: kept[found.kind])) == ["u2"]
+    found = place.open().objects.find("u1")
+    assert found is not None
+    assert (found.manifest.kind, found.manifest.retention_days) == ("film", 30)

@@ -621,6 +621,8 @@ def test_expired_uploads_are_those_published_long_ago(tmp_path: Path) -> None:
     assert list(storage.objects.expired(1800)) == ["old"]
     late = 7200
     assert sorted(storage.objects.expired(1800)) == ["new", "old"]
+    kept = {"old": 10_000.0, "new": None}
+    assert list(storage.objects.expired(1800, lambda found: kept[found.upload_id])) == ["old"]
 
 
 def test_a_broken_manifest_stops_nobody(

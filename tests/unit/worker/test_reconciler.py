@@ -335,36 +335,69 @@ async def test_uploads_whose_time_is_over_go(redis_url: str, tmp_path: Path) -> 
         assert core.storage.objects.find("new") is not None
 
 
-async def test_uploads_of_a_kind_that_is_gone_expire_as_the_settings_say(
+DAY_S = 24 * 3600.0
+
+
+def published(core: Components, kind: str, *ages: int, days: float | None = None) -> set[str]:
+    """Uploads that were published so many days ago, of a kind that promised `days`."""
+    names = {f"{kind or 'upload'}-{days}-{age}": age for age in ages}
+    for name, age in names.items():
+        store(core, name, labels=Labels(kind=kind), retention_days=days)
+        core.storage.objects.publish(name, encode_json({"id": name}))
+        found = core.storage.objects.find(name)
+        assert found is not None
+        past = time.time() - age * DAY_S
+        os.utime(found.directory / "record.json", (past, past))
+    return set(names)
+
+
+async def test_uploads_of_a_kind_that_is_gone_are_kept_as_it_promised(
     redis_url: str, tmp_path: Path
 ) -> None:
-    """Its own retention went with it. It is logged once; a kind that is kept forever still is."""
+    """Longer or shorter than the settings say, by which those expire that were promised nothing.
+    It is logged once. A kind that is there is asked itself: what it promised once is over."""
     async with components(redis_url, tmp_path) as core:
         await grow_old(core)
-        days = {
-            "gone-10": 10,
-            "gone-7": 7,
-            "gone-1": 1,
-            "letter-10": 10,
-            "upload-10": 10,
-        }
-        for name, age in days.items():
-            kind = name.rpartition("-")[0]
-            store(core, name, labels=Labels(kind="" if kind == "upload" else kind))
-            core.storage.objects.publish(name, encode_json({"id": name}))
-            found = core.storage.objects.find(name)
-            assert found is not None
-            past = time.time() - age * 24 * 3600
-            os.utime(found.directory / "record.json", (past, past))
-        given = {"retention_s": {"upload": 20 * 24 * 3600.0, "letter": None}}
-        await reconciler_of(core, **given).round()
-        assert stored_of(core, days) == set(days)
-        reconciler = reconciler_of(core, **given, default_retention_s=5 * 24 * 3600.0)
+        names = published(core, "gone", 10, 7, 1)
+        names |= published(core, "gone", 10, 7, 1, days=9)
+        names |= published(core, "gone", 4, 2, days=3)
+        names |= published(core, "", 10, 7, days=9)  # the usual kind, which had been declared
+        names |= published(core, "letter", 10, days=9)
+        names |= published(core, "film", 10, 2, days=30)
+        table = {"letter": None, "film": 5 * DAY_S}
+
+        reconciler = reconciler_of(core, retention_s=table, default_retention_s=5 * DAY_S)
         with capture_logs() as logs:
             await reconciler.round()
         told = [line["kind"] for line in logs if "is not declared" in line["event"]]
         assert told == ["gone"]
-        assert stored_of(core, days) == set(days) - {"gone-10", "gone-7"}
+        assert names - stored_of(core, names) == {
+            "gone-None-10",
+            "gone-None-7",
+            "gone-9-10",
+            "gone-3-4",
+            "upload-9-10",
+            "film-30-10",
+        }
+
+
+async def test_a_promise_alone_lets_uploads_expire(redis_url: str, tmp_path: Path) -> None:
+    """Where neither the table nor the settings have a time, and after a restart. What was promised
+    nothing is kept forever, and while the kind is there nobody looks through what is published."""
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        names = published(core, "gone", 10, 2, days=3) | published(core, "gone", 10)
+        await reconciler_of(core, retention_s={"gone": None}).round()
+        assert stored_of(core, names) == names
+        core.storage.objects.expired = forbidden  # type: ignore[method-assign]
+        await reconciler_of(core, retention_s={"gone": None}).round()
+    async with components(redis_url, tmp_path) as core:
+        await reconciler_of(core).round()
+        assert names - stored_of(core, names) == {"gone-3-10"}
+
+
+def forbidden(*_: object) -> None:
+    raise AssertionError("all that is published was looked through")
 
 
 def stored_of(core: Components, upload_ids: Iterable[str]) -> set[str]:
@@ -372,14 +405,16 @@ def stored_of(core: Components, upload_ids: Iterable[str]) -> set[str]:
 
 
 def test_how_long_each_kind_is_kept() -> None:
-    """As its table says, else as the settings do; None is forever."""
+    """As its table says, else as the settings do; None is forever. What the table does not have is
+    not there, the usual kind neither: its uploads may have been promised something."""
     kinds = Kinds(
         [Kind(name="film", retention_days=2), Kind(name="letter")], max_bytes=1, allowed_types=()
     )
-    kept = {"film": 2 * 86400, "letter": None, "upload": None}
+    kept = {"film": 2 * 86400, "letter": None}
     assert retention_of(kinds, load_settings(retention_days=None)) == kept
-    kept |= {"letter": 86400, "upload": 86400}
+    kept |= {"letter": 86400}
     assert retention_of(kinds, load_settings(retention_days=1)) == kept
+    assert retention_of(Kinds(max_bytes=1, allowed_types=()), load_settings()) == {}
 
 
 async def test_it_goes_on_after_an_outage(sure_redis: RedisServer, tmp_path: Path) -> None:
