@@ -11,6 +11,7 @@ import secrets
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +19,14 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from sse_progress.storage.bucket.storage import BucketStorage
+from sse_progress.storage.bucket.url import Credentials, parse_bucket_url
 from sse_progress.storage.manifest import digest_of
 from tests.helpers import s3_client
 from tests.helpers.hosts import WorkerHost
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_proxy import Fault, S3Proxy, Seen
-from tests.helpers.s3_server import S3Server
+from tests.helpers.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.helpers.service import Service
 from tests.helpers.sse import EventStream, read_events
 from tests.helpers.waiting import eventually, wait_until
@@ -46,9 +49,14 @@ class Hosts(NamedTuple):
     gates: Path
 
     def listed(self) -> list[str]:
+        """Without the probe of `/readyz`, and notes of removals."""
+        return [
+            key for key in self.all_keys() if key != "health" and not key.startswith("removed/")
+        ]
+
+    def all_keys(self) -> list[str]:
         found = s3_client.keys(self.s3.endpoint, "media", prefix=f"{self.prefix}/")
-        kept = [key.removeprefix(f"{self.prefix}/") for key in found]
-        return [key for key in kept if key != "health"]
+        return [key.removeprefix(f"{self.prefix}/") for key in found]
 
     def url(self, upload_id: str) -> str:
         return f"{self.web.url}/upload/{upload_id}"
@@ -508,6 +516,58 @@ async def test_a_worker_may_die_at_any_moment(hosts: Hosts) -> None:
     await eventually(lambda: hosts.listed() == [], "nothing is left")
     assert s3_client.uploads(hosts.s3.endpoint, "media", prefix=f"{hosts.prefix}/") == []
     await eventually(lambda: hosts.worker.files() == ["lock"], "the dead one's disk is swept")
+
+
+async def test_what_a_worker_put_after_a_removal_goes_though_it_died(
+    hosts: Hosts, tmp_path: Path
+) -> None:
+    """Its upload is cancelled while the original is on its way, and it is killed, with its host,
+    before it has noticed. Who sweeps a day later finds the file by the note of the removal."""
+    upload_id = new_id()
+    digest = digest_of(upload_id)
+    putting, go, following, dead = (threading.Event() for _ in range(4))
+
+    def fault(seen: Seen) -> Fault:
+        if seen.method != "PUT" or "/objects/" not in seen.target or digest not in seen.target:
+            return None
+        if seen.target.endswith("/original"):
+            putting.set()
+            assert go.wait(60)
+            return None
+        following.set()
+        assert dead.wait(60)
+        return "drop"
+
+    hosts.proxy.fault = fault
+    # In two chunks: a file of one is copied from it, which fails once that is gone.
+    await asyncio.to_thread(send_tus, hosts.web.url, upload_id, LARGE[:1000])
+    assert await asyncio.to_thread(putting.wait, 60)
+    answer = await asyncio.to_thread(httpx.delete, hosts.url(upload_id), timeout=60)
+    assert answer.status_code == 204
+    assert hosts.listed() == []
+    go.set()
+    assert await asyncio.to_thread(following.wait, 60)
+    hosts.worker.end(signal.SIGKILL)
+    dead.set()
+    hosts.worker.start()
+    left = hosts.listed()
+    assert [key.rpartition("/")[2] for key in left] == ["original"], left
+    for later_s, there in ((2 * 3600, left), (25 * 3600, [])):
+        _sweep(hosts, tmp_path / str(later_s), later_s)
+        assert hosts.listed() == there
+    assert not any(digest in key for key in hosts.all_keys())
+
+
+def _sweep(hosts: Hosts, work: Path, later_s: float) -> None:
+    """What each leading worker does every ten minutes, by a clock that is later."""
+    url = hosts.s3.setting("media", prefix=hosts.prefix)
+    BucketStorage(
+        parse_bucket_url(url, environment={}),
+        Credentials(ACCESS_KEY, SECRET_KEY),
+        work,
+        work_bytes=MIB,
+        now=lambda: time.time() + later_s,
+    ).sweep()
 
 
 async def test_two_workers_share_the_work(hosts: Hosts, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ class Running:
         (self.directory / "own_kinds.py").write_text(kinds)
 
     def of(self, upload_id: str) -> list[str]:
-        return [path for path in self.listed() if digest_of(upload_id) in path]
+        """All but the note of its removal, which is there if its second attempt published it."""
+        digest = digest_of(upload_id)
+        return [path for path in self.listed() if digest in path and path != f"removed/{digest}"]
 
     def originals(self, prefix: str, upload_id: str) -> list[str]:
         """Of this upload, below the prefix."""

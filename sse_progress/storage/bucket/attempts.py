@@ -19,7 +19,7 @@ from sse_progress.storage.bucket.stored import OpenUpload
 from sse_progress.storage.bucket.workroom import Place
 from sse_progress.storage.durable import opened_directory, opened_regular
 
-__all__ = ["Made", "WorkAttempt", "begin", "copy_in"]
+__all__ = ["Made", "WorkAttempt", "begin", "copy_in", "is_first"]
 
 _BEGUN = "begun"
 _ORIGINAL = "original-"
@@ -53,7 +53,7 @@ class WorkAttempt:
     @property
     def first(self) -> bool:
         """There was none before it."""
-        return int(self.name.partition("-")[0]) == 1
+        return is_first(self.name)
 
     @property
     def prefix(self) -> str:
@@ -170,6 +170,11 @@ def begin(
         elif what.startswith(_ORIGINAL):
             attempt.original = Made(found.path, found.size, what.removeprefix(_ORIGINAL))
     return attempt
+
+
+def is_first(name: str) -> bool:
+    """Whether the attempt of this name was its upload's first."""
+    return name.startswith("00000001-")
 
 
 def copy_in(

@@ -13,7 +13,7 @@ import structlog
 
 from sse_progress.model.errors import Internal, Unavailable, UnknownUpload
 from sse_progress.model.ids import Position
-from sse_progress.storage.bucket.attempts import WorkAttempt, begin
+from sse_progress.storage.bucket.attempts import WorkAttempt, begin, is_first
 from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.files import BucketFile, Piece
 from sse_progress.storage.bucket.keys import OPEN, RECORDS, Keys
@@ -59,6 +59,14 @@ class BucketObject:
     @property
     def done(self) -> bool:
         return self.published is not None
+
+    @property
+    def may_be_put(self) -> bool:
+        """Whether an attempt may be publishing it: it is open, or was published by another than
+        the first one."""
+        if self.open is not None or self.published is None:
+            return True
+        return not is_first(self.published.files[0].path.split("/")[-2])
 
     def local(self, scratch: Path) -> Path:
         """Fetched into the attempt's directory. Raises Internal where its bytes are gone."""

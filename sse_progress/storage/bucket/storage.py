@@ -80,11 +80,17 @@ class BucketStorage:
         return format_of(self._bucket)
 
     def remove(self, upload_id: str) -> None:
-        """Its bytes go first and what names them last, so that a removal can be repeated."""
+        """Its bytes go first and what names them last, so that a removal can be repeated.
+
+        Before all that it is noted where files may still be put, by an attempt that does not know
+        of the removal and may die before it does: `Sweeper` looks there again.
+        """
         keys = Keys(upload_id)
         found = self.objects.find(upload_id)
         prefix = found.manifest.storage_prefix if found is not None else ""
         published = keys.published(prefix)
+        if found is not None and found.may_be_put:
+            self._bucket.put(keys.removed, prefix.encode())
         paths: list[str] = []
         for prefix in (published, keys.work, keys.parts):
             paths += [found.path for found in self._bucket.listing(prefix)]

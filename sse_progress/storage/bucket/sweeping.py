@@ -10,7 +10,7 @@ import structlog
 
 from sse_progress.storage.announced import Announced
 from sse_progress.storage.bucket.client import Bucket, Found
-from sse_progress.storage.bucket.keys import OPEN, PARTS, PUBLISHED, RESTING, WORK, Keys
+from sse_progress.storage.bucket.keys import OPEN, PARTS, PUBLISHED, REMOVED, RESTING, WORK, Keys
 from sse_progress.storage.bucket.publishing import tidy
 from sse_progress.storage.bucket.stored import OpenUpload, PublishedUpload, decoded
 
@@ -19,7 +19,8 @@ __all__ = ["Sweeper"]
 STALE_S = 3600.0
 """What nothing names is left alone for so long: somebody may be at it."""
 LEFTOVER_S = 24 * 3600.0
-"""The same of multipart uploads, which may be a large file on a slow line."""
+"""The same of multipart uploads, which may be a large file on a slow line, and of removals: so long
+may a worker take to notice one."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class Sweeper:
         self._resting()
         self._bodies()
         self._work()
+        self._removed()
         limit = self._before(LEFTOVER_S)
         for leftover in self._bucket.leftovers(f"{PUBLISHED}/"):
             if leftover.began < limit:
@@ -84,6 +86,23 @@ class Sweeper:
             if self._bucket.head(Keys(digest=digest).open) is None:
                 self._bucket.delete([found.path for found in listed])
 
+    def _removed(self) -> None:
+        """What attempts have put after their upload was removed, and died before they noticed."""
+        for note in self._stale(REMOVED, LEFTOVER_S):
+            if (prefix := self._bucket.get(note.path)) is None:
+                continue
+            keys = Keys(digest=note.name)
+            # The listing first: an id may be used again, and what is put from now on is not in it.
+            listed = [found.path for found in self._bucket.listing(keys.published(prefix.decode()))]
+            if listed and self._bucket.head(keys.open) is not None:
+                continue  # some may be those of an attempt at the new one
+            if listed and (data := self._bucket.get(keys.record)) is not None:
+                named = {file.path for file in decoded(data, PublishedUpload).files}
+                listed = [path for path in listed if path not in named]
+            if listed:
+                log.info("files of a removed upload removed", count=len(listed))
+            self._bucket.delete([*listed, note.path])
+
     def _stored_body(self, keys: Keys) -> str | None:
         if (data := self._bucket.get(keys.open)) is not None:
             return decoded(data, OpenUpload).body
@@ -91,8 +110,8 @@ class Sweeper:
             return decoded(data, PublishedUpload).body
         return None
 
-    def _stale(self, prefix: str) -> Iterator[Found]:
-        limit = self._before(STALE_S)
+    def _stale(self, prefix: str, seconds: float = STALE_S) -> Iterator[Found]:
+        limit = self._before(seconds)
         return (found for found in self._bucket.listing(prefix) if found.modified < limit)
 
 

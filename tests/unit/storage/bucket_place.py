@@ -38,7 +38,14 @@ class Place:
         )
 
     def listed(self) -> list[str]:
-        """What is there, below the prefix."""
+        """What is there, below the prefix, but for notes of removals."""
+        return [key for key in self.all_keys() if not key.startswith("removed/")]
+
+    def notes(self) -> list[str]:
+        """Of which uploads it is noted that they were removed."""
+        return [key for key in self.all_keys() if key.startswith("removed/")]
+
+    def all_keys(self) -> list[str]:
         found = s3_client.keys(self.server.endpoint, "media", prefix=f"{self.prefix}/")
         return [key.removeprefix(f"{self.prefix}/") for key in found]
 

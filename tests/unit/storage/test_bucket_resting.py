@@ -18,7 +18,7 @@ from sse_progress.storage.bucket.client import Bucket
 from sse_progress.storage.bucket.keys import Keys
 from sse_progress.storage.bucket.storage import BucketStorage
 from sse_progress.storage.manifest import Manifest
-from tests.helpers.s3_proxy import S3Proxy
+from tests.helpers.s3_proxy import S3Proxy, Seen
 from tests.helpers.s3_server import S3Server
 from tests.unit.storage.bucket_place import Place, manifest, publish, read, store, worked_on
 
@@ -367,6 +367,73 @@ def test_old_multipart_uploads_are_aborted(place: Place) -> None:
     assert len(place.uploads()) == 1
     sweep(place, 25 * HOUR_S)
     assert place.uploads() == []
+
+
+def put_late(place: Place, *, storage_prefix: str = "") -> None:
+    """An upload is removed while its original is on its way; whoever puts it is cut off then."""
+    store(place.open(chunk_bytes=1000), bytes(1500), storage_prefix=storage_prefix)
+    with S3Proxy(place.server.port) as proxy:
+        storage = place.open(endpoint=proxy.endpoint)
+        scratch = worked_on(storage)
+
+        def fault(seen: Seen) -> int | None:
+            if seen.method == "PUT" and seen.target.endswith("/original"):
+                place.open().remove("u1")
+                proxy.fault = lambda _: 403
+            return None
+
+        proxy.fault = fault
+        with pytest.raises(Unavailable):
+            storage.objects.publish("u1", b"{}", scratch=scratch)
+    assert [key.rpartition("/")[2] for key in left(place)] == ["original"]
+
+
+def left(place: Place) -> list[str]:
+    return [key for key in place.listed() if key.startswith("objects/")]
+
+
+@pytest.mark.parametrize("prefix", ["", "media/courses"])
+def test_what_was_put_after_a_removal_is_swept(place: Place, prefix: str) -> None:
+    """After a day, in which a worker that lives has noticed; then the note goes as well."""
+    put_late(place, storage_prefix=prefix)
+    there = left(place)
+    sweep(place, 23 * HOUR_S)
+    assert left(place) == there
+    assert len(place.notes()) == 1
+    sweep(place, 25 * HOUR_S)
+    assert [key for key in place.all_keys() if key != "format"] == []
+
+
+def test_an_id_that_is_used_again_keeps_its_files(place: Place) -> None:
+    """While it is worked on nothing is swept; later, what its record does not name."""
+    put_late(place)
+    late, storage = left(place), place.open()
+    store(storage)
+    sweep(place, 25 * HOUR_S)
+    assert left(place) == late
+    publish(storage, thumb=b"small")
+    assert len(left(place)) == 3
+    sweep(place, 25 * HOUR_S)
+    assert late[0] not in left(place)
+    assert len(left(place)) == 2
+    assert place.notes() == []
+
+
+def test_only_removals_that_an_attempt_may_miss_are_noted(place: Place) -> None:
+    """Not those of what its first attempt has published, which are all that expire."""
+    storage = place.open()
+    store(storage)
+    publish(storage)
+    storage.remove("u1")
+    assert place.all_keys() == []
+    store(storage)
+    worked_on(storage)  # and is silent
+    publish(storage)
+    storage.remove("u1")
+    assert len(place.notes()) == 1
+    store(storage, upload_id="u2")
+    storage.remove("u2")
+    assert len(place.notes()) == 2
 
 
 def test_published_uploads_expire(place: Place) -> None:
