@@ -225,7 +225,7 @@ class Sending:
     async def send_all(self) -> Sending:
         return await self.send(len(self.raw) - self.sent)
 
-    async def answer(self, *, timeout_s: float = 90) -> tuple[int, dict[str, Any]]:
+    async def answer(self, *, timeout_s: float = 150) -> tuple[int, dict[str, Any]]:
         """Status and JSON; (0, {}) where the connection ended without an answer."""
         assert self._reader is not None
         assert self._writer is not None
