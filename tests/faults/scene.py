@@ -162,7 +162,7 @@ class Scene:
     async def ready(self) -> None:
         async def answers() -> bool:
             try:
-                async with httpx.AsyncClient(base_url=self.url, timeout=3) as client:
+                async with httpx.AsyncClient(base_url=self.url, timeout=20) as client:
                     return (await client.get("/readyz")).status_code == 200
             except httpx.HTTPError:
                 return False
