@@ -32,9 +32,11 @@ SIZE = 30 * 100_000
 DIGEST = hashlib.sha256(b"Some words, and more of them.\n" * 100_000).hexdigest()
 
 
-@pytest.fixture
-def running(usual_service: Service) -> Service:
-    return usual_service
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Its own: page and panel count all of a user's uploads, those of other tests too."""
+    with Service(tmp_path_factory.mktemp("resuming")) as service:
+        yield service
 
 
 @pytest.fixture
