@@ -88,18 +88,24 @@ async def test_a_cancelled_caller_still_waits_for_its_thread() -> None:
 async def test_a_cancelled_scope_leaves_what_the_thread_returned() -> None:
     """What a thread has taken can be given back: the cancellation comes with the next wait in the
     scope, and not behind it."""
-    go = threading.Event()
     loop = asyncio.get_running_loop()
-    with anyio.CancelScope() as scope:
-        loop.call_soon(scope.cancel)
-        loop.call_later(0.05, go.set)
-        assert await blocking(lambda: go.wait(20) and "taken") == "taken"
-    await asyncio.sleep(0)  # nothing is left of it
-    with anyio.CancelScope() as scope:
-        loop.call_soon(scope.cancel)
-        assert await blocking(lambda: "taken") == "taken"
-        await asyncio.sleep(20)
-    assert scope.cancelled_caught
+    taken: list[str] = []
+
+    def take() -> str:
+        go.wait(20)
+        return "taken"
+
+    for rest_s in (0, 20):
+        go = threading.Event()
+        with anyio.CancelScope() as scope:
+            loop.call_soon(scope.cancel)
+            loop.call_later(0.05, go.set)
+            taken.append(await blocking(take))
+            if rest_s:
+                await asyncio.sleep(rest_s)
+        assert scope.cancelled_caught is bool(rest_s)
+        await asyncio.sleep(0)  # nothing of it comes behind its scope
+    assert taken == ["taken", "taken"]
 
 
 async def test_a_cancelled_task_waits_for_its_thread_and_ends() -> None:
