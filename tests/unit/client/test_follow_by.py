@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from sse_progress.client import AsyncClient, Client, Event, NotAllowed, Pace
+from sse_progress.client.talking import Talk
 from tests.client_driver import Driver, bounded  # noqa: F401
 from tests.cutting_proxy import CuttingProxy
 from tests.helpers.service import Service
@@ -284,7 +285,12 @@ def test_iterations_that_are_broken_off_leave_nothing(
     assert driver.call(running.url, once, **options).upload_id == held
 
 
-def test_a_thread_that_waits_is_woken(running: Service, held: str, nothing_left: None) -> None:  # noqa: F811
+def test_a_thread_that_waits_is_woken(
+    running: Service,  # noqa: F811
+    held: str,
+    nothing_left: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """`close` in another thread ends it, in the middle of the wait for a message."""
     quiet = replace(PATIENT, heartbeat_s=300)  # it does not look up by itself
     with Client(running.url, token=token(), pace=quiet, follow_by="ws") as client:
@@ -301,9 +307,18 @@ def test_a_thread_that_waits_is_woken(running: Service, held: str, nothing_left:
         reader = threading.Thread(target=read)
         reader.start()
         assert reached.wait(60)
+        later: list[bytes] = []
+
+        def heard(talk: Talk, data: bytes) -> Iterator[bytes]:
+            later.append(data)
+            return before(talk, data)
+
+        before = Talk.heard
+        monkeypatch.setattr(Talk, "heard", heard)
         follow.close()
         reader.join(60)
         assert not reader.is_alive()
+        assert not any(later)  # such as the service's next ping
     assert not seen[-1].terminal
 
 
