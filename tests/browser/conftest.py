@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.browser.gates import Gates
 from tests.browser.line import Line
 from tests.browser.users import SECRET, User
+from tests.helpers.ports import free_port
 from tests.helpers.service import Service
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -147,9 +147,7 @@ def paced(session_dir: Path) -> Iterator[Service]:
 
     Pages of `http://localhost` may use it from there, which is another origin.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     env = {
         "SSE_PROGRESS_PORT": str(port),
         "SSE_PROGRESS_CORS_ORIGINS": f"http://localhost:{port}",

@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from tests.docs.pages import DOCS, TIMEOUT_S, blocks, commands, environment, here
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -80,12 +81,6 @@ def running(*command: str, cwd: Path, env: dict[str, str]) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(TIMEOUT_S)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def listening(port: int) -> bool:

@@ -21,7 +21,7 @@ import jwt
 import pytest
 
 from tests.docs.pages import DOCS, Block, commands
-from tests.helpers.nginx import free_port
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import ACCESS_KEY, SECRET_KEY, S3Server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import pytest
 
 from sse_progress.model.messages import stored_text
 from tests.faults.scene import Scene, reading
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_proxy import RedisProxy
 from tests.helpers.redis_server import RedisServer
@@ -224,9 +224,7 @@ def test_what_is_degraded(short_dir: Path, own_redis: RedisServer) -> None:
 
 def test_a_worker_alone_answers_metrics(short_dir: Path, own_redis: RedisServer) -> None:
     """At its port, with what it did: here, its own release and nothing done yet."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     process = subprocess.Popen(
         [sys.executable, "-m", "sse_progress", "worker", "--metrics-port", port],
         cwd=ROOT,

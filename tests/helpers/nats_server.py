@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import wait_until
 
@@ -20,9 +21,7 @@ class NatsServer:
 
     def __init__(self, directory: Path, *, tls: Path | None = None) -> None:
         self._directory = directory / "nats"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = int(free.getsockname()[1])
+        self._port = free_port()
         self._tls = tls
         self.url = f"{'tls' if tls else 'nats'}://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None

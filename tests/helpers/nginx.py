@@ -12,17 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from tests.helpers.ports import free_port
 from tests.helpers.processes import children, die_with_parent
 from tests.helpers.service import ROOT
 from tests.helpers.waiting import wait_until
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Nginx:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from redis import Redis
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import wait_until
 
@@ -25,15 +25,11 @@ SLOTS = 16384
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports of loopback that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """As many different ones."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 def launch(directory: Path, options: dict[str, str], *first: str) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.waiting import wait_until
 
@@ -86,9 +87,7 @@ class RedisServer:
         known = self.command("CONFIG", "GET", "port").split(b"\r\n")
         if known[4] != b"0":
             return int(known[4])
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         assert self.command("CONFIG", "SET", "port", str(port)).startswith(b"+OK")
         return port
 

@@ -24,7 +24,8 @@ from websockets.sync.server import ServerConnection, serve
 from tests.attacks.words import SECRET, token
 from tests.helpers.media import jpeg
 from tests.helpers.multipart import body, content_type, file_part
-from tests.helpers.nginx import Nginx, free_port
+from tests.helpers.nginx import Nginx
+from tests.helpers.ports import free_port
 from tests.helpers.processes import die_with_parent
 from tests.helpers.service import Service
 from tests.helpers.sse import EventStream, Frame, journal
