@@ -22,4 +22,4 @@ def settle() -> None:
     """Collect what starting has left, keep the rest for good, and look less often from now on."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 5, 20)
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
