@@ -19,7 +19,7 @@ APART = {
     "tests/browser": ("kinds", "many", "queue", "resuming", "review", "snippets"),
     "tests/wire": (
         *("compression", "jobs", "kinds", "moderation_services", "nginx", "request_log"),
-        *("reviews", "roles", "shortened", "traces", "webhooks"),
+        *("reviews", "roles", "shortened", "storage_prefix", "traces", "webhooks"),
     ),
 }
 """Folders whose files share a service, and those of `browser` a Chromium too; in each, what has
