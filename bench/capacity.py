@@ -28,13 +28,13 @@ DAY_S = 86_400
 class Costs:
     """CPU in seconds, memory in bytes; see docs/capacity.md for where each is from."""
 
-    web_upload_s: float = 0.017
-    web_byte_s: float = 1.8 / 1024**3
-    web_stream_s: float = 0.0005
-    web_event_s: float = 40e-6
-    redis_upload_s: float = 0.008
-    worker_upload_s: float = 0.17
-    stream_bytes: int = 24_000
+    web_upload_s: float = 0.007
+    web_byte_s: float = 1.54 / 1024**3
+    web_stream_s: float = 0.00022
+    web_event_s: float = 24e-6
+    redis_upload_s: float = 0.0035
+    worker_upload_s: float = 0.125
+    stream_bytes: int = 16_000
     redis_upload_bytes: int = 14_000
     redis_kept_s: int = DAY_S
     append_only_bytes: int = 16_000
