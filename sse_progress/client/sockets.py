@@ -1,4 +1,4 @@
-"""A WebSocket (RFC 6455) on a connection that somebody else reads and writes: no I/O.
+"""A WebSocket (RFC 6455) on a connection that the caller reads and writes: no I/O.
 
 What the messages mean is not known here.
 """

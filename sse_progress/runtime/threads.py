@@ -63,9 +63,9 @@ class Threads:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self._process = os.getpid()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._count = self._busy = 0
@@ -73,7 +73,7 @@ class Threads:
     def submit(self, call: Callable[[], Any]) -> Job:
         """Run `call` in a thread."""
         if self._process != os.getpid():
-            self._begin_anew()  # threads do not outlive a fork
+            self._reset()  # threads do not outlive a fork
         job = Job(call, asyncio.get_running_loop())
         self._busy += 1
         self._jobs.put(job)
@@ -89,7 +89,7 @@ class Threads:
     def _do(self, job: Job) -> None:
         """A function of its own: a thread that waits holds nothing of its last job."""
         job.run()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits any more
             job.loop.call_soon_threadsafe(self._done, job)
 
     def _done(self, job: Job) -> None:

@@ -40,7 +40,7 @@ from sse_progress.worker.context import KindOfWork, WorkerConfig, WorkerContext
 from sse_progress.worker.eta import History
 from sse_progress.worker.leader import Leader
 from sse_progress.worker.pipeline_loader import load_pipeline, pipeline_of
-from sse_progress.worker.reconciler import Reconciler
+from sse_progress.worker.reconciler import DAY_S, Reconciler
 from sse_progress.worker.redis_policy import watch_policy
 from sse_progress.worker.room import Room
 from sse_progress.worker.runner import Runner
@@ -95,7 +95,7 @@ def retention_of(kinds: Kinds, settings: Settings) -> dict[str, float | None]:
 
 
 def seconds_of(days: float | None) -> float | None:
-    return None if days is None else days * 86400
+    return None if days is None else days * DAY_S
 
 
 def webhooks_of(components: Components) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -113,7 +113,7 @@ def archiver_of(
     components: Components, batches: Batches, leader: Leader
 ) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     """The tasks that archive journals, and shorten them afterwards, where there is an archive."""
-    url, history_s = components.settings.archive, components.settings.history_days * 86400
+    url, history_s = components.settings.archive, components.settings.history_days * DAY_S
     if url is None:
         return []
     if components.settings.storage is not None and url.startswith("sqlite"):
@@ -240,7 +240,7 @@ async def _work(settings: Settings) -> None:
             default_retention_s=seconds_of(settings.retention_days),
             resume_s=settings.resume_s,
             reviews=reviews,
-            review_s=settings.review_days * 86400,
+            review_s=settings.review_days * DAY_S,
             on_review_timeout=settings.review_timeout,
             hook_wait_s=settings.moderation_hook_wait_s,
             on_hook_timeout="refuse" if settings.moderation_fail == "closed" else "review",

@@ -39,7 +39,7 @@ from sse_progress.uploads.reviews import Answered, Decision, Reviews, WaitsFor, 
 from sse_progress.worker.leader import Leader
 from sse_progress.worker.resting import RestingBodies
 
-__all__ = ["Reconciler"]
+__all__ = ["DAY_S", "Reconciler"]
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class Reconciler:
         default_retention_s: float | None = None,
         resume_s: float = 24 * 3600,
         reviews: Reviews | None = None,
-        review_s: float = 7 * 86400,
+        review_s: float = 7 * DAY_S,
         on_review_timeout: Literal["refuse", "approve"] = "refuse",
         hook_wait_s: float = 3600,
         on_hook_timeout: Literal["refuse", "review"] = "review",

@@ -135,7 +135,7 @@ class AsyncClient(AsyncMany):
         Begins at the beginning, or after `last_event_id`, and waits if the upload has not begun.
         `on_place` is called every few seconds while the upload waits for a worker. Drops are
         resumed; where streams are blocked the state is polled (then events in between may be left
-        out, and no places are told). A `reset` event carries the whole current state. Raises
+        out, and `on_place` is not called). A `reset` event carries the whole current state. Raises
         NotAllowed, and Unreachable after `pace.give_up_s` without any answer.
         """
         return AsyncFollow(self, self._following(id, last_event_id, on_phase, on_place))
