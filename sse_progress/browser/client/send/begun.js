@@ -1,15 +1,15 @@
 /**
  * Which uploads this browser has begun and not ended, by a fingerprint of their file: the same file
- * chosen again after a reload goes on where it was. Never the file itself. Nothing breaks where
- * storage is forbidden.
+ * chosen again after a reload goes on where it was. Never the file itself.
  */
 
-const KEY = "sse-progress:begun";
-const KEEP = 50;
+import { Remembered } from "../service/remembered.js";
+
 /** A little less than the service keeps a paused upload, where it is not set otherwise. */
 const KEEP_MS = 23 * 3600 * 1000;
 
-/** @typedef {{ id: string, at: number }} Begun */
+/** @type {Remembered<{ id: string, at: number }>} by fingerprint */
+const begun = new Remembered("sse-progress:begun", { most: 50, ms: KEEP_MS });
 
 /**
  * @param {string} root of the service
@@ -26,7 +26,7 @@ function fingerprint(root, file) {
  * @param {string} id
  */
 export function rememberBegun(root, file, id) {
-  keep({ ...all(), [fingerprint(root, file)]: { id, at: Date.now() } });
+  begun.keep(Object.entries({ ...begun.all(), [fingerprint(root, file)]: { id, at: Date.now() } }));
 }
 
 /**
@@ -35,41 +35,18 @@ export function rememberBegun(root, file, id) {
  * @param {Blob} file
  */
 export function recallBegun(root, file) {
-  const found = all()[fingerprint(root, file)];
+  const found = begun.all()[fingerprint(root, file)];
   return typeof found?.id === "string" && Date.now() - found.at < KEEP_MS ? found.id : null;
 }
 
 /** @param {string} id */
 export function isBegun(id) {
-  return Object.values(all()).some((one) => one.id === id && Date.now() - one.at < KEEP_MS);
+  return Object.values(begun.all()).some((one) => one.id === id && Date.now() - one.at < KEEP_MS);
 }
 
 /** @param {string} id */
 export function forgetBegun(id) {
-  const begun = all();
-  const left = Object.entries(begun).filter(([, one]) => one.id !== id);
-  if (left.length < Object.keys(begun).length) keep(Object.fromEntries(left));
-}
-
-/** @param {Record<string, Begun>} begun */
-function keep(begun) {
-  const young = Object.entries(begun)
-    .filter(([, { at }]) => Date.now() - at < KEEP_MS)
-    .sort(([, a], [, b]) => b.at - a.at)
-    .slice(0, KEEP);
-  try {
-    localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(young)));
-  } catch {
-    // private mode, or a full quota: then the file is sent from its beginning
-  }
-}
-
-/** @returns {Record<string, Begun>} */
-function all() {
-  try {
-    const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    return stored && typeof stored === "object" ? stored : {};
-  } catch {
-    return {};
-  }
+  const records = Object.entries(begun.all());
+  const left = records.filter(([, one]) => one.id !== id);
+  if (left.length < records.length) begun.keep(left);
 }
