@@ -7,6 +7,7 @@ resets the connection, and who only sends never learns why.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ async def _send(
     """Send the file in chunks, each after its length; stop early once there is a reply."""
     writer.write(b"zINSTREAM\0")
     sent = 0
-    with await blocking(path.open, "rb") as file:
+    with contextlib.ExitStack() as files:  # entered in the thread: closed also if cancelled there
+        file = await blocking(lambda: files.enter_context(path.open("rb")))
         while not reply.done() and (chunk := await blocking(file.read, _CHUNK_BYTES)):
             writer.write(len(chunk).to_bytes(4, "big") + chunk)
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -232,3 +234,59 @@ async def test_cancelling_closes_the_connection(desk: Desk, short_dir: Path) -> 
         await asyncio.wait_for(closed.wait(), 60)
         left = [task for task in told[0] - before if "_read_reply" in repr(task)]
         assert left == []
+
+
+@pytest.mark.parametrize("by", ["task", "scope"])
+async def test_cancelling_while_the_file_is_opened(desk: Desk, short_dir: Path, by: str) -> None:
+    """A scan that is cancelled while its file is opened closes it; no garbage collector has to."""
+    fifo = short_dir / "fifo"  # opened for reading, it waits until somebody opens it for writing
+    os.mkfifo(fifo)
+    asked = asyncio.Event()
+
+    async def hears(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(10) == b"zINSTREAM\0"
+        asked.set()
+        await never_answers(reader, writer)
+
+    async def scans(upload: Upload, scope: anyio.CancelScope) -> None:
+        with scope:
+            await scan_with_clamd(upload, Reports())
+
+    async with scripted(hears, short_dir) as address:
+        upload = msgspec.structs.replace(asking(desk, b"x", address), path=str(fifo))
+        scope = anyio.CancelScope()
+        scan = asyncio.ensure_future(scans(upload, scope))
+        await asyncio.wait_for(asked.wait(), 60)
+        if by == "task":
+            scan.cancel()
+        else:
+            scope.cancel()
+        await asyncio.sleep(0)
+        assert not scan.done()
+        await open_and_close(fifo)
+        await asyncio.wait([scan], timeout=60)
+        assert scan.done()
+        assert scan.cancelled() == (by == "task")
+        assert descriptors(fifo) == []
+
+
+async def open_and_close(fifo: Path) -> None:
+    """For writing, as soon as somebody is there to read."""
+    for _ in range(6000):
+        try:
+            return os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            await asyncio.sleep(0.01)
+    raise AssertionError("nobody opened the file")
+
+
+def descriptors(path: Path) -> list[int]:
+    """What this process has open of `path`."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the listing's own
+            if descriptor.samefile(path):
+                found.append(int(descriptor.name))
+    return found
