@@ -12,9 +12,14 @@ from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import Status, status_of_stage
 from sse_progress.model.timestamps import rfc3339
 
-__all__ = ["Foreign", "Frame", "Page", "page_of"]
+__all__ = ["Foreign", "Frame", "Page", "chunk_of", "page_of"]
 
 TIMESTAMP = re.compile(rb'"timestamp":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"')
+
+
+def chunk_of(data: bytes) -> bytes:
+    """A chunk of HTTP/1.1 (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Frame:
@@ -40,9 +45,9 @@ class Frame:
 
     @property
     def chunk(self) -> bytes:
-        """The frame as a chunk of HTTP/1.1 (RFC 9112 §7.1), made once for all who get it live."""
+        """The frame as a chunk, made once for all who get it live."""
         if not self._chunk:
-            self._chunk = b"%x\r\n%b\r\n" % (len(self.raw), self.raw)
+            self._chunk = chunk_of(self.raw)
         return self._chunk
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["Interim", "Unchunked"]
+__all__ = ["Interim", "Unchunked", "header_line"]
 
 INTERIM = {
     102: b"Processing",
@@ -20,6 +20,13 @@ INTERIM = {
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+def header_line(name: bytes, value: bytes) -> bytes:
+    """Raises ValueError for what is not a header."""
+    if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+        raise ValueError(f"{name!r} is not a header, or its value is not one line")
+    return b"%b: %b\r\n" % (name, value)
 
 
 class Interim:
@@ -34,10 +41,7 @@ class Interim:
         Proxies may take one for the response, or wait for ever: see docs/decisions/http-protocol.
         """
         lines = [b"HTTP/1.1 %d %b\r\n" % (status, INTERIM[status])]
-        for name, value in headers:
-            if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
-                raise ValueError(f"{name!r} is not a header, or its value is not one line")
-            lines.append(b"%b: %b\r\n" % (name, value))
+        lines += [header_line(name, value) for name, value in headers]
         cycle = self._cycle
         if cycle.response_started or cycle.disconnected or cycle.transport.is_closing():
             return False

@@ -8,6 +8,7 @@ uvicorn as `http=HttpProtocol`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, ClassVar
 
 from uvicorn._types import ASGI3Application
@@ -30,16 +31,16 @@ from sse_progress.web.http_responses import Interim, Unchunked
 from sse_progress.web.middlewares.problem_middleware import LINGER_BYTES, LINGER_S
 from sse_progress.web.peers import Peers
 from sse_progress.web.problem_details import answer
-from sse_progress.web.protocol.direct_write import DirectWrite
 from sse_progress.web.protocol.rest import GoingOn, Rest
+from sse_progress.web.protocol.sending import Sending
 from sse_progress.web.protocol.small_chunks import PacedFlow, SmallChunks
 
 __all__ = ["HttpProtocol"]
 
 
 def _sending_by(send: Unchunked, app: ASGI3Application) -> ASGI3Application:
-    async def application(scope: Any, receive: Any, _: Any) -> None:
-        await app(scope, receive, send)  # type: ignore[arg-type]
+    def application(scope: Any, receive: Any, _: Any) -> Awaitable[None]:
+        return app(scope, receive, send)  # type: ignore[arg-type]
 
     return application
 
@@ -82,7 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
     _problem: Problem | None = None
     _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
-    the answer has begun; `write`, a `DirectWrite`, for chunks of it; `rest`, a `Rest`, for what is
+    the answer has begun; `write`, of `Sending`, for chunks of it; `rest`, a `Rest`, for what is
     left of it after them; `inform`, an `Interim`, before it; `abort`, which ends a connection whose
     client has stopped reading. `peer` is its address."""
 
@@ -138,10 +139,12 @@ class HttpProtocol(HttpToolsProtocol):
             extension["send"] = unchunked = Unchunked(cycle)
             app = _sending_by(unchunked, app)
         else:
-            extension["send"], extension["inform"] = cycle.send, Interim(cycle)
-            extension["write"], extension["rest"] = DirectWrite(cycle), (rest := Rest())
+            sending, rest = Sending(cycle), Rest()
+            extension["send"], extension["write"] = sending.send, sending.write
+            extension["inform"], extension["rest"] = Interim(cycle), rest
             # It leads back to the scope that it is in, with all that belongs to the request.
-            app = GoingOn(app, rest, over=extension.clear)  # type: ignore[arg-type,assignment]
+            going_on: Any = GoingOn(app, rest, sending.send, over=extension.clear)  # type: ignore[arg-type]
+            app = going_on
         super()._start_asgi_task(cycle, app)
 
     def _tell_running(self) -> None:

@@ -52,16 +52,17 @@ def at_end(scope: Scope, callback: Callable[[], None]) -> None:
 
 
 class GoingOn:
-    """An application, and after it what is left of its response; then `over` is called."""
+    """An application that is given `send`, and after it what is left of its response; then `over`
+    is called."""
 
-    __slots__ = ("_app", "_over", "_rest")
+    __slots__ = ("_app", "_over", "_rest", "_send")
 
-    def __init__(self, app: ASGIApp, rest: Rest, *, over: Callable[[], None]) -> None:
-        self._app, self._rest, self._over = app, rest, over
+    def __init__(self, app: ASGIApp, rest: Rest, send: Send, *, over: Callable[[], None]) -> None:
+        self._app, self._rest, self._send, self._over = app, rest, send, over
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, _: Send) -> None:
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._send)
         except BaseException:
             await self._rest.run(_gone)  # what the stream holds is given back
             raise

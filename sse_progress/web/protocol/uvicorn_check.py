@@ -43,15 +43,19 @@ _ATTRIBUTES = (
 )
 _OF_CYCLE = (
     "chunked_encoding",
+    "default_headers",
     "disconnected",
     "expected_content_length",
+    "flow",
     "keep_alive",
     "message_event",
     "more_body",
+    "on_response",
     "response_complete",
     "response_started",
     "scope",
     "transport",
+    "waiting_for_100_continue",
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from sse_progress.journal.frames import chunk_of
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.uploads.places import Places
 from sse_progress.web.content_coding import BlockGzip, takes_blocks
@@ -89,10 +90,6 @@ class StreamParts:
     compress: str = "off"
 
 
-def _no_write(_chunk: bytes) -> bool:
-    return False
-
-
 class Stream(Response):
     """One SSE connection: drives `send()`, keeps it alive, ends it with a whole chunk."""
 
@@ -119,7 +116,7 @@ class Stream(Response):
         self._ends_at = self._now() + max(lifetime, 0)
         self._told_at = self._now()
         self._abort: Callable[[], None] = lambda: None
-        self._write: Callable[[bytes], bool] = _no_write
+        self._write: Callable[[bytes], bool] | None = None
         self.ended = False
         self._closing = False
 
@@ -149,16 +146,16 @@ class Stream(Response):
 
     async def _begin(self, ours: Mapping[str, Any], send: Send, start: Message) -> None:
         await send(start)
+        self.raw_headers = []  # a stream lives long
         # The head went through every middleware; frames need none of them.
-        self._send = send = ours.get("send", send)
-        first = self._first if self._encode is None else self._encode(self._first)
-        await send({"type": "http.response.body", "body": first, "more_body": True})
-        self._first, self.raw_headers = b"", []  # a stream lives long
+        self._send = ours.get("send", send)
         if self._encode is None:  # else each reader's bytes are its own
-            self._write = ours.get("write", _no_write)
+            self._write = ours.get("write")
         self._parts.wheel.put(self, self._due())
         self._parts.open.add(self)
         self.began()
+        if self._first:
+            await self.deliver(b"")
 
     async def _live(self, receive: Receive) -> None:
         try:
@@ -176,7 +173,7 @@ class Stream(Response):
         self.left()
 
     def began(self) -> None:
-        """The first frame is out: follow."""
+        """The head is out: follow. The first frame goes before all that is emitted."""
 
     def left(self) -> None:
         """The connection is over: leave."""
@@ -189,6 +186,10 @@ class Stream(Response):
             return None
         if self._outlet.busy_since is not None:
             return self._emit_later(body, final)
+        if self._first:
+            body, self._first = self._first + body, b""
+        if not (final or self._write is None) and self.emit_chunk(chunk_of(body)):
+            return None
         assert self._send is not None
         if final:
             self.ended, self._why = True, self._why if self._closing else "upload_ended"
@@ -200,7 +201,8 @@ class Stream(Response):
 
     def emit_chunk(self, chunk: bytes) -> bool:
         """Send whole frames, made into a chunk, past ASGI; False: they have to be emitted."""
-        if self.ended or self._outlet.busy_since is not None or not self._write(chunk):
+        write = self._write
+        if write is None or self.ended or self._outlet.busy_since is not None or not write(chunk):
             return False
         self._outlet.written_at = self._now()
         return True

@@ -296,6 +296,29 @@ async def test_gone_is_one_frame() -> None:
     assert raw.count(b"\n") == 3
 
 
+class Following(Stream):
+    """Is given what is there at once."""
+
+    def began(self) -> None:
+        assert self.emit(b"there\n\n", final=self._pace.named) is None
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_what_is_there_at_once_leaves_with_the_first_frame(ended: bool) -> None:
+    """An upload's events so far are one message with it, behind it, whether its end is among them
+    or not."""
+    pace = replace(PACE, named=ended)
+    stream, server = Following(b"first\n\n", pace=pace, parts=parts_of([])), Server()
+    scope = {"type": "http", "method": "GET", "headers": []}
+    task = asyncio.ensure_future(stream(scope, server.receive, server.send))
+    await asyncio.sleep(0)
+    _, message = server.sent
+    assert message["body"] == b"first\n\nthere\n\n"
+    assert message["more_body"] is not ended
+    server.gone.set()
+    await task
+
+
 @pytest.mark.parametrize(("compress", "written"), [("off", True), ("replay", False)])
 async def test_a_compressed_stream_writes_no_chunk_past_asgi(compress: str, written: bool) -> None:
     """A chunk that is made once for all readers is plain; a compressed stream takes `send`."""
@@ -317,6 +340,6 @@ async def test_a_compressed_stream_writes_no_chunk_past_asgi(compress: str, writ
     task = asyncio.ensure_future(stream(scope, server.receive, server.send))
     await asyncio.sleep(0)
     assert stream.emit_chunk(b"5\r\nframe\r\n") is written
-    assert chunks == [b"5\r\nframe\r\n"] * written
+    assert chunks == [b"7\r\nfirst\n\n\r\n", b"5\r\nframe\r\n"] * written
     server.gone.set()
     await task
