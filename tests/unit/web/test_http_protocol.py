@@ -456,7 +456,7 @@ def test_another_uvicorn_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) ->
         self.scope = scope  # type: ignore[attr-defined]
 
     monkeypatch.setattr(RequestResponseCycle, "__init__", other)
-    with pytest.raises(RuntimeError, match="has no chunked_encoding, disconnected, expected"):
+    with pytest.raises(RuntimeError, match="has no chunked_encoding, default_headers, disc"):
         check_uvicorn()
     monkeypatch.undo()
     monkeypatch.setattr(ProxyHeadersMiddleware, "__init__", other)
