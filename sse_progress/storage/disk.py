@@ -77,26 +77,30 @@ class DiskStorage:
 
     def free_bytes(self) -> int:
         """What may still be written, bytes: free space without the reserve, never negative."""
-        with storage_errors():
-            free = os.statvfs(self.root)
-        return max(free.f_bavail * free.f_frsize - self._reserve_bytes, 0)
+        return self._free()[0]
 
     def free_inodes(self) -> int | None:
         """Files and directories that may still be made, without the reserve, never negative.
 
         None where the file system makes inodes as it needs them: btrfs and some others say 0 of 0.
         """
+        return self._free()[1]
+
+    def _free(self) -> tuple[int, int | None]:
         with storage_errors():
             found = os.statvfs(self.root)
-        return max(found.f_favail - self._reserve_inodes, 0) if found.f_files else None
+        count = max(found.f_bavail * found.f_frsize - self._reserve_bytes, 0)
+        return count, max(found.f_favail - self._reserve_inodes, 0) if found.f_files else None
 
     def ensure_room(self, size_bytes: int) -> None:
         """Raise InsufficientStorage if one more upload of `size_bytes` would not fit now.
 
         What is announced and has not arrived yet counts as if it were there.
         """
-        self._ensure_bytes(size_bytes + self.bodies.promised_bytes())
-        inodes = self.free_inodes()
+        promised = self.bodies.promised_bytes()
+        count, inodes = self._free()
+        if size_bytes + promised > count:
+            raise InsufficientStorage
         if inodes is not None and inodes < INODES_PER_UPLOAD:
             raise InsufficientStorage("The storage has no room for more files.")
 
@@ -112,8 +116,8 @@ class DiskStorage:
 
     def state(self) -> StorageState:
         """Whether a new upload has room, however small it is. Raises Unavailable."""
-        inodes = self.free_inodes()
-        if self.free_bytes() <= 0:
+        count, inodes = self._free()
+        if count <= 0:
             return "full"
         return "out_of_inodes" if inodes is not None and inodes < INODES_PER_UPLOAD else "ok"
 

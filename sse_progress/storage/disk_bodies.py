@@ -59,15 +59,16 @@ class DiskBodies:
         while True:
             directory = self._layout.new_incoming(upload_id)
             directory.mkdir(mode=0o700)
+            original = directory / ORIGINAL
             try:
-                file = create_file(directory / ORIGINAL, access)
+                file = create_file(original, access)
             except FileNotFoundError:
                 continue  # a sweeper took the empty directory for a dead one's
             except OSError:
                 directory.rmdir()
                 raise
             fcntl.flock(file, fcntl.LOCK_EX)
-            if still_there(file.fileno(), directory / ORIGINAL):
+            if still_there(file.fileno(), original):
                 return directory, file
             file.close()
 

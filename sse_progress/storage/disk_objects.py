@@ -232,7 +232,7 @@ class DiskObjects:
         with storage_errors():
             for directory, _ in self._layout.places(upload_id):
                 try:
-                    descriptor = open_private(directory / _POSITION, os.O_WRONLY | os.O_CREAT)
+                    descriptor = open_private(f"{directory}/{_POSITION}", os.O_WRONLY | os.O_CREAT)
                 except FileNotFoundError:
                     continue
                 try:

@@ -97,27 +97,28 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
     2. manifest synced        the same
     3. its directory synced   the same, but complete: now it may get its name
     4. renamed into `open/`   the upload, whole, or the same as before
-    5. `open/` synced         the upload; only now may it be announced
+    5. `open/` synced         the upload; only now may it be described
     """
     place = layout.stored(manifest.upload_id)
     with storage_errors():
         os.fsync(file)
-        write_synced(directory / MANIFEST, msgspec.json.encode(manifest))
+        described = f"{directory}/{MANIFEST}"
+        write_synced(described, msgspec.json.encode(manifest))
         sync_directory(directory)
-        with layout.kept.counted(manifest, directory / MANIFEST):
+        with layout.kept.counted(manifest, described):
             _rename(layout, directory, manifest.upload_id)
         try:
             sync_directory(layout.open)
             sync_directory(directory.parent)
         except OSError:
-            layout.discard(place)  # not announced, so it must not come back
+            layout.discard(place)  # not described, so it must not come back
             raise
 
 
 def _rename(layout: Layout, directory: Path, upload_id: str) -> None:
     place = layout.stored(upload_id)
     try:
-        directory.rename(place)
+        os.rename(directory, place)  # noqa: PTH104  # pathlib's makes one more Path
     except OSError as exc:
         if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise UploadIdInUse from None

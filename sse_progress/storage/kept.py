@@ -62,7 +62,7 @@ class Kept:
             )
 
     @contextmanager
-    def counted(self, manifest: Manifest, path: Path) -> Iterator[None]:
+    def counted(self, manifest: Manifest, path: str) -> Iterator[None]:
         """Count the upload whose manifest is at `path`, for good if the block ends well.
 
         One at a time for each owner, so that of two that do not fit together one does. Raises
@@ -70,19 +70,19 @@ class Kept:
         """
         directory = self.root / digest_of(manifest.owner)
         directory.mkdir(mode=0o700, exist_ok=True)
-        name = f"{secrets.token_hex(8)}.{manifest.size}"
+        name = f"{directory}/{secrets.token_hex(8)}.{manifest.size}"
         with opened_directory(directory) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.ensure(manifest.owner, manifest.size)
             try:
-                os.link(path, directory / name)
+                os.link(path, name)
             except OSError as exc:
                 if self._limit is not None or exc.errno not in _NO_LINKS:
                     raise
         try:
             yield
         except BaseException:
-            (directory / name).unlink(missing_ok=True)
+            Path(name).unlink(missing_ok=True)
             raise
 
     def forget(self, manifest: Manifest) -> None:

@@ -22,6 +22,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from sse_progress.storage.durable import open_private, sync_directory, write_synced
@@ -31,6 +32,10 @@ from sse_progress.storage.manifest import Manifest, digest_of
 from sse_progress.storage.promises import PROMISES, Promise, parsed, promise_of
 
 __all__ = ["Layout", "identity_of"]
+
+
+_RECENT = 256
+"""Uploads whose places are known: each asks five times, and pathlib joins a path in 20 calls."""
 
 
 class Layout:
@@ -47,6 +52,8 @@ class Layout:
         self._promises = root / PROMISES
         self._noted: set[Promise] = set()
         self.trash = root / "trash"
+        self.stored = lru_cache(_RECENT)(lambda upload_id: self.open / digest_of(upload_id))
+        """Where an upload is until it is published."""
 
     def make(self) -> None:
         for directory in (
@@ -69,9 +76,6 @@ class Layout:
 
     def partial_of(self, upload_id: str) -> Path:
         return self.partial / digest_of(upload_id)
-
-    def stored(self, upload_id: str) -> Path:
-        return self.open / digest_of(upload_id)
 
     def places(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
         """Where it may be, in the order in which it moves, and whether it is published there."""
@@ -153,6 +157,7 @@ class Layout:
             shutil.rmtree(path, ignore_errors=True)
 
 
+@lru_cache(_RECENT)
 def _by_digest(below: Path, upload_id: str) -> Path:
     digest = digest_of(upload_id)
     return below / digest[:2] / digest

@@ -13,6 +13,7 @@ from sse_progress.model.errors import Unavailable
 from sse_progress.model.events import encode_json, tags_of
 from sse_progress.model.kinds import DEFAULT_KIND, Priority
 from sse_progress.model.labels import NO_LABELS, Labels
+from sse_progress.storage.durable import read_private
 
 __all__ = [
     "FILES",
@@ -120,6 +121,6 @@ def digest_of(name: str) -> str:
 
 def read_manifest(directory: Path) -> Manifest:
     try:
-        return msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
+        return msgspec.json.decode(read_private(f"{directory}/{MANIFEST}"), type=Manifest)
     except msgspec.DecodeError as exc:
         raise Unavailable("The storage cannot be used right now.") from exc

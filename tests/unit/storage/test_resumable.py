@@ -268,7 +268,7 @@ def test_a_manifest_without_room_keeps_the_body(
     body.append(b"12345", offset=0)
 
     def full(path: Path, data: bytes) -> None:
-        path.write_bytes(data[:3])
+        Path(path).write_bytes(data[:3])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
