@@ -106,7 +106,10 @@ class Limits:
             )
         self._bodies += 1
         try:
-            async with self._upload_lease(sub):
+            if self._max_uploads is None:
+                yield
+                return
+            async with self._upload_lease(sub, self._max_uploads):
                 yield
         finally:
             self._bodies -= 1
@@ -134,18 +137,15 @@ class Limits:
             )
 
     @asynccontextmanager
-    async def _upload_lease(self, sub: str) -> AsyncIterator[None]:
-        if self._max_uploads is None:
-            yield
-            return
+    async def _upload_lease(self, sub: str, most: int) -> AsyncIterator[None]:
         key = limit_key("uploads", sub)
         try:
-            lease = await self._leases.take(key, self._max_uploads)
+            lease = await self._leases.take(key, most)
         except RedisAway:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from None
         if lease is None:
             raise TooManyUploads(
-                f"Too many concurrent uploads (limit {self._max_uploads}).",
+                f"Too many concurrent uploads (limit {most}).",
                 retry_after_s=RETRY_AFTER_S,
             )
         try:

@@ -60,17 +60,12 @@ class Body:
         return least_file_bytes(self.total, limits)
 
     def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
-        """The refusal that follows from the headers; None: the body has to be read."""
+        """The refusal that follows from the headers, besides those of `form`; None: the body has
+        to be read."""
         if (refusal := coding_refused(self.coding)) is not None:
             return refusal
-        try:
-            content_type_boundary(self.content_type)
-        except Problem as problem:
-            return problem
-        return declared_too_large(self.total or 0, self._widest(limits))
-
-    def _widest(self, limits: ReceiveLimits) -> ReceiveLimits:
-        return replace(limits, max_upload_bytes=self.labelling.most_bytes)
+        most = self.labelling.most_bytes
+        return declared_too_large(self.total or 0, limits, most_bytes=most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +87,16 @@ class PlainBody(Body):
             claimed_type=claimed_type_of(self.content_type.encode("latin-1")),
             fields=self.fields,
             digests=self.digests,
-            limits=self._widest(limits),
+            limits=replace(limits, max_upload_bytes=self.labelling.most_bytes),
         )
 
     def least_file_bytes(self, limits: ReceiveLimits) -> int:  # noqa: ARG002
         return self.total or 0
 
-    def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:
+    def refused_by_headers(self, limits: ReceiveLimits) -> Problem | None:  # noqa: ARG002
         if (refusal := coding_refused(self.coding)) is not None:
             return refusal
-        limit = self._widest(limits).max_upload_bytes
+        limit = self.labelling.most_bytes
         if self.total is not None and self.total > limit:
             return TooLarge(f"The file is {self.total} bytes, limit {limit}.")
         return None

@@ -18,6 +18,7 @@ from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.ingest.body import Body, OpenBody, Receivers
 from sse_progress.ingest.journaling import Journaling, Parts, ended_by
 from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.plain import Form
 from sse_progress.ingest.progress import receiving_progress
 from sse_progress.ingest.to_disk import BATCH_BYTES, Received, receive
 from sse_progress.journal.writer import JournalWriter, WriterLost
@@ -86,11 +87,12 @@ class Ingest:
     async def _take_in(self, upload_id: str, body: Body, owner: str, under_way: OpenBody) -> None:
         writer = await self._begin(upload_id, body, owner=owner, under_way=under_way)
         try:
+            form = body.form(self._config.limits)
             if refusal := body.refused_by_headers(self._config.limits):
                 raise refusal
             with under_way.scope:
                 async with later(KEPT_AFTER_S, lambda: self._keep(writer, under_way)):
-                    await self._to_disk(upload_id, body, writer, under_way)
+                    await self._to_disk(upload_id, body, form, writer, under_way)
             if under_way.why is not None:
                 raise under_way.why
         except Problem as problem:
@@ -135,7 +137,7 @@ class Ingest:
         self._storage.ensure_quota(owner, body.least_file_bytes(self._config.limits))
 
     async def _to_disk(
-        self, upload_id: str, body: Body, writer: JournalWriter, under_way: OpenBody
+        self, upload_id: str, body: Body, form: Form, writer: JournalWriter, under_way: OpenBody
     ) -> None:
         created_at, manifest = time.time(), None
         traceparent = current_traceparent()  # a thread does not see it
@@ -143,7 +145,9 @@ class Ingest:
         def whole() -> None:
             # From the rename on the upload survives any crash: it is not to be torn in the middle,
             # and what ends it from now on finds it on the storage.
-            under_way.stored = last.shield = True
+            if under_way.why is not None:
+                raise under_way.why
+            under_way.stored = under_way.scope.shield = True
             writer.close()  # the last event overtakes what waits to be told
 
         def store(received: Received) -> None:
@@ -153,25 +157,20 @@ class Ingest:
             )
             received.incoming.store(manifest)
 
-        with anyio.CancelScope() as last:
-            received = await receive(
-                body.chunks,
-                form=body.form(self._config.limits),
-                incoming=lambda: self._storage.bodies.incoming(upload_id),
-                limits=self._config.limits,
-                progress=receiving_progress(writer, body.total, body.labelling),
-                small=body.total is not None and body.total <= BATCH_BYTES,
-                whole=whole,
-                store=store,
-            )
-            assert manifest is not None
-            await self.journaling.tell_stored(
-                upload_id,
-                writer,
-                manifest=manifest,
-                arrived=received.body_bytes,
-                total=body.total,
-            )
+        received = await receive(
+            body.chunks,
+            form=form,
+            incoming=lambda: self._storage.bodies.incoming(upload_id),
+            limits=self._config.limits,
+            progress=receiving_progress(writer, body.total, body.labelling),
+            small=body.total is not None and body.total <= BATCH_BYTES,
+            whole=whole,
+            store=store,
+        )
+        assert manifest is not None
+        await self.journaling.tell_stored(
+            upload_id, writer, manifest=manifest, arrived=received.body_bytes, total=body.total
+        )
 
     async def _keep(self, writer: JournalWriter, under_way: OpenBody) -> None:
         """A slow body lives, even if it has nothing to tell; what ends its journal stops it."""

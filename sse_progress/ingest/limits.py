@@ -48,13 +48,13 @@ def least_file_bytes(content_length: int | None, limits: ReceiveLimits) -> int:
     return max((content_length or 0) - around, 0)
 
 
-def declared_too_large(content_length: int, limits: ReceiveLimits) -> TooLarge | None:
-    """The refusal of a body whose Content-Length shows that its file is over the limit."""
-    if content_length <= limits.max_body_bytes:
+def declared_too_large(
+    content_length: int, limits: ReceiveLimits, *, most_bytes: int
+) -> TooLarge | None:
+    """The refusal of a body whose Content-Length shows that its file is over `most_bytes`."""
+    if content_length <= limits.max_body_bytes - limits.max_upload_bytes + most_bytes:
         return None
-    return TooLarge(
-        f"The body is {content_length} bytes, the limit for a file {limits.max_upload_bytes}."
-    )
+    return TooLarge(f"The body is {content_length} bytes, the limit for a file {most_bytes}.")
 
 
 def ensure_fields(fields: Mapping[str, str], limits: ReceiveLimits) -> None:

@@ -75,8 +75,7 @@ async def receive_part(
     count = 0
     told = start
     try:
-        slow_client = SlowClientLimit(limits, clock)
-        with slow_client.guard():
+        with SlowClientLimit(limits, clock) as slow_client:
             slow_client.wait()
             async for chunk in part.chunks:
                 if not chunk:

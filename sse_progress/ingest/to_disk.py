@@ -102,8 +102,7 @@ async def receive(
             writer.begin_soon()
         else:
             await writer.begin()
-        slow_client = SlowClientLimit(limits, clock)
-        with slow_client.guard():
+        with SlowClientLimit(limits, clock) as slow_client:
             slow_client.wait()
             async for chunk in chunks:
                 if chunk:

@@ -62,6 +62,8 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
                 if key in context and context[key] != value:
                     raise InvalidContext("A context key is given twice.")
                 context[key] = value
+        if not (kind or context or batch_id):
+            return NO_LABELS
         labels = cls(kind=kind, context=context, batch_id=batch_id)
         labels.check()
         return labels
@@ -108,6 +110,8 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
     def over(self, other: Labels) -> Labels:
         """These, and where they say nothing, those of `other`. Raises InvalidContext."""
+        if not other:
+            return self
         merged = Labels(
             kind=self.kind or other.kind,
             context={**other.context, **self.context},

@@ -223,25 +223,26 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await end_tasks(task)
 
 
-@contextlib.asynccontextmanager
-async def later(
-    after_s: float, work: Callable[[], Coroutine[Any, Any, None]]
-) -> AsyncIterator[None]:
+class later:  # noqa: N801  # reads as a statement
     """The same, but begun only if the block takes longer than `after_s`."""
-    tasks: list[asyncio.Task[None]] = []
 
-    def begin() -> None:
-        task = asyncio.ensure_future(work())
-        task.add_done_callback(_tell_failure)
-        tasks.append(task)
+    __slots__ = ("_after_s", "_task", "_timer", "_work")
 
-    timer = asyncio.get_running_loop().call_later(after_s, begin)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if tasks:
-            await end_tasks(*tasks)
+    def __init__(self, after_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._after_s, self._work = after_s, work
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._work())
+        self._task.add_done_callback(_tell_failure)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            await end_tasks(self._task)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

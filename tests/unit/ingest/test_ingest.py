@@ -543,6 +543,23 @@ async def test_a_body_that_outlasts_the_grace_ends_with_unavailable(
             await taking
 
 
+async def test_a_body_that_is_stopped_as_it_becomes_whole_is_not_stored(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Between its last byte and its rename: it is refused, and so nothing of it is kept."""
+    async with components(redis_url, tmp_path) as core:
+        ingest = ingest_of(core)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield WHOLE
+            for under_way in tuple(ingest.receivers._open):
+                under_way.stop(Unavailable())
+
+        with pytest.raises(Unavailable):
+            await ingest.take_in("up", body(chunks()), owner="ann")
+        await ended_with(core, "unavailable")
+
+
 async def test_a_request_that_is_cut_off_leaves_nothing(redis_url: str, tmp_path: Path) -> None:
     """The server drops the task itself: cleaned up and told before it is gone."""
     slow = Slow()

@@ -128,8 +128,9 @@ def test_any_header_is_read_or_refused(header: str) -> None:
 
 def test_a_length_that_cannot_fit_is_refused_before_the_body() -> None:
     """A Content-Length beyond file, fields and everything around them is too large, in numbers."""
-    assert declared_too_large(SMALL.max_body_bytes, SMALL) is None
-    problem = declared_too_large(SMALL.max_body_bytes + 1, SMALL)
+    most = SMALL.max_upload_bytes
+    assert declared_too_large(SMALL.max_body_bytes, SMALL, most_bytes=most) is None
+    problem = declared_too_large(SMALL.max_body_bytes + 1, SMALL, most_bytes=most)
     assert isinstance(problem, TooLarge)
     assert str(SMALL.max_body_bytes + 1) in problem.detail
     assert "1000" in problem.detail
