@@ -94,14 +94,24 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile("".join(named))
 
 
-_PATTERNS = [(key, _pattern(text)) for key, text in SENTENCES.items() if "{" in text]
+def _by_word() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for key, text in SENTENCES.items():
+        word = text.partition(" ")[0]
+        if "{" in text:
+            found.setdefault("" if "{" in word else word, []).append((key, _pattern(text)))
+    return found
+
+
+_BY_WORD = _by_word()
+"""Patterns by the first word, under "" those whose first word varies: every event is looked up."""
 
 
 def key_of(message: str) -> tuple[str, dict[str, str]] | None:
     """The key of a built-in sentence, and what it was filled with; None for any other."""
     if (key := _FIXED.get(message)) is not None:
         return key, {}
-    for key, pattern in _PATTERNS:
+    for key, pattern in _BY_WORD.get(message.partition(" ")[0], _BY_WORD[""]):
         if (found := pattern.fullmatch(message)) is not None:
             return key, found.groupdict()
     return None

@@ -46,8 +46,15 @@ local function reply(what, wait_ms)
   return { what, meta.epoch, meta.seq, meta.fence, meta.term, wait_ms or 0 }
 end
 
+-- Of an event in the midst of a journal once an hour: the keys live for days.
+local function lives_on()
+  return op == 'next' and status == 'ok' and meta.term == '' and KEPT.seq > 0 and
+    math.floor(KEPT.ts / 3600000) == math.floor(meta.ts / 3600000)
+end
+
 local function keep()
   save_meta(meta)
+  if lives_on() then return end
   local ttl = meta.term ~= '' and ttl_done or ttl_open
   redis.call('EXPIRE', META, ttl)
   redis.call('EXPIRE', LOG, ttl)

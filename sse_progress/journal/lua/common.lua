@@ -27,18 +27,23 @@ local function rfc3339(ms)
 end
 
 -- The meta hash as a table; nil where the journal does not exist. Stage results stay in Redis.
+-- KEPT is what Redis has of it, so that only what has changed is written, copied to replicas and
+-- appended to files.
 local FIELDS = { 'epoch', 'owner', 'seq', 'fence', 'n', 'ts', 'stage', 'rank', 'p', 'sp', 'term',
   'lease', 'span', 'op', 'created', 'tags', 'producer' }
 local NUMBERS = { seq = true, fence = true, n = true, ts = true, rank = true, p = true, sp = true,
   lease = true, span = true, created = true }
+
+local KEPT = {}
 
 local function load_meta()
   local values = redis.call('HMGET', META, unpack(FIELDS))
   if not values[1] then return nil end
   local meta = {}
   for i, name in ipairs(FIELDS) do
-    meta[name] = values[i] or ''
-    if NUMBERS[name] then meta[name] = tonumber(values[i] or 0) end
+    local value = values[i] or ''
+    if NUMBERS[name] then value = tonumber(values[i] or 0) end
+    meta[name], KEPT[name] = value, value
   end
   return meta
 end
@@ -54,10 +59,13 @@ end
 local function save_meta(meta)
   local flat = {}
   for _, name in ipairs(FIELDS) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = NUMBERS[name] and string.format('%d', meta[name]) or meta[name]
+    local value = meta[name]
+    if value ~= KEPT[name] then
+      flat[#flat + 1] = name
+      flat[#flat + 1] = NUMBERS[name] and string.format('%d', value) or value
+    end
   end
-  redis.call('HSET', META, unpack(flat))
+  if #flat > 0 then redis.call('HSET', META, unpack(flat)) end
 end
 
 -- Redis lost something: what follows is another telling of the same upload.

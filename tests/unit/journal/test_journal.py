@@ -174,6 +174,29 @@ async def test_every_key_has_a_life(redis_url: str) -> None:
             assert 0 < await journal.redis.ttl(key) <= 24 * 3600
 
 
+async def test_events_of_an_open_journal_lengthen_its_life_once_an_hour(redis_url: str) -> None:
+    """By the hour of the event before; what a new telling begins with has a life at once."""
+    async with journal_at(redis_url) as journal:
+        answer = await begin(journal)
+        meta, log = journal_keys(ID)
+        hour_ms = 3_600_000  # time does not go back: after an event of the future comes one of then
+        for number, moved, renewed in ((2, 2 * hour_ms, False), (3, -4 * hour_ms, True)):
+            await journal.redis.hincrby(meta, "ts", moved)
+            for key in (meta, log):
+                await journal.redis.expire(key, 1000)
+            assert (await say(journal, answer.fence, number, draft("analyzing"))).status == "ok"
+            for key in (meta, log):
+                assert (await journal.redis.ttl(key) > 1000) == renewed
+        await journal.redis.expire(meta, 1000)
+        assert (await say(journal, answer.fence, 9, draft("analyzing"))).status == "new"
+        for key in (meta, log):
+            assert await journal.redis.ttl(key) > 1000
+        taken = await journal.take(ID, owner="ann", seen=Position("lost", 99))
+        assert taken.status == "new"
+        assert (await say(journal, taken.fence, 1, draft("analyzing"))).status == "ok"
+        assert await journal.redis.ttl(log) > 1000
+
+
 async def test_journals_of_refused_uploads_may_go_earlier(redis_url: str) -> None:
     """Where it is set; all others stay as long as ever."""
     for end, least_s in (("error", 3500), ("cancelled", 86300)):
