@@ -1,4 +1,5 @@
-"""Events for our own service, told as a worker does: through the project's journal."""
+"""Events for our own service, told as a worker does: by the project's journal, its connection to
+Redis and its event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_client import connect, linked
 
 OWNER = "anonymous"
 
@@ -50,8 +51,10 @@ class Journals:
 @asynccontextmanager
 async def journals(redis_url: str) -> AsyncIterator[Journals]:
     redis = connect(redis_url)
+    link = linked(redis, redis_url)
+    assert link is not None, "a Cluster"
     journal = Journal(redis)
-    async with beside(journal.appends.run()):
+    async with beside(link.run()), beside(journal.appends.run()):
         yield Journals(journal)
     await redis.aclose()
 

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import uvloop
+
 from bench import load
 from bench.journals import journals, paced
 from bench.peers import nginx
@@ -149,7 +151,7 @@ def fanout(
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
-            found[name].append(asyncio.run(one(name, readers=readers, events=events)))
+            found[name].append(uvloop.run(one(name, readers=readers, events=events)))
     return found
 
 
@@ -231,7 +233,7 @@ def many_topics(*, topics: int, seconds: float, rounds: int) -> dict[str, list[d
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
-            row = asyncio.run(_through_redis(name, topics=topics, seconds=seconds))
+            row = uvloop.run(_through_redis(name, topics=topics, seconds=seconds))
             found[name].append(row)
     return found
 
@@ -265,7 +267,7 @@ def under_upload(*, readers: int, seconds: float, size: int) -> dict[str, float]
                     crowd.close()
         return found
 
-    return asyncio.run(go())
+    return uvloop.run(go())
 
 
 def _send(service: Ours, size: int) -> None:

@@ -142,8 +142,8 @@ def fanout_1k(*, quick: bool) -> dict[str, Any]:
 
 
 def fanout_10k(*, quick: bool) -> dict[str, Any]:
-    names = ["nchan", "c_floor"] if quick else ["nchan", "sse_starlette", "c_floor"]
     events, rounds = (3, 1) if quick else (10, 3)
+    names = ["nchan", "sse_starlette", "c_floor"]
     return fan("10k", readers=10_000, names=names, events=events, rounds=rounds)
 
 
