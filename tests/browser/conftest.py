@@ -19,6 +19,16 @@ from tests.helpers.ports import free_port
 from tests.helpers.service import Service
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+UNUSED = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
+"""Two pages of the browser's own, for what is typed into an address bar that nobody sees. Each
+window loads both, which takes as much CPU as the page under test."""
+PLAYWRIGHTS = (
+    *("AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync"),
+    *("DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades"),
+    *("AimEnabled", "LensOverlay", "MediaRouter", "NetworkTimeServiceQuerying"),
+    *("OptimizationHints", "PaintHolding", "PreconnectToSearch", "ThirdPartyStoragePartitioning"),
+)
+"""What Playwright switches off by the same option, of which only the last counts."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -28,6 +38,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join([*UNUSED, *PLAYWRIGHTS])}",
 ]
 NETWORK = re.compile(r"Failed to load resource|net::ERR_")
 """What the browser itself logs when a test takes the network or the service away."""
