@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft
 from sse_progress.runtime.concurrency import beside
@@ -29,9 +31,9 @@ class Journals:
         answer = await self._journal.begin(upload_id, owner=OWNER, draft=draft, lease_s=3600)
         self._fences[upload_id] = answer.fence, itertools.count(2)
 
-    async def tell(self, upload_id: str, number: int, *, of: int) -> None:
+    def tell(self, upload_id: str, number: int, *, of: int) -> asyncio.Future[Answer]:
         fence, numbers = self._fences[upload_id]
-        await self._journal.operation(
+        return self._journal.operation(
             "next",
             upload_id,
             owner=OWNER,
@@ -60,24 +62,23 @@ async def journals(redis_url: str) -> AsyncIterator[Journals]:
 
 
 async def paced(
-    names: Sequence[str], tell: Callable[[str, int], object], *, per_s: float, seconds: float
+    names: Sequence[str],
+    tell: Callable[[str, int], Awaitable[object]],
+    *,
+    per_s: float,
+    seconds: float,
 ) -> None:
     """Each name in turn, `per_s` a second each, in ticks of a millisecond; 64 under way at most."""
     total, rate = int(len(names) * per_s * seconds), len(names) * per_s
     began, done = time.monotonic(), 0
-    free = asyncio.Semaphore(64)
-    async with asyncio.TaskGroup() as tasks:
-
-        async def one(name: str, number: int) -> None:
-            try:
-                await tell(name, number)  # type: ignore[misc]
-            finally:
-                free.release()
-
-        while done < total:
-            await asyncio.sleep(max(0.001, (done + 1) / rate - (time.monotonic() - began)))
-            due = min(total, int((time.monotonic() - began) * rate))
-            while done < due:
-                await free.acquire()
-                tasks.create_task(one(names[done % len(names)], done // len(names)))
-                done += 1
+    under_way: deque[asyncio.Future[object]] = deque()
+    while done < total:
+        await asyncio.sleep(max(0.001, (done + 1) / rate - (time.monotonic() - began)))
+        due = min(total, int((time.monotonic() - began) * rate))
+        while done < due:
+            if len(under_way) == 64:
+                await under_way.popleft()
+            name, number = names[done % len(names)], done // len(names)
+            under_way.append(asyncio.ensure_future(tell(name, number)))
+            done += 1
+    await asyncio.gather(*under_way)

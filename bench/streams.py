@@ -175,12 +175,11 @@ async def _through_redis(name: str, *, topics: int, seconds: float) -> dict[str,
                 for upload_id in ids:
                     await told.begin(upload_id)
 
-            async def tell(upload_id: str, number: int) -> None:
+            def tell(upload_id: str, number: int) -> Awaitable[object]:
                 if name == "ours":
-                    await told.tell(upload_id, number, of=1000)
-                else:
-                    frame = b"id: %d\nevent: progress\ndata: %s\n\n" % (number, event(number, 1000))
-                    await plain.publish(upload_id, frame)
+                    return told.tell(upload_id, number, of=1000)
+                frame = b"id: %d\nevent: progress\ndata: %s\n\n" % (number, event(number, 1000))
+                return plain.publish(upload_id, frame)
 
             async with _Plain(service.redis_url) as plain:
                 crowd = load.Readers(service.port, "/upload/t%d/progress", topics)

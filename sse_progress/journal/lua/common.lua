@@ -2,9 +2,14 @@
 
 local META, LOG = KEYS[1], KEYS[2]
 
+local NOW
+
 local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not NOW then
+    local t = redis.call('TIME')
+    NOW = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return NOW
 end
 
 -- Milliseconds since 1970 as RFC 3339 in UTC. Days to a date: count in 400-year eras of 146097 days
@@ -29,10 +34,9 @@ end
 -- The meta hash as a table; nil where the journal does not exist. Stage results stay in Redis.
 -- KEPT is what Redis has of it, so that only what has changed is written, copied to replicas and
 -- appended to files.
-local FIELDS = { 'epoch', 'owner', 'seq', 'fence', 'n', 'ts', 'stage', 'rank', 'p', 'sp', 'term',
-  'lease', 'span', 'op', 'created', 'tags', 'producer' }
-local NUMBERS = { seq = true, fence = true, n = true, ts = true, rank = true, p = true, sp = true,
-  lease = true, span = true, created = true }
+local FIELDS = { 'epoch', 'owner', 'stage', 'term', 'op', 'tags', 'producer',
+  'seq', 'fence', 'n', 'ts', 'rank', 'p', 'sp', 'lease', 'span', 'created' }
+local TEXTS = 7 -- so many of them, then numbers
 
 local KEPT = {}
 
@@ -40,9 +44,9 @@ local function load_meta()
   local values = redis.call('HMGET', META, unpack(FIELDS))
   if not values[1] then return nil end
   local meta = {}
-  for i, name in ipairs(FIELDS) do
-    local value = values[i] or ''
-    if NUMBERS[name] then value = tonumber(values[i] or 0) end
+  for i = 1, #FIELDS do
+    local name = FIELDS[i]
+    local value = i > TEXTS and tonumber(values[i] or 0) or values[i] or ''
     meta[name], KEPT[name] = value, value
   end
   return meta
@@ -58,11 +62,12 @@ end
 -- Numbers go through %d: the default conversion would write large ones as 1.7e+12.
 local function save_meta(meta)
   local flat = {}
-  for _, name in ipairs(FIELDS) do
+  for i = 1, #FIELDS do
+    local name = FIELDS[i]
     local value = meta[name]
     if value ~= KEPT[name] then
       flat[#flat + 1] = name
-      flat[#flat + 1] = NUMBERS[name] and string.format('%d', value) or value
+      flat[#flat + 1] = i > TEXTS and string.format('%d', value) or value
     end
   end
   if #flat > 0 then redis.call('HSET', META, unpack(flat)) end
