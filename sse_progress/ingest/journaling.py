@@ -94,14 +94,22 @@ class Journaling:
         Raises Forbidden, UploadIdInUse or Unavailable.
         """
         listed_for = owner if listed else None
+        listing = self._index.listing(upload_id, owner=listed_for, now_s=time.time())
         draft = Draft(
             stage="receiving", stage_progress=0, message=BEGIN["receiving"], bytes=0, total=total
         )
         try:
             with within(REDIS_WAIT_S):
-                await self._index.opened(upload_id, owner=listed_for, now_s=time.time())
+                if listing is None:
+                    await self._index.opened(upload_id, owner=listed_for, now_s=time.time())
                 answer = await self._journal.begin(
-                    upload_id, owner=owner, draft=draft, lease_s=lease_s, tags=tags, table=table
+                    upload_id,
+                    owner=owner,
+                    draft=draft,
+                    lease_s=lease_s,
+                    tags=tags,
+                    table=table,
+                    listing=listing,
                 )
         except (TimeoutError, RedisError, OSError) as exc:
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from exc
@@ -109,7 +117,7 @@ class Journaling:
             raise Forbidden("This upload id belongs to another user.")
         if answer.status == "in_use":
             raise UploadIdInUse
-        if listed:
+        if listed and listing is None:
             self._background.spawn(self._announce(upload_id, owner=owner))
         return JournalWriter(
             self._journal,

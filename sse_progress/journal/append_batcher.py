@@ -26,9 +26,11 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sse_progress.journal.scripts import APPEND, Script
-from sse_progress.runtime.redis_client import lane_of, script_for, together
+from sse_progress.journal.upload_index import Listing
+from sse_progress.runtime.redis_client import asked, lane_of, script_for, together
 
 __all__ = ["Answer", "AppendBatcher", "Operation"]
 
@@ -39,6 +41,7 @@ PAUSE_S = 0.02
 """After the first batch of which nothing was taken; it doubles up to a second."""
 PURGE_FROM = 1000
 """Number of waiting operations from which on abandoned ones are dropped."""
+_NO_LISTING = Listing((), ())
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 """Errors of a server that is failing over, full or busy: they pass, so we wait."""
@@ -61,12 +64,17 @@ class Answer(NamedTuple):
 class Operation:
     """One call of append.lua. A number is taken at the first sending, and never again."""
 
-    __slots__ = ("_numbers", "_values", "future", "keys", "submitted_at")
+    __slots__ = ("_numbers", "_values", "future", "keys", "listing", "submitted_at")
 
     def __init__(
-        self, keys: tuple[str, str], values: dict[str, Any], *, numbers: Iterable[int] | None = None
+        self,
+        keys: tuple[str, str],
+        values: dict[str, Any],
+        *,
+        numbers: Iterable[int] | None = None,
+        listing: Listing | None = None,
     ) -> None:
-        self.keys = keys
+        self.keys, self.listing = keys, listing
         self._values = {"n": 0, **values}
         self._numbers = numbers
         loop = asyncio.get_running_loop()
@@ -140,7 +148,11 @@ class AppendBatcher:
 
 class _Lane:
     """`holds` counts the operations here, by the keys of their upload; `waiting` are those that are
-    not under way."""
+    not under way.
+
+    An operation that finds nothing under way is sent at once, without waking the task: a turn of
+    the loop and a third of its calls less. Whatever else it meets than an answer is the task's.
+    """
 
     def __init__(self, redis: Redis, script: Script, observe: Callable[[float], object]) -> None:
         self._redis, self._script, self._observe = redis, script, observe
@@ -149,21 +161,45 @@ class _Lane:
         self._under_way: list[Operation] = []
         self._purge_from = PURGE_FROM
         self._wake = asyncio.Event()
-        self._by_source = False
+        self._delivers = self._alone = self._by_source = False
         self.connected = True
 
     def submit(self, operation: Operation) -> None:
         if len(self.waiting) >= self._purge_from:
             self._purge()
         self.holds[operation.keys] += 1
+        if self._delivers and not (self.waiting or self._under_way) and self._sent_alone(operation):
+            return
         self.waiting.append(operation)
-        self._wake.set()
+        if not self._alone:
+            self._wake.set()
+
+    def _sent_alone(self, operation: Operation) -> bool:
+        future = asked(self._redis, [self._command(operation)])
+        if future is None:
+            return False
+        self._alone, self._under_way = True, [operation]
+        future.add_done_callback(self._answered_alone)
+        return True
+
+    def _answered_alone(self, future: asyncio.Future[list[Any]]) -> None:
+        batch, self._under_way, self._alone = self._under_way, [], False
+        replies = future.result() if (error := future.exception()) is None else [error]
+        if isinstance(replies[0], RedisConnectionError | ReadOnlyError):
+            left = batch  # of the link alone, it may be
+        else:
+            left = self._settle(batch, replies)
+        self.waiting.extendleft(left)
+        if self.waiting:
+            self._wake.set()
 
     def cancel(self) -> None:
+        self._delivers = False
         for operation in (*self._under_way, *self.waiting):
             operation.future.cancel()
 
     async def run(self) -> None:
+        self._delivers = True
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -204,6 +240,12 @@ class _Lane:
             replies = await self._send(batch, by_source=by_source)
         except (RedisError, OSError) as error:
             replies = [error] * len(batch)
+        return self._settle(batch, replies, by_source=by_source)
+
+    def _settle(
+        self, batch: list[Operation], replies: list[Any], *, by_source: bool = False
+    ) -> list[Operation]:
+        """Give each operation its reply; those that have to be sent again, in order."""
         left = self._unanswered(batch, replies)
         errors = [reply for reply in replies if isinstance(reply, Exception)]
         unknown = [error for error in errors if isinstance(error, NoScriptError)]
@@ -215,12 +257,15 @@ class _Lane:
         return left
 
     async def _send(self, batch: list[Operation], *, by_source: bool) -> list[Any]:
-        script = self._script
-        called = ("EVAL", script.source, 2) if by_source else ("EVALSHA", script.sha, 2)
-        commands = [
-            (*called, *operation.keys, *script.arguments(operation.values())) for operation in batch
-        ]
+        commands = [self._command(operation, by_source=by_source) for operation in batch]
         return await together(self._redis, commands, raise_on_error=False)
+
+    def _command(self, operation: Operation, *, by_source: bool = False) -> tuple[Any, ...]:
+        script, listing = self._script, operation.listing or _NO_LISTING
+        called = ("EVAL", script.source) if by_source else ("EVALSHA", script.sha)
+        keys = (*operation.keys, *listing.keys)
+        given = script.arguments(operation.values())
+        return (*called, len(keys), *keys, *given, *listing.arguments)
 
     def _unanswered(self, batch: list[Operation], replies: list[Any]) -> list[Operation]:
         now = asyncio.get_running_loop().time()

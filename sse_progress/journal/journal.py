@@ -19,6 +19,7 @@ from sse_progress.journal.event_arguments import event_arguments
 from sse_progress.journal.frames import Foreign, Page, page_of
 from sse_progress.journal.read_batcher import ReadBatcher
 from sse_progress.journal.scripts import READ, SHORTEN, Script
+from sse_progress.journal.upload_index import Listing
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
@@ -153,6 +154,7 @@ class Journal:
         nonce: str | None = None,
         producer: str = "",
         rate: int = 0,
+        listing: Listing | None = None,
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has.
 
@@ -184,7 +186,8 @@ class Journal:
             "about": about,
             **event_arguments(upload_id, draft, first=first, table=table, tags=tags, then=then),
         }
-        return self.appends.submit(Operation(journal_keys(upload_id), values, numbers=numbers))
+        operation = Operation(journal_keys(upload_id), values, numbers=numbers, listing=listing)
+        return self.appends.submit(operation)
 
     async def begin(
         self,
@@ -195,8 +198,12 @@ class Journal:
         lease_s: float,
         tags: bytes = b"",
         table: StageTable = DEFAULT_TABLE,
+        listing: Listing | None = None,
     ) -> Answer:
-        """pending → its first stage, once: status `ok`, `forbidden` or `in_use`."""
+        """pending → its first stage, once: status `ok`, `forbidden` or `in_use`.
+
+        `listing`: if it is `ok`, it is listed and announced in the same step.
+        """
         return await self.operation(
             "begin",
             upload_id,
@@ -206,6 +213,7 @@ class Journal:
             lease_s=lease_s,
             tags=tags,
             table=table,
+            listing=listing,
         )
 
     async def resume(

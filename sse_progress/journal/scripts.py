@@ -80,7 +80,8 @@ class Script:
     """A Lua script, and the digest by which Redis knows it.
 
     The script finds its arguments by name in the table `A`, made from `names`: their order is
-    declared here and nowhere else. `prepared` is what `script_for` makes of the source.
+    declared here and nowhere else. What is given beyond them is in the list `MORE`. `prepared` is
+    what `script_for` makes of the source.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Script:
         self._names = names
         fields = ", ".join(f"{field} = ARGV[{at}]" for at, field in enumerate(names, 1))
         self.source = prepared(
-            f"local A = {{ {fields} }}\n"
+            f"local A, MORE = {{ {fields} }}, {{ unpack(ARGV, {len(names) + 1}) }}\n"
             + (folder / "common.lua").read_text()
             + (folder / f"{name}.lua").read_text()
         )

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_client import together
+from sse_progress.runtime.redis_client import one_server, together
 from sse_progress.runtime.redis_keys import (
     QueueKeys,
     ended_key,
@@ -25,7 +25,7 @@ from sse_progress.runtime.redis_keys import (
     put_off_key,
 )
 
-__all__ = ["ARCHIVE", "SHORTENER", "WEBHOOKS", "Index"]
+__all__ = ["ARCHIVE", "SHORTENER", "WEBHOOKS", "Index", "Listing"]
 
 ARCHIVE, SHORTENER, WEBHOOKS = "archive", "journals", "webhooks"
 """Names of consumers."""
@@ -36,16 +36,39 @@ OWNED_LIMIT = 10_000
 """Uploads kept in one user's list, the latest."""
 
 
+class Listing(NamedTuple):
+    """The lists that an upload is put into by its first event, as lua/append.lua has them."""
+
+    keys: tuple[str, ...]
+    arguments: tuple[str | int, ...]
+
+
 class Index:
     """`consumers`: names of what acts on every end (an archive, webhooks)."""
 
     def __init__(self, redis: Redis, *, storage_id: str, consumers: Sequence[str] = ()) -> None:
         self.redis = redis
+        self._one_server = one_server(redis)
         self._open_key, self._put_off_key = open_key(storage_id), put_off_key(storage_id)
         queue = QueueKeys.of(storage_id)
         self._running_key, self._arrived_key = queue.running, queue.arrived
         self._at_rest = (queue.waiting, queue.delayed, queue.parked, self._put_off_key)
         self._ended_keys = {name: ended_key(storage_id, name) for name in consumers}
+
+    def listing(self, upload_id: str, *, owner: str | None, now_s: float) -> Listing | None:
+        """What `opened` and `announce` do, for the journal to do in the step of the first event.
+
+        None: it cannot, since lists and journal are on several servers.
+        """
+        if not self._one_server:
+            return None
+        keys: tuple[str, ...] = (self._open_key,)
+        arguments: tuple[str | int, ...] = (upload_id, int(now_s * 1e3), OPEN_TTL_S)
+        if owner is not None:
+            channel = owner_channel(owner)
+            keys += (owned_key(owner),)
+            arguments += (int(now_s * 1e6), OWNED_TTL_S, OWNED_LIMIT, channel)
+        return Listing(keys, arguments)
 
     async def opened(self, upload_id: str, *, owner: str | None, now_s: float) -> None:
         """Before an upload's first event. `owner` None: it stands in nobody's list. `now_s`: Unix

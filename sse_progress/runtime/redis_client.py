@@ -6,6 +6,7 @@ Sentinels name, a Cluster. What is sent is decided by the callers.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -29,10 +30,12 @@ from sse_progress.runtime.redis_topology import Topology
 from sse_progress.runtime.redis_url import RedisUrl, parse_redis_url
 
 __all__ = [
+    "asked",
     "connect",
     "dedicated",
     "lane_of",
     "linked",
+    "one_server",
     "script_for",
     "servers",
     "together",
@@ -158,6 +161,18 @@ def linked(redis: Redis, url: str) -> RedisLink | None:
     return redis.link
 
 
+def asked(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> asyncio.Future[list[Any]] | None:
+    """What `together` would be answered by the client's link, without a coroutine around it; its
+    errors are the link's. None: they have not been sent, and have to take `together`.
+    """
+    if not isinstance(redis, _Client) or redis.link is None or not redis.link.takes:
+        return None
+    try:
+        return redis.link.ask(commands)
+    except (RedisConnectionError, TypeError):
+        return None
+
+
 async def together(
     redis: Redis, commands: Sequence[tuple[Any, ...]], *, raise_on_error: bool = True
 ) -> list[Any]:
@@ -199,7 +214,14 @@ async def servers(redis: Redis, *, of: str | None = None) -> list[tuple[str, Red
 
 def lane_of(redis: Redis, key: str) -> Hashable:
     """Keys with the same answer are on the same server, as far as is known at present."""
+    if isinstance(redis, _Client):  # asked first: of a class that it is not, redis-py asks ABCs
+        return None
     return redis.topology.owner(slot_of(key)) if isinstance(redis, ClusterClient) else None
+
+
+def one_server(redis: Redis) -> bool:
+    """Whether one script may touch all keys: they are on one server, whatever their hash tags."""
+    return isinstance(redis, _Client)
 
 
 def script_for(redis: Redis, source: str) -> str:

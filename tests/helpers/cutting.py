@@ -13,7 +13,8 @@ from tests.helpers.redis_server import RedisServer
 
 
 class Cutting:
-    """`cuts`: after how many bytes of answers each coming connection is cut; then none is."""
+    """`cuts`: after how many more bytes of answers each connection that answers is cut, in turn;
+    then none is."""
 
     def __init__(self, server: RedisServer, path: Path) -> None:
         self.url = f"unix://{path}"
@@ -23,9 +24,6 @@ class Cutting:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         left: int | None = None
-        if self.cuts:
-            left = self.cuts.pop(0)
-            self.made += 1
         inner, outer = await asyncio.open_unix_connection(str(self._server.socket_path))
 
         async def there() -> None:
@@ -36,6 +34,9 @@ class Cutting:
         async def back() -> None:
             nonlocal left
             while data := await inner.read(65536):
+                if left is None and self.cuts:
+                    left = self.cuts.pop(0)
+                    self.made += 1
                 if left is not None:
                     data, left = data[:left], left - len(data)
                 writer.write(data)

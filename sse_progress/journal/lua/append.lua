@@ -13,6 +13,9 @@
 --   then_…      the same of an event that follows at once, and ends nothing; then_stage '': there is none
 --   result_field result   a stage's result, kept in the meta hash
 --   about       JSON that describes the file, kept there for states; '' leaves it as it is
+-- MORE, for begin: the lists that the upload stands in from its first event on:
+--   KEYS[3], and id, ms since 1970, ttl_s           all that may be open
+--   KEYS[4], and us since 1970, ttl_s, how many, channel   its owner's, and where it is announced
 -- op:   next   an event by the present writer (fence, n)
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
@@ -99,6 +102,17 @@ local function rests()
   return last and string.find(last[2][2], '"paused":true', 1, true) ~= nil
 end
 
+local function list()
+  if not KEYS[3] then return end
+  local id, ms, ttl, us, owned_ttl, most = unpack(MORE)
+  redis.call('ZADD', KEYS[3], 'NX', ms, id)
+  redis.call('EXPIRE', KEYS[3], ttl)
+  if not KEYS[4] then return end
+  redis.call('ZADD', KEYS[4], 'NX', us, id)
+  redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -most - 1)
+  redis.call('EXPIRE', KEYS[4], owned_ttl)
+end
+
 -- ---- who may do this now
 
 if meta and nonce ~= '' and meta.op == nonce then return reply('dup') end
@@ -106,6 +120,7 @@ if meta and nonce ~= '' and meta.op == nonce then return reply('dup') end
 if op == 'begin' then
   if meta and meta.owner ~= owner then return reply('forbidden') end
   if meta and not claimed_only() then return reply('in_use') end
+  list()
   meta = meta or new_meta(fresh_epoch, owner)
   raise_fence()
 elseif op == 'job' then
@@ -257,5 +272,6 @@ if A.then_stage ~= '' then
 end
 keep()
 for _, frame in ipairs(frames) do redis.call('PUBLISH', channel, frame) end
+if KEYS[4] then redis.call('PUBLISH', MORE[7], MORE[1]) end
 if #frames == 0 then return reply('skip') end
 return reply(status, next_wait)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,25 +18,34 @@ from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis_client import connect, linked
 from sse_progress.runtime.redis_keys import journal_keys
 from tests.helpers.cutting import cutting
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
+
+BY_LINK = ContextVar("by_link", default=False)
+
+
+@pytest.fixture(autouse=True, params=["by the pool", "by the link"])
+def way(request: pytest.FixtureRequest) -> None:
+    """Each of these facts holds for both ways to Redis."""
+    BY_LINK.set(request.param == "by the link")
 
 
 @asynccontextmanager
 async def journal_at(url: str, *, delivering: bool = True) -> AsyncIterator[Journal]:
     redis = connect(url)
     journal = Journal(redis)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(redis.aclose)
+        link = linked(redis, url) if BY_LINK.get() else None
+        if link is not None:
+            await stack.enter_async_context(beside(link.run()))
+            await eventually(lambda: link.takes, "the link is connected")
         if delivering:
-            async with beside(journal.appends.run()):
-                yield journal
-        else:
-            yield journal
-    finally:
-        await redis.aclose()
+            await stack.enter_async_context(beside(journal.appends.run()))
+        yield journal
 
 
 def draft(text: str, stage: str = "receiving") -> Draft:

@@ -9,7 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from sse_progress.journal import upload_index as module
+from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
+from sse_progress.model.events import Draft
+from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis_client import connect
 from sse_progress.runtime.redis_keys import journal_keys, owner_channel
 
@@ -141,6 +144,65 @@ async def test_a_beginning_is_announced_to_its_owner_alone(redis: Redis) -> None
         message: Any = await heard.get_message(timeout=60)
         assert (message["channel"], message["data"]) == (owner_channel("ann").encode(), b"up")
         assert await heard.get_message(timeout=0.05) is None
+
+
+async def test_a_first_event_lists_its_upload_and_announces_it(redis_url: str) -> None:
+    """In the step in which it begins, and only if it begins: as `opened` and `announce` would, or
+    in no owner's list."""
+    redis = connect(redis_url)
+    index, journal = Index(redis, storage_id="here"), Journal(redis)
+
+    async def begun(upload_id: str, *, by: str, listed_for: str | None) -> str:
+        answer = await journal.begin(
+            upload_id,
+            owner=by,
+            draft=Draft(stage="receiving", stage_progress=0, message="testing"),
+            lease_s=60,
+            listing=index.listing(upload_id, owner=listed_for, now_s=NOW_S),
+        )
+        return answer.status
+
+    async def lists() -> dict[str, list[tuple[str, int]]]:
+        return {
+            "open": await index.open_uploads(),
+            "ann": await index.owned("ann", before_us=None, limit=9),
+            "bob": await index.owned("bob", before_us=None, limit=9),
+        }
+
+    async with redis, beside(journal.appends.run()), redis.pubsub() as heard:
+        await heard.subscribe(owner_channel("ann"), owner_channel("bob"))
+        assert await begun("up", by="ann", listed_for="ann") == "ok"
+        for key in [key async for key in redis.scan_iter()]:
+            assert await redis.ttl(key) > 0, key
+        found = await lists()
+        await index.opened("up", owner="ann", now_s=NOW_S + 1)
+        assert found == await lists()
+        assert found["open"] == [("up", int(NOW_S * 1000))]
+        assert found["ann"] == [("up", int(NOW_S * 1_000_000))]
+        assert await begun("up", by="ann", listed_for="ann") == "in_use"
+        assert await begun("up", by="bob", listed_for="bob") == "forbidden"
+        assert await lists() == found
+        assert await begun("unlisted", by="bob", listed_for=None) == "ok"
+        assert (await lists())["bob"] == []
+        assert ("unlisted", int(NOW_S * 1000)) in (await lists())["open"]
+        await index.announce("last", owner="ann")
+        told = [message["data"] async for message in _messages(heard, until=b"last")]
+        assert told == [b"up", b"last"]
+
+
+async def _messages(heard: Any, *, until: bytes) -> AsyncIterator[dict[str, Any]]:
+    async for message in heard.listen():
+        if message["type"] == "message":
+            yield message
+            if message["data"] == until:
+                return
+
+
+async def test_without_one_server_an_upload_is_listed_by_commands_of_their_own() -> None:
+    """Lists and journal are in different slots of a Cluster, which no script may touch at once."""
+    async with connect("redis+cluster://127.0.0.1:1") as cluster:
+        index = Index(cluster, storage_id="here")
+        assert index.listing("up", owner="ann", now_s=NOW_S) is None
 
 
 async def test_every_consumer_learns_of_every_end(redis: Redis) -> None:
