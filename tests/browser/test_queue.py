@@ -17,6 +17,7 @@ from playwright.sync_api import BrowserContext, expect
 from tests.browser.conftest import live_page
 from tests.browser.gates import Gates
 from tests.browser.looking import card, entry, phase, send, show_panel
+from tests.browser.uppy import bundled, started, wait_for_message
 from tests.browser.users import SECRET, User
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
@@ -115,6 +116,26 @@ def test_the_place_in_the_queue(
     phase(mine, "done")
     spoken = " ".join(page.evaluate("window.spoken"))
     assert re.findall(r"c\.txt: Waiting, \w+", spoken) == ["c.txt: Waiting, 3rd"]
+
+
+def test_the_place_in_the_queue_in_uppy(
+    contexts: Callable[..., BrowserContext],
+    held: Service,
+    user: User,
+    before: list[Gates],
+    gates: Gates,
+    tmp_path: Path,
+) -> None:
+    """The plug-in for Uppy says it in the reader's language, until work begins."""
+    context = contexts(locale="de-DE")
+    user.sign_in(context, held.url)
+    page = started(context, held.url, bundled("XHRUpload", tmp_path), gates.file("words.txt"))
+    wait_for_message(page, "Wartet, an 3. Stelle · noch keine Schätzung")
+    for one in before:
+        one.open_all()
+    wait_for_message(page, "validating has begun")
+    gates.open_all()
+    wait_until(lambda: page.evaluate("seen") == [["complete", 1, 0]], "complete", timeout_s=60)
 
 
 def test_the_place_in_the_queue_in_a_terminal(

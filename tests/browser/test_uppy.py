@@ -3,69 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.gates import Gates
+from tests.browser.uppy import bundled, started, wait_for_message
 from tests.browser.users import User
 from tests.cutting_uploads import CuttingUploads
-from tests.docs.pages import INTEGRATE, MODULES, blocks
-from tests.helpers.service import ROOT, Service
+from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
-
-UPPY = ROOT / "tests" / "js" / "uppy" / "node_modules"
-WATCHED = """
-globalThis.uppy = uppy;
-globalThis.seen = [];
-uppy.setOptions({ logger: { debug() {}, warn() {}, error() {} } });
-uppy.on("upload-error", (_, error) => seen.push(["error", error.message, error.cause?.code]));
-uppy.on("complete", ({ successful, failed }) =>
-  seen.push(["complete", successful.length, failed.length]));
-"""
-ADD = "(text) => { window.fileId = uppy.addFile({ name: 'words.txt', data: new Blob([text]) }); }"
-START = "() => { uppy.upload(); }"
-
-Pages = Callable[[str, str], Page]
 
 
 @pytest.fixture(scope="module", params=["Tus", "XHRUpload"])
 def script(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One of the programs of docs/integrate/resumable.md, bundled as an app's."""
-    place = tmp_path_factory.mktemp("uppy")
-    page = blocks(INTEGRATE / "resumable.md", "js")
-    [program] = [one.text for one in page if f"use({request.param}," in one.text]
-    (place / "app.js").write_text(program + WATCHED)
-    paths = [place / "node_modules", UPPY, MODULES]
-    paths[0].mkdir()
-    (paths[0] / "sse-progress-client").symlink_to(ROOT / "sse_progress" / "browser")
-    subprocess.run(
-        [MODULES / ".bin/esbuild", "app.js", "--bundle", "--format=iife", "--outfile=bundle.js",
-         "--log-level=error"],
-        cwd=place, check=True, env={**os.environ, "NODE_PATH": os.pathsep.join(map(str, paths))},
-    )  # fmt: skip
-    return (place / "bundle.js").read_text()
-
-
-def started(context: BrowserContext, url: str, script: str, file: Path) -> Page:
-    """A page of the service at `url` that sends `file` by the program `script`."""
-    page = context.new_page()
-    page.goto(url + "/api")
-    page.evaluate(script)
-    page.evaluate(ADD, file.read_text())
-    page.evaluate(START)
-    return page
-
-
-def wait_for_message(page: Page, message: str) -> None:
-    """Uppy shows the file in its post-processing, with a sentence and a share of the service's."""
-    shown = "() => { const p = uppy.getFile(fileId)?.progress.postprocess; return p?.message; }"
-    wait_until(lambda: page.evaluate(shown) == message, message, timeout_s=60)
+    return bundled(request.param, tmp_path_factory.mktemp("uppy"))
 
 
 def upload_id(page: Page) -> str:
@@ -121,6 +75,18 @@ def test_a_file_that_is_refused_is_uppys_error_and_can_be_retried(
     assert page.evaluate("uppy.getFile(fileId).response.body.size") == len(
         gates.file("words.txt", 1000).read_bytes()
     )
+
+
+def test_errors_in_the_readers_language(
+    contexts: Callable[..., BrowserContext], paced: Service, user: User, gates: Gates, script: str
+) -> None:
+    """As the panel says them; the error's cause has what the service said."""
+    gates.open("validating-half", "validating", "validating-refuse")
+    context = contexts(locale="de-DE")
+    user.sign_in(context, paced.url)
+    page = started(context, paced.url, script, gates.file("words.txt", 1000))
+    german = ["error", "Diese Art von Datei wird nicht angenommen.", "rejected_type"]
+    assert seen(page, 2) == [german, ["complete", 0, 1]]
 
 
 def test_a_file_that_is_removed_is_cancelled_on_the_service(

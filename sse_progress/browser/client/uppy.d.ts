@@ -2,6 +2,7 @@
 
 import { BasePlugin, type Body, type Meta, type PluginOpts, type Uppy } from "@uppy/core";
 import type { Client, ServiceOptions } from "./index.js";
+import type { PanelTexts } from "./panel.js";
 
 /** Where the service is, and whose client asks it. */
 export interface SseProgressOptions extends ServiceOptions {
@@ -9,6 +10,10 @@ export interface SseProgressOptions extends ServiceOptions {
   id?: string;
   /** A client of your own, in place of one for `url`. */
   client?: Client;
+  /** The language of what Uppy shows, as a tag of BCP 47. Default: the reader's */
+  lang?: string;
+  /** As of the panel. */
+  texts?: PanelTexts;
 }
 
 /**

@@ -5,16 +5,20 @@
 
 /**
  * @import { Body, Meta, PluginOpts, Uppy, UppyFile } from "@uppy/core"
- * @import { ServiceOptions } from "./index.js"
+ * @import { ServiceOptions, UploadState } from "./index.js"
+ * @import { PanelTexts } from "./panel.js"
  *
  * @typedef {Uppy<Meta, Body>} AnyUppy
  * @typedef {UppyFile<Meta, Body>} File
- * @typedef {ServiceOptions & { id?: string, client?: Client }} Options
+ * @typedef {ServiceOptions & { id?: string, client?: Client, lang?: string, texts?: PanelTexts }} Options
  */
 
 import { BasePlugin } from "@uppy/core";
 import { Client } from "./uploads/client.js";
 import { UploadError } from "./service/errors.js";
+import { loadTexts, localeOf } from "./text/locale.js";
+import { placeText, startText } from "./text/place.js";
+import { errorText, mergeTexts, messageText, TEXTS } from "./text/texts.js";
 
 /** @extends {BasePlugin<PluginOpts, Meta, Body>} */
 export default class SseProgress extends BasePlugin {
@@ -22,23 +26,29 @@ export default class SseProgress extends BasePlugin {
   #client = null;
   #given;
   #service;
+  #words;
+  #texts = TEXTS;
+  /** @type {Promise<void> | null} */
+  #spoken = null;
 
   /**
-   * Options as Client's, or `client`: one of your own.
+   * Options as Client's, or `client`: one of your own; `lang` and `texts` as the panel's.
    * @param {AnyUppy} uppy
    * @param {Options} [options]
    */
-  constructor(uppy, { id = "SseProgress", client, ...service } = {}) {
+  constructor(uppy, { id = "SseProgress", client, lang, texts, ...service } = {}) {
     super(uppy, {});
     this.id = id;
     this.type = "modifier";
     this.#given = client;
     this.#service = service;
+    this.#words = { lang, texts };
   }
 
   /** @override */
   install() {
     this.#client = this.#given ?? new Client({ ...this.#service, remember: false });
+    this.#spoken = this.#localize();
     this.uppy.addPostProcessor(this.#process);
   }
 
@@ -49,11 +59,17 @@ export default class SseProgress extends BasePlugin {
     this.#client = null;
   }
 
+  async #localize() {
+    const { lang, texts } = this.#words;
+    this.#texts = mergeTexts(texts, await loadTexts(localeOf(lang ? [lang] : undefined)));
+  }
+
   /**
    * Uppy waits for what this returns, and is complete then.
    * @param {string[]} fileIds
    */
   #process = async (fileIds) => {
+    await this.#spoken;
     const sent = fileIds.map((id) => this.uppy.getFile(id)).filter((file) => file && !file.error);
     await Promise.all(sent.map((file) => this.#await(file)));
   };
@@ -96,12 +112,18 @@ export default class SseProgress extends BasePlugin {
 
   /**
    * @param {string} fileId
-   * @param {import("./index.js").UploadState} state
+   * @param {UploadState} state
    */
-  #show(fileId, { progress, message }) {
+  #show(fileId, state) {
     const file = this.uppy.getFile(fileId);
     if (!file) return;
-    this.uppy.emit("postprocess-progress", file, { mode: "determinate", value: progress / 100, message });
+    const place = [placeText(this.#texts, state), startText(this.#texts, state)].filter(Boolean).join(" · ");
+    const message = place || messageText(this.#texts, state);
+    this.uppy.emit("postprocess-progress", file, {
+      mode: "determinate",
+      value: state.progress / 100,
+      message,
+    });
   }
 
   /**
@@ -134,7 +156,7 @@ export default class SseProgress extends BasePlugin {
         tus: tus && { ...tus, uploadUrl: null },
       }),
     );
-    const shown = new Error(error.detail || error.code, { cause: error });
+    const shown = new Error(errorText(this.#texts, error), { cause: error });
     this.uppy.emit("upload-error", this.uppy.getFile(fileId), shown);
   }
 }
