@@ -20,6 +20,7 @@ from sse_progress.cli.archive import archive
 from sse_progress.cli.client_commands import client
 from sse_progress.cli.ops import ops
 from sse_progress.cli.options import read_settings, refuse, say, with_settings
+from sse_progress.runtime.lean_imports import lean_imports
 
 if TYPE_CHECKING:
     from sse_progress.settings import Settings
@@ -94,8 +95,9 @@ def web(
     settings = read_settings(overrides)
     _need_redis(settings, "web")
 
-    from sse_progress.access.authentication import from_settings
-    from sse_progress.web.server import run
+    with lean_imports():
+        from sse_progress.access.authentication import from_settings
+        from sse_progress.web.server import run
 
     # Keys are looked at before anything is started.
     _run(settings, partial(from_settings, settings))
@@ -114,7 +116,8 @@ def worker(overrides: dict[str, Any]) -> None:
     _need_redis(settings, "worker")
     _need_every_role(settings, "worker")
 
-    from sse_progress.worker.process import run
+    with lean_imports():
+        from sse_progress.worker.process import run
 
     _run(settings, partial(run, settings))
 

@@ -231,3 +231,27 @@ def test_an_upload_without_a_terminal_imports_nothing_to_draw(tmp_path: Path) ->
     loaded = set(run.stdout.split())
     assert "httpx" in loaded
     assert not loaded & {"rich.console", "click", "pygments"}
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_a_process_of_the_service_imports_nothing_to_draw_or_to_count(role: str) -> None:
+    """redis-py and structlog would: 140 modules. What is imported later may have them."""
+    script = (
+        "import atexit, gc, sys; from sse_progress.cli.main import main;"
+        "later = ('rich.console', 'opentelemetry.metrics');"
+        "atexit.register(lambda: print(*map(__import__, later)));"
+        "atexit.register(lambda: print(gc.isenabled(), *sys.modules)); main(sys.argv[1:])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, role],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, **REDIS, "PYTHONPATH": str(ROOT), "SSE_PROGRESS_KINDS": "nowhere:kinds"},
+    )  # fmt: skip
+    assert "SSE_PROGRESS_KINDS=nowhere:kinds: cannot be loaded" in run.stderr  # by what it serves
+    at_the_end, later = run.stdout.splitlines()
+    collecting, *loaded = at_the_end.split()
+    assert collecting == "True"
+    assert {"redis", "structlog"} < set(loaded)
+    assert not {"rich", "opentelemetry.metrics"} & set(loaded)
+    assert "rich" in later
+    assert "opentelemetry" in later
