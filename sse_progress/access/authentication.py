@@ -29,6 +29,9 @@ class Authenticator(Protocol):
         """Upkeep until cancelled; returns at once where there is none."""
 
 
+_ANYBODY = Principal("anonymous", ALL_SCOPES | NAMED_SCOPES)
+
+
 class OpenMode:
     """No key is configured: everybody is `anonymous` and may do everything."""
 
@@ -39,7 +42,7 @@ class OpenMode:
         cookie_token: str | None = None,  # noqa: ARG002
         query_token: str | None = None,  # noqa: ARG002
     ) -> Principal:
-        return Principal("anonymous", ALL_SCOPES | NAMED_SCOPES)
+        return _ANYBODY
 
     async def run(self) -> None:
         return

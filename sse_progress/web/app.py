@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
@@ -105,12 +107,20 @@ def create_app(
         middleware=middleware(settings, peers),
         lifespan=lifespan,
     )
+    app.state = _State()
     app.state.description = encode_json(
         document(ROUTES, version=__version__, prefix=settings.prefix, tokens=not settings.open_mode)
     )
     # Starlette's redirects to the other slash name the host as the request did.
     app.router.redirect_slashes = False
     return app
+
+
+class _State(State):
+    """Plain attributes; Starlette looks for each in vain before it asks its dictionary."""
+
+    def __setattr__(self, key: Any, value: Any) -> None:
+        object.__setattr__(self, key, value)
 
 
 class _Application(Starlette):

@@ -21,7 +21,8 @@ from sse_progress.access.principal import (
 from sse_progress.access.tickets import InvalidTicket, Tickets
 from sse_progress.model.errors import Forbidden, Unauthenticated
 from sse_progress.web.middlewares.request_log import note_user
-from sse_progress.web.origins import Origins, single_header
+from sse_progress.web.origins import Origins
+from sse_progress.web.request_fields import fields_of, query_of, single_header
 
 __all__ = ["Access"]
 
@@ -45,8 +46,7 @@ class Access:
     async def reader(self, request: HTTPConnection) -> Principal:
         """Reads uploads: `upload:read`."""
         await self._count_address(request)
-        principal = await self._authenticate(request, _credentials(request))
-        principal.require(READ)
+        principal = await self._authenticate(request, _credentials(request), READ)
         await self._count_user(principal)
         return principal
 
@@ -68,8 +68,7 @@ class Access:
         await self._count_address(request)
         credentials = _credentials(request)
         self._check_page(request, credentials)
-        principal = await self._authenticate(request, credentials)
-        principal.require(WRITE)
+        principal = await self._authenticate(request, credentials, WRITE)
         await self._count_user(principal)
         return principal
 
@@ -80,8 +79,7 @@ class Access:
         self._check_page(request, credentials)
         if counted:
             await self._count_address(request)
-        principal = await self._authenticate(request, credentials)
-        principal.require(PROGRESS)
+        principal = await self._authenticate(request, credentials, PROGRESS)
         if counted:
             await self._count_user(principal)
         return principal
@@ -91,8 +89,7 @@ class Access:
         await self._count_address(request)
         credentials = _credentials(request)
         self._check_page(request, credentials)
-        principal = await self._authenticate(request, credentials)
-        principal.require(ADMIN)
+        principal = await self._authenticate(request, credentials, ADMIN)
         await self._count_user(principal)
         return principal
 
@@ -102,8 +99,7 @@ class Access:
         credentials = _credentials(request)
         if request.scope["method"] not in ("GET", "HEAD"):
             self._check_page(request, credentials)
-        principal = await self._authenticate(request, credentials)
-        principal.require(REVIEW)
+        principal = await self._authenticate(request, credentials, REVIEW)
         await self._count_user(principal)
         return principal
 
@@ -113,7 +109,7 @@ class Access:
         `?token=` is accepted, since EventSource sends no header, and no rate applies, since
         EventSource would never come back.
         """
-        return await self._follower(request, _stream_credentials(request))
+        return await self._authenticate(request, _stream_credentials(request), READ)
 
     async def watcher(
         self, request: HTTPConnection, upload_id: str, *, may_claim: bool
@@ -127,7 +123,7 @@ class Access:
         """Opens a stream that may claim an unused id: vouched for like a `writer`."""
         credentials = _stream_credentials(request)
         self._check_page(request, credentials)
-        return await self._follower(request, credentials)
+        return await self._authenticate(request, credentials, READ)
 
     async def socket(self, websocket: HTTPConnection) -> Principal | None:
         """Opens a WebSocket: `upload:read`. With a cookie, a known page has to vouch for it.
@@ -137,20 +133,16 @@ class Access:
         credentials = _stream_credentials(websocket)
         self._check_page(websocket, credentials)
         try:
-            principal = await self._authenticate(websocket, credentials)
+            return await self._authenticate(websocket, credentials, READ)
         except Unauthenticated:
             if any(credentials):
                 raise
             return None
-        principal.require(READ)
-        return principal
 
     async def bearer(self, websocket: HTTPConnection, token: str) -> Principal:
         """The caller by a token that a message brought: `upload:read`."""
         credentials = Credentials(f"Bearer {token}", None, None)
-        principal = await self._authenticate(websocket, credentials)
-        principal.require(READ)
-        return principal
+        return await self._authenticate(websocket, credentials, READ)
 
     # ---- steps
 
@@ -165,16 +157,19 @@ class Access:
         if credentials.cookie_token and not self._origins.vouch_for(request.scope):
             raise Forbidden("With a cookie, only pages of this service may do this.")
 
-    async def _follower(self, request: HTTPConnection, credentials: Credentials) -> Principal:
-        principal = await self._authenticate(request, credentials)
-        principal.require(READ)
-        return principal
-
-    async def _authenticate(self, request: HTTPConnection, credentials: Credentials) -> Principal:
-        principal = await self._authenticator.authenticate(**credentials._asdict())
+    async def _authenticate(
+        self, request: HTTPConnection, credentials: Credentials, scope: str
+    ) -> Principal:
+        """Who it is, who has to have the scope."""
+        principal = await self._authenticator.authenticate(
+            authorization=credentials.authorization,
+            query_token=credentials.query_token,
+            cookie_token=credentials.cookie_token,
+        )
         if (owner := single_header(request.scope, b"x-upload-owner")) is not None:
             principal = principal.acting_for(_utf8(owner))
         note_user(request.scope, principal.sub)
+        principal.require(scope)
         return principal
 
     async def _holder(self, request: HTTPConnection, ticket: str, upload_id: str) -> Principal:
@@ -207,7 +202,7 @@ def _stream_credentials(request: HTTPConnection) -> Credentials:
 
 
 def _query_token(request: HTTPConnection) -> str | None:
-    tokens = request.query_params.getlist("token")
+    tokens = query_of(request).getlist("token")
     if len(tokens) > 1:
         raise InvalidToken
     return tokens[0] if tokens else None
@@ -219,7 +214,7 @@ def _utf8(header: str) -> str:
 
 
 def _ticket(request: HTTPConnection) -> str | None:
-    tickets = request.query_params.getlist("ticket")
+    tickets = query_of(request).getlist("ticket")
     if len(tickets) > 1:
         raise InvalidTicket
     return tickets[0] if tickets else None
@@ -227,10 +222,11 @@ def _ticket(request: HTTPConnection) -> str | None:
 
 def _cookie_token(scope: Scope) -> str | None:
     """The token's cookie. Two different ones mean that a sister site planted one: refused."""
+    if (cookies := fields_of(scope).get(b"cookie")) is None:
+        return None
     pairs = (
         pair.strip().partition("=")
-        for name, value in scope["headers"]
-        if name == b"cookie"
+        for value in cookies
         for pair in value.decode("latin-1").split(";")
     )
     tokens = {value.strip('"') for name, _, value in pairs if name == COOKIE}

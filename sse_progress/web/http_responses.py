@@ -1,15 +1,15 @@
-"""Two forms of a response that uvicorn does not write: interim ones, and those to HTTP/1.0."""
+"""Lines of a response's head, and a form of response that uvicorn does not write: to HTTP/1.0."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Any
 
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["Interim", "Unchunked", "header_line"]
+__all__ = ["INTERIM", "Unchunked", "header_line"]
 
 INTERIM = {
     102: b"Processing",
@@ -27,26 +27,6 @@ def header_line(name: bytes, value: bytes) -> bytes:
     if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
         raise ValueError(f"{name!r} is not a header, or its value is not one line")
     return b"%b: %b\r\n" % (name, value)
-
-
-class Interim:
-    """Sends interim responses (RFC 9110 §15.2) to one request of HTTP/1.1, before its response."""
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-
-    def __call__(self, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> bool:
-        """Send one; False where it is too late. Raises ValueError for what is not a header.
-
-        Proxies may take one for the response, or wait for ever: see docs/decisions/http-protocol.
-        """
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, INTERIM[status])]
-        lines += [header_line(name, value) for name, value in headers]
-        cycle = self._cycle
-        if cycle.response_started or cycle.disconnected or cycle.transport.is_closing():
-            return False
-        cycle.transport.write(b"".join([*lines, b"\r\n"]))
-        return True
 
 
 class Unchunked:

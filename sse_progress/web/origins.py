@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from sse_progress.model.errors import BadRequest
+from sse_progress.web.request_fields import single_header
 
-__all__ = ["Origins", "Site", "parse_site", "single_header"]
+__all__ = ["Origins", "Site", "parse_site"]
 
 _AUTHORITY = re.compile(r"([a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _PORTS = {"http": 80, "https": 443}
@@ -75,11 +75,3 @@ def _own(scope: Scope) -> Site | None:
     # A page's origin is http(s) also where it opens a WebSocket.
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"]) or scope["scheme"]
     return parse_site(scheme, single_header(scope, b"host") or "")
-
-
-def single_header(scope: Scope, name: bytes) -> str | None:
-    """The value of a header that may come once (RFC 9110 §5.3); raises BadRequest for two."""
-    values = [value for key, value in scope["headers"] if key == name]
-    if len(values) > 1:
-        raise BadRequest(f"The header {name.decode().title()} came {len(values)} times.")
-    return values[0].decode("latin-1") if values else None

@@ -6,6 +6,7 @@ a client is taken over by uvicorn; here it is only looked whether that can work.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TypeAlias
 
 import structlog
@@ -15,6 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from sse_progress.access.connections import NOWHERE, Connections, Place
 from sse_progress.settings import Settings
 from sse_progress.web.protocol.rest import at_end
+from sse_progress.web.request_fields import fields_of
 
 __all__ = ["ByProxy", "Peers", "peers_of"]
 
@@ -46,7 +48,7 @@ class Peers:
         """Warn once of each way in which clients' addresses stay unknown."""
         if peer is None:
             return
-        names = {name for name, _ in scope["headers"]}
+        names = fields_of(scope).keys()
         if not self.trusts(peer):
             if NAMED in names:
                 self._warn("x-forwarded-for of a peer that is not trusted", peer)
@@ -74,11 +76,13 @@ class ByProxy:
     def __init__(self, app: ASGIApp, *, peers: Peers) -> None:
         self._app, self._peers = app, peers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        place = self._place(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        place = self._place(scope) if scope["type"] in ("http", "websocket") else NOWHERE
+        if place is NOWHERE:
+            return self._app(scope, receive, send)
+        return self._placed(place, scope, receive, send)
+
+    async def _placed(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         finally:

@@ -13,6 +13,7 @@ from sse_progress.model.labels import Labels
 from sse_progress.web.callers import Access
 from sse_progress.web.content_coding import weighed
 from sse_progress.web.context import WebContext
+from sse_progress.web.request_fields import fields_of, query_of
 
 __all__ = [
     "accepts",
@@ -28,6 +29,7 @@ __all__ = [
     "wants_json",
 ]
 
+_NONE = (b"",)
 MAX_WAIT_S = 60
 MAX_DIGITS = 18
 """Of any number that is asked with: beyond all that is meant, within what int() reads."""
@@ -48,7 +50,7 @@ def path_upload_id(request: Request) -> str:
     upload_id = str(request.path_params["upload_id"])
     if not valid_upload_id(upload_id):
         raise InvalidUploadId
-    request.state.upload_id = upload_id
+    request.scope.setdefault("state", {})["upload_id"] = upload_id
     return upload_id
 
 
@@ -68,6 +70,8 @@ def content_length(request: Request) -> int | None:
 
 def wants_json(request: Request) -> bool:
     """Whether JSON was asked for by name and not for less than the stream (RFC 9110 §12.5.1)."""
+    if not any(b"json" in value.lower() for value in fields_of(request.scope).get(b"accept", ())):
+        return False
     weights = _weights(request)
     return weights.get("application/json", 0) > weights.get("text/event-stream", 0)
 
@@ -100,7 +104,8 @@ def wait_s(request: Request) -> int:
 
 def position_of(request: Request) -> Position | None:
     """The position a client presents: the header, else the query. Empty is none."""
-    given = request.headers.get("last-event-id") or request.query_params.get("lastEventId")
+    last, *_ = fields_of(request.scope).get(b"last-event-id", _NONE)
+    given = last.decode("latin-1") or query_of(request).get("lastEventId")
     return Position.parse(given) if given else None
 
 

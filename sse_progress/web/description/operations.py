@@ -57,9 +57,12 @@ class DescribedRoute(Route):
         self.operation = {"operationId": _camel_case(endpoint.__name__), **operation}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Without Starlette's four wrappers, which look for exception handlers that we do not have:
+        `Problems` answers whatever is raised."""
         if scope["method"] not in (self.methods or ()):
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.allowed))})
-        await super().handle(scope, receive, send)
+        response = await self.endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def allow_together(routes: Iterable[BaseRoute]) -> None:

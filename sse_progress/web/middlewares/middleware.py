@@ -1,7 +1,9 @@
 """Middlewares: hosts and origins that may use the service, CORS, and security headers.
 
 Pure ASGI. What a token must contain is decided in access/tokens, how a refusal looks in
-problem_details. Nothing here makes `send` wait.
+problem_details. Nothing here makes `send` wait. A middleware that has nothing to do when its
+application returns is a plain function that hands out the application's own awaitable, so that no
+request pays for its coroutine.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from sse_progress.web.middlewares.problem_middleware import Problems
 from sse_progress.web.middlewares.request_log import RequestLog
 from sse_progress.web.middlewares.request_span import RequestSpan
 from sse_progress.web.middlewares.tus_middleware import Tus
-from sse_progress.web.origins import Origins, parse_site, single_header
+from sse_progress.web.origins import Origins, parse_site
 from sse_progress.web.peers import ByProxy, Peers, peers_of
+from sse_progress.web.request_fields import fields_of, single_header
 
 __all__ = ["Cors", "Gate", "SecurityHeaders", "middleware"]
 
@@ -81,10 +84,10 @@ class Gate:
         self._hosts = {site.host for site in named if site is not None} - {"0.0.0.0", "[::]"}  # noqa: S104
         self._origins = origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
             self._check(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         if not self._is_ours(scope):
@@ -135,12 +138,11 @@ class Cors:
         self._app = app
         self._origins = origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         added = [(b"vary", b"Origin")]
-        origins = [value for name, value in scope["headers"] if name == b"origin"]
+        origins = fields_of(scope).get(b"origin", [])
         if len(origins) == 1 and self._origins.lists(origins[0].decode("latin-1")):
             added += [
                 (b"access-control-allow-origin", origins[0]),
@@ -149,9 +151,8 @@ class Cors:
             ]
             if _is_preflight(scope):
                 answer = Response(status_code=204, headers=_PREFLIGHT)
-                await answer(scope, receive, _adding(send, added))
-                return
-        await self._app(scope, receive, _adding(send, added))
+                return answer(scope, receive, _adding(send, added))
+        return self._app(scope, receive, _adding(send, added))
 
 
 _PREFLIGHT = {
@@ -162,9 +163,7 @@ _PREFLIGHT = {
 
 
 def _is_preflight(scope: Scope) -> bool:
-    return scope["method"] == "OPTIONS" and any(
-        name == b"access-control-request-method" for name, _ in scope["headers"]
-    )
+    return scope["method"] == "OPTIONS" and b"access-control-request-method" in fields_of(scope)
 
 
 class SecurityHeaders:
@@ -187,10 +186,10 @@ class SecurityHeaders:
             ),
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
             send = _adding(send, self._defaults, unless_there=True)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _adding(send: Send, headers: list[tuple[bytes, bytes]], *, unless_there: bool = False) -> Send:

@@ -20,6 +20,7 @@ from sse_progress.model import errors
 from sse_progress.model.errors import Problem
 from sse_progress.web.context import metrics_of
 from sse_progress.web.problem_details import answer, for_status
+from sse_progress.web.request_fields import fields_of
 
 __all__ = ["LINGER_BYTES", "LINGER_S", "Problems", "pass_on"]
 
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 LINGER_BYTES = 1024**2
 LINGER_S = 2.0
+_NO_LENGTH = [b"0"]
 CLOSE_REASON_BYTES = 123
 """Limit of RFC 6455 §5.5."""
 
@@ -184,7 +186,5 @@ def _problem_in(exc: BaseException) -> Problem | None:
 
 
 def _has_body(scope: Scope) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )
+    fields = fields_of(scope)
+    return b"transfer-encoding" in fields or fields.get(b"content-length", _NO_LENGTH) != _NO_LENGTH

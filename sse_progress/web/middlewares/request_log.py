@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 import time
 from collections.abc import Awaitable
 from urllib.parse import unquote
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 from sse_progress.web.context import metrics_of
 from sse_progress.web.protocol.rest import at_end
+from sse_progress.web.request_fields import fields_of
 
 __all__ = ["RequestLog", "is_quiet", "note_user"]
 
@@ -24,6 +25,7 @@ QUIET = ("/healthz", "/readyz", "/metrics")
 """Asked all the time by machines: logged at debug level."""
 
 
+_NONE = [b""]
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _UPLOAD = re.compile(rf"/upload/({UPLOAD_ID_PATTERN})(?:/|$)")
 
@@ -55,19 +57,20 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         names = _names(scope)
-        with structlog.contextvars.bound_contextvars(**names):
-            entry = _Entry(scope, names)
-            try:
-                await self._app(scope, entry.receiving(receive), entry.sending(send))
-            finally:
-                at_end(scope, entry.write)
+        entry = _Entry(scope, names)
+        structlog.contextvars.bind_contextvars(**names)
+        try:
+            await self._app(scope, entry.receiving(receive), entry.sending(send))
+        finally:
+            at_end(scope, entry.write)
+            structlog.contextvars.unbind_contextvars(*names)
 
 
 def _names(scope: Scope) -> dict[str, str]:
     """What lines of one request have in common."""
-    headers = dict(scope["headers"])
-    given, upload_id = headers.get(b"x-request-id", b""), headers.get(b"x-upload-id", b"")
-    request = given.decode() if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+    fields = fields_of(scope)
+    given, upload_id = fields.get(b"x-request-id", _NONE)[-1], fields.get(b"x-upload-id", _NONE)[-1]
+    request = given.decode() if _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
     if found := _UPLOAD.search(scope["path"]):
         return {"request": request, "upload_id": found[1]}
     if valid_upload_id(text := upload_id.decode("latin-1")):

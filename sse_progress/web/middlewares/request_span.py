@@ -9,9 +9,10 @@ import structlog
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sse_progress.runtime.traces import Span
+from sse_progress.runtime.traces import Span, Traces
 from sse_progress.web.context import traces_of
 from sse_progress.web.middlewares.request_log import is_quiet
+from sse_progress.web.request_fields import fields_of
 
 __all__ = ["RequestSpan"]
 
@@ -27,12 +28,14 @@ class RequestSpan:
         self._app = app
         self._routes: dict[tuple[Any, int], str] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         traces = traces_of(scope)
         if not traces.on or scope["type"] == "lifespan" or is_quiet(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        parent = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+            return self._app(scope, receive, send)
+        return self._traced(traces, scope, receive, send)
+
+    async def _traced(self, traces: Traces, scope: Scope, receive: Receive, send: Send) -> None:
+        parent = fields_of(scope).get(b"traceparent", [b""])[-1].decode("latin-1")
         method = scope.get("method", "GET")  # a WebSocket begins with one
         about = {"http.request.method": method, "url.scheme": scope["scheme"]}
         if request := structlog.contextvars.get_contextvars().get("request"):

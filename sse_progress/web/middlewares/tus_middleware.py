@@ -5,10 +5,13 @@ Pure ASGI. What the other headers of tus mean is read in dialects/tus.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sse_progress.web.dialects.tus import VERSION
+from sse_progress.web.request_fields import fields_of
 
 __all__ = ["Tus", "speaks_tus"]
 
@@ -24,18 +27,15 @@ class Tus:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if any(name == b"tus-resumable" for name, _ in scope["headers"]):
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http" and b"tus-resumable" in fields_of(scope):
             send = _telling_version(send)
-            overrides = [v for name, v in scope["headers"] if name == b"x-http-method-override"]
+            overrides = fields_of(scope).get(b"x-http-method-override")
             if overrides and scope["method"] == "POST":
                 method = overrides[0].decode("latin-1").strip().upper()
                 if method in _OVERRIDES:
                     scope = {**scope, "method": method}
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _telling_version(send: Send) -> Send:

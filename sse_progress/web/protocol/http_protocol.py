@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
-    HttpToolsProtocol,
     RequestResponseCycle,
 )
 
@@ -27,13 +26,15 @@ from sse_progress.model.errors import (
     UriTooLong,
 )
 from sse_progress.runtime.descriptors import UNLIMITED, Descriptors
-from sse_progress.web.http_responses import Interim, Unchunked
+from sse_progress.web.http_responses import Unchunked
 from sse_progress.web.middlewares.problem_middleware import LINGER_BYTES, LINGER_S
 from sse_progress.web.peers import Peers
 from sse_progress.web.problem_details import answer
-from sse_progress.web.protocol.rest import GoingOn, Rest
+from sse_progress.web.protocol.connection import Connection
+from sse_progress.web.protocol.rest import Rest
 from sse_progress.web.protocol.sending import Sending
-from sse_progress.web.protocol.small_chunks import PacedFlow, SmallChunks
+from sse_progress.web.protocol.small_chunks import SmallChunks
+from sse_progress.web.request_fields import fields_of
 
 __all__ = ["HttpProtocol"]
 
@@ -45,7 +46,7 @@ def _sending_by(send: Unchunked, app: ASGI3Application) -> ASGI3Application:
     return application
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(Connection):
     """One connection. The bounds are class attributes, so that a test can make them small.
 
     What breaks one is answered with a problem, if the connection's next answer is due to it, and
@@ -74,25 +75,30 @@ class HttpProtocol(HttpToolsProtocol):
     peers: ClassVar[Peers] = Peers("*", Connections(0))
     """Which of them are counted, and how many there may be."""
 
-    _deadline: asyncio.TimerHandle | None = None
-    _running: RequestResponseCycle | None = None
-    _refused = False
-    _in_head = False
-    _not_body_bytes = 0
-    _head_bytes = 0
-    _problem: Problem | None = None
+    __slots__ = (
+        *("_began_at", "_deadline", "_extension", "_head_bytes", "_in_head", "_not_body_bytes"),
+        *("_place", "_problem", "_refused", "_running", "_small"),
+    )
+
     _extension: dict[object, object]
     """What an application may take that ASGI has no form for: `send` without the middlewares, once
     the answer has begun; `write`, of `Sending`, for chunks of it; `rest`, a `Rest`, for what is
-    left of it after them; `inform`, an `Interim`, before it; `abort`, which ends a connection whose
-    client has stopped reading. `peer` is its address."""
+    left of it after them; `inform`, for interim responses before it; `abort`, which ends a
+    connection whose client has stopped reading. `peer` is its address."""
 
     # ---- time
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+        self._refused = self._in_head = False
+        self._not_body_bytes = self._head_bytes = 0
+        self._problem: Problem | None = None
+        self._small: SmallChunks | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = self._paced = PacedFlow(transport, self.loop)
-        self._small = SmallChunks()
         self.descriptors.connections += 1
         self._began_at = self.loop.time()
         self._place = self.peers.place(self.client)
@@ -105,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
-        self._paced.close()
+        self.flow.close()
         self.descriptors.connections -= 1
         self._place.leave()
         super().connection_lost(exc)
@@ -139,12 +145,12 @@ class HttpProtocol(HttpToolsProtocol):
             extension["send"] = unchunked = Unchunked(cycle)
             app = _sending_by(unchunked, app)
         else:
-            sending, rest = Sending(cycle), Rest()
+            sending = Sending(cycle)
             extension["send"], extension["write"] = sending.send, sending.write
-            extension["inform"], extension["rest"] = Interim(cycle), rest
+            extension["inform"] = sending.inform
             # It leads back to the scope that it is in, with all that belongs to the request.
-            going_on: Any = GoingOn(app, rest, sending.send, over=extension.clear)  # type: ignore[arg-type]
-            app = going_on
+            rest: Any = Rest(app, sending.send, over=extension.clear)  # type: ignore[arg-type]
+            extension["rest"] = app = rest
         super()._start_asgi_task(cycle, app)
 
     def _tell_running(self) -> None:
@@ -173,10 +179,11 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         super().data_received(data)
-        self._pass_on_small()
-        if self._small.count > 1:
-            self._paced.hold(self._small.count / self.small_chunks_per_s)
-        self._small.count = 0
+        if self._small is not None:
+            self._pass_on_small()
+            if self._small.count > 1:
+                self.flow.hold(self._small.count / self.small_chunks_per_s)
+            self._small.count = 0
         if self._refused or self.transport.is_closing():
             return
         if self._not_body_bytes > self.head_limit_bytes:
@@ -242,13 +249,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._not_body_bytes = 0
+        if self._small is None:
+            self._small = SmallChunks()
         if not self._small.keeps(body):
             self._pass_on_small()
             self._pass_on(body)
 
     def _pass_on_small(self) -> None:
         """Give small pieces of a body on as one."""
-        if body := self._small.take():
+        if self._small is not None and (body := self._small.take()):
             self._pass_on(body)
 
     def _pass_on(self, body: bytes) -> None:
@@ -270,11 +279,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         """What llhttp lets pass and a proxy may read in another way (RFC 9112 §3.2, §6, §11.2)."""
-        fields = [name for name, _ in self.headers]
-        hosts = fields.count(b"host")
+        scope: Any = self.scope
+        fields = fields_of(scope)
+        hosts = len(fields.get(b"host", ()))
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._fail(BadRequest(f"The request has {hosts} Host headers, needs one."))
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        codings = fields.get(b"transfer-encoding")
         if codings and (
             codings[0].strip().lower() != b"chunked" or self.parser.get_http_version() == "1.0"
         ):

@@ -11,15 +11,17 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["GoingOn", "Rest", "at_end"]
+__all__ = ["Rest", "at_end"]
 
 
 class Rest:
-    """Of one response."""
+    """One request's application, which is given `send`, and after it what is left of its response;
+    then `over` is called."""
 
-    __slots__ = ("_ends", "_live")
+    __slots__ = ("_app", "_ends", "_live", "_over", "_send")
 
-    def __init__(self) -> None:
+    def __init__(self, app: ASGIApp, send: Send, *, over: Callable[[], None]) -> None:
+        self._app, self._send, self._over = app, send, over
         self._live: Callable[[Receive], Awaitable[None]] | None = None
         self._ends: list[Callable[[], None]] = []
 
@@ -34,14 +36,20 @@ class Rest:
         self._ends.append(callback)
         return True
 
-    async def run(self, receive: Receive) -> None:
-        if self._live is None:
-            return
+    async def __call__(self, scope: Scope, receive: Receive, _: Send) -> None:
         try:
-            await self._live(receive)
+            try:
+                await self._app(scope, receive, self._send)
+            except BaseException:
+                receive = _gone  # what the stream holds is given back
+                raise
+            finally:
+                if self._live is not None:
+                    await self._live(receive)
         finally:
             for callback in self._ends:
                 callback()
+            self._over()
 
 
 def at_end(scope: Scope, callback: Callable[[], None]) -> None:
@@ -49,27 +57,6 @@ def at_end(scope: Scope, callback: Callable[[], None]) -> None:
     rest: Rest | None = scope.get("extensions", {}).get("sse_progress", {}).get("rest")
     if rest is None or not rest.at_end(callback):
         callback()
-
-
-class GoingOn:
-    """An application that is given `send`, and after it what is left of its response; then `over`
-    is called."""
-
-    __slots__ = ("_app", "_over", "_rest", "_send")
-
-    def __init__(self, app: ASGIApp, rest: Rest, send: Send, *, over: Callable[[], None]) -> None:
-        self._app, self._rest, self._send, self._over = app, rest, send, over
-
-    async def __call__(self, scope: Scope, receive: Receive, _: Send) -> None:
-        try:
-            await self._app(scope, receive, self._send)
-        except BaseException:
-            await self._rest.run(_gone)  # what the stream holds is given back
-            raise
-        else:
-            await self._rest.run(receive)
-        finally:
-            self._over()
 
 
 async def _gone() -> Message:

@@ -11,6 +11,7 @@ behind, they take `send`, which waits for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from sse_progress.journal.frames import chunk_of
-from sse_progress.web.http_responses import header_line
+from sse_progress.web.http_responses import INTERIM, header_line
 
 __all__ = ["Sending"]
 
@@ -64,6 +65,19 @@ class Sending:
         if self._head:
             chunk, self._head = self._head + chunk, b""
         cycle.transport.write(chunk)
+        return True
+
+    def inform(self, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> bool:
+        """Send an interim response (RFC 9110 §15.2) before the response; False where it is too
+        late. Raises ValueError for what is not a header.
+
+        Proxies may take one for the response, or wait for ever: see docs/decisions/http-protocol.
+        """
+        lines = b"".join([header_line(name, value) for name, value in headers])
+        cycle = self._cycle
+        if cycle.response_started or cycle.disconnected or cycle.transport.is_closing():
+            return False
+        cycle.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, INTERIM[status], lines))
         return True
 
     def _begin(self, status: int, headers: Any) -> None:

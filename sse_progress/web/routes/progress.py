@@ -28,6 +28,7 @@ from sse_progress.web.description.operations import (
     query,
     ref,
 )
+from sse_progress.web.request_fields import query_of
 from sse_progress.web.request_headers import (
     access_of,
     context_of,
@@ -58,7 +59,7 @@ async def get_progress(request: Request) -> Response:
     try:
         principal = await access_of(request).watcher(request, upload_id, may_claim=not head)
     except Unavailable:
-        if "ticket" in request.query_params and not head:
+        if "ticket" in query_of(request) and not head:
             return busy_stream()  # an EventSource gives up for good on a 503
         raise
     may_claim = (
@@ -155,7 +156,7 @@ def pace_of(request: Request, context: WebContext, principal: Principal) -> Pace
         slow_s=settings.slow_reader_s,
         claim_s=settings.claim_ttl_s / 3,
         expires_at=principal.expires_at,
-        named=request.query_params.get("heartbeat") == "event",
+        named=query_of(request).get("heartbeat") == "event",
     )
 
 

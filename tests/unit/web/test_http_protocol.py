@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from sse_progress.web.protocol.http_protocol import HttpProtocol
 from sse_progress.web.protocol.uvicorn_check import check_uvicorn
@@ -41,15 +43,15 @@ class Slow(HttpProtocol):
     small_chunks_per_s = 1000
     held: ClassVar[list[float]] = []
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        hold = self._paced.hold
+        hold = self.flow.hold
 
         def noted(seconds: float) -> None:
             self.held.append(seconds)
             hold(seconds)
 
-        self._paced.hold = noted  # type: ignore[method-assign]
+        self.flow.hold = noted  # type: ignore[method-assign]
 
 
 class App:
@@ -524,3 +526,25 @@ def test_a_connection_that_came_just_before_the_end_is_answered(app: App) -> Non
         answer = read_answer(connection)
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert is_closed(connection)
+
+
+# ---- what a connection is made of
+
+
+async def test_a_connection_has_all_that_uvicorns_has() -> None:
+    """It sets the same attributes to the same values, so that what it inherits finds them; only its
+    parser calls another object back, and its pipeline is a list."""
+    config = uvicorn.Config(App(), log_config=None, access_log=False, root_path="/r")
+    config.load()
+    state, app_state = ServerState(), {"a": 1}
+    theirs = HttpToolsProtocol(config, state, app_state)
+    ours = HttpProtocol(config, state, app_state)
+    for name, value in vars(theirs).items():
+        found = getattr(ours, name)
+        if name == "parser":
+            assert type(found) is type(value)
+        elif name == "pipeline":
+            assert list(found) == list(value)
+        else:
+            assert found == value, name
+    assert vars(ours) == {}

@@ -1,0 +1,40 @@
+"""The fields of a request's head and its query, read once for all who look at them."""
+
+from __future__ import annotations
+
+from starlette.datastructures import QueryParams
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from sse_progress.model.errors import BadRequest
+
+__all__ = ["fields_of", "query_of", "single_header"]
+
+FIELDS = "sse_progress.fields"
+_NO_QUERY = QueryParams()
+
+
+def fields_of(scope: Scope) -> dict[bytes, list[bytes]]:
+    """All values of each header in their order, by its name in lower case. A stream's opening looks
+    for fourteen of them."""
+    found: dict[bytes, list[bytes]] | None = scope.get(FIELDS)
+    if found is None:
+        found = scope[FIELDS] = {}
+        for name, value in scope["headers"]:
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def single_header(scope: Scope, name: bytes) -> str | None:
+    """The value of a header that may come once (RFC 9110 §5.3); raises BadRequest for two."""
+    values = fields_of(scope).get(name)
+    if values is None:
+        return None
+    if len(values) > 1:
+        raise BadRequest(f"The header {name.decode().title()} came {len(values)} times.")
+    return values[0].decode("latin-1")
+
+
+def query_of(request: HTTPConnection) -> QueryParams:
+    """Starlette's parser takes 25 calls to find nothing."""
+    return request.query_params if request.scope["query_string"] else _NO_QUERY

@@ -1,0 +1,36 @@
+"""What is read of a request's head and query, once for all who look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from sse_progress.model.errors import BadRequest
+from sse_progress.web.request_fields import fields_of, query_of, single_header
+
+
+def scope_of(*headers: tuple[bytes, bytes], query: bytes = b"") -> dict[str, Any]:
+    return {"type": "http", "headers": [*headers], "query_string": query}
+
+
+def test_values_of_a_header_stay_in_their_order() -> None:
+    """Each name has all of its values, whatever stands between them, also for a copy of the
+    scope."""
+    scope = scope_of((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))
+    for asked in (scope, scope, {**scope, "method": "GET"}):
+        assert fields_of(asked) == {b"a": [b"1", b"3"], b"b": [b"2"]}
+
+
+def test_a_header_that_may_come_once_is_refused_twice() -> None:
+    scope = scope_of((b"a", b"1"), (b"b", b"\xfc"), (b"a", b"1"))
+    assert single_header(scope, b"b") == "ü"
+    assert single_header(scope, b"c") is None
+    with pytest.raises(BadRequest, match="The header A came 2 times"):
+        single_header(scope, b"a")
+
+
+def test_a_query_is_read_where_there_is_one() -> None:
+    assert query_of(Request(scope_of(query=b"a=1&a=2"))).getlist("a") == ["1", "2"]
+    assert query_of(Request(scope_of())).multi_items() == []
