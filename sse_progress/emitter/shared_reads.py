@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from sse_progress.emitter.follower import Absent
 from sse_progress.emitter.topic import ReadKey, Topic
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.retelling import WholeJournal
-from sse_progress.runtime.concurrency import BackgroundTasks
+from sse_progress.runtime.concurrency import BackgroundTasks, shared
 
 __all__ = ["SharedReads"]
 
@@ -31,7 +30,7 @@ class SharedReads:
         if task is None:
             task = self._background.start(self._read(topic, key))
             topic.reads[key] = task
-        page = await asyncio.shield(task)
+        page = await shared(task)
         if isinstance(page, Exception):
             raise page
         return page

@@ -84,7 +84,7 @@ class Journal:
         values: dict[str, Any] = {
             "owner": owner,
             "claim": int(claim),
-            "epoch": self._epoch(),
+            "epoch": self._epoch() if claim else "",
             "claim_ttl_s": self._claim_ttl,
             "after_epoch": after.epoch or "?" if after else "",
             "after_seq": after.seq if after else 0,

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from sse_progress.journal.scripts import Script
 from sse_progress.runtime.concurrency import BackgroundTasks
-from sse_progress.runtime.redis_client import lane_of
+from sse_progress.runtime.redis_client import lane_of, together
 
 __all__ = ["ReadBatcher"]
 
@@ -94,11 +94,13 @@ class ReadBatcher:
     async def _replies(self, reads: list[_Read]) -> list[Reply | Exception]:
         if len(reads) == 1:
             return [await self._alone(reads[0])]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for read in reads:
-                known = pipe.evalsha if read.writes else pipe.evalsha_ro
-                known(self._script.sha, 2, *read.keys, *read.arguments)
-            replies: list[Reply | Exception] = await pipe.execute(raise_on_error=False)
+        sha = self._script.sha
+        commands = [
+            ("EVALSHA" if read.writes else "EVALSHA_RO", sha, 2, *read.keys, *read.arguments)
+            for read in reads
+        ]
+        replies: list[Reply | Exception]
+        replies = await together(self._redis, commands, raise_on_error=False)
         for at, reply in enumerate(replies):
             if isinstance(reply, Exception):  # the script is not known, or a slot has moved
                 try:

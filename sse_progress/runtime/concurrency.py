@@ -25,6 +25,7 @@ __all__ = [
     "later",
     "reading",
     "rest_of",
+    "shared",
     "within",
 ]
 
@@ -77,9 +78,10 @@ class within:  # noqa: N801  # reads as a statement
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
         assert task is not None, "not in a task"
-        self._task, self._loop = task, asyncio.get_running_loop()
+        self._task = task
         self._cancelling, self._cancels = task.cancelling(), 0
         self._timer = self._loop.call_later(self._seconds, self._late)
 
@@ -136,6 +138,29 @@ class BackgroundTasks:
         except StopIteration:
             return
         self.start(_going_on(begun, waiting_for))
+
+
+async def shared(task: asyncio.Task[T]) -> T:
+    """What a task returns for which others wait as well: a caller that leaves does not cancel it.
+
+    `asyncio.shield` at half its calls, for waits that each request has.
+    """
+    if task.done():
+        return task.result()
+    waiter: asyncio.Future[T] = task.get_loop().create_future()
+
+    def tell(task: asyncio.Task[T]) -> None:
+        if waiter.done():
+            return
+        if task.cancelled():
+            waiter.cancel()
+        elif (error := task.exception()) is not None:
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(task.result())
+
+    task.add_done_callback(tell)
+    return await waiter
 
 
 @types.coroutine

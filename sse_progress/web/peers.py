@@ -92,6 +92,6 @@ class ByProxy:
         extension = scope.get("extensions", {}).get("sse_progress", {})
         peer, client = extension.get("peer"), scope.get("client")
         self._peers.look_at(scope, peer)
-        if client is None or not self._peers.trusts(peer) or client[0] == peer[0]:
+        if not (client and peer) or client[0] == peer[0] or not self._peers.trusts(peer):
             return NOWHERE
         return self._peers.connections.enter(client[0])

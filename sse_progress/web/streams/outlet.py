@@ -7,7 +7,7 @@ need no task each to be written to. Only one message is under way at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from sse_progress.runtime.concurrency import rest_of
@@ -18,8 +18,8 @@ __all__ = ["Outlet"]
 class Outlet:
     """`busy_since` and `written_at` are of the loop's clock, s; the former is None while free."""
 
-    def __init__(self) -> None:
-        self._now = asyncio.get_running_loop().time
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._free: asyncio.Event | None = None
         self.busy_since: float | None = None
         self.written_at = self._now()

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -54,8 +54,7 @@ def busy_stream() -> Response:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """When a stream speaks or ends by itself, seconds; `expires_at` is Unix time."""
 
     heartbeat_s: float
@@ -108,7 +107,7 @@ class Stream(Response):
         self._why = "client_left"
         self._now = asyncio.get_running_loop().time
         self._send: Send | None = None
-        self._outlet = Outlet()
+        self._outlet = Outlet(self._now)
         self._encode: BlockGzip | None = None
         lifetime = pace.lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         if pace.expires_at is not None:
@@ -167,7 +166,7 @@ class Stream(Response):
     def _over(self) -> None:
         self.ended = True
         self._parts.metrics.streams.dec()
-        self._parts.metrics.stream_ends.labels(self._why).inc()
+        self._parts.metrics.stream_ended(self._why)
         self._parts.wheel.drop(self)
         self._parts.open.discard(self)
         self.left()

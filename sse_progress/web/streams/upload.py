@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Following
@@ -19,8 +19,7 @@ from sse_progress.web.streams.sse_response import Pace, Stream, StreamParts
 __all__ = ["Start", "UploadStream"]
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Where a stream starts: the upload's topic, whose reader it is, after which position.
 
     `claims`: an unused id becomes the owner's.
@@ -116,7 +115,7 @@ class UploadStream(Stream):
 
     async def write(self, frames: Sequence[Frame]) -> None:
         self._read_waits = frames[-1].waits
-        await self.deliver(b"".join(f.raw for f in frames), final=frames[-1].terminal)
+        await self.deliver(b"".join([f.raw for f in frames]), final=frames[-1].terminal)
 
     async def reset(self, frame: Frame) -> None:
         self._read_waits = frame.waits

@@ -152,8 +152,8 @@ class Socket:
         self._websocket, self._slow_s = websocket, slow_s
         ours = websocket.scope.get("extensions", {}).get("sse_progress", {})
         self._abort: Callable[[], None] = ours.get("abort", lambda: None)
-        self._outlet = Outlet()
         self._now = asyncio.get_running_loop().time
+        self._outlet = Outlet(self._now)
         self._heartbeat_s, self._told_at = heartbeat_s, self._now()
         self._ends_at = self._now() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         self._subscribed: dict[str, _Subscription] = {}

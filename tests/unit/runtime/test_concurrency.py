@@ -20,6 +20,7 @@ from sse_progress.runtime.concurrency import (
     blocking,
     end_tasks,
     first_of,
+    shared,
     within,
 )
 from tests.helpers.waiting import eventually
@@ -430,3 +431,35 @@ async def test_a_long_task_that_ends_is_named() -> None:
                 await eventually(lambda: len(tasks.dead()) == 2, "both are noticed")
                 assert tasks.dead() == ["failing", "returning"]
     assert [line["event"] for line in lines] == ["background task ended"] * 2
+
+
+async def test_what_others_wait_for_goes_on_without_one_of_them() -> None:
+    """Who leaves cancels nothing; each of the others gets what was returned or raised."""
+    for error in (None, ConnectionError()):
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def ask(answer: asyncio.Future[int] = answer) -> int:
+            return await answer
+
+        task = asyncio.ensure_future(ask())
+        waits = [asyncio.ensure_future(shared(task)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waits[0].cancel()
+        await asyncio.wait(waits[:1])
+        assert not task.done()
+        if error is None:
+            answer.set_result(5)
+        else:
+            answer.set_exception(error)
+        found = await asyncio.gather(*waits, shared(task), return_exceptions=True)
+        assert isinstance(found[0], asyncio.CancelledError)
+        assert found[1:] == [error or 5] * 3
+
+
+async def test_what_is_cancelled_is_cancelled_for_all_who_wait_for_it() -> None:
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    waits = [asyncio.ensure_future(shared(task)) for _ in range(2)]
+    await asyncio.sleep(0)
+    task.cancel()
+    found = await asyncio.gather(*waits, return_exceptions=True)
+    assert [type(one) for one in found] == [asyncio.CancelledError] * 2

@@ -112,7 +112,7 @@ def test_everything_counted_is_told_under_its_name() -> None:
     metrics.bodies.inc()
     metrics.bodies.dec()
     metrics.jobs.inc(3)
-    metrics.stream_ends.labels("left").inc()
+    metrics.stream_ended("left")
     metrics.rereads.inc()
     metrics.resets.inc()
     metrics.stage_took(0.3, stage="analyzing", media_type="image/png", outcome="refused")

@@ -307,7 +307,7 @@ class Following(Stream):
 async def test_what_is_there_at_once_leaves_with_the_first_frame(ended: bool) -> None:
     """An upload's events so far are one message with it, behind it, whether its end is among them
     or not."""
-    pace = replace(PACE, named=ended)
+    pace = PACE._replace(named=ended)
     stream, server = Following(b"first\n\n", pace=pace, parts=parts_of([])), Server()
     scope = {"type": "http", "method": "GET", "headers": []}
     task = asyncio.ensure_future(stream(scope, server.receive, server.send))
