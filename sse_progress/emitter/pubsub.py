@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
 
 import anyio
 import structlog
@@ -17,6 +19,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, RedisError
 
 from sse_progress.runtime.concurrency import first_of
+from sse_progress.runtime.redis_connections import tell_moved
+from sse_progress.runtime.redis_feed import RedisFeed
 from sse_progress.runtime.redis_keys import MOVING
 
 __all__ = ["Subscription"]
@@ -97,52 +101,51 @@ class Subscription:
         connection = self._connection()
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
+            feed = RedisFeed(connection, partial(self._hear, connection))
             self._probe_elsewhere()
             self._changed = set(self._wanted)
-            # Not a TaskGroup: it cancels once, and on Python 3.11 `asyncio.wait_for`, which
-            # redis-py sends with, can lose that. The dead connection would then be read for ever.
-            await first_of(self._hear(connection), self._subscribe(connection), self._probe())
+            # Not a TaskGroup: it cancels once, and on Python 3.11 that can be lost.
+            await first_of(feed.over, self._subscribe(feed), self._probe())
         finally:
             await connection.disconnect(nowait=True)
 
-    async def _subscribe(self, connection: AbstractConnection) -> None:
+    async def _subscribe(self, feed: RedisFeed) -> None:
         """The only place that subscribes and unsubscribes."""
+        if self._sharded:
+            feed.send([("SUBSCRIBE", MOVING)])
         while True:
             self._steer.clear()
             changed, self._changed = self._changed, set()
             if new := (changed & self._wanted) - self._sent:
                 self._sent |= new
-                await self._send(connection, "SUBSCRIBE", new)
+                self._send(feed, "SUBSCRIBE", new)
             if old := (changed & self._sent) - self._wanted:
                 self._sent -= old
-                await self._send(connection, "UNSUBSCRIBE", old)
+                self._send(feed, "UNSUBSCRIBE", old)
             await self._steer.wait()
 
-    async def _send(self, connection: AbstractConnection, command: str, names: set[bytes]) -> None:
+    def _send(self, feed: RedisFeed, command: str, names: set[bytes]) -> None:
         if self._sharded:  # one command may name channels of one slot only
-            commands = [(f"S{command}", name) for name in names]
-            await connection.send_packed_command(connection.pack_commands(commands))
+            feed.send([(f"S{command}", name) for name in names])
         else:
-            await connection.send_command(command, *names)
+            feed.send([(command, *names)])
 
-    async def _hear(self, connection: AbstractConnection) -> None:
-        now = asyncio.get_running_loop().time
-        if self._sharded:
-            await connection.send_command("SUBSCRIBE", MOVING)
-        while True:
-            try:
-                kind, channel, data = await connection.read_response(timeout=float("inf"))
-            except MovedError:
-                continue  # the cluster's map has it by now, and whoever wants the channel hears
-            self._heard_at = now()
-            if kind in (b"message", b"smessage"):
-                self._on_message(channel, data)
-            elif kind == (b"ssubscribe" if self._sharded else b"subscribe"):
-                if channel == self._probe_channel:
-                    self.connected = True
-                self._on_subscribed(channel)
-            elif kind == b"sunsubscribe" and channel in self._sent:
-                self._taken_away(channel)
+    def _hear(self, connection: AbstractConnection, reply: Any) -> None:
+        if isinstance(reply, Exception):
+            if not isinstance(reply, MovedError):
+                raise reply
+            tell_moved(connection, reply)  # whoever wants the channel hears of its new place
+            return
+        kind, channel, data = reply
+        self._heard_at = asyncio.get_running_loop().time()
+        if kind in (b"message", b"smessage"):
+            self._on_message(channel, data)
+        elif kind == (b"ssubscribe" if self._sharded else b"subscribe"):
+            if channel == self._probe_channel:
+                self.connected = True
+            self._on_subscribed(channel)
+        elif kind == b"sunsubscribe" and channel in self._sent:
+            self._taken_away(channel)
 
     def _taken_away(self, channel: bytes) -> None:
         """The node has lost the channel's slot."""

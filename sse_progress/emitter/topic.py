@@ -73,11 +73,11 @@ class Topic:
         """Add a frame to the tail. False: it begins a generation, since the journal was rewound."""
         continues = True
         if self.tail:
-            last = self.tail[-1].position
-            if frame.position.epoch == last.epoch and frame.position.seq <= last.seq:
+            last, position = self.tail[-1].position, frame.position
+            if position.epoch == last.epoch and position.seq <= last.seq:
                 continues = False
                 self.renew()
-            elif frame.position != Position(last.epoch, last.seq + 1):
+            elif position.epoch != last.epoch or position.seq != last.seq + 1:
                 self.tail.clear()  # what comes before `frame` is a gap, and `after` will say so
         self.tail.append(frame)
         self._tell_news()

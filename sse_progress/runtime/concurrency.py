@@ -275,7 +275,7 @@ def _tell_failure(task: asyncio.Task[None]) -> None:
         log.error("background work failed", exc_info=error)
 
 
-async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = None) -> None:
+async def first_of(*waits: Awaitable[Any], timeout_s: float | None = None) -> None:
     """Wait until one of `waits` is done, or for `timeout_s`; none of them goes on after that.
 
     Raises what the one that was done has raised.
@@ -285,6 +285,9 @@ async def first_of(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = N
         done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end_tasks(*tasks)
+    for task in done:
+        if not task.cancelled():
+            task.exception()  # fetched of each, or asyncio complains about it
     for task in done:
         task.result()
 

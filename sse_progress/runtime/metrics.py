@@ -28,6 +28,7 @@ from prometheus_client.registry import Collector
 
 from sse_progress import __version__
 from sse_progress.runtime.media_families import family_of
+from sse_progress.runtime.tallies import HistogramTally, Total
 
 __all__ = ["ASKED", "Metrics"]
 
@@ -107,14 +108,18 @@ class Metrics:
             "family",
             "outcome",
         )
-        self.append_seconds = self._histogram(
-            "append_seconds", "Time from an event to its place in the journal", APPEND_BUCKETS_S
+        self.append_seconds = HistogramTally(
+            self._histogram(
+                "append_seconds", "Time from an event to its place in the journal", APPEND_BUCKETS_S
+            )
         )
-        self._deliveries = self._counter("deliveries", "Live events given to followers")
-        self._lag_seconds = self._histogram(
-            "event_lag_seconds",
-            "Time from an event's timestamp until it is given to its live followers",
-            LAG_BUCKETS_S,
+        self._deliveries = Total(self._counter("deliveries", "Live events given to followers"))
+        self._lag_seconds = HistogramTally(
+            self._histogram(
+                "event_lag_seconds",
+                "Time from an event's timestamp until it is given to its live followers",
+                LAG_BUCKETS_S,
+            )
         )
 
     def ended(self, how: str) -> None:
@@ -142,6 +147,11 @@ class Metrics:
         self._deliveries.inc(followers)
         if at is not None:
             self._lag_seconds.observe(max(time.time() - at, 0))
+
+    def tell(self) -> None:
+        """Add what was counted within the last second, and is added by itself else."""
+        for tally in (self.append_seconds, self._deliveries, self._lag_seconds):
+            tally.tell()
 
     def serve(self, host: str, port: int) -> None:
         """Answer scrapes at `http://host:port/metrics`, from a thread, until the process ends."""

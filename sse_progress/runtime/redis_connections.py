@@ -25,7 +25,7 @@ from redis.asyncio.connection import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, ReadOnlyError
 
-__all__ = ["ClusterNode", "Peers", "ReadOnly", "gone_is_an_error", "pool_for"]
+__all__ = ["ClusterNode", "Peers", "ReadOnly", "gone_is_an_error", "pool_for", "tell_moved"]
 
 log = structlog.get_logger(__name__)
 
@@ -101,12 +101,18 @@ class _Guarded(AbstractConnection):
                 await self.disconnect(nowait=True)
                 raise ReadOnly("the server is a read-only replica") from error
             except MovedError as error:
-                self._peers.on_moved(error, getattr(self, "host", ""))
+                tell_moved(self, error)
                 raise
 
     async def can_read(self) -> bool:
         with gone_is_an_error():
             return await super().can_read()
+
+
+def tell_moved(connection: AbstractConnection, error: MovedError) -> None:
+    """What a server has answered to this connection is known to the whole client."""
+    if isinstance(connection, _Guarded):
+        connection._peers.on_moved(error, getattr(connection, "host", ""))
 
 
 @contextmanager

@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import hiredis
-from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from sse_progress.runtime.redis_feed import NOTHING, reply_reader, taken_over
 
 __all__ = ["RedisLink", "by_link"]
 
@@ -31,8 +32,6 @@ SILENCE_S = 5.0
 
 LATE_S = 1.0
 """A timer that fires later than this was held up by this process."""
-
-_NOTHING: Any = object()
 
 _OPTIONS = frozenset({"keys", "withscores", "score_cast_func"})
 """redis-py's options of commands that are understood here."""
@@ -153,19 +152,10 @@ class RedisLink(asyncio.Protocol):
 
     def _begin(self, connection: AbstractConnection) -> None:
         """Take over the transport of a connection that redis-py has made and logged in."""
-        writer = connection._writer
-        if writer is None or writer.transport.is_closing():
-            raise RedisConnectionError("the connection is gone")
-        transport = cast("asyncio.Transport", writer.transport)
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse,
-            replyError=BaseParser.parse_error,
-            notEnoughData=_NOTHING,
-        )
+        self._reader = reply_reader()
         self._lost = asyncio.Event()
         self._silence_s = connection.socket_timeout or SILENCE_S
-        transport.set_protocol(self)
-        self._transport = transport
+        self._transport = taken_over(connection, self)
 
     def _end(self, error: Exception) -> None:
         """Nothing more is asked; what waits for a reply gets `error`."""
@@ -188,7 +178,7 @@ class RedisLink(asyncio.Protocol):
         self._heard_at = asyncio.get_running_loop().time()
         try:
             self._reader.feed(data)
-            while (reply := self._reader.gets()) is not _NOTHING:
+            while (reply := self._reader.gets()) is not NOTHING:
                 request = self._waiting[0]
                 request.replies.append(reply)
                 if len(request.replies) == request.commands:

@@ -270,12 +270,12 @@ async def test_a_silent_subscription_is_found(redis_url: str, short_dir: Path) -
 async def test_a_lost_cancellation_does_not_keep_a_dead_subscription(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads from the connection survives its end, and the connection is replaced."""
+    """Whoever probes the connection survives its end, and the connection is replaced."""
     monkeypatch.setattr(blocking, "CANCEL_AGAIN_S", 0.01)
-    hear = Subscription._hear
+    probe = Subscription._probe
     lost: list[int] = []
 
-    async def deaf(self: Subscription, connection: Any) -> None:
+    async def deaf(self: Subscription) -> None:
         """Loses one cancellation, as `asyncio.wait_for` may on Python 3.11."""
         if not lost:
             try:
@@ -283,13 +283,15 @@ async def test_a_lost_cancellation_does_not_keep_a_dead_subscription(
             except asyncio.CancelledError:
                 lost.append(1)
                 await asyncio.Event().wait()
-        await hear(self, connection)
+        await probe(self)
 
-    monkeypatch.setattr(Subscription, "_hear", deaf)
+    monkeypatch.setattr(Subscription, "_probe", deaf)
     async with rig_at(redis_url) as rig:
         reader = Reader()
         rig.follow(reader)
         await rig.begin()
+        await caught_up(rig, reader)
+        await rig.journal.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await rig.end()
         await caught_up(rig, reader)
         assert lost

@@ -101,7 +101,7 @@ def test_labels_from_outside_are_few() -> None:
     assert found[("sse_progress_stage_seconds_count", key)] == 50
 
 
-def test_everything_counted_is_told_under_its_name() -> None:
+async def test_everything_counted_is_told_under_its_name() -> None:
     """Counters, gauges and the histogram, with what was asked for this scrape."""
     metrics = Metrics()
     metrics.ended("complete")
@@ -122,6 +122,7 @@ def test_everything_counted_is_told_under_its_name() -> None:
     metrics.append_seconds.observe(0.003)
     metrics.delivered(3, time.time() - 0.3)
     metrics.delivered(2, time.time() + 60)
+    metrics.tell()
     found = samples(told(metrics, {"queue_waiting": 4, "ready": 1}))
     stage = (("family", "image"), ("outcome", "refused"), ("stage", "analyzing"))
     expected = {
