@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 
 from sse_progress.access.addresses import network
+from sse_progress.access.backlogs import Backlogs
 from sse_progress.access.leases import Lease, Leases
 from sse_progress.access.rates import rate_limit
 from sse_progress.access.redis_guard import RedisAway, RedisGuard
@@ -53,7 +54,12 @@ class Limits:
     ) -> None:
         guard = RedisGuard(redis, clock)
         self._guard = guard
-        self._backlog, self._max_queued = backlog, settings.max_queued_per_user
+        self._max_queued = settings.max_queued_per_user
+        self._backlogs = None
+        if backlog is not None:
+            self._backlogs = Backlogs(
+                lambda sub: guard.ask(lambda: backlog(sub)), most=self._max_queued, clock=clock
+            )
         self._spending, self._max_cpu_s = Spending(redis), settings.cpu_s_per_hour
         self._leases = Leases(guard, settings.lease_s, clock)
         self._max_streams = settings.streams_per_user
@@ -116,9 +122,10 @@ class Limits:
 
     async def _check_work(self, sub: str) -> None:
         """While Redis is away nothing is said here: the body cannot be taken anyway."""
-        backlog = self._backlog
+        waiting = 0
         try:
-            waiting = 0 if backlog is None else await self._guard.ask(lambda: backlog(sub))
+            if self._backlogs is not None:
+                waiting = await self._backlogs.before_one_more(sub)
             spent_s = 0.0
             if self._max_cpu_s is not None:
                 spent_s = await self._guard.ask(lambda: self._spending.of_last_hour(sub))

@@ -162,7 +162,9 @@ class Ingest:
             form=form,
             incoming=lambda: self._storage.bodies.incoming(upload_id),
             limits=self._config.limits,
-            progress=receiving_progress(writer, body.total, body.labelling),
+            progress=receiving_progress(
+                writer, body.total, body.labelling, whole=lambda: under_way.stored
+            ),
             small=body.total is not None and body.total <= BATCH_BYTES,
             whole=whole,
             store=store,

@@ -119,6 +119,11 @@ class MultipartForm:
     def _skip_preamble(self, piece: bytes) -> bytes:
         """Everything from the first delimiter on, or nothing while it has not come (RFC 2046)."""
         assert self._preamble is not None
+        first = self._delimiter[2:]
+        padding = piece[len(first) : len(first) + 1] in (b"", b" ", b"\t")
+        if piece.startswith(first) and not (self._preamble or padding):
+            self._preamble = None
+            return piece  # as clients send it: nothing is copied
         limit = self._limits.max_preamble_bytes
         # A CRLF put before the body makes its first line like any other.
         seen = b"\r\n" + self._preamble + piece
@@ -134,10 +139,10 @@ class MultipartForm:
         return b""
 
     def _feed(self, piece: bytes) -> None:
-        if self._delimiter in piece:
+        if count := piece.count(self._delimiter):
             # Each one costs the parser a walk in Python, also one that turns out to be content,
             # which no legal sender makes (RFC 2046 §5.1.1): full of them, a GiB costs 130 s of CPU.
-            self._delimiters += piece.count(self._delimiter)
+            self._delimiters += count
             if self._delimiters > self._limits.max_parts + 1:
                 raise MalformedMultipart("The boundary occurs inside the content.")
         elif self._mid_data and not self._ends_in_part_of_delimiter(piece):

@@ -17,12 +17,15 @@ ETA_BASIS_S = 1.0
 
 
 def receiving_progress(
-    writer: JournalWriter, total: int | None, labelling: Labelling
+    writer: JournalWriter, total: int | None, labelling: Labelling, *, whole: Callable[[], bool]
 ) -> Callable[[int, str], None]:
-    """A callback that turns bytes received into merged progress, with the time still needed."""
+    """A callback that turns bytes received into merged progress, with the time still needed; until
+    the body is `whole`, since the last event of its stage follows then."""
     started = time.monotonic()
 
     def progress(count: int, filename: str) -> None:
+        if whole():
+            return
         writer.tags = tags_of(filename=filename, labels=labelling.labels)
         writer.table = labelling.kind.table
         elapsed = time.monotonic() - started

@@ -15,6 +15,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from sse_progress.model.errors import QuotaExceeded
@@ -23,6 +24,7 @@ from sse_progress.storage.manifest import Manifest, digest_of
 
 __all__ = ["Kept"]
 
+_RECENT = 256
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -32,12 +34,13 @@ class Kept:
     def __init__(self, root: Path, *, limit_bytes: int | None) -> None:
         self.root = root
         self._limit = limit_bytes
+        self._place_of = lru_cache(_RECENT)(lambda owner: root / digest_of(owner))
 
     def bytes_of(self, owner: str) -> int:
         """Sizes of the originals of this owner's uploads together, bytes. Raises OSError."""
         total = 0
         try:
-            entries = os.scandir(self.root / digest_of(owner))
+            entries = os.scandir(self._place_of(owner))
         except FileNotFoundError:
             return 0
         with entries:
@@ -68,8 +71,9 @@ class Kept:
         One at a time for each owner, so that of two that do not fit together one does. Raises
         QuotaExceeded, and OSError where the file system has no hard links and there is a limit.
         """
-        directory = self.root / digest_of(manifest.owner)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        directory = self._place_of(manifest.owner)
+        if not directory.exists():
+            directory.mkdir(mode=0o700, exist_ok=True)
         name = f"{directory}/{secrets.token_hex(8)}.{manifest.size}"
         with opened_directory(directory) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -88,7 +92,7 @@ class Kept:
     def forget(self, manifest: Manifest) -> None:
         """Take away the name that a removed upload left."""
         try:
-            paths = list((self.root / digest_of(manifest.owner)).iterdir())
+            paths = list(self._place_of(manifest.owner).iterdir())
         except FileNotFoundError:
             return
         ending = f".{manifest.size}"

@@ -16,6 +16,7 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
+from sse_progress.access.backlogs import Backlogs
 from sse_progress.access.leases import Lease
 from sse_progress.access.limits import Limits
 from sse_progress.access.spending import Spending
@@ -590,6 +591,58 @@ async def test_waiting_uploads_of_a_user_are_bounded(redis_url: str) -> None:
         assert caught.value.retry_after_s
         async with limits.uploads("bob"):
             pass
+
+
+async def test_an_answer_about_waiting_uploads_holds_for_what_it_allows() -> None:
+    """For a second and an eighth of what is left, of one user; near the limit for nothing."""
+    waiting = {"alice": 0, "bob": 0, "carol": 0}
+    asked: list[str] = []
+    now = [0.0]
+
+    async def ask(sub: str) -> int:
+        asked.append(sub)
+        return waiting[sub]
+
+    backlogs = Backlogs(ask, most=20, clock=lambda: now[0])
+
+    async def told(sub: str) -> tuple[int, int]:
+        """What is said, and how often it was asked for that."""
+        asked.clear()
+        return await backlogs.before_one_more(sub), len(asked)
+
+    waiting["alice"] = 4
+    assert await told("alice") == (4, 1)
+    waiting["alice"] = 7
+    assert await told("alice") == (4, 0)
+    assert await told("bob") == (0, 1)
+    assert await told("alice") == (7, 1)  # two of sixteen have begun
+    assert await told("carol") == (0, 1)
+    now[0] = 0.99
+    assert await told("bob") == (0, 0)
+    now[0] = 1.01
+    assert await told("carol") == (0, 1)
+    waiting["alice"] = 13
+    assert await told("alice") == (13, 1)
+    assert await told("alice") == (13, 1)
+    waiting["alice"] = 20
+    assert await told("alice") == (20, 1)
+
+
+async def test_processes_together_admit_no_more_than_is_left() -> None:
+    """Eight of them, each with an answer of the same moment."""
+    waiting = 0
+
+    async def ask(_: str) -> int:
+        return waiting
+
+    processes = [Backlogs(ask, most=100, clock=lambda: 0.0) for _ in range(8)]
+    begun = 0
+    for _ in range(40):
+        for process in processes:
+            if await process.before_one_more("ann") < 100:
+                begun += 1
+                waiting += 1
+    assert begun == 100
 
 
 async def test_cpu_time_of_a_user_is_bounded_by_the_hour(redis_url: str) -> None:

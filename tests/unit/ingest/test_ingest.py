@@ -606,7 +606,7 @@ class Heard(list[Draft]):
 def test_percent_comes_from_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never 100 before all is on the disk, never more bytes than were announced."""
     heard = Heard()
-    tell = receiving_progress(heard, 1000, plainly())  # type: ignore[arg-type]
+    tell = receiving_progress(heard, 1000, plainly(), whole=lambda: False)  # type: ignore[arg-type]
     for count in (0, 10, 500, 999, 1000, 1200):
         tell(count, "a.txt" if count else "")
     assert heard.tags == b'"filename":"a.txt"'
@@ -625,9 +625,9 @@ def test_the_remaining_time_needs_a_second_of_bytes(monkeypatch: pytest.MonkeyPa
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     heard = Heard()
-    tell = receiving_progress(heard, 1000, plainly())  # type: ignore[arg-type]
+    tell = receiving_progress(heard, 1000, plainly(), whole=lambda: False)  # type: ignore[arg-type]
     unknown = Heard()
-    tell_unknown = receiving_progress(unknown, None, plainly())  # type: ignore[arg-type]
+    tell_unknown = receiving_progress(unknown, None, plainly(), whole=lambda: False)  # type: ignore[arg-type]
     for seconds, count in ((0.5, 100), (1, 0), (2, 200), (4, 500), (5, 1200)):
         now[0] = 100 + seconds
         tell(count, "")
