@@ -160,7 +160,7 @@ class Layout:
 @lru_cache(_RECENT)
 def _by_digest(below: Path, upload_id: str) -> Path:
     digest = digest_of(upload_id)
-    return below / digest[:2] / digest
+    return below / f"{digest[:2]}/{digest}"
 
 
 def identity_of(root: Path) -> str:
