@@ -19,7 +19,7 @@ from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
 from httpx._transports import default as transports
 
 from sse_progress.runtime.concurrency import end_tasks
-from tests.distribution import ByService, turn
+from tests.distribution import ByService, beginning_elsewhere, turn
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import S3Server
@@ -68,9 +68,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests that take minutes")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    process = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if process and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        config.args[:] = beginning_elsewhere(Path(__file__).parent, int(process), count)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked `long` are left out, not skipped, unless `--long` is given."""
-    items.sort(key=lambda item: turn(item.nodeid.partition("::")[0]))
+    paths = {item: item.nodeid.partition("::")[0] for item in items}
+    items.sort(key=lambda item: (turn(paths[item]), paths[item]))  # equal in all processes
     if config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
