@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from sse_progress.model.errors import BadRequest
 
-__all__ = ["fields_of", "query_of", "single_header"]
+__all__ = ["fields_of", "forget_fields", "query_of", "single_header"]
 
 FIELDS = "sse_progress.fields"
 _NO_QUERY = QueryParams()
@@ -23,6 +23,11 @@ def fields_of(scope: Scope) -> dict[bytes, list[bytes]]:
         for name, value in scope["headers"]:
             found.setdefault(name, []).append(value)
     return found
+
+
+def forget_fields(scope: Scope) -> None:
+    """They are read anew by whoever asks again."""
+    scope.pop(FIELDS, None)
 
 
 def single_header(scope: Scope, name: bytes) -> str | None:

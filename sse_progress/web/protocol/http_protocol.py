@@ -224,7 +224,10 @@ class HttpProtocol(Connection):
             return  # trailers: uvicorn would add them to the headers of a request in progress
         if len(self.headers) >= self.header_limit:
             self._fail(HeadTooLarge(f"The request has more than {self.header_limit} headers."))
-        super().on_header(name, value.rstrip(b" \t"))  # llhttp leaves it (RFC 9110 §5.5)
+        name, value = name.lower(), value.rstrip(b" \t")  # llhttp leaves it (RFC 9110 §5.5)
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))  # as uvicorn's, whose call each header would pay for
 
     def on_headers_complete(self) -> None:
         self._check_head()

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sse_progress.web.request_fields import forget_fields
+
 __all__ = ["Rest", "at_end"]
 
 
@@ -45,6 +47,7 @@ class Rest:
                 raise
             finally:
                 if self._live is not None:
+                    forget_fields(scope)  # a stream lives long
                     await self._live(receive)
         finally:
             for callback in self._ends:

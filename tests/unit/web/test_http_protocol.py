@@ -258,6 +258,24 @@ def test_trailers_are_no_headers(server: AsgiServer, app: App) -> None:
     assert [name for name, _ in app.asked[-1]["headers"]] == [b"host", b"transfer-encoding"]
 
 
+def test_headers_have_names_in_lower_case_and_values_without_blanks(
+    server: AsgiServer, app: App
+) -> None:
+    """As ASGI has them, each as often as it came."""
+    ask(server, b"GET / HTTP/1.1\r\nHOST: a \t\r\nX-Two:  B b \r\nx-tWO: c\r\n\r\n")
+    assert app.asked[-1]["headers"] == [(b"host", b"a"), (b"x-two", b"B b"), (b"x-two", b"c")]
+
+
+def test_a_client_that_waits_with_its_body_is_told_to_send_it(server: AsgiServer) -> None:
+    """`Expect: 100-continue`, in whatever case: once the application reads (RFC 9110 §10.1.1)."""
+    with connect(server.url) as connection:
+        connection.sendall(POST + b"EXPECT: 100-Continue \r\nContent-Length: 2\r\n\r\n")
+        told = connection.recv(100)
+        assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"ok")
+        assert read_answer(connection).json["body"] == "ok"
+
+
 def test_a_body_is_never_read_as_the_next_request(server: AsgiServer, app: App) -> None:
     """A request to upgrade with a body in a later packet smuggles no second request."""
     inner = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -548,3 +566,23 @@ async def test_a_connection_has_all_that_uvicorns_has() -> None:
         else:
             assert found == value, name
     assert vars(ours) == {}
+
+
+def test_a_request_knows_both_ends_of_its_connection(server: AsgiServer, app: App) -> None:
+    """As the kernel tells them."""
+    with connect(server.url) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        read_answer(connection)
+        scope = app.asked[-1]
+        assert scope["client"] == connection.getsockname()
+        assert scope["server"] == connection.getpeername()
+        assert scope["scheme"] == "http"
+
+
+def test_requests_sent_ahead_are_answered_in_their_order(server: AsgiServer) -> None:
+    """Also where more than one waits."""
+    with connect(server.url) as connection:
+        for number in range(5):
+            connection.sendall(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        answers = [read_answer(connection).json["path"] for _ in range(5)]
+    assert answers == [f"/{number}" for number in range(5)]
