@@ -59,7 +59,7 @@ class DiskBodies:
         while True:
             directory = self._layout.new_incoming(upload_id)
             directory.mkdir(mode=0o700)
-            original = directory / ORIGINAL
+            original = f"{directory}/{ORIGINAL}"
             try:
                 file = create_file(original, access)
             except FileNotFoundError:

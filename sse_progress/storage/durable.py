@@ -140,10 +140,10 @@ def sync_regular(name: str, *, within: int) -> int:
         return os.fstat(descriptor).st_size
 
 
-def still_there(descriptor: int, path: Path) -> bool:
+def still_there(descriptor: int, path: str | Path) -> bool:
     """Whether `path` still names the open file: a lock on what was renamed away locks nothing."""
     try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
         return False
 

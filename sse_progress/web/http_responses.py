@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import Message
@@ -18,10 +19,14 @@ INTERIM = {
 }
 """RFC 2518 §10.1, RFC 8297, draft-ietf-httpbis-resumable-upload (100 and 101 are uvicorn's)."""
 
+KNOWN_LINES = 256
+"""A head with an upload's id is a new one each time, seven of its ten lines are not."""
+
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
+@lru_cache(KNOWN_LINES)
 def header_line(name: bytes, value: bytes) -> bytes:
     """Raises ValueError for what is not a header."""
     if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
