@@ -254,7 +254,7 @@ async def test_a_dead_master_stops_only_its_own_streams(
         ):
             await asyncio.gather(*(one.say() for one in tellers))
             await eventually(lambda: other.frames, "another process follows")
-            assert dying.ask("WAIT", 1, 20_000) == 1
+            dying.replicate()
             dying.stop()
             stuck = [one.say() for one in tellers[:5]]
             for _ in range(5):
@@ -292,7 +292,7 @@ async def test_a_failover_that_loses_appends_gives_a_reset(
     async with components(failing_cluster.url, tmp_path) as core:
         [name] = await begun(core, failing_cluster, dying, 1)
         async with telling(core, name) as [one]:
-            assert dying.ask("WAIT", 1, 20_000) == 1
+            dying.replicate()
             with failing_cluster.cut_off(failing_cluster.replicas[1]):
                 for _ in range(4):
                     answer = await one.say()

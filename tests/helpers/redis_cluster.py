@@ -90,6 +90,16 @@ class ClusterNode:
         with Redis(port=self.port, socket_timeout=20) as client:
             return client.execute_command(*words)
 
+    def replicate(self) -> None:
+        """Wait until its replica has all that was written so far. WAIT waits for the writes of its
+        own connection only."""
+        written = self._replication()["master_repl_offset"]
+        wait_until(lambda: self._replication()["slave0"]["offset"] >= written, "it is replicated")
+
+    def _replication(self) -> Any:
+        with Redis(port=self.port, socket_timeout=20) as client:
+            return client.info("replication")
+
     def stop(self) -> None:
         """SIGSTOP: it is there, and says nothing."""
         os.kill(self.pid, signal.SIGSTOP)
