@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import math
@@ -23,6 +24,7 @@ from sse_progress.ingest import slow_clients
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.part_headers import content_type_boundary
+from sse_progress.ingest.slow_clients import SlowClientLimit
 from sse_progress.ingest.to_disk import Received, receive
 from sse_progress.model.errors import (
     ClientDisconnected,
@@ -444,6 +446,32 @@ async def test_a_stalled_body_is_given_up(storage: DiskStorage) -> None:
         assert left(storage) == []
 
 
+async def test_a_stalled_body_leaves_its_task_as_it_was() -> None:
+    """It was cancelled for that; what it does next is not, and a cancellation from elsewhere that
+    comes at the same time is not lost."""
+    task = asyncio.current_task()
+    assert task is not None
+    limits = ReceiveLimits(stall_s=0.05)
+
+    async def stalled(*, stopped: bool) -> None:
+        with SlowClientLimit(limits, time.monotonic) as client:
+            client.wait()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                if stopped:
+                    task.cancel()
+
+    with pytest.raises(ReceiveTimeout):
+        await stalled(stopped=False)
+    assert task.cancelling() == 0
+    with pytest.raises(asyncio.CancelledError):
+        await stalled(stopped=True)
+    assert task.uncancel() == 0
+    with contextlib.suppress(asyncio.CancelledError):  # the other one, delivered
+        await asyncio.sleep(0)
+
+
 async def test_a_dripping_body_is_given_up(storage: DiskStorage) -> None:
     """Bytes that come, but under 1 KiB/s for 30 s, are not waited for either."""
     clock = Clock()
@@ -655,6 +683,7 @@ MEMORY = """
 import asyncio, json, resource, sys
 from pathlib import Path
 from sse_progress.ingest.limits import ReceiveLimits
+from sse_progress.ingest.slow_clients import SlowClientLimit
 from sse_progress.ingest.multipart import MultipartForm
 from sse_progress.ingest.to_disk import receive
 from sse_progress.runtime.concurrency import blocking
