@@ -12,9 +12,12 @@ import signal
 import sys
 from pathlib import Path
 
-from sse_progress.queue.queue import Job
-from sse_progress.runtime.redis_client import connect
-from tests.helpers.queues import queue_of
+from sse_progress.runtime.lean_imports import lean_imports
+
+with lean_imports():
+    from sse_progress.queue.queue import Job
+    from sse_progress.runtime.redis_client import connect
+    from tests.helpers.queues import queue_of
 
 
 async def main(url: str, directory: Path, concurrency: int, lease_s: float, nats_url: str) -> None:
