@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import shutil
 import sys
 import tempfile
 from asyncio import runners
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if process and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         config.args[:] = beginning_elsewhere(Path(__file__).parent, int(process), count)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Tests and all modules stay until the end: garbage is looked for without walking them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
