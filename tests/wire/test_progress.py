@@ -251,15 +251,14 @@ async def test_a_matching_request_is_held_until_something_changes(
     connection.close()
 
 
-async def test_heartbeats_are_comments_or_events(service) -> None:  # type: ignore[no-untyped-def]
+async def test_heartbeats_are_comments_or_events(narrow: Service) -> None:
     """An idle stream gets a comment, or with ?heartbeat=event an event that scripts can see."""
-    one = service({"SSE_PROGRESS_HEARTBEAT_S": "0.3"})
     frames = await read_events(
-        f"{one.url}/upload/idle/progress", until=lambda f: f.comment, comments=True
+        f"{narrow.url}/upload/idle/progress", until=lambda f: f.comment, comments=True
     )
     assert frames[-1].raw == b":\n\n"
     named = await read_events(
-        f"{one.url}/upload/idle/progress?heartbeat=event", until=lambda f: f.event == "heartbeat"
+        f"{narrow.url}/upload/idle/progress?heartbeat=event", until=lambda f: f.event == "heartbeat"
     )
     assert named[-1].event == "heartbeat"
     assert named[-1].id is None

@@ -230,14 +230,13 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.Client) -> N
     assert wrong.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
 
 
-async def test_a_prefix(service: Callable[..., Service]) -> None:
+async def test_a_prefix(narrow: Service) -> None:
     """All paths and the URLs in answers sit under the prefix."""
-    one = service({"SSE_PROGRESS_PREFIX": "/api/media"})
-    with httpx.Client(base_url=one.url, timeout=60) as client:
+    with httpx.Client(base_url=narrow.url, timeout=60) as client:
         upload_id = new_id()
         media = post(client, upload_id).json()["data"]["media"]
         assert media["url"].startswith(f"/api/media/upload/{upload_id}/files/")
-        root = one.url.removesuffix("/api/media")
+        root = narrow.url.removesuffix("/api/media")
         assert httpx.get(f"{root}{media['url']}").status_code == 200
         assert httpx.get(f"{root}/upload/{upload_id}").status_code == 404
         assert client.get("/").status_code == 200
