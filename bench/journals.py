@@ -14,7 +14,7 @@ from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect, linked
+from sse_progress.runtime.redis.client import connect, linked
 
 OWNER = "anonymous"
 

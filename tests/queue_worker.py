@@ -16,7 +16,7 @@ from sse_progress.runtime.lean_imports import lean_imports
 
 with lean_imports():
     from sse_progress.queue.queue import Job
-    from sse_progress.runtime.redis_client import connect
+    from sse_progress.runtime.redis.client import connect
     from tests.helpers.queues import queue_of
 
 

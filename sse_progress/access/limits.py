@@ -25,7 +25,7 @@ from sse_progress.model.errors import (
     TooManyUploads,
     Unavailable,
 )
-from sse_progress.runtime.redis_keys import digest, limit_key
+from sse_progress.runtime.redis.keys import digest, limit_key
 from sse_progress.settings import Settings
 
 __all__ = ["Limits"]

@@ -10,7 +10,7 @@ from sse_progress.access.redis_guard import RedisAway, RedisGuard
 from sse_progress.model.errors import (
     RateLimited,
 )
-from sse_progress.runtime.redis_keys import RATES_PREFIX
+from sse_progress.runtime.redis.keys import RATES_PREFIX
 
 __all__ = ["rate_limit"]
 

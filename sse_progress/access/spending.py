@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.runtime.redis_keys import spent_key
+from sse_progress.runtime.redis.keys import spent_key
 
 __all__ = ["Spending"]
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.access.principal import READ, InvalidToken, Principal
 from sse_progress.model.errors import Unavailable
-from sse_progress.runtime.redis_keys import digest, ticket_key
+from sse_progress.runtime.redis.keys import digest, ticket_key
 
 __all__ = ["InvalidTicket", "Tickets"]
 

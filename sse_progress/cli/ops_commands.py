@@ -23,7 +23,7 @@ from sse_progress.model.errors import Problem
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.opening import open_storage
 from sse_progress.storage.port import Storage

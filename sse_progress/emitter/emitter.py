@@ -23,7 +23,7 @@ from sse_progress.journal.retelling import NoPast, Past, WholeJournal
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.runtime.redis_cluster import ClusterClient
+from sse_progress.runtime.redis.cluster import ClusterClient
 
 __all__ = ["Emitter"]
 

@@ -19,9 +19,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, RedisError
 
 from sse_progress.runtime.concurrency import first_of
-from sse_progress.runtime.redis_connections import tell_moved
-from sse_progress.runtime.redis_feed import RedisFeed
-from sse_progress.runtime.redis_keys import MOVING
+from sse_progress.runtime.redis.connections import tell_moved
+from sse_progress.runtime.redis.feed import RedisFeed
+from sse_progress.runtime.redis.keys import MOVING
 
 __all__ = ["Subscription"]
 

@@ -16,10 +16,10 @@ from anyio.abc import TaskGroup
 from redis.exceptions import RedisError
 
 from sse_progress.emitter.pubsub import Subscription
-from sse_progress.runtime.redis_cluster import ClusterClient
-from sse_progress.runtime.redis_keys import MOVING, probe_channel
-from sse_progress.runtime.redis_routing import slot_of
-from sse_progress.runtime.redis_topology import Place
+from sse_progress.runtime.redis.cluster import ClusterClient
+from sse_progress.runtime.redis.keys import MOVING, probe_channel
+from sse_progress.runtime.redis.routing import slot_of
+from sse_progress.runtime.redis.topology import Place
 
 __all__ = ["ShardedSubscription"]
 

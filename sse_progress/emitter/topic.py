@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sse_progress.emitter.follower import Following
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.model.ids import Position
-from sse_progress.runtime.redis_keys import journal_channel
+from sse_progress.runtime.redis.keys import journal_channel
 
 __all__ = ["ReadKey", "Topic"]
 

@@ -17,8 +17,8 @@ from sse_progress.emitter.pubsub import Subscription
 from sse_progress.emitter.sharded import ShardedSubscription
 from sse_progress.emitter.topic import Topic
 from sse_progress.journal.frames import Frame
-from sse_progress.runtime.redis_cluster import ClusterClient
-from sse_progress.runtime.redis_keys import MOVING, journal_channel, journal_of, probe_channel
+from sse_progress.runtime.redis.cluster import ClusterClient
+from sse_progress.runtime.redis.keys import MOVING, journal_channel, journal_of, probe_channel
 
 __all__ = ["Topics"]
 

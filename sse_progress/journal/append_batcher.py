@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sse_progress.journal.scripts import APPEND, Script
 from sse_progress.journal.upload_index import Listing
-from sse_progress.runtime.redis_client import asked, lane_of, script_for, together
+from sse_progress.runtime.redis.client import asked, lane_of, script_for, together
 
 __all__ = ["Answer", "AppendBatcher", "Operation"]
 

@@ -14,8 +14,8 @@ from redis.exceptions import NoScriptError
 
 from sse_progress.journal.journal import TTL_OPEN_S, new_epoch
 from sse_progress.journal.scripts import BATCH, Script
-from sse_progress.runtime.redis_client import script_for
-from sse_progress.runtime.redis_keys import (
+from sse_progress.runtime.redis.client import script_for
+from sse_progress.runtime.redis.keys import (
     batch_items_key,
     batch_name,
     journal_channel,

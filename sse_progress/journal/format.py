@@ -14,7 +14,7 @@ from anyio import fail_after
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.runtime.redis_keys import FORMAT_KEY
+from sse_progress.runtime.redis.keys import FORMAT_KEY
 
 __all__ = ["FORMAT", "NewerFormat", "check_format", "watch_format"]
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from sse_progress.model.events import decode_json
 from sse_progress.model.stage_table import Status, status_of_stage
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.keys import journal_keys
 
 __all__ = ["Glance", "glances"]
 

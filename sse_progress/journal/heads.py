@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from sse_progress.model.ids import Position
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.keys import journal_keys
 
 __all__ = ["heads"]
 

@@ -23,7 +23,7 @@ from sse_progress.journal.upload_index import Listing
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
-from sse_progress.runtime.redis_keys import journal_channel, journal_keys
+from sse_progress.runtime.redis.keys import journal_channel, journal_keys
 
 __all__ = ["Journal", "new_epoch"]
 

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from sse_progress.journal.scripts import Script
 from sse_progress.runtime.concurrency import BackgroundTasks
-from sse_progress.runtime.redis_client import lane_of, together
+from sse_progress.runtime.redis.client import lane_of, together
 
 __all__ = ["ReadBatcher"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_client import servers
-from sse_progress.runtime.redis_keys import birth_key, journal_keys
+from sse_progress.runtime.redis.client import servers
+from sse_progress.runtime.redis.keys import birth_key, journal_keys
 
 __all__ = ["redis_age_s", "redis_birth"]
 

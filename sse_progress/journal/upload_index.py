@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_client import one_server, together
-from sse_progress.runtime.redis_keys import (
+from sse_progress.runtime.redis.client import one_server, together
+from sse_progress.runtime.redis.keys import (
     QueueKeys,
     ended_key,
     journal_keys,

@@ -30,7 +30,7 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from sse_progress.runtime.nats_url import NatsUrl
-from sse_progress.runtime.redis_keys import digest
+from sse_progress.runtime.redis.keys import digest
 
 __all__ = ["JetStream", "Message"]
 

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from sse_progress.queue.queue import Job, Listed, Outcome, Overview, Park, RetryLater, Worker
-from sse_progress.runtime.redis_client import together
-from sse_progress.runtime.redis_keys import QueueKeys, digest, open_key
+from sse_progress.runtime.redis.client import together
+from sse_progress.runtime.redis.keys import QueueKeys, digest, open_key
 
 __all__ = ["AWAY", "PAUSE_S", "Answer", "JobStore", "JobUpdate"]
 

@@ -20,7 +20,7 @@ from sse_progress.queue.jetstream import JetStream, Message
 from sse_progress.queue.job_store import PAUSE_S, Answer, JobStore, JobUpdate
 from sse_progress.queue.redis_queue import RedisQueue
 from sse_progress.runtime.nats_url import NatsUrl
-from sse_progress.runtime.redis_keys import digest
+from sse_progress.runtime.redis.keys import digest
 
 __all__ = ["NatsQueue", "NatsStore"]
 

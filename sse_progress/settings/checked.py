@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, field_validator, model_validator
 
 from sse_progress.runtime.nats_url import parse_nats_url
-from sse_progress.runtime.redis_url import parse_redis_url
+from sse_progress.runtime.redis.url import parse_redis_url
 from sse_progress.settings.declared import Declared
 
 __all__ = ["Checked"]

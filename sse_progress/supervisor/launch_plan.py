@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from sse_progress.runtime.handed_over import hand_over
-from sse_progress.runtime.redis_url import parse_redis_url
+from sse_progress.runtime.redis.url import parse_redis_url
 from sse_progress.supervisor.process_table import STOPS
 
 if TYPE_CHECKING:

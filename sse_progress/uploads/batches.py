@@ -30,7 +30,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import encode_json, tags_of
 from sse_progress.model.labels import Labels
-from sse_progress.runtime.redis_keys import batch_name, open_batches_key
+from sse_progress.runtime.redis.keys import batch_name, open_batches_key
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.queries import Uploads
 

@@ -23,8 +23,8 @@ from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.runtime.redis_client import connect, dedicated, linked
-from sse_progress.runtime.redis_kind import mismatch
+from sse_progress.runtime.redis.client import connect, dedicated, linked
+from sse_progress.runtime.redis.kind import mismatch
 from sse_progress.runtime.traces import Traces, open_traces
 from sse_progress.settings import Settings, SettingsError
 from sse_progress.storage.opening import open_storage

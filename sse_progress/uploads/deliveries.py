@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_keys import DeliveryKeys
+from sse_progress.runtime.redis.keys import DeliveryKeys
 
 __all__ = ["Deliveries", "Delivery", "Outcome", "State"]
 

@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.redis_client import servers
-from sse_progress.runtime.redis_connections import ClusterNode, ReadOnly
-from sse_progress.runtime.redis_keys import health_key
+from sse_progress.runtime.redis.client import servers
+from sse_progress.runtime.redis.connections import ClusterNode, ReadOnly
+from sse_progress.runtime.redis.keys import health_key
 from sse_progress.uploads.components import Components
 
 __all__ = ["DEGRADED", "health"]

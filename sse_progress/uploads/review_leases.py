@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_keys import review_lease_key
+from sse_progress.runtime.redis.keys import review_lease_key
 
 __all__ = ["ReviewLeases", "Reviewer"]
 

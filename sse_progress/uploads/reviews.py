@@ -33,7 +33,7 @@ from sse_progress.model.text import clean_text
 from sse_progress.model.timestamps import rfc3339
 from sse_progress.model.verdicts import Verdict
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.redis_keys import reviews_key
+from sse_progress.runtime.redis.keys import reviews_key
 from sse_progress.storage.port import StoredObject
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.review_leases import Reviewer, ReviewLeases

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sse_progress.runtime.media_families import family_of
-from sse_progress.runtime.redis_keys import durations_key
+from sse_progress.runtime.redis.keys import durations_key
 
 __all__ = ["Estimate", "History"]
 

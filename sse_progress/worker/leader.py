@@ -13,7 +13,7 @@ import anyio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.runtime.redis_keys import leader_key
+from sse_progress.runtime.redis.keys import leader_key
 
 __all__ = ["Leader"]
 

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from sse_progress import __version__
 from sse_progress.model.errors import Problem
 from sse_progress.model.webhooks import RETRIES_S, signed_headers
-from sse_progress.runtime.redis_keys import digest
+from sse_progress.runtime.redis.keys import digest
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.deliveries import Delivery, Outcome
 from sse_progress.uploads.ends import make_deliveries

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from redis import Redis
 
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.keys import journal_keys
 from tests.browser.conftest import live_page
 from tests.browser.film import STAGES
 from tests.browser.gates import Gates

@@ -17,7 +17,7 @@ from sse_progress.access.limits import Limits
 from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.errors import RateLimited
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect, servers
+from sse_progress.runtime.redis.client import connect, servers
 from sse_progress.settings import load_settings
 from sse_progress.uploads.components import Components, check
 from sse_progress.uploads.health import health

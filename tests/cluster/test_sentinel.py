@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.settings import load_settings
 from sse_progress.uploads.components import check
 from sse_progress.uploads.health import health

@@ -14,7 +14,7 @@ import pytest
 from redis.crc import key_slot
 from websockets.sync.client import connect
 
-from sse_progress.runtime.redis_keys import QueueKeys
+from sse_progress.runtime.redis.keys import QueueKeys
 from tests.cluster.conftest import cluster_of
 from tests.faults.scene import Scene, reading
 from tests.helpers.redis_cluster import RedisCluster

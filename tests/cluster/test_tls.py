@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from tests.helpers.certificates import make_certificate
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_cluster import free_ports

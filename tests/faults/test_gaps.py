@@ -13,8 +13,8 @@ from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.journal.upload_index import Index
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.metrics import CODES, Metrics
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import journal_keys
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.worker.eta import History
 from sse_progress.worker.runner import Runner

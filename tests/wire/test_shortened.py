@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from redis import Redis
 
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.keys import journal_keys
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 from tests.wire.words import new_id, post

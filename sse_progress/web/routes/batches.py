@@ -17,7 +17,7 @@ from sse_progress.model.errors import (
 from sse_progress.model.events import decode_json, encode_json, with_status
 from sse_progress.model.ids import valid_upload_id
 from sse_progress.model.text import clean_text
-from sse_progress.runtime.redis_keys import batch_name
+from sse_progress.runtime.redis.keys import batch_name
 from sse_progress.web.description.operations import (
     IF_NONE_MATCH,
     LABELS,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.runtime.concurrency import blocking
-from sse_progress.runtime.redis_client import servers
+from sse_progress.runtime.redis.client import servers
 from sse_progress.uploads.components import Components
 from sse_progress.web.context import WebContext
 from sse_progress.web.description.operations import DescribedRoute, service_operation

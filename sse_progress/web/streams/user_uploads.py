@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.runtime.concurrency import BackgroundTasks
-from sse_progress.runtime.redis_keys import owner_channel
+from sse_progress.runtime.redis.keys import owner_channel
 from sse_progress.uploads.recent import RecentUploads, Seen
 
 __all__ = ["Member", "UserUploads"]

@@ -26,7 +26,7 @@ from sse_progress.model.errors import (
     TooManyUploads,
     Unavailable,
 )
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.settings import Settings
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
@@ -195,7 +195,7 @@ async def test_those_who_wait_are_bounded(redis_url: str) -> None:
 CHILD = """
 import asyncio, sys
 from sse_progress.access.limits import Limits
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.settings import Settings
 
 async def main():

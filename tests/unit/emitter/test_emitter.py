@@ -29,8 +29,8 @@ from sse_progress.model.ids import Position
 from sse_progress.runtime import concurrency as blocking
 from sse_progress.runtime.concurrency import BackgroundTasks, beside
 from sse_progress.runtime.metrics import Metrics
-from sse_progress.runtime.redis_client import connect, dedicated
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.client import connect, dedicated
+from sse_progress.runtime.redis.keys import journal_keys
 from tests.helpers.waiting import eventually
 
 

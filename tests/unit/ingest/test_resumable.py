@@ -28,7 +28,7 @@ from sse_progress.model.errors import (
     UnknownUpload,
     UploadIdInUse,
 )
-from sse_progress.runtime.redis_keys import turn_channel
+from sse_progress.runtime.redis.keys import turn_channel
 from sse_progress.storage.partial import PartialBody
 from sse_progress.uploads.components import Components
 from tests.helpers.components import KINDS, begin, components, events_of, left_over

@@ -18,8 +18,8 @@ from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft, decode_json
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect, linked
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.client import connect, linked
+from sse_progress.runtime.redis.keys import journal_keys
 from tests.helpers.cutting import cutting
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

@@ -32,8 +32,8 @@ from sse_progress.model.events import Draft, Error, decode_json, tags_of
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, percent
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import journal_channel, journal_keys
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import journal_channel, journal_keys
 from tests.helpers.waiting import eventually
 
 ID = "machine"

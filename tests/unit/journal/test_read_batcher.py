@@ -13,7 +13,7 @@ from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.read_batcher import BATCH
 from sse_progress.model.ids import Position
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from tests.helpers.redis_server import RedisServer
 
 READS = 3 * BATCH + 1

@@ -11,7 +11,7 @@ from sse_progress.journal.journal import Journal
 from sse_progress.journal.scripts import APPEND, Script
 from sse_progress.journal.writer import JournalWriter, WriterLost, interval_s
 from sse_progress.model.events import Draft
-from sse_progress.runtime.redis_keys import journal_keys, turn_channel
+from sse_progress.runtime.redis.keys import journal_keys, turn_channel
 from tests.unit.journal.test_journal import ID, begin, draft, events, journal_at, say, whole
 
 DAY_S = 86_400.0

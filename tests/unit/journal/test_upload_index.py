@@ -13,8 +13,8 @@ from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index
 from sse_progress.model.events import Draft
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import journal_keys, owner_channel
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import journal_keys, owner_channel
 
 NOW_S = 1_800_000_000.25
 

@@ -17,7 +17,7 @@ from sse_progress.journal.writer import JournalWriter, WriterLost, interval_s
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 

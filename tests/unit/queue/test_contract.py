@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 
 from sse_progress.queue.queue import Job, Outcome, Park, Queue, RetryLater
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import open_key
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import open_key
 from tests.helpers.nats_server import NatsServer
 from tests.helpers.queues import (
     FOR_EVER_S,

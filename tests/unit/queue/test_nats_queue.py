@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from sse_progress.queue.nats_queue import NatsQueue
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.nats_url import parse_nats_url
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import QueueKeys
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import QueueKeys
 from tests.helpers.certificates import make_certificate
 from tests.helpers.nats_server import NatsServer
 from tests.helpers.queues import FOR_EVER_S, Desk, Workers, at_work, no_jobs

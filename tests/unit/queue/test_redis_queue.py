@@ -15,8 +15,8 @@ from sse_progress.queue.consumer import Consumer
 from sse_progress.queue.job_store import Answer, JobStore, JobUpdate
 from sse_progress.queue.queue import Job, Queue
 from sse_progress.queue.redis_queue import RedisQueue
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import QueueKeys
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import QueueKeys
 from tests.helpers.queues import FOR_EVER_S, Desk, at_work, no_jobs
 from tests.helpers.waiting import eventually
 

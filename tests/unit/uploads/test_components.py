@@ -14,8 +14,8 @@ from sse_progress.journal.redis_age import redis_age_s
 from sse_progress.model.events import encode_json
 from sse_progress.queue.queue import Job
 from sse_progress.runtime.concurrency import beside, blocking
-from sse_progress.runtime.redis_client import connect
-from sse_progress.runtime.redis_keys import FORMAT_KEY, journal_keys
+from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.redis.keys import FORMAT_KEY, journal_keys
 from sse_progress.settings import Settings, SettingsError, load_settings
 from sse_progress.storage.opening import open_storage
 from sse_progress.storage.presence import Presence

@@ -22,7 +22,7 @@ from sse_progress.model.errors import (
 from sse_progress.model.kinds import Kind, Kinds
 from sse_progress.model.labels import Labels
 from sse_progress.model.reports import Report
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.keys import journal_keys
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.jobs import Jobs, Opened
 from sse_progress.uploads.queries import Uploads

@@ -16,7 +16,7 @@ from sse_progress.model.errors import Forbidden, Unavailable, UnknownUpload
 from sse_progress.model.events import tags_of
 from sse_progress.model.ids import Position
 from sse_progress.model.labels import Labels
-from sse_progress.runtime.redis_keys import owned_key
+from sse_progress.runtime.redis.keys import owned_key
 from sse_progress.uploads import listing
 from sse_progress.uploads.batches import Batches
 from sse_progress.uploads.components import Components

@@ -20,7 +20,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.model.events import encode_json
 from sse_progress.model.stage_table import DEFAULT_TABLE
-from sse_progress.runtime.redis_keys import journal_keys, open_key
+from sse_progress.runtime.redis.keys import journal_keys, open_key
 from sse_progress.settings import Settings, load_settings
 from sse_progress.uploads import listing as module
 from sse_progress.uploads import queries

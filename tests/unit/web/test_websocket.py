@@ -24,7 +24,7 @@ from sse_progress.access.authentication import from_settings
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
 from sse_progress.model.errors import Forbidden, TooManyStreams
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.settings import Settings
 from sse_progress.web.callers import Access
 from sse_progress.web.middlewares.middleware import middleware

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.worker.eta import History
 from tests.helpers.redis_server import RedisServer
 

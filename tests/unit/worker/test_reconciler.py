@@ -17,7 +17,7 @@ from sse_progress.model.kinds import Kind, Kinds
 from sse_progress.model.labels import Labels
 from sse_progress.queue.queue import Job, Outcome, Park
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_keys import journal_keys, leader_key
+from sse_progress.runtime.redis.keys import journal_keys, leader_key
 from sse_progress.settings import load_settings
 from sse_progress.uploads.components import Components
 from sse_progress.worker import reconciler as module

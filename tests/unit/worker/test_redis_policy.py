@@ -8,7 +8,7 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from sse_progress.runtime.redis_client import connect
+from sse_progress.runtime.redis.client import connect
 from sse_progress.worker.redis_policy import _policies, watch_policy
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

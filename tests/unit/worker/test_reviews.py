@@ -12,7 +12,7 @@ import pytest
 from sse_progress.model.errors import AlreadyFinished, UnknownUpload
 from sse_progress.model.verdicts import Verdict
 from sse_progress.queue.queue import Job
-from sse_progress.runtime.redis_keys import journal_keys, review_lease_key
+from sse_progress.runtime.redis.keys import journal_keys, review_lease_key
 from sse_progress.uploads.components import Components
 from sse_progress.uploads.review_leases import Reviewer
 from sse_progress.uploads.reviews import Answered, Decision, Reviews

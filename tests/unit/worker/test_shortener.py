@@ -15,7 +15,7 @@ from sse_progress.journal.retelling import WholeJournal
 from sse_progress.journal.upload_index import ARCHIVE, SHORTENER
 from sse_progress.model.errors import Unavailable
 from sse_progress.model.ids import Position
-from sse_progress.runtime.redis_keys import journal_keys
+from sse_progress.runtime.redis.keys import journal_keys
 from sse_progress.uploads.batches import Batches, BatchKeeper
 from sse_progress.uploads.components import Components
 from sse_progress.worker.shortener import Shortener

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_progress.runtime.redis_url import parse_redis_url
+from sse_progress.runtime.redis.url import parse_redis_url
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ from redis.exceptions import ClusterDownError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sse_progress.runtime.redis_cluster import ClusterClient, sharded
-from sse_progress.runtime.redis_connections import Peers, pool_for
-from sse_progress.runtime.redis_link import RedisLink, by_link
-from sse_progress.runtime.redis_routing import slot_of
-from sse_progress.runtime.redis_sentinel import Sentinels
-from sse_progress.runtime.redis_topology import Topology
-from sse_progress.runtime.redis_url import RedisUrl, parse_redis_url
+from sse_progress.runtime.redis.cluster import ClusterClient, sharded
+from sse_progress.runtime.redis.connections import Peers, pool_for
+from sse_progress.runtime.redis.link import RedisLink, by_link
+from sse_progress.runtime.redis.routing import slot_of
+from sse_progress.runtime.redis.sentinel import Sentinels
+from sse_progress.runtime.redis.topology import Topology
+from sse_progress.runtime.redis.url import RedisUrl, parse_redis_url
 
 __all__ = [
     "asked",

@@ -2,7 +2,7 @@
 
 Commands of one turn of the loop leave in one write, and replies come back in their order, so a
 command costs about 40 µs of CPU. By redis-py's pool it is 200 µs: taking a connection, two
-time-outs, a stream reader. What is sent this way is decided in `redis_client`, whose pool is the
+time-outs, a stream reader. What is sent this way is decided in `client`, whose pool is the
 portable way: for a Cluster, for transactions, and whenever this connection is away or full.
 """
 
@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sse_progress.runtime.redis_feed import NOTHING, reply_reader, taken_over
+from sse_progress.runtime.redis.feed import NOTHING, reply_reader, taken_over
 
 __all__ = ["RedisLink", "by_link"]
 

@@ -21,8 +21,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sse_progress.runtime.redis_keys import MOVING
-from sse_progress.runtime.redis_topology import SLOTS, Place, Topology
+from sse_progress.runtime.redis.keys import MOVING
+from sse_progress.runtime.redis.topology import SLOTS, Place, Topology
 
 __all__ = ["Command", "Routing", "slot_of"]
 

@@ -13,10 +13,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sse_progress.runtime import redis_link as module
 from sse_progress.runtime.concurrency import beside
-from sse_progress.runtime.redis_client import connect, linked, together
-from sse_progress.runtime.redis_link import RedisLink
+from sse_progress.runtime.redis import link as module
+from sse_progress.runtime.redis.client import connect, linked, together
+from sse_progress.runtime.redis.link import RedisLink
 from tests.helpers.redis_proxy import RedisProxy
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

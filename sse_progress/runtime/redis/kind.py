@@ -7,7 +7,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.runtime.redis_url import RedisUrl, parse_redis_url
+from sse_progress.runtime.redis.url import RedisUrl, parse_redis_url
 
 __all__ = ["mismatch"]
 

@@ -7,8 +7,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from sse_progress.runtime.redis_connections import Peers, pool_for
-from sse_progress.runtime.redis_url import RedisUrl
+from sse_progress.runtime.redis.connections import Peers, pool_for
+from sse_progress.runtime.redis.url import RedisUrl
 
 __all__ = ["Sentinels"]
 

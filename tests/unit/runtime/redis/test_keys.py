@@ -8,7 +8,7 @@ from pathlib import Path
 from redis.crc import key_slot
 
 import sse_progress
-from sse_progress.runtime.redis_keys import (
+from sse_progress.runtime.redis.keys import (
     DeliveryKeys,
     QueueKeys,
     batch_items_key,
@@ -35,7 +35,7 @@ def test_key_names_are_written_in_one_module() -> None:
         for path in root.rglob(ending)
         if spelled.search(path.read_text())
     }
-    assert found == {"runtime/redis_keys.py"}
+    assert found == {"runtime/redis/keys.py"}
 
 
 def test_what_one_script_touches_is_on_one_node() -> None:

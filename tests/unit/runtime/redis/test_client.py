@@ -22,8 +22,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sse_progress.runtime import redis_client as module
-from sse_progress.runtime.redis_client import connect, dedicated
+from sse_progress.runtime.redis import client as module
+from sse_progress.runtime.redis.client import connect, dedicated
 from tests.helpers.redis_proxy import RedisProxy
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually

@@ -17,8 +17,8 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError
 
-from sse_progress.runtime.redis_routing import Routing, slot_of
-from sse_progress.runtime.redis_topology import Place, Topology
+from sse_progress.runtime.redis.routing import Routing, slot_of
+from sse_progress.runtime.redis.topology import Place, Topology
 
 __all__ = ["ClusterClient", "sharded"]
 

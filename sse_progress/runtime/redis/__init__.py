@@ -1,0 +1,1 @@
+"""Redis: connections of every kind, what keys are called, and fast paths beside redis-py."""
