@@ -16,6 +16,7 @@ APART = {
     "tests/attacks": (
         *("connections", "fuzz", "greed", "hostile_load", "limits", "no_sockets", "sandbox"),
     ),
+    "tests/docs": ("cookbook", "growing", "site"),
     "tests/browser": ("kinds", "many", "queue", "resuming", "review", "snippets"),
     "tests/wire": (
         *("compression", "jobs", "kinds", "moderation_services", "nginx", "request_log"),

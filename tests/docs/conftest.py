@@ -12,7 +12,7 @@ from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With the kinds that docs/integrate/jobs.md declares."""
     place = tmp_path_factory.mktemp("docs")
