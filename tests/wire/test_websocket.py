@@ -132,9 +132,10 @@ def test_what_has_not_begun_is_not_asked_for_again(locked: Service) -> None:
             for _ in range(6):
                 next(beats)
         # One that is read while its channel is being subscribed to is read again. On a busy machine
-        # this takes longer than the 15 s after which one is looked at again.
+        # this takes longer than the 15 s after which one is looked at again, and readers of other
+        # tests leave late. By each heartbeat it would be six reads of each.
         turns = 2 + (time.monotonic() - began_at) // (LOOK_AGAIN_S / 2)
-        assert reads(client) - before <= turns * len(names) + 2
+        assert reads(client) - before <= (turns + 1) * len(names)
         for name in names:
             assert client.put(f"/upload/{name}", content=b"Some words.\n").is_success
             *events, last = until(ws, "unsubscribed")
