@@ -233,3 +233,18 @@ def test_sqlalchemy_is_imported_by_whom_it_serves() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_making_the_tables_is_not_logged_by_alembic() -> None:
+    """In a process that imports it for that: its parts had a line each in the service's log."""
+    program = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from sqlalchemy import create_engine\n"
+        "from sse_progress.archive.database import _migrate\n"
+        "with create_engine('sqlite://').begin() as connection:\n"
+        "    _migrate(connection)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
