@@ -84,7 +84,7 @@ SENTENCES: Final = {
     "marked": "Marked for review",
 }
 
-_SIZE = r"[\d.]+(?: (?:bytes|kB|MB|GB|TB))?"
+_SIZE = r"[0-9]+(?:\.[0-9]+)?(?: (?:bytes|kB|MB|GB|TB))?"
 _FIXED = {text: key for key, text in SENTENCES.items() if "{" not in text}
 
 
