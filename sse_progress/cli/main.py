@@ -20,7 +20,7 @@ from sse_progress.cli.archive import archive
 from sse_progress.cli.client_commands import client
 from sse_progress.cli.ops import ops
 from sse_progress.cli.options import read_settings, refuse, say, with_settings
-from sse_progress.runtime.lean_imports import lean_imports
+from sse_progress.runtime.lean_imports import hide, lean_imports
 
 if TYPE_CHECKING:
     from sse_progress.settings import Settings
@@ -199,8 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with 0 (well), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     # httpx offers a command of its own where click and rich are installed, and takes longer to
-    # import with it than all of ours; None says that there is no such module.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    # import with it than all of ours.
+    hide("httpx._main")
     try:
         code = get_command(app).main(
             args=words or ["--help"], prog_name="sse-progress", standalone_mode=False

@@ -134,7 +134,7 @@ class Subscription:
         if isinstance(reply, Exception):
             if not isinstance(reply, MovedError):
                 raise reply
-            tell_moved(connection, reply)  # whoever wants the channel hears of its new place
+            tell_moved(connection, reply)  # the channel is subscribed to again where it is now
             return
         kind, channel, data = reply
         self._heard_at = asyncio.get_running_loop().time()

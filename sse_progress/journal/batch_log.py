@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from sse_progress.journal.journal import TTL_OPEN_S, new_epoch
 from sse_progress.journal.scripts import BATCH, Script
@@ -21,6 +20,7 @@ from sse_progress.runtime.redis.keys import (
     journal_channel,
     journal_keys,
 )
+from sse_progress.runtime.redis.scripts import run_script
 
 __all__ = ["BatchAnswer", "BatchLog"]
 
@@ -77,11 +77,9 @@ class BatchLog:
                 "ttl_done_s": self._ttl_done_s,
             }
         )
-        reply: Any
-        try:
-            reply = await self._redis.evalsha(self._script.sha, 3, *keys, *arguments)
-        except NoScriptError:
-            reply = await self._redis.eval(self._script.source, 3, *keys, *arguments)
+        reply = await run_script(
+            self._redis, self._script.sha, self._script.source, keys, arguments
+        )
         what, epoch, seq, term, wait_ms = reply
         return BatchAnswer(what.decode(), epoch.decode(), seq, term.decode(), wait_ms)
 

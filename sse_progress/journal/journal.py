@@ -32,7 +32,7 @@ TTL_OPEN_S = 7 * 24 * 3600
 
 
 def new_epoch() -> str:
-    """No secret: each append has one with it, and the system's random source is dear."""
+    """Not a secret, and made for each append: the system's random source would cost more."""
     return f"{random.getrandbits(32):08x}"
 
 

@@ -12,11 +12,12 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from sse_progress.journal.scripts import Script
 from sse_progress.runtime.concurrency import BackgroundTasks
 from sse_progress.runtime.redis.client import lane_of, together
+from sse_progress.runtime.redis.scripts import run_script
 
 __all__ = ["ReadBatcher"]
 
@@ -57,12 +58,10 @@ class ReadBatcher:
         self, script: Script, keys: tuple[str, str], arguments: list[Any], *, writes: bool = True
     ) -> Reply:
         """A script's reply, by a command of its own. Raises `redis.RedisError`."""
-        redis = self._redis
-        known, source = (redis.evalsha, redis.eval) if writes else (redis.evalsha_ro, redis.eval_ro)
-        try:
-            return await known(script.sha, 2, *keys, *arguments)  # type: ignore[no-any-return]
-        except NoScriptError:
-            return await source(script.source, 2, *keys, *arguments)  # type: ignore[no-any-return]
+        reply: Reply = await run_script(
+            self._redis, script.sha, script.source, keys, arguments, writes=writes
+        )
+        return reply
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []

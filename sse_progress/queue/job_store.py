@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from anyio import fail_after, sleep
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from sse_progress.queue.queue import Job, Listed, Outcome, Overview, Park, RetryLater, Worker
 from sse_progress.runtime.redis.client import together
 from sse_progress.runtime.redis.keys import QueueKeys, digest, open_key
+from sse_progress.runtime.redis.scripts import run_script
 
 __all__ = ["AWAY", "PAUSE_S", "Answer", "JobStore", "JobUpdate"]
 
@@ -83,8 +84,7 @@ class JobStore:
         lane: str = "",
     ) -> str:
         """Where the job was before; `again`: it waits no longer for a delay or an operator."""
-        words: list[Any] = [
-            *self._keys,
+        arguments = (
             upload_id,
             TTL_S,
             self._channel,
@@ -93,12 +93,9 @@ class JobStore:
             head_start,
             int(self.lease_s * 1000),
             lane,
-        ]
-        script, count = self._enqueue, len(self._keys)
-        try:  # the script's own call looks up of what class the client is, at half of its cost
-            was: bytes = await self._redis.evalsha(script.sha, count, *words)
-        except NoScriptError:
-            was = await self._redis.eval(cast("str", script.script), count, *words)
+        )
+        script = self._enqueue
+        was: bytes = await run_script(self._redis, script.sha, script.script, self._keys, arguments)
         return was.decode()
 
     async def backlog(self, owner: str) -> int:

@@ -150,11 +150,13 @@ async def shared(task: asyncio.Task[T]) -> T:
     waiter: asyncio.Future[T] = task.get_loop().create_future()
 
     def tell(task: asyncio.Task[T]) -> None:
-        if waiter.done():
-            return
         if task.cancelled():
             waiter.cancel()
-        elif (error := task.exception()) is not None:
+            return
+        error = task.exception()  # fetched, or asyncio complains where every caller has left
+        if waiter.done():
+            return
+        if error is not None:
             waiter.set_exception(error)
         else:
             waiter.set_result(task.result())

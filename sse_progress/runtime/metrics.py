@@ -81,7 +81,7 @@ class Metrics:
         )
         self.received_bytes = self._counter("received_bytes", "Bytes of stored files")
         stream_ends = self._counter("stream_ends", "Progress streams that ended, by why", "why")
-        # Its own look for a labelled counter is 12 calls.
+        # Looking up a labelled counter takes its client 12 calls.
         self._answered, self._stream_ends = cache(self._requests.labels), cache(stream_ends.labels)
         self.resumes = self._counter(
             "stream_resumes", "Streams that began at a position: clients that came back"
@@ -148,10 +148,10 @@ class Metrics:
         if at is not None:
             self._lag_seconds.observe(max(time.time() - at, 0))
 
-    def tell(self) -> None:
-        """Add what was counted within the last second, and is added by itself else."""
+    def flush(self) -> None:
+        """Before a process ends: its tallies flush themselves once a second otherwise."""
         for tally in (self.append_seconds, self._deliveries, self._lag_seconds):
-            tally.tell()
+            tally.flush()
 
     def serve(self, host: str, port: int) -> None:
         """Answer scrapes at `http://host:port/metrics`, from a thread, until the process ends."""

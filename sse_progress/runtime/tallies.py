@@ -1,4 +1,4 @@
-"""What is counted for every event, added up here and told to Prometheus' client once a second.
+"""What is counted for every event, added up here and passed to Prometheus' client once a second.
 
 A value that all processes of a machine share is a lock and a write into a mapped file. Each
 observation of a histogram is two of them: of what a live event cost a web process beside the
@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 
 __all__ = ["HistogramTally", "Tally", "Total"]
 
-TELL_S = 1.0
+FLUSH_S = 1.0
 
 
 class Tally(ABC):
@@ -25,17 +25,17 @@ class Tally(ABC):
         self._due = False
 
     @abstractmethod
-    def tell(self) -> None:
-        """Add what is not told yet to the metric."""
+    def flush(self) -> None:
+        """Add to the metric what was counted since the last flush."""
 
     def _soon(self) -> None:
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_later(TELL_S, self._tell_due)
+            asyncio.get_running_loop().call_later(FLUSH_S, self._flush_due)
 
-    def _tell_due(self) -> None:
+    def _flush_due(self) -> None:
         self._due = False
-        self.tell()
+        self.flush()
 
 
 class Total(Tally):
@@ -49,7 +49,7 @@ class Total(Tally):
         self._count += amount
         self._soon()
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         count, self._count = self._count, 0
         self._counter.inc(count)
 
@@ -60,7 +60,7 @@ class HistogramTally(Tally):
 
     def __init__(self, histogram: Histogram) -> None:
         super().__init__()
-        self._told_sum, self._told_buckets = histogram._sum, histogram._buckets
+        self._shared_sum, self._shared_buckets = histogram._sum, histogram._buckets
         self._bounds = histogram._upper_bounds
         self._clear()
 
@@ -72,10 +72,10 @@ class HistogramTally(Tally):
         self._counts[bisect_left(self._bounds, amount)] += 1
         self._soon()
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         total, counts = self._sum, self._counts
         self._clear()
-        self._told_sum.inc(total)
-        for bucket, count in zip(self._told_buckets, counts, strict=True):
+        self._shared_sum.inc(total)
+        for bucket, count in zip(self._shared_buckets, counts, strict=True):
             if count:
                 bucket.inc(count)

@@ -97,21 +97,21 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
     2. manifest synced        the same
     3. its directory synced   the same, but complete: now it may get its name
     4. renamed into `open/`   the upload, whole, or the same as before
-    5. `open/` synced         the upload; only now may it be described
+    5. `open/` synced         the upload; only now may it be announced
     """
     place = layout.stored(manifest.upload_id)
     with storage_errors():
         os.fsync(file)
-        described = f"{directory}/{MANIFEST}"
-        write_synced(described, msgspec.json.encode(manifest))
+        path = f"{directory}/{MANIFEST}"
+        write_synced(path, msgspec.json.encode(manifest))
         sync_directory(directory)
-        with layout.kept.counted(manifest, described):
+        with layout.kept.counted(manifest, path):
             _rename(layout, directory, manifest.upload_id)
         try:
             sync_directory(layout.open)
             sync_directory(directory.parent)
         except OSError:
-            layout.discard(place)  # not described, so it must not come back
+            layout.discard(place)  # not announced, so it must not come back
             raise
 
 

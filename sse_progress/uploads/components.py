@@ -171,6 +171,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
         traces = await blocking(open_traces, os.environ)
         stack.push_async_callback(blocking, traces.close)
         metrics, tasks = Metrics(), LongTasks()
+        stack.callback(metrics.flush)
         if (link := linked(redis, url)) is not None:
             await stack.enter_async_context(tasks.running("redis_link", link.run()))
         await stack.enter_async_context(tasks.running("format", watch_format(redis)))

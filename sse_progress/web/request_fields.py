@@ -26,7 +26,7 @@ def fields_of(scope: Scope) -> dict[bytes, list[bytes]]:
 
 
 def forget_fields(scope: Scope) -> None:
-    """They are read anew by whoever asks again."""
+    """The next call reads them again."""
     scope.pop(FIELDS, None)
 
 

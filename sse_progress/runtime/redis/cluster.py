@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline, PubSub
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError
 
 from sse_progress.runtime.redis.routing import Routing, slot_of
+from sse_progress.runtime.redis.scripts import run_script
 from sse_progress.runtime.redis.topology import Place, Topology
 
 __all__ = ["ClusterClient", "sharded"]
@@ -106,11 +106,7 @@ class _Script(AsyncScript):
 
     async def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         client = client or self.registered_client
-        words = (len(keys), *keys, *(args or ()))
-        try:
-            return await client.evalsha(self.sha, *words)
-        except NoScriptError:
-            return await client.eval(self.script, *words)
+        return await run_script(client, self.sha, self.script, keys, args or ())
 
 
 _PLAIN = {"ssubscribe": "subscribe", "smessage": "message"}

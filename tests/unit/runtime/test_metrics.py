@@ -122,7 +122,7 @@ async def test_everything_counted_is_told_under_its_name() -> None:
     metrics.append_seconds.observe(0.003)
     metrics.delivered(3, time.time() - 0.3)
     metrics.delivered(2, time.time() + 60)
-    metrics.tell()
+    metrics.flush()
     found = samples(told(metrics, {"queue_waiting": 4, "ready": 1}))
     stage = (("family", "image"), ("outcome", "refused"), ("stage", "analyzing"))
     expected = {

@@ -41,19 +41,19 @@ async def test_a_histogram_is_told_what_it_would_have_observed(amounts: list[flo
         plain.observe(amount)
         tally.observe(amount)
         if at % 7 == 3:
-            tally.tell()
-    tally.tell()
+            tally.flush()
+    tally.flush()
     assert found() == expected()
 
 
 async def test_counts_are_told_by_themselves_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that come after it."""
-    monkeypatch.setattr(tallies, "TELL_S", 0.01)
+    monkeypatch.setattr(tallies, "FLUSH_S", 0.01)
     counter = Counter("met", "Of a test", registry=CollectorRegistry())
     total = Total(counter)
     for expected in (3, 6):
         total.inc(2)
         total.inc()
         await eventually(partial(is_told, counter, expected), "it is told")
-    total.tell()
+    total.flush()
     assert counter._value.get() == 6
