@@ -1,7 +1,7 @@
 """multipart/form-data as an upload sends it (RFC 7578, RFC 2046 §5.1), chunk by chunk: sans-I/O.
 
 Owns what a body may look like. Does not own where chunks come from, where the file goes, or time.
-python-multipart finds delimiters and headers; what it lets pass (a missing end, unlimited parts and
+`part_parser` finds delimiters and headers; what it lets pass (a missing end, unlimited parts and
 padding, raw names) is judged here.
 """
 
@@ -10,11 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, MultipartState
-
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.part_headers import claimed_type_of, disposition_of
+from sse_progress.ingest.part_parser import PartParser
 from sse_progress.model.errors import MalformedMultipart, TooLarge, UnexpectedPart
 from sse_progress.model.events import encode_json
 from sse_progress.model.filenames import clean_filename
@@ -59,30 +57,14 @@ class MultipartForm:
         self._max_file_bytes, self._on_file = limits.max_upload_bytes, on_file
         self._delimiter = b"\r\n--" + boundary
         self._preamble: bytes | None = b""
-        self._delimiters = 0
         self._parts = 0
         self._has_file = False
         self._fields_bytes = 0
         self._fields_json_bytes = 0
         self._values_bytes = 0
-        self._mid_data = False
         self._out: list[bytes] = []
         self._begin_part()
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._on_part_begin,
-                "on_header_begin": self._on_header_begin,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_part_data,
-                "on_part_end": self._on_part_end,
-            },
-            max_header_count=limits.max_part_headers,
-            max_header_size=limits.max_part_headers_bytes,
-        )
+        self._parser = PartParser(boundary, limits, self)
 
     # ---- from outside
 
@@ -98,13 +80,13 @@ class MultipartForm:
             if self._preamble is not None:
                 piece = self._skip_preamble(piece)
             if piece:
-                self._feed(piece)
+                self._parser.feed(piece)
             self._check_overhead()
         return self._out
 
     def finish(self) -> None:
         """Say that the body is over; raises if it was cut off, or had no file."""
-        if self._parser.state != MultipartState.END:
+        if not self._parser.ended:
             raise MalformedMultipart("The body ended before its closing boundary.")
         if not self._parts:
             raise MalformedMultipart("The body has no parts.")
@@ -112,7 +94,7 @@ class MultipartForm:
             raise UnexpectedPart(
                 "The body has no file part (a part with a filename). Send exactly one."
             )
-        self._parser.callbacks = {}  # they lead back here
+        self._parser.close()
 
     # ---- between the parser and the limits
 
@@ -138,28 +120,6 @@ class MultipartForm:
         self._preamble += piece
         return b""
 
-    def _feed(self, piece: bytes) -> None:
-        if count := piece.count(self._delimiter):
-            # Each one costs the parser a walk in Python, also one that turns out to be content,
-            # which no legal sender makes (RFC 2046 §5.1.1): full of them, a GiB costs 130 s of CPU.
-            self._delimiters += count
-            if self._delimiters > self._limits.max_parts + 1:
-                raise MalformedMultipart("The boundary occurs inside the content.")
-        elif self._mid_data and not self._ends_in_part_of_delimiter(piece):
-            # The parser would search it once more and hand it on whole, its state unchanged.
-            self._on_part_data(piece, 0, len(piece))
-            return
-        self._mid_data = False
-        try:
-            self._parser.write(piece)
-        except MultipartParseError:
-            raise MalformedMultipart from None
-
-    def _ends_in_part_of_delimiter(self, piece: bytes) -> bool:
-        # It begins with its only CR, so the last CR of the piece is the only place to look at.
-        at = piece.rfind(b"\r", max(len(piece) - len(self._delimiter), 0))
-        return at >= 0 and self._delimiter.startswith(piece[at:])
-
     def _check_overhead(self) -> None:
         # What the parser still holds back counts too. It is never more than the closing delimiter
         # that is to come, so no body is refused that would keep within the limit in the end.
@@ -167,49 +127,31 @@ class MultipartForm:
         if overhead > (limit := self._limits.max_overhead_bytes):
             raise MalformedMultipart(f"{overhead} bytes around the content, limit {limit}.")
 
-    # ---- what the parser finds
+    # ---- `Parts`
 
     def _begin_part(self) -> None:
         self._headers: dict[bytes, bytes] = {}
-        self._headers_bytes = 0
         self._name = ""
         self._is_file = False
         self._nameless = False
         self._value = bytearray()
         self._first = b""
 
-    def _on_part_begin(self) -> None:
+    def part_begins(self) -> None:
         self._begin_part()
         self._parts += 1
         if self._parts > self._limits.max_parts:
             raise UnexpectedPart(f"More than {self._limits.max_parts} parts.")
 
-    def _on_header_begin(self) -> None:
-        self._header_name = b""
-        self._header_value = b""
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._count_header(end - start)
-        self._header_name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._count_header(end - start)
-        self._header_value += data[start:end]
-
-    def _count_header(self, count: int) -> None:
-        self._headers_bytes += count
-        if self._headers_bytes > (limit := self._limits.max_part_headers_bytes):
-            raise MalformedMultipart(f"A part's headers are over {limit} bytes.")
-
-    def _on_header_end(self) -> None:
-        name, value = self._header_name.lower(), self._header_value
+    def header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
         if _CONTROL.search(value):
             raise MalformedMultipart("A part's header has control characters.")
         if name in self._headers and name in _SINGLE_HEADERS:
             raise MalformedMultipart("A part has one of its headers twice.")
         self._headers[name] = value
 
-    def _on_headers_finished(self) -> None:
+    def headers_end(self) -> None:
         encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
             # RFC 7578 §4.7 deprecates it; ignoring it would store the encoded text as the file.
@@ -264,8 +206,7 @@ class MultipartForm:
                 f"limit {limit}."
             )
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._mid_data = end == len(data)
+    def content(self, data: bytes, start: int, end: int) -> None:
         if (missing := len(self._delimiter) - 2 - len(self._first)) > 0:
             self._first += data[start : min(start + missing, end)]
             if self._first == self._delimiter[2:]:
@@ -283,7 +224,7 @@ class MultipartForm:
             raise TooLarge(f"The file has {self.file_bytes} bytes or more, limit {limit}.")
         self._out.append(data[start:end])
 
-    def _on_part_end(self) -> None:
+    def part_ends(self) -> None:
         if self._is_file:
             return
         try:

@@ -6,6 +6,7 @@ ours. So a bad name is repaired, not refused.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Container
 
@@ -20,6 +21,9 @@ _NAMELESS = "file"
 # Characters that end or split a name somewhere: Windows paths and streams, header parameters.
 _FORBIDDEN = str.maketrans(dict.fromkeys('<>:"|?*\ufffd', "_"))
 
+# Nothing to repair, but for the names of devices.
+_PLAIN = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_.-]{0,98}[0-9A-Za-z_-])?")
+
 # Device names on Windows, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
 _DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
@@ -33,6 +37,8 @@ def clean_filename(name: str) -> str:
     No separators, no control, format or bidirectional characters, no leading dot or dash, no
     trailing dot or space, no Windows device name. Cleaning twice changes nothing.
     """
+    if _PLAIN.fullmatch(name) and name.partition(".")[0].upper() not in _DEVICES:
+        return name
     name = name.replace("\\", "/").rpartition("/")[2]
     if not (name.isascii() and name.isprintable()):
         name = "".join(" " if c.isspace() else c for c in name if _visible(c))
