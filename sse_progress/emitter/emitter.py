@@ -91,6 +91,17 @@ class Emitter:
     def release(self, topic: Topic) -> None:
         self._topics.release(topic)
 
+    def read_lately(
+        self, topic: Topic, *, owner: str, after: Position | None
+    ) -> tuple[Page, int] | None:
+        """What `read` has just returned to another reader of the same, if it may be followed still:
+        what it lacks was heard."""
+        if not topic.subscribed.is_set() or topic not in self._topics:
+            return None
+        key = ReadKey(topic.generation, owner, after, claim=False, limit=PAGE_FRAMES, missing=False)
+        page = topic.lately(key)
+        return None if page is None else (page, key.generation)
+
     async def read(
         self,
         topic: Topic,

@@ -37,16 +37,18 @@ class SharedReads:
 
     async def _read(self, topic: Topic, key: ReadKey) -> Page | Foreign | Exception | None:
         try:
-            return await self._page(topic.upload_id, key)
+            return await self._page(topic, key)
         except Exception as exc:  # raised again in every follower that waits for this read
             return exc
         finally:
             del topic.reads[key]
 
-    async def _page(self, upload_id: str, key: ReadKey) -> Page | Foreign | None:
-        _, owner, after, claim, limit, missing = key
+    async def _page(self, topic: Topic, key: ReadKey) -> Page | Foreign | None:
+        upload_id, (_, owner, after, claim, limit, missing) = topic.upload_id, key
         if not missing:
             page = await self._journal.read(upload_id, owner=owner, after=after, limit=limit)
+            if isinstance(page, Page):
+                topic.read_lately(key, page)
             if page is not None or not claim:
                 return page
         # A journal may expire, or be lost, before its upload is: such an id has an owner.

@@ -14,6 +14,8 @@ from sse_progress.runtime.redis.keys import journal_channel
 __all__ = ["ReadKey", "Topic"]
 
 TAIL_FRAMES = 64
+KEPT_PAGE_S = 0.25
+"""A storm of readers of one upload takes seconds; a page is up to 64 frames of memory."""
 
 
 class ReadKey(NamedTuple):
@@ -46,6 +48,7 @@ class Topic:
         self.subscribed = asyncio.Event()
         self.tail: deque[Frame] = deque(maxlen=TAIL_FRAMES)
         self.reads: dict[ReadKey, asyncio.Task[Page | Foreign | Exception | None]] = {}
+        self._page: tuple[ReadKey, Page] | None = None
         self._news: asyncio.Future[None] | None = None
 
     @property
@@ -56,7 +59,25 @@ class Topic:
         """Begin a generation, in which nothing was heard yet."""
         self.generation += 1
         self.tail.clear()
+        self._page = None
         self._tell_news()
+
+    # ---- the page that was read last, for others who come for the same
+
+    def read_lately(self, key: ReadKey, page: Page) -> None:
+        """Keep a page for a moment, where others come for it: what it lacks by then is heard."""
+        if self.opening > 1 and len(page.frames) <= TAIL_FRAMES:
+            if self._page is None:
+                asyncio.get_running_loop().call_later(KEPT_PAGE_S, self._forget_page)
+            self._page = key, page
+
+    def _forget_page(self) -> None:
+        self._page = None
+
+    def lately(self, key: ReadKey) -> Page | None:
+        return self._page[1] if self._page is not None and self._page[0] == key else None
+
+    # ---- what is heard
 
     def news(self) -> asyncio.Future[None]:
         """Done with the next frame, or when there may be one that was missed."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
+from functools import partial
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from sse_progress.journal.scripts import Script
 from sse_progress.runtime.concurrency import BackgroundTasks
-from sse_progress.runtime.redis.client import lane_of, together
+from sse_progress.runtime.redis.client import asked, lane_of, together
 from sse_progress.runtime.redis.scripts import run_script
 
 __all__ = ["ReadBatcher"]
@@ -71,7 +73,39 @@ class ReadBatcher:
                 lanes.setdefault(lane_of(self._redis, read.keys[0]), []).append(read)
         for reads in lanes.values():
             for at in range(0, len(reads), BATCH):
-                self._tasks.start(self._answer(reads[at : at + BATCH]))
+                self._ask(reads[at : at + BATCH])
+
+    def _ask(self, reads: list[_Read]) -> None:
+        """By the client's link without a task; whatever it does not answer is a task's."""
+        future = asked(self._redis, self._commands(reads))
+        if future is None:
+            self._tasks.start(self._answer(reads))
+        else:
+            future.add_done_callback(partial(self._answered, reads))
+
+    def _answered(self, reads: list[_Read], future: asyncio.Future[list[Any]]) -> None:
+        error = future.exception()
+        if isinstance(error, RedisConnectionError):  # of the link alone, it may be
+            self._tasks.start(self._answer(reads))
+        elif error is not None:
+            for read in reads:
+                _settle(read, error)
+        else:
+            refused = []
+            for read, reply in zip(reads, future.result(), strict=True):
+                if isinstance(reply, Exception):
+                    refused.append(read)
+                else:
+                    _settle(read, reply)
+            if refused:
+                self._tasks.start(self._answer(refused))
+
+    def _commands(self, reads: list[_Read]) -> list[tuple[Any, ...]]:
+        sha = self._script.sha
+        return [
+            ("EVALSHA" if read.writes else "EVALSHA_RO", sha, 2, *read.keys, *read.arguments)
+            for read in reads
+        ]
 
     async def _answer(self, reads: list[_Read]) -> None:
         try:
@@ -83,23 +117,13 @@ class ReadBatcher:
                 read.future.cancel()
             raise
         for read, reply in zip(reads, replies, strict=True):
-            if read.future.done():
-                continue
-            if isinstance(reply, Exception):
-                read.future.set_exception(reply)
-            else:
-                read.future.set_result(reply)
+            _settle(read, reply)
 
     async def _replies(self, reads: list[_Read]) -> list[Reply | Exception]:
         if len(reads) == 1:
             return [await self._alone(reads[0])]
-        sha = self._script.sha
-        commands = [
-            ("EVALSHA" if read.writes else "EVALSHA_RO", sha, 2, *read.keys, *read.arguments)
-            for read in reads
-        ]
         replies: list[Reply | Exception]
-        replies = await together(self._redis, commands, raise_on_error=False)
+        replies = await together(self._redis, self._commands(reads), raise_on_error=False)
         for at, reply in enumerate(replies):
             if isinstance(reply, Exception):  # the script is not known, or a slot has moved
                 try:
@@ -110,3 +134,12 @@ class ReadBatcher:
 
     async def _alone(self, read: _Read) -> Reply:
         return await self.call(self._script, read.keys, read.arguments, writes=read.writes)
+
+
+def _settle(read: _Read, reply: Reply | BaseException) -> None:
+    if read.future.done():  # its caller has left
+        return
+    if isinstance(reply, BaseException):
+        read.future.set_exception(reply)
+    else:
+        read.future.set_result(reply)

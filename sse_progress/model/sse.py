@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from sse_progress.model.events import encode_json
@@ -37,8 +38,14 @@ def retry(milliseconds: int) -> bytes:
 
 def connected(upload_id: str, message: str, *, retry_ms: int, member: str = "uploadId") -> bytes:
     """The first frame of every stream: when to reconnect, and that the stream is open."""
-    data = encode_json({"type": "connected", member: upload_id, "message": clean_text(message)})
-    return b"retry: %d\ndata: %b\n\n" % (retry_ms, data)
+    return _connected(message, member) % (retry_ms, encode_json(upload_id))
+
+
+@lru_cache(8)
+def _connected(message: str, member: str) -> bytes:
+    """With places for the milliseconds and the id as JSON."""
+    data = encode_json({"type": "connected", member: "", "message": clean_text(message)})
+    return b"retry: %%d\ndata: %b\n\n" % data.replace(b"%", b"%%").replace(b'""', b"%b", 1)
 
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")

@@ -124,10 +124,11 @@ class _State(State):
 
 
 class _Application(Starlette):
-    """Without Starlette's two middlewares for errors: `Problems` answers whatever is raised."""
+    """Without Starlette's two middlewares for errors, since `Problems` answers whatever is raised;
+    and without the two coroutines that the router has around its own."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        app: ASGIApp = self.router
+        app: ASGIApp = self.router.app
         for cls, args, kwargs in reversed(self.user_middleware):
             app = cls(app, *args, **kwargs)
         return app

@@ -22,7 +22,7 @@ from sse_progress.access.tickets import InvalidTicket, Tickets
 from sse_progress.model.errors import Forbidden, Unauthenticated
 from sse_progress.web.middlewares.request_log import note_user
 from sse_progress.web.origins import Origins
-from sse_progress.web.request_fields import fields_of, query_of, single_header
+from sse_progress.web.request_fields import fields_of, query_values, single_header
 
 __all__ = ["Access"]
 
@@ -202,7 +202,7 @@ def _stream_credentials(request: HTTPConnection) -> Credentials:
 
 
 def _query_token(request: HTTPConnection) -> str | None:
-    tokens = query_of(request).getlist("token")
+    tokens = query_values(request, "token")
     if len(tokens) > 1:
         raise InvalidToken
     return tokens[0] if tokens else None
@@ -214,7 +214,7 @@ def _utf8(header: str) -> str:
 
 
 def _ticket(request: HTTPConnection) -> str | None:
-    tickets = query_of(request).getlist("ticket")
+    tickets = query_values(request, "ticket")
     if len(tickets) > 1:
         raise InvalidTicket
     return tickets[0] if tickets else None

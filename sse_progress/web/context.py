@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from starlette.types import Scope
 
@@ -32,7 +33,7 @@ from sse_progress.uploads.places import Places
 from sse_progress.uploads.queries import Uploads
 from sse_progress.uploads.recent import RecentUploads
 from sse_progress.uploads.reviews import Reviews
-from sse_progress.web.streams.sse_response import StreamParts
+from sse_progress.web.streams.sse_response import Pace, StreamParts
 from sse_progress.web.streams.timer_wheel import Wheel
 
 __all__ = ["WebContext", "ingest_config", "metrics_of", "serving", "traces_of"]
@@ -79,6 +80,17 @@ class WebContext:
     streams: StreamParts
     descriptors: Descriptors
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Of a stream whose reader asks for nothing else."""
+        settings = self.settings
+        return Pace(
+            heartbeat_s=settings.heartbeat_s,
+            lifetime_s=settings.stream_lifetime_s,
+            slow_s=settings.slow_reader_s,
+            claim_s=settings.claim_ttl_s / 3,
+        )
 
     @property
     def busy(self) -> bool:

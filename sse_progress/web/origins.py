@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -13,6 +14,8 @@ from sse_progress.web.request_fields import single_header
 __all__ = ["Origins", "Site", "parse_site"]
 
 _AUTHORITY = re.compile(r"([a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+AUTHORITY_CHARACTERS = 260
+"""A name of DNS (RFC 1035 §3.1) and a port."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -25,6 +28,12 @@ class Site(NamedTuple):
 
 
 def parse_site(scheme: str, authority: str) -> Site | None:
+    """None for what is no authority of an origin, or longer than one can be."""
+    return _parsed(scheme, authority) if len(authority) <= AUTHORITY_CHARACTERS else None
+
+
+@lru_cache(64)
+def _parsed(scheme: str, authority: str) -> Site | None:
     scheme = scheme.lower()
     if not scheme or (match := _AUTHORITY.fullmatch(authority.lower())) is None:
         return None

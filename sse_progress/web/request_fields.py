@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from sse_progress.model.errors import BadRequest
 
-__all__ = ["fields_of", "forget_fields", "query_of", "single_header"]
+__all__ = ["fields_of", "forget_fields", "has_body", "query_value", "query_values", "single_header"]
 
 FIELDS = "sse_progress.fields"
-_NO_QUERY = QueryParams()
+_NO_LENGTH = [b"0"]
 
 
 def fields_of(scope: Scope) -> dict[bytes, list[bytes]]:
@@ -40,6 +39,16 @@ def single_header(scope: Scope, name: bytes) -> str | None:
     return values[0].decode("latin-1")
 
 
-def query_of(request: HTTPConnection) -> QueryParams:
-    """Starlette's parser takes 25 calls to find nothing."""
-    return request.query_params if request.scope["query_string"] else _NO_QUERY
+def has_body(scope: Scope) -> bool:
+    fields = fields_of(scope)
+    return b"transfer-encoding" in fields or fields.get(b"content-length", _NO_LENGTH) != _NO_LENGTH
+
+
+def query_values(request: HTTPConnection, name: str) -> list[str]:
+    """All values of a parameter. Starlette's parser takes 25 calls to find nothing."""
+    return request.query_params.getlist(name) if request.scope["query_string"] else []
+
+
+def query_value(request: HTTPConnection, name: str) -> str | None:
+    """The last value of a parameter."""
+    return request.query_params.get(name) if request.scope["query_string"] else None

@@ -13,7 +13,7 @@ from sse_progress.model.labels import Labels
 from sse_progress.web.callers import Access
 from sse_progress.web.content_coding import weighed
 from sse_progress.web.context import WebContext
-from sse_progress.web.request_fields import fields_of, query_of
+from sse_progress.web.request_fields import fields_of, query_value
 
 __all__ = [
     "accepts",
@@ -105,7 +105,7 @@ def wait_s(request: Request) -> int:
 def position_of(request: Request) -> Position | None:
     """The position a client presents: the header, else the query. Empty is none."""
     last, *_ = fields_of(request.scope).get(b"last-event-id", _NONE)
-    given = last.decode("latin-1") or query_of(request).get("lastEventId")
+    given = last.decode("latin-1") or query_value(request, "lastEventId")
     return Position.parse(given) if given else None
 
 

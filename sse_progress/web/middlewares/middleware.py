@@ -199,7 +199,7 @@ def _adding(send: Send, headers: list[tuple[bytes, bytes]], *, unless_there: boo
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             there = list(message.get("headers", ()))
             names = {name.lower() for name, _ in there} if unless_there else set()
-            more = [(name, value) for name, value in headers if name not in names]
+            more = [header for header in headers if header[0] not in names]
             message = {**message, "headers": there + more}
         return send(message)
 

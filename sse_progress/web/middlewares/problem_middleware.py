@@ -20,7 +20,7 @@ from sse_progress.model import errors
 from sse_progress.model.errors import Problem
 from sse_progress.web.context import metrics_of
 from sse_progress.web.problem_details import answer, for_status
-from sse_progress.web.request_fields import fields_of
+from sse_progress.web.request_fields import has_body
 
 __all__ = ["LINGER_BYTES", "LINGER_S", "Problems", "pass_on"]
 
@@ -28,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 LINGER_BYTES = 1024**2
 LINGER_S = 2.0
-_NO_LENGTH = [b"0"]
 CLOSE_REASON_BYTES = 123
 """Limit of RFC 6455 §5.5."""
 
@@ -119,7 +118,7 @@ class _Exchange:
         self.started = False
         self._inner_receive = receive
         self._inner_send = send
-        self._body_ended = not _has_body(scope)
+        self._body_ended = not has_body(scope)
         self._early = False
 
     def receiving(self) -> Receive:
@@ -183,8 +182,3 @@ def _problem_in(exc: BaseException) -> Problem | None:
         found = [_problem_in(inner) for inner in exc.exceptions]
         return None if None in found else found[0]
     return exc if isinstance(exc, Problem) else None
-
-
-def _has_body(scope: Scope) -> bool:
-    fields = fields_of(scope)
-    return b"transfer-encoding" in fields or fields.get(b"content-length", _NO_LENGTH) != _NO_LENGTH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from urllib.parse import unquote
 
 import structlog
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
 from sse_progress.web.context import metrics_of
 from sse_progress.web.protocol.rest import at_end
-from sse_progress.web.request_fields import fields_of
+from sse_progress.web.request_fields import fields_of, has_body
 
 __all__ = ["RequestLog", "is_quiet", "note_user"]
 
@@ -88,6 +88,9 @@ class _Entry:
         self._upload_id = ""
 
     def receiving(self, receive: Receive) -> Receive:
+        if not has_body(self._scope):
+            return receive
+
         async def counting() -> Message:
             message = await receive()
             if message["type"] == "http.request":
@@ -102,12 +105,17 @@ class _Entry:
         def noting(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 self._status = message["status"]
-                for name, value in message.get("headers", ()):
-                    if name.lower() == b"x-upload-id":
-                        self._upload_id = value.decode("latin-1")
+                if "upload_id" not in self._names:
+                    self._note_upload(message.get("headers", ()))
             return send(message)
 
         return noting
+
+    def _note_upload(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """The request named none, so the answer does."""
+        for name, value in headers:
+            if name.lower() == b"x-upload-id":
+                self._upload_id = value.decode("latin-1")
 
     def write(self) -> None:
         scope = self._scope

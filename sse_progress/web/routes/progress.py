@@ -28,7 +28,7 @@ from sse_progress.web.description.operations import (
     query,
     ref,
 )
-from sse_progress.web.request_fields import query_of
+from sse_progress.web.request_fields import query_value
 from sse_progress.web.request_headers import (
     access_of,
     context_of,
@@ -59,7 +59,7 @@ async def get_progress(request: Request) -> Response:
     try:
         principal = await access_of(request).watcher(request, upload_id, may_claim=not head)
     except Unavailable:
-        if "ticket" in query_of(request) and not head:
+        if query_value(request, "ticket") is not None and not head:
             return busy_stream()  # an EventSource gives up for good on a 503
         raise
     may_claim = (
@@ -133,7 +133,10 @@ async def _open(
 ) -> tuple[tuple[Page, int] | None, bool]:
     """The journal as the stream begins (None while it cannot be read), and whether the stream may
     claim the id. Raises Forbidden."""
-    read = partial(context.components.emitter.read, topic, owner=owner, after=presented)
+    emitter = context.components.emitter
+    if (lately := emitter.read_lately(topic, owner=owner, after=presented)) is not None:
+        return lately, claims
+    read = partial(emitter.read, topic, owner=owner, after=presented)
     try:
         with within(OPEN_WAIT_S):
             page, generation = await read(claim=False)
@@ -149,15 +152,10 @@ async def _open(
 
 
 def pace_of(request: Request, context: WebContext, principal: Principal) -> Pace:
-    settings = context.settings
-    return Pace(
-        heartbeat_s=settings.heartbeat_s,
-        lifetime_s=settings.stream_lifetime_s,
-        slow_s=settings.slow_reader_s,
-        claim_s=settings.claim_ttl_s / 3,
-        expires_at=principal.expires_at,
-        named=query_of(request).get("heartbeat") == "event",
-    )
+    named = query_value(request, "heartbeat") == "event"
+    if principal.expires_at is None and not named:
+        return context.pace
+    return context.pace._replace(expires_at=principal.expires_at, named=named)
 
 
 # ---- the state

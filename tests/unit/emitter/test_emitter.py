@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from sse_progress.emitter import catching_up
+from sse_progress.emitter import topic as emitter_topic
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.follower import Absent, Following
 from sse_progress.emitter.pubsub import Subscription
-from sse_progress.emitter.topic import Topic
+from sse_progress.emitter.topic import ReadKey, Topic
 from sse_progress.emitter.waiter import Waiter, watching
 from sse_progress.journal.frames import Frame, Page
 from sse_progress.journal.journal import Journal
@@ -128,6 +129,20 @@ class Rig:
         topic = self.emitter.open(upload_id)
         reader.following = self.emitter.follow(
             topic, reader, owner=reader.owner, cursor=reader.cursor, claims=claims
+        )
+        return topic
+
+    async def open(self, reader: Any) -> Topic:
+        """Follow as a stream does, from a page that was read before, or lately for another."""
+        emitter, topic = self.emitter, self.emitter.open("u")
+        opening = emitter.read_lately(topic, owner=reader.owner, after=reader.cursor)
+        if opening is None:
+            page, generation = await emitter.read(
+                topic, owner=reader.owner, after=reader.cursor, claim=False
+            )
+            opening = (page, generation) if isinstance(page, Page) else None
+        reader.following = emitter.follow(
+            topic, reader, owner=reader.owner, cursor=reader.cursor, opening=opening
         )
         return topic
 
@@ -312,6 +327,65 @@ async def test_many_followers_share_a_read(redis_url: str) -> None:
         after = (await rig.journal.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
         looks = 100  # of caught_up itself
         assert after - before - looks < 20
+
+
+@pytest.mark.parametrize("between", ["nothing", "an event", "a tailful", "a lost subscription"])
+async def test_who_comes_in_the_same_moment_reads_nothing(
+    redis_url: str, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that another reader was given just now is read no second time, and what it lacks was
+    heard; but not where that cannot be known, and nobody else's page."""
+    monkeypatch.setattr(emitter_topic, "KEPT_PAGE_S", 600)
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
+        await rig.say(3)
+        first, second = Reader(), Reader()
+        rig.emitter.open("u")  # another is on its way
+        topic = await rig.open(first)
+        await caught_up(rig, first)
+        if between == "an event":
+            await rig.say()
+        elif between == "a tailful":
+            await rig.say(100)
+        elif between == "a lost subscription":
+            generation = topic.generation
+            assert first.following is not None
+            rig.emitter.leave(first.following)  # or it would read again
+            await rig.drop_subscriptions()
+            await rig.say()
+            await eventually(lambda: topic.generation > generation, "subscribed again")
+        lately = rig.emitter.read_lately(topic, owner="ann", after=None)
+        assert (lately is None) == (between == "a lost subscription")
+        assert rig.emitter.read_lately(topic, owner="bob", after=None) is None
+        assert rig.emitter.read_lately(topic, owner="ann", after=first.positions[0]) is None
+        await rig.open(second)
+        await caught_up(rig, second)
+        assert [p.seq for p in second.positions] == list(range(1, second.positions[-1].seq + 1))
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_page_stays_for_a_moment(
+    redis_url: str, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only where others come for it: it is memory."""
+    kept: list[Page | None] = []
+    keep = Topic.read_lately
+    monkeypatch.setattr(emitter_topic, "KEPT_PAGE_S", 0.01)
+
+    def keeping(topic: Topic, key: ReadKey, page: Page) -> None:
+        keep(topic, key, page)
+        kept.append(topic.lately(key))
+
+    monkeypatch.setattr(Topic, "read_lately", keeping)
+    async with rig_at(redis_url) as rig:
+        await rig.begin()
+        for _ in range(others):
+            rig.emitter.open("u")
+        topic = await rig.open(Reader())
+        assert [page is not None for page in kept] == [others > 0]
+        await eventually(
+            lambda: rig.emitter.read_lately(topic, owner="ann", after=None) is None, "it is dropped"
+        )
 
 
 async def test_a_slow_follower_catches_up_in_one_piece(redis_url: str) -> None:
@@ -618,19 +692,20 @@ class EmitterMachine(RuleBasedStateMachine):
 
         self.run(many())
 
-    @rule()
-    def follow(self) -> None:
-        self.run(self._follow(Reader()))
+    @rule(opened=st.booleans())
+    def follow(self, opened: bool = False) -> None:
+        self.run(self._follow(Reader(), opened))
 
-    async def _follow(self, reader: Reader) -> None:
-        self.readers.append((self.rig.follow(reader), reader))
+    async def _follow(self, reader: Reader, opened: bool) -> None:
+        topic = await self.rig.open(reader) if opened else self.rig.follow(reader)
+        self.readers.append((topic, reader))
 
-    @rule(which=st.integers(0, 9))
-    def come_back(self, which: int) -> None:
+    @rule(which=st.integers(0, 9), opened=st.booleans())
+    def come_back(self, which: int, opened: bool) -> None:
         """A reader hangs up and presents its position again."""
         _, old = self.readers[which % len(self.readers)]
         if old.positions:
-            self.run(self._follow(Reader(cursor=old.positions[-1])))
+            self.run(self._follow(Reader(cursor=old.positions[-1]), opened))
 
     @rule(which=st.integers(0, 9), slow=st.booleans())
     def dawdle(self, which: int, slow: bool) -> None:
@@ -691,9 +766,10 @@ class EmitterMachine(RuleBasedStateMachine):
             self.loop.close()
 
 
-def test_every_reader_reads_the_journal(redis_url: str) -> None:
+def test_every_reader_reads_the_journal(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In any interleaving each reader sees one unbroken run of the journal, or a reset into it."""
     EmitterMachine.url = redis_url
+    monkeypatch.setattr(emitter_topic, "KEPT_PAGE_S", 600)  # the older a page, the more it lacks
     random.seed(1)
     run_state_machine_as_test(
         EmitterMachine,

@@ -13,17 +13,30 @@ from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.read_batcher import BATCH
 from sse_progress.model.ids import Position
-from sse_progress.runtime.redis.client import connect
+from sse_progress.runtime.concurrency import beside
+from sse_progress.runtime.redis.client import connect, linked
 from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
 
 READS = 3 * BATCH + 1
 
 
+@pytest.fixture(params=[False, True], ids=["pool", "link"])
+def by_link(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @asynccontextmanager
-async def journal_at(url: str) -> AsyncIterator[Journal]:
+async def journal_at(url: str, *, by_link: bool = False) -> AsyncIterator[Journal]:
     redis = connect(url)
+    link = linked(redis, url) if by_link else None
     try:
-        yield Journal(redis)
+        if link is None:
+            yield Journal(redis)
+            return
+        async with beside(link.run()):
+            await eventually(lambda: link.takes, "the link is connected")
+            yield Journal(redis)
     finally:
         await redis.aclose()
 
@@ -40,9 +53,9 @@ def owners(pages: list[Page | Foreign | None]) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 2, READS])
-async def test_each_caller_gets_its_own_reply(redis_url: str, count: int) -> None:
+async def test_each_caller_gets_its_own_reply(redis_url: str, count: int, *, by_link: bool) -> None:
     """However many read in one turn: claims, refusals and what is not there keep their places."""
-    async with journal_at(redis_url) as journal:
+    async with journal_at(redis_url, by_link=by_link) as journal:
         assert owners(await claims(journal, count)) == [f"owner {n}" for n in range(count)]
         reads = [
             read
@@ -59,9 +72,9 @@ async def test_each_caller_gets_its_own_reply(redis_url: str, count: int) -> Non
         assert owners(pages[2::3]) == [f"owner {n}" for n in range(count)]
 
 
-async def test_reads_of_one_turn_share_pipelines(redis_url: str) -> None:
+async def test_reads_of_one_turn_share_pipelines(redis_url: str, *, by_link: bool) -> None:
     """Ninety-seven reads at once take four connections, not a connection each."""
-    async with journal_at(redis_url) as journal, journal_at(redis_url) as other:
+    async with journal_at(redis_url, by_link=by_link) as journal, journal_at(redis_url) as other:
         before = (await other.redis.info("stats"))["total_connections_received"]
         await claims(journal, READS)
         after = (await other.redis.info("stats"))["total_connections_received"]
@@ -69,17 +82,19 @@ async def test_reads_of_one_turn_share_pipelines(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, READS])
-async def test_a_forgotten_script_is_sent_again(redis_url: str, count: int) -> None:
+async def test_a_forgotten_script_is_sent_again(
+    redis_url: str, count: int, *, by_link: bool
+) -> None:
     """A Redis that lost its scripts answers all the same."""
-    async with journal_at(redis_url) as journal:
+    async with journal_at(redis_url, by_link=by_link) as journal:
         await claims(journal, 2)
         await journal.redis.script_flush()
         assert owners(await claims(journal, count)) == [f"owner {n}" for n in range(count)]
 
 
-async def test_a_caller_that_leaves_takes_no_other_along(redis_url: str) -> None:
+async def test_a_caller_that_leaves_takes_no_other_along(redis_url: str, *, by_link: bool) -> None:
     """Of those that share a pipeline one is cancelled; the others get their replies."""
-    async with journal_at(redis_url) as journal:
+    async with journal_at(redis_url, by_link=by_link) as journal:
         tasks = [
             asyncio.ensure_future(journal.read(f"u{n}", owner="ann", claim=True)) for n in range(8)
         ]
@@ -91,9 +106,11 @@ async def test_a_caller_that_leaves_takes_no_other_along(redis_url: str) -> None
 
 
 @pytest.mark.parametrize("count", [1, 5])
-async def test_an_outage_is_raised_in_each_caller(own_redis: RedisServer, count: int) -> None:
+async def test_an_outage_is_raised_in_each_caller(
+    own_redis: RedisServer, count: int, *, by_link: bool
+) -> None:
     """And the reads after it are answered."""
-    async with journal_at(own_redis.url) as journal:
+    async with journal_at(own_redis.url, by_link=by_link) as journal:
         await claims(journal, count)
         own_redis.kill()
         outcomes = await asyncio.gather(

@@ -8,7 +8,13 @@ import pytest
 from starlette.requests import Request
 
 from sse_progress.model.errors import BadRequest
-from sse_progress.web.request_fields import fields_of, query_of, single_header
+from sse_progress.web.request_fields import (
+    fields_of,
+    has_body,
+    query_value,
+    query_values,
+    single_header,
+)
 
 
 def scope_of(*headers: tuple[bytes, bytes], query: bytes = b"") -> dict[str, Any]:
@@ -32,5 +38,20 @@ def test_a_header_that_may_come_once_is_refused_twice() -> None:
 
 
 def test_a_query_is_read_where_there_is_one() -> None:
-    assert query_of(Request(scope_of(query=b"a=1&a=2"))).getlist("a") == ["1", "2"]
-    assert query_of(Request(scope_of())).multi_items() == []
+    twice, none = Request(scope_of(query=b"a=1&a=2")), Request(scope_of())
+    assert (query_values(twice, "a"), query_value(twice, "a")) == (["1", "2"], "2")
+    assert (query_values(twice, "b"), query_value(twice, "b")) == ([], None)
+    assert (query_values(none, "a"), query_value(none, "a")) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ((b"content-length", b"0"), False),
+        ((b"content-length", b"1"), True),
+        ((b"transfer-encoding", b"chunked"), True),
+        ((b"accept", b"*/*"), False),
+    ],
+)
+def test_a_body_is_announced(header: tuple[bytes, bytes], *, expected: bool) -> None:
+    assert has_body(scope_of(header)) is expected
