@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from tests.helpers.media import jpeg
 from tests.helpers.service import Service
 from tests.helpers.sse import EventStream, journal, read_events
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import eventually, wait_until
 
 
 def started(directory: Path, env: dict[str, str], *words: str) -> Service:
@@ -65,9 +65,13 @@ async def test_a_host_of_streams_needs_no_storage(
     a storage or worker of its own, and makes no directory."""
     streams, uploads = parts["streams"].url, parts["uploads"].url
     async with httpx.AsyncClient(timeout=60) as http:
-        ready = await http.get(f"{streams}/readyz")
-        assert ready.status_code == 200
-        assert ready.json()["checks"] == {"redis": "ok", "journal": "ok", "tasks": "ok"}
+
+        async def ready() -> httpx.Response | None:
+            answer = await http.get(f"{streams}/readyz")
+            return answer if answer.status_code == 200 else None
+
+        checks = (await eventually(ready, "the host of streams is ready")).json()["checks"]
+        assert checks == {"redis": "ok", "journal": "ok", "tasks": "ok"}
         async with EventStream(f"{streams}/upload/early/progress") as waiting:
             assert (await anext(aiter(waiting))).json["type"] == "connected"
             assert (await http.get(f"{uploads}/upload/early")).status_code == 404
