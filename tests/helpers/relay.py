@@ -7,7 +7,10 @@ import socket
 import struct
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Self
+
+from sse_progress.runtime.concurrency import end_tasks
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -47,40 +50,42 @@ class Relay:
 
     async def _run(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        run = asyncio.current_task()
         relays: set[asyncio.Task[None]] = set()
 
-        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            relays.add(task)
-            try:
-                await self._relay((reader, writer))
-            except (asyncio.CancelledError, OSError):
-                pass  # the relay ends, or no server is there; a cancelled handler would be logged
-            finally:
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            def ended(task: asyncio.Task[None]) -> None:
                 writer.transport.abort()
-                await asyncio.sleep(0)  # the transport closes its socket in the next turn
                 relays.discard(task)
+
+            relay = self._loop.create_task(self._relay((reader, writer)))
+            relays.add(relay)
+            relay.add_done_callback(ended)  # also where it is cancelled before its first step
 
         listening = await asyncio.start_server(accepted, "127.0.0.1", 0)
         self.port = listening.sockets[0].getsockname()[1]
         self._ready.set()
         await self._over.wait()
-        listening.close()
-        for relay in relays:
-            relay.cancel()
-        await asyncio.gather(*relays, return_exceptions=True)
+        while others := asyncio.all_tasks() - {run}:
+            await end_tasks(*relays)
+            await asyncio.wait(others)
+        listening.close()  # no connection is half accepted: asyncio would leave its socket open
+        await asyncio.sleep(0)  # transports close their sockets a turn after they are aborted
 
     async def _relay(self, client: Streams) -> None:
-        server = await self._connect()
+        try:
+            server = await self._connect()
+        except OSError:
+            return  # no server is there
         ways = [asyncio.create_task(way) for way in self._ways(client, server)]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            await self._close(client[1], server[1])
+            try:  # the end of the block may cut this short
+                await end_tasks(*ways)
+            finally:
+                with suppress(OSError):
+                    await self._close(client[1], server[1])
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
