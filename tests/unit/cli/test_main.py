@@ -106,12 +106,6 @@ def test_version() -> None:
         (["serve"], {"SSE_PROGRESS_REDIS_URL": "http://x"}, "SSE_PROGRESS_REDIS_URL: "),
         (["web"], {}, "web needs a Redis"),
         (["worker"], {}, "worker needs a Redis"),
-        (["web"], {**REDIS, "SSE_PROGRESS_JWT_PUBLIC_KEY": "x"}, "SSE_PROGRESS_JWT_PUBLIC_KEY: "),
-        (
-            ["worker"],
-            {**REDIS, "SSE_PROGRESS_PIPELINE": "nowhere:x"},
-            "SSE_PROGRESS_PIPELINE=nowhere",
-        ),
         (["serve"], {"SSE_PROGRESS_LOG_FORMAT": "xml"}, "is not console or json"),
         (["serve"], {"SSE_PROGRESS_PORT": "-1"}, "SSE_PROGRESS_PORT: is less than 0"),
         (["upload"], {}, "Missing argument 'FILE...'. See `sse-progress upload --help`."),
@@ -122,10 +116,35 @@ def test_version() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_wrong_use_is_one_line_and_2(
-    arguments: list[str], env: Mapping[str, str], said: str
+    arguments: list[str],
+    env: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Whatever is wrong is said in one line on standard error; no traceback; exit code 2."""
-    done = run(*arguments, **env)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "env", "said"),
+    [
+        ("web", {"SSE_PROGRESS_JWT_PUBLIC_KEY": "x"}, "SSE_PROGRESS_JWT_PUBLIC_KEY: "),
+        ("worker", {"SSE_PROGRESS_PIPELINE": "nowhere:x"}, "SSE_PROGRESS_PIPELINE=nowhere"),
+    ],
+)
+def test_what_a_part_finds_wrong_is_one_line_and_2(
+    part: str, env: Mapping[str, str], said: str
+) -> None:
+    """The same where the process has already imported what it is made of."""
+    done = run(part, **REDIS, **env)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sse_progress.cli.main import main
 from tests.cutting_uploads import CuttingUploads
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
@@ -86,8 +87,9 @@ def test_fields_and_standard_input(service: Service) -> None:
         (("--resume", "--batch"), "not with a --batch"),
     ],
 )
-def test_wrong_use(words: tuple[str, ...], said: str) -> None:
+def test_wrong_use(words: tuple[str, ...], said: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and nothing is sent."""
-    process = start("upload", "-", *words, stdin=subprocess.DEVNULL)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, said in err.decode()) == (2, True), err
+    with pytest.raises(SystemExit) as ended:
+        main(["upload", "-", *words])
+    err = capfd.readouterr().err
+    assert (ended.value.code, said in err) == (2, True), err
