@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from typing import NamedTuple
+from dataclasses import dataclass
 
 __all__ = ["GONE", "UPLOAD_ID_PATTERN", "Position", "new_upload_id", "valid_upload_id"]
 
@@ -28,7 +28,8 @@ def valid_upload_id(text: str) -> bool:
     return _UPLOAD_ID.fullmatch(text) is not None
 
 
-class Position(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Position:
     """A place in a journal, `<epoch>-<seq>` on the wire; clients treat it as opaque."""
 
     epoch: str

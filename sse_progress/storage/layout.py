@@ -22,6 +22,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from sse_progress.storage.durable import open_private, sync_directory, write_synced
@@ -33,12 +34,12 @@ from sse_progress.storage.promises import PROMISES, Promise, parsed, promise_of
 __all__ = ["Layout", "identity_of"]
 
 
-class Layout:
-    """The directories of one storage. No other module joins paths of uploads.
+_RECENT = 256
+"""Uploads whose places are known: each asks five times, and pathlib joins a path in 20 calls."""
 
-    What each upload asks is answered by strings (`new_incoming`, `names`): pathlib takes 20 calls
-    to join a path, and each upload asks ten times.
-    """
+
+class Layout:
+    """The directories of one storage. No other module joins paths of uploads."""
 
     def __init__(self, root: Path, *, quota_bytes: int | None = None) -> None:
         self.root = root
@@ -51,9 +52,8 @@ class Layout:
         self._promises = root / PROMISES
         self._noted: set[Promise] = set()
         self.trash = root / "trash"
-        self._incoming, self._open, self._objects, self._prefixes = map(
-            str, (self.incoming, self.open, self.objects, self.prefixes)
-        )
+        self.stored = lru_cache(_RECENT)(lambda upload_id: self.open / digest_of(upload_id))
+        """Where an upload is until it is published."""
 
     def make(self) -> None:
         for directory in (
@@ -67,8 +67,8 @@ class Layout:
             directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(self.root)
 
-    def new_incoming(self, upload_id: str) -> str:
-        return f"{self._incoming}/{digest_of(upload_id)}.{os.urandom(8).hex()}"
+    def new_incoming(self, upload_id: str) -> Path:
+        return self.incoming / f"{digest_of(upload_id)}.{secrets.token_hex(8)}"
 
     def incoming_of(self, upload_id: str) -> list[Path]:
         prefix = f"{digest_of(upload_id)}."
@@ -77,37 +77,23 @@ class Layout:
     def partial_of(self, upload_id: str) -> Path:
         return self.partial / digest_of(upload_id)
 
-    def stored(self, upload_id: str) -> str:
-        """Where an upload is until it is published."""
-        return f"{self._open}/{digest_of(upload_id)}"
-
-    def names(self, upload_id: str) -> Iterator[tuple[str, bool]]:
+    def places(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
         """Where it may be, in the order in which it moves, and whether it is published there."""
         yield self.stored(upload_id), False
-        for name in self.published_names(upload_id):  # read only now, when it has left `open/`
-            yield name, True
-
-    def published_names(self, upload_id: str) -> Iterator[str]:
-        """Those at which it may be published."""
-        for below in self._published_below():
-            yield _by_digest(below, upload_id)
-
-    def places(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
-        for name, done in self.names(upload_id):
-            yield Path(name), done
+        for below in self._published_below():  # read only now, when it has left `open/`
+            yield _by_digest(below, upload_id), True
 
     def published(self) -> Iterator[Path]:
         """Directories of published uploads, and others that have no record."""
         for below in self._published_below():
-            yield from Path(below).glob("*/*")
+            yield from below.glob("*/*")
 
     def publish(self, directory: Path, manifest: Manifest) -> None:
         """Move an open upload's directory to where its files are published."""
         self._note_promise(promise_of(manifest))
         if manifest.storage_prefix:
             self._register(manifest.storage_prefix)
-        below = self.objects / manifest.storage_prefix
-        place = Path(_by_digest(str(below), manifest.upload_id))
+        place = _by_digest(self.objects / manifest.storage_prefix, manifest.upload_id)
         for parent in reversed(self._above(place)):
             parent.mkdir(mode=0o700, exist_ok=True)
         directory.rename(place)
@@ -122,13 +108,13 @@ class Layout:
         depth = len(published.relative_to(self.objects).parts)
         return list(published.parents[:depth])
 
-    def _published_below(self) -> list[str]:
+    def _published_below(self) -> list[Path]:
         """The directories that are divided by digests. A kind's prefix may change: these stay."""
         try:
-            names = os.listdir(self._prefixes)  # noqa: PTH208
+            names = [path.name for path in self.prefixes.iterdir()]
         except FileNotFoundError:
-            return [self._objects]
-        return [self._objects, *(f"{self._objects}/{name.replace(':', '/')}" for name in names)]
+            names = []
+        return [self.objects, *(self.objects / name.replace(":", "/") for name in names)]
 
     def _register(self, prefix: str) -> None:
         """Durable before anything is published there: nothing else tells where to look."""
@@ -171,9 +157,10 @@ class Layout:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _by_digest(below: str, upload_id: str) -> str:
+@lru_cache(_RECENT)
+def _by_digest(below: Path, upload_id: str) -> Path:
     digest = digest_of(upload_id)
-    return f"{below}/{digest[:2]}/{digest}"
+    return below / f"{digest[:2]}/{digest}"
 
 
 def identity_of(root: Path) -> str:

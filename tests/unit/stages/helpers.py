@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ class Desk:
 
     root: Path
     options: Options = field(default_factory=Options)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def upload(
         self,
@@ -55,7 +58,7 @@ class Desk:
         results: dict[str, dict[str, Any]] | None = None,
         options: Options | None = None,
     ) -> Upload:
-        number = len(list(self.root.iterdir()))
+        number = next(self._numbers)
         place = self.root / str(number)
         scratch = place / "scratch"
         scratch.mkdir(parents=True)

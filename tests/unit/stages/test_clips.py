@@ -18,6 +18,8 @@ from sse_progress.stages.formats.clips.clips import opened_clip
 from tests.media_samples import clip, pattern, tone, zipped
 from tests.unit.stages.helpers import Desk, refusal, through
 
+pytestmark = pytest.mark.usefixtures("unscored")
+
 H264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
 FAST = ["-deadline", "realtime", "-cpu-used", "8"]
 EVERYTHING = Options(allowed_types=("*/*",))

@@ -42,9 +42,12 @@ def quiet(fraction: float, message: str | None) -> None:
     """A report that nobody reads."""
 
 
-async def run_all(pool: Pool, upload: Upload) -> Upload:
-    """The built-in pipeline, functions of one stage merged as the service does it."""
+async def run_all(pool: Pool, upload: Upload, *, until: str = "") -> Upload:
+    """The built-in pipeline, or what comes before the stage `until`; functions of one stage merged
+    as the service does it."""
     for name, function in pipeline:
+        if name == until:
+            break
         got = await pool.run(function, upload, quiet, timeout_s=TIMEOUT_S)
         whole = merged(upload.results.get(name, {}), got)
         upload = msgspec.structs.replace(upload, results={**upload.results, name: whole})
@@ -115,8 +118,8 @@ class Interrupt:
 
 
 async def assert_still_serves(desk: Desk, pool: Pool) -> None:
-    """The next upload is none the wiser."""
-    upload = await run_all(pool, desk.upload(jpeg(64, 48), "a.jpg"))
+    """The next upload is none the wiser: whether it begins is enough, and spares the model."""
+    upload = await run_all(pool, desk.upload(jpeg(64, 48), "a.jpg"), until="moderating")
     assert upload.results["analyzing"]["kind"] == "image"
 
 

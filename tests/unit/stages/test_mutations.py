@@ -23,6 +23,8 @@ from tests.unit.stages.test_clips import SOUNDS, VIDEOS
 from tests.unit.stages.test_odd_files import CODES
 from tests.unit.stages.test_real_pictures import deep, heic, private, tiff
 
+pytestmark = pytest.mark.usefixtures("unscored")
+
 ANYTHING = Options(allowed_types=("*/*",), strip_metadata=True)
 STAGE_CODES = CODES | {"metadata_kept"}
 ROUNDS, LONG_ROUNDS = 6, 300

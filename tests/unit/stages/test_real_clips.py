@@ -22,6 +22,8 @@ from sse_progress.stages.formats.clips.clips import opened_clip
 from tests.media_samples import clip, pattern, tone
 from tests.unit.stages.helpers import DATA, Desk, refusal, through
 
+pytestmark = pytest.mark.usefixtures("unscored")
+
 CLIPS = DATA / "clips"
 ANYTHING = Options(allowed_types=("*/*",))
 H264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
