@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -23,7 +22,7 @@ __all__ = ["Body", "OpenBody", "PlainBody", "Receivers", "coding_refused"]
 
 def coding_refused(coding: str) -> Problem | None:
     """The refusal of a Content-Encoding: none is decoded, bytes are counted and hashed as sent."""
-    if coding.strip().lower() in ("", "identity"):
+    if not coding or coding.strip().lower() in ("", "identity"):
         return None
     return UnsupportedMediaType(
         "Content-Encoding is not supported. Please send the body without a coding."
@@ -118,6 +117,20 @@ class OpenBody:
         self.scope.cancel()
 
 
+class _Receiving:
+    __slots__ = ("_receivers", "_under_way")
+
+    def __init__(self, receivers: Receivers) -> None:
+        self._receivers, self._under_way = receivers, OpenBody()
+
+    def __enter__(self) -> OpenBody:
+        self._receivers.begun(self._under_way)
+        return self._under_way
+
+    def __exit__(self, *_: object) -> None:
+        self._receivers.over(self._under_way)
+
+
 class Receivers:
     """The bodies that this process receives now."""
 
@@ -128,22 +141,23 @@ class Receivers:
         self._none_open.set()
         self._draining = False
 
-    @contextmanager
-    def one(self) -> Iterator[OpenBody]:
-        """Count one for the length of the block. Raises Unavailable once the process is to end."""
+    def one(self) -> _Receiving:
+        """A block for whose length one is counted. Raises Unavailable once the process is to
+        end."""
         if self._draining:
             raise Unavailable("The server is restarting.", retry_after_s=1)
-        under_way = OpenBody()
+        return _Receiving(self)
+
+    def begun(self, under_way: OpenBody) -> None:
         self._open.add(under_way)
         self._metrics.bodies.inc()
         self._none_open.clear()
-        try:
-            yield under_way
-        finally:
-            self._metrics.bodies.dec()
-            self._open.discard(under_way)
-            if not self._open:
-                self._none_open.set()
+
+    def over(self, under_way: OpenBody) -> None:
+        self._metrics.bodies.dec()
+        self._open.discard(under_way)
+        if not self._open:
+            self._none_open.set()
 
     async def drain(self, grace_s: float) -> None:
         """Wait until none is open, at most `grace_s`; then stop what is left and take no more.

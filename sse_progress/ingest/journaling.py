@@ -45,6 +45,8 @@ RETRY_AFTER_S = 5
 
 class Enqueues(Protocol):
     async def enqueue(self, upload_id: str, *, owner: str, priority: Priority) -> None: ...
+    @property
+    def served(self) -> bool | None: ...
     async def is_served(self) -> bool: ...
 
 
@@ -203,6 +205,8 @@ class Journaling:
             log.warning("not queued; the reconciler will", upload_id=upload_id)
 
     async def _is_served(self) -> bool:
+        if (known := self._queue.served) is not None:
+            return known
         try:
             with within(REDIS_WAIT_S):
                 return await self._queue.is_served()

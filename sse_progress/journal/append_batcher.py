@@ -28,8 +28,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sse_progress.journal.scripts import APPEND, Script
-from sse_progress.journal.upload_index import Listing
+from sse_progress.journal.scripts import APPEND, APPEND_OPTIONAL, Script
 from sse_progress.runtime.redis.client import asked, lane_of, script_for, together
 
 __all__ = ["Answer", "AppendBatcher", "Operation"]
@@ -41,7 +40,6 @@ PAUSE_S = 0.02
 """After the first batch of which nothing was taken; it doubles up to a second."""
 PURGE_FROM = 1000
 """Number of waiting operations from which on abandoned ones are dropped."""
-_NO_LISTING = Listing((), ())
 _PASSING = (ClusterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("MISCONF", "BUSY", "NOREPLICAS")
 """Errors of a server that is failing over, full or busy: they pass, so we wait."""
@@ -62,21 +60,22 @@ class Answer(NamedTuple):
 
 
 class Operation:
-    """One call of append.lua. A number is taken at the first sending, and never again."""
+    """One call of append.lua, of the upload whose meta hash is the first of its keys.
 
-    __slots__ = ("_numbers", "_values", "future", "keys", "listing", "submitted_at")
+    Its number, `n` of the values, is taken at the first sending, and never again.
+    """
+
+    __slots__ = ("_numbers", "_values", "future", "keys", "submitted_at", "upload")
 
     def __init__(
         self,
-        keys: tuple[str, str],
+        keys: tuple[str, ...],
         values: dict[str, Any],
         *,
         numbers: Iterable[int] | None = None,
-        listing: Listing | None = None,
     ) -> None:
-        self.keys, self.listing = keys, listing
-        self._values = {"n": 0, **values}
-        self._numbers = numbers
+        self.keys, self.upload = keys, keys[0]
+        self._values, self._numbers = values, numbers
         loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Answer] = loop.create_future()
         self.submitted_at = loop.time()
@@ -102,7 +101,9 @@ class AppendBatcher:
 
     def __init__(self, redis: Redis, *, observe: Callable[[float], object]) -> None:
         self._redis, self._observe = redis, observe
-        self._script = Script("append", APPEND, prepared=partial(script_for, redis))
+        self._script = Script(
+            "append", APPEND, optional=APPEND_OPTIONAL, prepared=partial(script_for, redis)
+        )
         self._lanes: dict[Hashable, _Lane] = {}
         self._group: TaskGroup | None = None
 
@@ -117,7 +118,7 @@ class AppendBatcher:
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
     def submit(self, operation: Operation) -> asyncio.Future[Answer]:
-        self._lane(operation.keys).submit(operation)
+        self._lane(operation.upload).submit(operation)
         return operation.future
 
     async def run(self) -> None:
@@ -132,13 +133,13 @@ class AppendBatcher:
             for lane in self._lanes.values():
                 lane.cancel()
 
-    def _lane(self, keys: tuple[str, str]) -> _Lane:
+    def _lane(self, upload: str) -> _Lane:
         """That of the upload's operations that wait, wherever its slot has gone meanwhile; else of
         its server."""
-        found = next((lane for lane in self._lanes.values() if keys in lane.holds), None)
+        found = next((lane for lane in self._lanes.values() if upload in lane.holds), None)
         if found is not None:
             return found
-        name = lane_of(self._redis, keys[0])
+        name = lane_of(self._redis, upload)
         if name not in self._lanes:
             lane = self._lanes[name] = _Lane(self._redis, self._script, self._observe)
             if self._group is not None:
@@ -147,7 +148,7 @@ class AppendBatcher:
 
 
 class _Lane:
-    """`holds` counts the operations here, by the keys of their upload; `waiting` are those that are
+    """`holds` counts the operations here, by their upload; `waiting` are those that are
     not under way.
 
     An operation that finds nothing under way is sent at once, without waking the task: a turn of
@@ -156,7 +157,7 @@ class _Lane:
 
     def __init__(self, redis: Redis, script: Script, observe: Callable[[float], object]) -> None:
         self._redis, self._script, self._observe = redis, script, observe
-        self.holds: Counter[tuple[str, str]] = Counter()
+        self.holds: Counter[str] = Counter()
         self.waiting: deque[Operation] = deque()
         self._under_way: list[Operation] = []
         self._purge_from = PURGE_FROM
@@ -167,7 +168,7 @@ class _Lane:
     def submit(self, operation: Operation) -> None:
         if len(self.waiting) >= self._purge_from:
             self._purge()
-        self.holds[operation.keys] += 1
+        self.holds[operation.upload] += 1
         if self._delivers and not (self.waiting or self._under_way) and self._sent_alone(operation):
             return
         self.waiting.append(operation)
@@ -222,13 +223,13 @@ class _Lane:
         Within a pipeline a server may refuse the first and take the second: it has just loaded its
         data, found memory or become a master. The second one's number would then tell of a loss.
         """
-        batch: dict[tuple[str, str], Operation] = {}
+        batch: dict[str, Operation] = {}
         later: list[Operation] = []
         while self.waiting and len(batch) < BATCH and len(later) < BATCH:
             operation = self.waiting.popleft()
             if operation.abandoned:
                 self._gone(operation)
-            elif batch.setdefault(operation.keys, operation) is not operation:
+            elif batch.setdefault(operation.upload, operation) is not operation:
                 later.append(operation)
         self.waiting.extendleft(reversed(later))
         return list(batch.values())
@@ -261,11 +262,9 @@ class _Lane:
         return await together(self._redis, commands, raise_on_error=False)
 
     def _command(self, operation: Operation, *, by_source: bool = False) -> tuple[Any, ...]:
-        script, listing = self._script, operation.listing or _NO_LISTING
+        script, keys = self._script, operation.keys
         called = ("EVAL", script.source) if by_source else ("EVALSHA", script.sha)
-        keys = (*operation.keys, *listing.keys)
-        given = script.arguments(operation.values())
-        return (*called, len(keys), *keys, *given, *listing.arguments)
+        return (*called, len(keys), *keys, *script.arguments(operation.values()))
 
     def _unanswered(self, batch: list[Operation], replies: list[Any]) -> list[Operation]:
         now = asyncio.get_running_loop().time()
@@ -289,9 +288,9 @@ class _Lane:
         self._purge_from = max(PURGE_FROM, 2 * len(waiting))
 
     def _gone(self, operation: Operation) -> None:
-        self.holds[operation.keys] -= 1
-        if not self.holds[operation.keys]:
-            del self.holds[operation.keys]
+        self.holds[operation.upload] -= 1
+        if not self.holds[operation.upload]:
+            del self.holds[operation.upload]
 
     def _lost(self, error: Exception) -> None:
         if self.connected:

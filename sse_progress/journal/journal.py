@@ -169,25 +169,40 @@ class Journal:
         values: dict[str, Any] = {
             "op": op,
             "fence": fence,
-            "nonce": nonce,
+            "n": 0,
             "epoch": self._epoch(),
             "owner": owner,
             "channel": journal_channel(upload_id),
-            "tags": tags,
             "lease_ms": int(lease_s * 1000),
             "ttl_open_s": TTL_OPEN_S,
             "ttl_done_s": self._ttl_refused if refused else self._ttl_done,
-            "producer": producer,
-            "rate": rate,
-            "seen_epoch": seen.epoch if seen else "",
-            "seen_seq": seen.seq if seen else 0,
-            "result_field": f"r:{result[0]}" if result else "",
-            "result": result[1] if result else b"",
-            "about": about,
-            **event_arguments(upload_id, draft, first=first, table=table, tags=tags, then=then),
         }
-        operation = Operation(journal_keys(upload_id), values, numbers=numbers, listing=listing)
-        return self.appends.submit(operation)
+        if draft is not None:
+            values |= event_arguments(
+                upload_id, draft, first=first, table=table, tags=tags, then=then
+            )
+        if tags:
+            values["tags"] = tags
+        if nonce:
+            values["nonce"] = nonce
+        if producer:
+            values["producer"] = producer
+        if rate:
+            values["rate"] = rate
+        if seen is not None:
+            values |= {"seen_epoch": seen.epoch, "seen_seq": seen.seq}
+        if about:
+            values["about"] = about
+        if result is not None:
+            values["result_field"], values["result"] = f"r:{result[0]}", result[1]
+        if listing is not None:
+            values |= listing.arguments
+        keys = (
+            journal_keys(upload_id)
+            if listing is None
+            else (*journal_keys(upload_id), *listing.keys)
+        )
+        return self.appends.submit(Operation(keys, values, numbers=numbers))
 
     async def begin(
         self,

@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from importlib.resources import files
+from itertools import repeat
 from typing import Any
 
-__all__ = ["APPEND", "BATCH", "READ", "SHORTEN", "Script"]
+__all__ = ["APPEND", "APPEND_OPTIONAL", "BATCH", "READ", "SHORTEN", "Script"]
 
 APPEND = (
     "op",
     "fence",
     "n",
-    "nonce",
     "epoch",
     "owner",
     "channel",
-    "tags",
     "lease_ms",
     "ttl_open_s",
     "ttl_done_s",
-    "producer",
-    "rate",
-    "seen_epoch",
-    "seen_seq",
+)
+"""Arguments of append.lua, explained there: those of each call."""
+
+APPEND_OPTIONAL = (
     "stage",
     "rank",
     "lo",
     "hi",
     "sp",
-    "terminal",
-    "first",
     "head",
     "middle",
     "tail",
+    "tags",
+    "terminal",
+    "first",
     "stage_tail",
+    "nonce",
+    "producer",
+    "rate",
+    "seen_epoch",
+    "seen_seq",
+    "about",
+    "result_field",
+    "result",
     "then_stage",
     "then_rank",
     "then_lo",
@@ -44,11 +53,15 @@ APPEND = (
     "then_head",
     "then_middle",
     "then_tail",
-    "result_field",
-    "result",
-    "about",
+    "listed_id",
+    "listed_ms",
+    "listed_ttl_s",
+    "owned_us",
+    "owned_ttl_s",
+    "owned_most",
+    "listed_channel",
 )
-"""Arguments of append.lua, explained there."""
+"""Those that some calls have, the most usual first."""
 
 READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit", "about")
 """Arguments of read.lua, explained there."""
@@ -76,27 +89,43 @@ BATCH = (
 """Arguments of batch.lua, explained there."""
 
 
+_ARGUMENT = re.compile(r"\bA\.(\w+)")
+_ABSENT = repeat(b"")
+
+
 class Script:
     """A Lua script, and the digest by which Redis knows it.
 
-    The script finds its arguments by name in the table `A`, made from `names`: their order is
-    declared here and nowhere else. What is given beyond them is in the list `MORE`. `prepared` is
-    what `script_for` makes of the source.
+    The script says `A.name` for an argument: the order of `names`, and of `optional` ones after
+    them, is declared here and nowhere else. In what is sent that is a place in ARGV, since a table
+    would have to be made with each call. An optional argument that is not given is '' there, and
+    is not sent where none follows that is. `prepared` is what `script_for` makes of the source.
     """
 
     def __init__(
-        self, name: str, names: tuple[str, ...], *, prepared: Callable[[str], str] = str
+        self,
+        name: str,
+        names: tuple[str, ...],
+        *,
+        optional: tuple[str, ...] = (),
+        prepared: Callable[[str], str] = str,
     ) -> None:
         folder = files("sse_progress.journal") / "lua"
-        self._names = names
-        fields = ", ".join(f"{field} = ARGV[{at}]" for at, field in enumerate(names, 1))
-        self.source = prepared(
-            f"local A, MORE = {{ {fields} }}, {{ unpack(ARGV, {len(names) + 1}) }}\n"
-            + (folder / "common.lua").read_text()
-            + (folder / f"{name}.lua").read_text()
-        )
+        self._names, self._optional = names, optional
+        self._places = {name: at for at, name in enumerate((*names, *optional), 1)}
+        text = (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
+        self.source = prepared("local ARGV = ARGV\n" + _ARGUMENT.sub(self._argument, text))
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """Values in the script's order; raises KeyError if one is missing."""
-        return [values[name] for name in self._names]
+        """Values in the script's order; raises KeyError if one is missing, or is not declared."""
+        needed = len(self._names)
+        given = [values[name] for name in self._names]
+        if len(values) > needed:
+            last = max(map(self._places.__getitem__, values))
+            given += map(values.get, self._optional[: last - needed], _ABSENT)
+        return given
+
+    def _argument(self, found: re.Match[str]) -> str:
+        at = self._places[found[1]]
+        return f"ARGV[{at}]" if at <= len(self._names) else f"(ARGV[{at}] or '')"

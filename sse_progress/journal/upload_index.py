@@ -40,7 +40,7 @@ class Listing(NamedTuple):
     """The lists that an upload is put into by its first event, as lua/append.lua has them."""
 
     keys: tuple[str, ...]
-    arguments: tuple[str | int, ...]
+    arguments: dict[str, str | int]
 
 
 class Index:
@@ -63,11 +63,19 @@ class Index:
         if not self._one_server:
             return None
         keys: tuple[str, ...] = (self._open_key,)
-        arguments: tuple[str | int, ...] = (upload_id, int(now_s * 1e3), OPEN_TTL_S)
+        arguments: dict[str, str | int] = {
+            "listed_id": upload_id,
+            "listed_ms": int(now_s * 1e3),
+            "listed_ttl_s": OPEN_TTL_S,
+        }
         if owner is not None:
-            channel = owner_channel(owner)
             keys += (owned_key(owner),)
-            arguments += (int(now_s * 1e6), OWNED_TTL_S, OWNED_LIMIT, channel)
+            arguments |= {
+                "owned_us": int(now_s * 1e6),
+                "owned_ttl_s": OWNED_TTL_S,
+                "owned_most": OWNED_LIMIT,
+                "listed_channel": owner_channel(owner),
+            }
         return Listing(keys, arguments)
 
     async def opened(self, upload_id: str, *, owner: str | None, now_s: float) -> None:

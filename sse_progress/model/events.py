@@ -5,6 +5,7 @@ Sans-I/O: nothing here reads, writes, waits or knows the time.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -97,6 +98,12 @@ def encode_json(value: Any) -> bytes:
     for raw, escaped in _LINE_ENDS:
         data = data.replace(raw, escaped)
     return data
+
+
+@lru_cache(256)
+def _encoded(text: str) -> bytes:
+    """An id, a stage or a built-in message: an upload has them in each of its events."""
+    return encode_json(text)
 
 
 decode_json = msgspec.json.decode
@@ -218,9 +225,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         if error is not None and not error.stage:
             tail, stage_tail = tail.removesuffix(_STAGE_END), _STAGE_END
         return Fragments(
-            b'{"type":"progress","uploadId":%b,"progress":' % encode_json(upload_id),
-            b',"stage":%b,"message":%b,"timestamp":"'
-            % (encode_json(self.stage), encode_json(message)),
+            b'{"type":"progress","uploadId":%b,"progress":' % _encoded(upload_id),
+            b',"stage":%b,"message":%b,"timestamp":"' % (_encoded(self.stage), _encoded(message)),
             tail,
             stage_tail,
         )

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["GONE", "UPLOAD_ID_PATTERN", "Position", "new_upload_id", "valid_upload_id"]
 
@@ -28,8 +28,7 @@ def valid_upload_id(text: str) -> bool:
     return _UPLOAD_ID.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a journal, `<epoch>-<seq>` on the wire; clients treat it as opaque."""
 
     epoch: str

@@ -141,6 +141,10 @@ class Queue(Protocol):
         """How many workers have reported within two leases. Raises also while none could be given
         a job."""
 
+    @property
+    def served(self) -> bool | None:
+        """What `is_served` has found within seconds; None: ask it."""
+
     async def is_served(self) -> bool:
         """Whether a worker takes jobs of this storage, as it was within seconds."""
 

@@ -76,10 +76,15 @@ class RedisQueue(Queue):
         limit_s = 2 * self._store.lease_s
         return sum(worker.age_s < limit_s for worker in await self.workers())
 
+    @property
+    def served(self) -> bool | None:
+        return self._served if time.monotonic() - self._served_at <= SERVED_S else None
+
     async def is_served(self) -> bool:
+        if (known := self.served) is not None:
+            return known
         now = time.monotonic()
-        if now - self._served_at > SERVED_S:
-            self._served, self._served_at = await self.workers_alive() > 0, now
+        self._served, self._served_at = await self.workers_alive() > 0, now
         return self._served
 
     async def run(

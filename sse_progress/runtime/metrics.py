@@ -83,15 +83,17 @@ class Metrics:
         stream_ends = self._counter("stream_ends", "Progress streams that ended, by why", "why")
         # Looking up a labelled counter takes its client 12 calls.
         self._answered, self._stream_ends = cache(self._requests.labels), cache(stream_ends.labels)
-        self.resumes = self._counter(
-            "stream_resumes", "Streams that began at a position: clients that came back"
+        self.resumes = Total(
+            self._counter(
+                "stream_resumes", "Streams that began at a position: clients that came back"
+            )
         )
         self.webhook_attempts = self._counter(
             "webhook_attempts", "Attempts at webhook deliveries, by how they ended", "end"
         )
         self.rereads = self._counter("rereads", "Reads of a journal for a follower")
         self.resets = self._counter("resets", "Resets sent to followers")
-        self.streams = self._gauge("streams", "Progress streams that are open")
+        self.streams = Total(self._gauge("streams", "Progress streams that are open"))
         self.bodies = self._gauge("bodies", "Bodies that are being received")
         self.jobs = self._gauge("jobs", "Uploads that workers are at work on")
         self.descriptors_open = self._gauge(
@@ -150,7 +152,13 @@ class Metrics:
 
     def flush(self) -> None:
         """Before a process ends: its tallies flush themselves once a second otherwise."""
-        for tally in (self.append_seconds, self._deliveries, self._lag_seconds):
+        for tally in (
+            self.append_seconds,
+            self._deliveries,
+            self._lag_seconds,
+            self.resumes,
+            self.streams,
+        ):
             tally.flush()
 
     def serve(self, host: str, port: int) -> None:
@@ -164,6 +172,7 @@ class Metrics:
 
         The content type is the one of Prometheus' two that `accept` prefers.
         """
+        self.flush()
         registry = CollectorRegistry()
         if self._shared:
             _forget_dead(Path(self._shared))

@@ -1,8 +1,8 @@
-"""What is counted for every event, added up here and passed to Prometheus' client once a second.
+"""What is counted for every event and stream, added up here.
 
-A value that all processes of a machine share is a lock and a write into a mapped file. Each
-observation of a histogram is two of them: of what a live event cost a web process beside the
-kernel, counting it was a fifth.
+It is passed to Prometheus' client once a second: a value that all processes of a machine share is a
+lock and a write into a mapped file. Each observation of a histogram is two of them: of what a live
+event cost a web process beside the kernel, counting it was a fifth.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = ["HistogramTally", "Tally", "Total"]
 
@@ -39,11 +39,11 @@ class Tally(ABC):
 
 
 class Total(Tally):
-    """Of a counter."""
+    """Of a counter; of a gauge, too."""
 
-    def __init__(self, counter: Counter) -> None:
+    def __init__(self, metric: Counter | Gauge) -> None:
         super().__init__()
-        self._counter, self._count = counter, 0
+        self._metric, self._count = metric, 0
 
     def inc(self, amount: int = 1) -> None:
         self._count += amount
@@ -51,7 +51,7 @@ class Total(Tally):
 
     def flush(self) -> None:
         count, self._count = self._count, 0
-        self._counter.inc(count)
+        self._metric.inc(count)
 
 
 class HistogramTally(Tally):

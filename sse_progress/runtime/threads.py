@@ -9,7 +9,6 @@ here 20: a queue in C, and one call of the loop. What a cancelled caller does is
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import os
 import threading
@@ -89,8 +88,10 @@ class Threads:
     def _do(self, job: Job) -> None:
         """A function of its own: a thread that waits holds nothing of its last job."""
         job.run()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits any more
+        try:  # in place of contextlib.suppress, which takes nine calls for each job
             job.loop.call_soon_threadsafe(self._done, job)
+        except RuntimeError:  # the loop is closed: no task waits any more
+            pass
 
     def _done(self, job: Job) -> None:
         self._busy -= 1

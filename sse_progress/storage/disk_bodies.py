@@ -50,7 +50,7 @@ class DiskBodies:
             directory, file = self._begin(upload_id, os.O_WRONLY)
             return Incoming(self._layout, self._ensure_room, directory, file)
 
-    def _begin(self, upload_id: str, access: int) -> tuple[Path, FileIO]:
+    def _begin(self, upload_id: str, access: int) -> tuple[str, FileIO]:
         """A new directory in `incoming/` with an empty original, locked.
 
         One that a sweeper took is not made again under its name: a second sweeper may have looked
@@ -58,14 +58,14 @@ class DiskBodies:
         """
         while True:
             directory = self._layout.new_incoming(upload_id)
-            directory.mkdir(mode=0o700)
+            os.mkdir(directory, 0o700)  # noqa: PTH102  # no Path is made: `Layout`
             original = f"{directory}/{ORIGINAL}"
             try:
                 file = create_file(original, access)
             except FileNotFoundError:
                 continue  # a sweeper took the empty directory for a dead one's
             except OSError:
-                directory.rmdir()
+                os.rmdir(directory)  # noqa: PTH106
                 raise
             fcntl.flock(file, fcntl.LOCK_EX)
             if still_there(file.fileno(), original):
@@ -124,7 +124,8 @@ class DiskBodies:
 
     def _begin_partial(self, directory: Path, announced: Announced) -> FileIO:
         """It appears whole and locked, by a rename. Raises UploadIdInUse."""
-        begun, file = self._begin(announced.upload_id, os.O_RDWR | os.O_APPEND)
+        name, file = self._begin(announced.upload_id, os.O_RDWR | os.O_APPEND)
+        begun = Path(name)
         try:
             write_synced(begun / ANNOUNCED, msgspec.json.encode(announced))
             os.fsync(file)

@@ -62,13 +62,13 @@ class DiskObjects:
         Looked for in the order in which it moves, so that one which moves meanwhile is found.
         """
         with storage_errors():
-            for directory, done in self._layout.places(upload_id):
+            for name, done in self._layout.names(upload_id):
                 try:
-                    manifest = read_manifest(directory)
-                    record = (directory / RECORD).read_bytes() if done else None
+                    manifest = read_manifest(name)
+                    record = Path(name, RECORD).read_bytes() if done else None
                 except FileNotFoundError:
                     continue
-                return DiskObject(directory, manifest, record)
+                return DiskObject(Path(name), manifest, record)
         return None
 
     def open_uploads(self) -> Iterator[Manifest]:
@@ -230,9 +230,9 @@ class DiskObjects:
         if len(line) != _POSITION_BYTES:
             raise ValueError("position is too long")
         with storage_errors():
-            for directory, _ in self._layout.places(upload_id):
+            for name, _ in self._layout.names(upload_id):
                 try:
-                    descriptor = open_private(f"{directory}/{_POSITION}", os.O_WRONLY | os.O_CREAT)
+                    descriptor = open_private(f"{name}/{_POSITION}", os.O_WRONLY | os.O_CREAT)
                 except FileNotFoundError:
                     continue
                 try:

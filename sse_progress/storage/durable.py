@@ -15,6 +15,7 @@ from sse_progress.model.errors import InsufficientStorage, Unavailable
 
 __all__ = [
     "create_file",
+    "exists",
     "is_locked",
     "open_private",
     "opened_directory",
@@ -55,7 +56,16 @@ def open_private(path: str | Path, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def sync_directory(directory: Path) -> None:
+def exists(path: str) -> bool:
+    """Raises OSError where it cannot be known, which os.path's takes for no."""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def sync_directory(directory: str | Path) -> None:
     """Make a directory's entries durable: a synced file without its name is lost all the same."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -13,7 +13,13 @@ from pathlib import Path
 import msgspec
 
 from sse_progress.model.errors import UploadIdInUse
-from sse_progress.storage.durable import storage_errors, sync_directory, write_all, write_synced
+from sse_progress.storage.durable import (
+    exists,
+    storage_errors,
+    sync_directory,
+    write_all,
+    write_synced,
+)
 from sse_progress.storage.layout import Layout
 from sse_progress.storage.manifest import MANIFEST, Manifest
 
@@ -31,7 +37,7 @@ class Incoming:
         self,
         layout: Layout,
         ensure_room: Callable[[int], None],
-        directory: Path,
+        directory: str,
         file: FileIO,
     ) -> None:
         self.size = 0
@@ -87,7 +93,7 @@ class Incoming:
         self._file.close()  # last: until then no sweeper competes
 
 
-def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Manifest) -> None:
+def store_directory(layout: Layout, directory: str, file: FileIO, manifest: Manifest) -> None:
     """Make the body in `directory` an upload in `open/`. `file` is its open original.
 
     Raises UploadIdInUse if another upload is stored under this id, and QuotaExceeded if its owner
@@ -99,7 +105,6 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
     4. renamed into `open/`   the upload, whole, or the same as before
     5. `open/` synced         the upload; only now may it be announced
     """
-    place = layout.stored(manifest.upload_id)
     with storage_errors():
         os.fsync(file)
         path = f"{directory}/{MANIFEST}"
@@ -109,21 +114,23 @@ def store_directory(layout: Layout, directory: Path, file: FileIO, manifest: Man
             _rename(layout, directory, manifest.upload_id)
         try:
             sync_directory(layout.open)
-            sync_directory(directory.parent)
+            sync_directory(directory.rpartition("/")[0])
         except OSError:
-            layout.discard(place)  # not announced, so it must not come back
+            # Not announced, so it must not come back.
+            layout.discard(Path(layout.stored(manifest.upload_id)))
             raise
 
 
-def _rename(layout: Layout, directory: Path, upload_id: str) -> None:
+def _rename(layout: Layout, directory: str, upload_id: str) -> None:
     place = layout.stored(upload_id)
     try:
-        os.rename(directory, place)  # noqa: PTH104  # pathlib's makes one more Path
+        os.rename(directory, place)  # noqa: PTH104  # no Path is made: `Layout`
     except OSError as exc:
         if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise UploadIdInUse from None
         raise
     # After the rename, not before: an open upload of this id may be published in between.
-    if any(published.exists() for published, done in layout.places(upload_id) if done):
-        place.rename(directory)
-        raise UploadIdInUse
+    for published in layout.published_names(upload_id):
+        if exists(published):
+            os.rename(place, directory)  # noqa: PTH104
+            raise UploadIdInUse

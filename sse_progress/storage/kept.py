@@ -12,19 +12,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from sse_progress.model.errors import QuotaExceeded
-from sse_progress.storage.durable import opened_directory
 from sse_progress.storage.manifest import Manifest, digest_of
 
 __all__ = ["Kept"]
 
-_RECENT = 256
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -34,7 +30,7 @@ class Kept:
     def __init__(self, root: Path, *, limit_bytes: int | None) -> None:
         self.root = root
         self._limit = limit_bytes
-        self._place_of = lru_cache(_RECENT)(lambda owner: root / digest_of(owner))
+        self._root = str(root)
 
     def bytes_of(self, owner: str) -> int:
         """Sizes of the originals of this owner's uploads together, bytes. Raises OSError."""
@@ -72,10 +68,9 @@ class Kept:
         QuotaExceeded, and OSError where the file system has no hard links and there is a limit.
         """
         directory = self._place_of(manifest.owner)
-        if not directory.exists():
-            directory.mkdir(mode=0o700, exist_ok=True)
-        name = f"{directory}/{secrets.token_hex(8)}.{manifest.size}"
-        with opened_directory(directory) as lock:
+        name = f"{directory}/{os.urandom(8).hex()}.{manifest.size}"
+        lock = _opened(directory)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.ensure(manifest.owner, manifest.size)
             try:
@@ -83,16 +78,21 @@ class Kept:
             except OSError as exc:
                 if self._limit is not None or exc.errno not in _NO_LINKS:
                     raise
+        finally:
+            os.close(lock)
         try:
             yield
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
+    def _place_of(self, owner: str) -> str:
+        return f"{self._root}/{digest_of(owner)}"
+
     def forget(self, manifest: Manifest) -> None:
         """Take away the name that a removed upload left."""
         try:
-            paths = list(self._place_of(manifest.owner).iterdir())
+            paths = list(Path(self._place_of(manifest.owner)).iterdir())
         except FileNotFoundError:
             return
         ending = f".{manifest.size}"
@@ -102,3 +102,13 @@ class Kept:
                     path.unlink()
             except FileNotFoundError:
                 continue
+
+
+def _opened(directory: str) -> int:
+    """A descriptor of the directory, made if it is not there."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(directory, flags)
+    except FileNotFoundError:
+        Path(directory).mkdir(mode=0o700, exist_ok=True)
+        return os.open(directory, flags)

@@ -22,7 +22,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from sse_progress.storage.durable import open_private, sync_directory, write_synced
@@ -34,12 +33,12 @@ from sse_progress.storage.promises import PROMISES, Promise, parsed, promise_of
 __all__ = ["Layout", "identity_of"]
 
 
-_RECENT = 256
-"""Uploads whose places are known: each asks five times, and pathlib joins a path in 20 calls."""
-
-
 class Layout:
-    """The directories of one storage. No other module joins paths of uploads."""
+    """The directories of one storage. No other module joins paths of uploads.
+
+    What each upload asks is answered by strings (`new_incoming`, `names`): pathlib takes 20 calls
+    to join a path, and each upload asks ten times.
+    """
 
     def __init__(self, root: Path, *, quota_bytes: int | None = None) -> None:
         self.root = root
@@ -52,8 +51,9 @@ class Layout:
         self._promises = root / PROMISES
         self._noted: set[Promise] = set()
         self.trash = root / "trash"
-        self.stored = lru_cache(_RECENT)(lambda upload_id: self.open / digest_of(upload_id))
-        """Where an upload is until it is published."""
+        self._incoming, self._open, self._objects, self._prefixes = map(
+            str, (self.incoming, self.open, self.objects, self.prefixes)
+        )
 
     def make(self) -> None:
         for directory in (
@@ -67,8 +67,8 @@ class Layout:
             directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(self.root)
 
-    def new_incoming(self, upload_id: str) -> Path:
-        return self.incoming / f"{digest_of(upload_id)}.{secrets.token_hex(8)}"
+    def new_incoming(self, upload_id: str) -> str:
+        return f"{self._incoming}/{digest_of(upload_id)}.{os.urandom(8).hex()}"
 
     def incoming_of(self, upload_id: str) -> list[Path]:
         prefix = f"{digest_of(upload_id)}."
@@ -77,23 +77,37 @@ class Layout:
     def partial_of(self, upload_id: str) -> Path:
         return self.partial / digest_of(upload_id)
 
-    def places(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
+    def stored(self, upload_id: str) -> str:
+        """Where an upload is until it is published."""
+        return f"{self._open}/{digest_of(upload_id)}"
+
+    def names(self, upload_id: str) -> Iterator[tuple[str, bool]]:
         """Where it may be, in the order in which it moves, and whether it is published there."""
         yield self.stored(upload_id), False
-        for below in self._published_below():  # read only now, when it has left `open/`
-            yield _by_digest(below, upload_id), True
+        for name in self.published_names(upload_id):  # read only now, when it has left `open/`
+            yield name, True
+
+    def published_names(self, upload_id: str) -> Iterator[str]:
+        """Those at which it may be published."""
+        for below in self._published_below():
+            yield _by_digest(below, upload_id)
+
+    def places(self, upload_id: str) -> Iterator[tuple[Path, bool]]:
+        for name, done in self.names(upload_id):
+            yield Path(name), done
 
     def published(self) -> Iterator[Path]:
         """Directories of published uploads, and others that have no record."""
         for below in self._published_below():
-            yield from below.glob("*/*")
+            yield from Path(below).glob("*/*")
 
     def publish(self, directory: Path, manifest: Manifest) -> None:
         """Move an open upload's directory to where its files are published."""
         self._note_promise(promise_of(manifest))
         if manifest.storage_prefix:
             self._register(manifest.storage_prefix)
-        place = _by_digest(self.objects / manifest.storage_prefix, manifest.upload_id)
+        below = self.objects / manifest.storage_prefix
+        place = Path(_by_digest(str(below), manifest.upload_id))
         for parent in reversed(self._above(place)):
             parent.mkdir(mode=0o700, exist_ok=True)
         directory.rename(place)
@@ -108,13 +122,13 @@ class Layout:
         depth = len(published.relative_to(self.objects).parts)
         return list(published.parents[:depth])
 
-    def _published_below(self) -> list[Path]:
+    def _published_below(self) -> list[str]:
         """The directories that are divided by digests. A kind's prefix may change: these stay."""
         try:
-            names = [path.name for path in self.prefixes.iterdir()]
+            names = os.listdir(self._prefixes)  # noqa: PTH208
         except FileNotFoundError:
-            names = []
-        return [self.objects, *(self.objects / name.replace(":", "/") for name in names)]
+            return [self._objects]
+        return [self._objects, *(f"{self._objects}/{name.replace(':', '/')}" for name in names)]
 
     def _register(self, prefix: str) -> None:
         """Durable before anything is published there: nothing else tells where to look."""
@@ -157,10 +171,9 @@ class Layout:
             shutil.rmtree(path, ignore_errors=True)
 
 
-@lru_cache(_RECENT)
-def _by_digest(below: Path, upload_id: str) -> Path:
+def _by_digest(below: str, upload_id: str) -> str:
     digest = digest_of(upload_id)
-    return below / f"{digest[:2]}/{digest}"
+    return f"{below}/{digest[:2]}/{digest}"
 
 
 def identity_of(root: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -114,12 +115,13 @@ class DiskObject:
         return None
 
 
+@lru_cache(256)
 def digest_of(name: str) -> str:
     """32 hex digits that stand for an id in paths."""
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: str | Path) -> Manifest:
     try:
         return msgspec.json.decode(read_private(f"{directory}/{MANIFEST}"), type=Manifest)
     except msgspec.DecodeError as exc:

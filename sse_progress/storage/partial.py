@@ -186,12 +186,12 @@ class PartialBody:
         try:
             with storage_errors():
                 (self._directory / MANIFEST).unlink(missing_ok=True)  # of an attempt that crashed
-            store_directory(self._layout, self._directory, self._file, manifest)
+            store_directory(self._layout, str(self._directory), self._file, manifest)
         except (UploadIdInUse, QuotaExceeded):
             self.discard()
             raise
         with storage_errors():
-            (self._layout.stored(manifest.upload_id) / ANNOUNCED).unlink(missing_ok=True)
+            Path(self._layout.stored(manifest.upload_id), ANNOUNCED).unlink(missing_ok=True)
         self._file.close()
 
     def discard(self) -> None:

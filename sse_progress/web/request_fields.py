@@ -7,7 +7,16 @@ from starlette.types import Scope
 
 from sse_progress.model.errors import BadRequest
 
-__all__ = ["fields_of", "forget_fields", "has_body", "query_value", "query_values", "single_header"]
+__all__ = [
+    "fields_of",
+    "first_header",
+    "forget_fields",
+    "has_body",
+    "joined_header",
+    "query_value",
+    "query_values",
+    "single_header",
+]
 
 FIELDS = "sse_progress.fields"
 _NO_LENGTH = [b"0"]
@@ -37,6 +46,18 @@ def single_header(scope: Scope, name: bytes) -> str | None:
     if len(values) > 1:
         raise BadRequest(f"The header {name.decode().title()} came {len(values)} times.")
     return values[0].decode("latin-1")
+
+
+def first_header(scope: Scope, name: bytes) -> str | None:
+    """A header's value, of several the first."""
+    values = fields_of(scope).get(name)
+    return None if values is None else values[0].decode("latin-1")
+
+
+def joined_header(scope: Scope, name: bytes) -> str | None:
+    """All values of a header as the one list that they are (RFC 9110 §5.3)."""
+    values = fields_of(scope).get(name)
+    return None if values is None else b", ".join(values).decode("latin-1")
 
 
 def has_body(scope: Scope) -> bool:

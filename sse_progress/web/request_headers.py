@@ -13,7 +13,7 @@ from sse_progress.model.labels import Labels
 from sse_progress.web.callers import Access
 from sse_progress.web.content_coding import weighed
 from sse_progress.web.context import WebContext
-from sse_progress.web.request_fields import fields_of, query_value
+from sse_progress.web.request_fields import fields_of, first_header, joined_header, query_value
 
 __all__ = [
     "accepts",
@@ -56,12 +56,12 @@ def path_upload_id(request: Request) -> str:
 
 def labels_of(request: Request) -> Labels:
     """Kind, context and batch in the query. Raises what `Labels.of` does."""
-    return Labels.of(request.query_params.multi_items())
+    return Labels.of(request.query_params.multi_items() if request.scope["query_string"] else ())
 
 
 def content_length(request: Request) -> int | None:
     """Body bytes announced; None for a chunked body. Raises BadRequest for anything unreadable."""
-    if (value := request.headers.get("content-length")) is None:
+    if (value := first_header(request.scope, b"content-length")) is None:
         return None
     if not (_is_digits(value) and len(value) <= MAX_DIGITS):
         raise BadRequest("Content-Length must be a number of bytes.")
@@ -89,7 +89,9 @@ def _weights(request: Request) -> dict[str, float]:
 
 def preference(request: Request, name: str) -> str | None:
     """The value of a preference (RFC 7240), "" for one without; None if it was not sent."""
-    for part in ",".join(request.headers.getlist("prefer")).split(","):
+    if not (given := joined_header(request.scope, b"prefer")):
+        return None
+    for part in given.split(","):
         token, _, value = part.partition(";")[0].partition("=")
         if token.strip().lower() == name:
             return value.strip().strip('"')

@@ -24,6 +24,7 @@ from sse_progress.settings import Settings
 from sse_progress.web.dialects import draft
 from sse_progress.web.dialects.fields import HeaderFields
 from sse_progress.web.problem_details import answer
+from sse_progress.web.request_fields import first_header
 from sse_progress.web.request_headers import context_of
 
 __all__ = [
@@ -52,7 +53,8 @@ def fields_of(request: Request) -> HeaderFields:
 def begins_draft(request: Request) -> bool:
     """Whether it begins an upload of the IETF draft; a form is an upload of its own kind, which the
     draft lets a server take as ever."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = first_header(request.scope, b"content-type") or ""
+    kind = given.partition(";")[0].strip().lower()
     return kind != "multipart/form-data" and draft.is_part(fields_of(request))
 
 

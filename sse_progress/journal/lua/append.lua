@@ -1,21 +1,24 @@
 -- Append one event, or change who may write; all in one step.
 -- A (see journal/scripts.py):
---   op fence n nonce epoch owner channel
---   tags        JSON members that every event has from now on, without braces; '' leaves them as they are
+--   op fence n epoch owner channel
 --   lease_ms ttl_open_s ttl_done_s
+--   stage rank lo hi sp   the event's row of the stage table, and its stageProgress
+--   head middle tail      the event's JSON, open where the journal decides
+--   tags        JSON members that every event has from now on, without braces; '' leaves them as they are
+--   terminal first        '1' where it ends the journal, where it begins its stage
+--   stage_tail  where it is given, `tail` is open too: the stage the journal was in goes between them
+--   nonce
 --   producer    job: who does the work. tell: only by this one; '' asks for no check
 --   rate        tell: at most so many in a second; 0: any number
 --   seen_epoch seen_seq   take: the latest position that was acknowledged to its worker
 --                         tell: where seq is given, only if nothing came after it
---   stage rank lo hi sp terminal first   the event's row of the stage table, and its stageProgress
---   head middle tail      the event's JSON, open where the journal decides
---   stage_tail  where it is given, `tail` is open too: the stage the journal was in goes between them
---   then_…      the same of an event that follows at once, and ends nothing; then_stage '': there is none
---   result_field result   a stage's result, kept in the meta hash
 --   about       JSON that describes the file, kept there for states; '' leaves it as it is
--- MORE, for begin: the lists that the upload stands in from its first event on:
---   KEYS[3], and id, ms since 1970, ttl_s           all that may be open
---   KEYS[4], and us since 1970, ttl_s, how many, channel   its owner's, and where it is announced
+--   result_field result   a stage's result, kept in the meta hash
+--   then_…      the same of an event that follows at once, and ends nothing; then_stage '': there is none
+-- For begin, the lists that the upload stands in from its first event on:
+--   KEYS[3], and listed_id, listed_ms since 1970, listed_ttl_s    all that may be open
+--   KEYS[4], and owned_us since 1970, owned_ttl_s, owned_most     its owner's
+--   listed_channel        where it is announced to him
 -- op:   next   an event by the present writer (fence, n)
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
@@ -39,9 +42,11 @@
 local op, fence, n, nonce = A.op, tonumber(A.fence), tonumber(A.n), A.nonce
 local fresh_epoch, owner, channel = A.epoch, A.owner, A.channel
 local lease_ms, ttl_open, ttl_done = tonumber(A.lease_ms), A.ttl_open_s, A.ttl_done_s
-local seen_epoch, seen_seq = A.seen_epoch, tonumber(A.seen_seq)
+local seen_epoch, seen_seq = A.seen_epoch, tonumber(A.seen_seq) or 0
 
-local meta = load_meta()
+local of_writer = nonce == '' and (op == 'next' or op == 'renew' or op == 'note')
+local meta = load_meta(of_writer)
+local seq_before, ts_before = meta and meta.seq or 0, meta and meta.ts or 0
 local status, next_wait = 'ok', 0
 
 local function reply(what, wait_ms)
@@ -51,8 +56,8 @@ end
 
 -- Of an event in the midst of a journal once an hour: the keys live for days.
 local function lives_on()
-  return op == 'next' and status == 'ok' and meta.term == '' and KEPT.seq > 0 and
-    math.floor(KEPT.ts / 3600000) == math.floor(meta.ts / 3600000)
+  return op == 'next' and status == 'ok' and meta.term == '' and seq_before > 0 and
+    math.floor(ts_before / 3600000) == math.floor(meta.ts / 3600000)
 end
 
 local function keep()
@@ -104,13 +109,12 @@ end
 
 local function list()
   if not KEYS[3] then return end
-  local id, ms, ttl, us, owned_ttl, most = unpack(MORE)
-  redis.call('ZADD', KEYS[3], 'NX', ms, id)
-  redis.call('EXPIRE', KEYS[3], ttl)
+  redis.call('ZADD', KEYS[3], 'NX', A.listed_ms, A.listed_id)
+  redis.call('EXPIRE', KEYS[3], A.listed_ttl_s)
   if not KEYS[4] then return end
-  redis.call('ZADD', KEYS[4], 'NX', us, id)
-  redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -most - 1)
-  redis.call('EXPIRE', KEYS[4], owned_ttl)
+  redis.call('ZADD', KEYS[4], 'NX', A.owned_us, A.listed_id)
+  redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -A.owned_most - 1)
+  redis.call('EXPIRE', KEYS[4], A.owned_ttl_s)
 end
 
 -- ---- who may do this now
@@ -180,7 +184,7 @@ elseif op == 'tell' then
   if meta.term ~= '' then return reply('ended') end
   if seen_seq > 0 and seen_seq ~= meta.seq then return reply('skip') end
   if lease_ms == 0 then lease_ms = meta.span end
-  local fast = too_fast(tonumber(A.rate))
+  local fast = too_fast(tonumber(A.rate) or 0)
   if fast > 0 then return reply('fast', fast) end
   if nonce ~= '' then meta.op = nonce end
   local same = meta.stage == A.stage and A.terminal ~= '1' and tonumber(A.sp) < 100
@@ -233,13 +237,10 @@ if A.about ~= '' then redis.call('HSET', META, 'about', A.about) end
 
 local frames = {}
 
-local function append(event)
-  local stage, rank = event.stage, tonumber(event.rank)
-  local lo, hi, sp = tonumber(event.lo), tonumber(event.hi), tonumber(event.sp)
-  local terminal, first = event.terminal == '1', event.first == '1'
-  local tail = event.tail
-  if event.stage_tail ~= '' then
-    tail = tail .. (meta.stage ~= '' and meta.stage or 'receiving') .. event.stage_tail
+local function append(stage, rank, lo, hi, sp, head, middle, tail, terminal, first, stage_tail)
+  rank, lo, hi, sp = tonumber(rank), tonumber(lo), tonumber(hi), tonumber(sp)
+  if stage_tail ~= '' then
+    tail = tail .. (meta.stage ~= '' and meta.stage or 'receiving') .. stage_tail
   end
 
   local shown = meta.rank == rank and meta.stage == stage
@@ -256,22 +257,21 @@ local function append(event)
   if terminal then meta.term = stage end
 
   local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' ..
-    event.head .. string.format('%d', p) .. event.middle .. rfc3339(meta.ts) ..
+    head .. string.format('%d', p) .. middle .. rfc3339(meta.ts) ..
     '","stageProgress":' .. string.format('%d', sp) ..
     (meta.tags ~= '' and ',' .. meta.tags or '') .. tail .. '\n\n'
   redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
   frames[#frames + 1] = (terminal and '1' or '0') .. frame
 end
 
-append({ stage = A.stage, rank = A.rank, lo = A.lo, hi = A.hi, sp = A.sp, terminal = A.terminal,
-  first = A.first, head = A.head, middle = A.middle, tail = A.tail, stage_tail = A.stage_tail })
+append(A.stage, A.rank, A.lo, A.hi, A.sp, A.head, A.middle, A.tail,
+  A.terminal == '1', A.first == '1', A.stage_tail)
 if A.then_stage ~= '' then
-  append({ stage = A.then_stage, rank = A.then_rank, lo = A.then_lo, hi = A.then_hi,
-    sp = A.then_sp, head = A.then_head, middle = A.then_middle, tail = A.then_tail,
-    stage_tail = '' })
+  append(A.then_stage, A.then_rank, A.then_lo, A.then_hi, A.then_sp, A.then_head, A.then_middle,
+    A.then_tail, false, false, '')
 end
 keep()
-for _, frame in ipairs(frames) do redis.call('PUBLISH', channel, frame) end
-if KEYS[4] then redis.call('PUBLISH', MORE[7], MORE[1]) end
+for i = 1, #frames do redis.call('PUBLISH', channel, frames[i]) end
+if KEYS[4] then redis.call('PUBLISH', A.listed_channel, A.listed_id) end
 if #frames == 0 then return reply('skip') end
 return reply(status, next_wait)

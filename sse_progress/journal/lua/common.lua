@@ -14,42 +14,51 @@ end
 
 -- Milliseconds since 1970 as RFC 3339 in UTC. Days to a date: count in 400-year eras of 146097 days
 -- that begin on the first of March, so that the leap day is the last day of its year.
+-- (a - a % b) / b is whole, and without the call that math.floor is: each event needs it.
 local function rfc3339(ms)
-  local seconds = math.floor(ms / 1000)
-  local days = math.floor(seconds / 86400) + 719468
-  local era = math.floor(days / 146097)
-  local doe = days - era * 146097
-  local yoe = math.floor(
-    (doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
+  local of_day = ms % 86400000
+  local days = (ms - of_day) / 86400000 + 719468
+  local doe = days % 146097
+  local leap_days = (doe - doe % 1460) / 1460 - (doe - doe % 36524) / 36524 +
+    (doe - doe % 146096) / 146096
+  local yoe = (doe - leap_days - (doe - leap_days) % 365) / 365
+  local doy = doe - (365 * yoe + (yoe - yoe % 4) / 4 - (yoe - yoe % 100) / 100)
+  local mp = (5 * doy + 2 - (5 * doy + 2) % 153) / 153
+  local before = 153 * mp + 2 -- days of the months before, times 5
   local month = mp < 10 and mp + 3 or mp - 9
-  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  local of_day = seconds % 86400
+  local year = yoe + (days - doe) / 146097 * 400 + (month <= 2 and 1 or 0)
+  local of_hour, of_minute = of_day % 3600000, of_day % 60000
   return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month,
-    doy - math.floor((153 * mp + 2) / 5) + 1,
-    math.floor(of_day / 3600), math.floor(of_day / 60) % 60, of_day % 60, ms % 1000)
+    doy - (before - before % 5) / 5 + 1, (of_day - of_hour) / 3600000,
+    (of_hour - of_minute) / 60000, (of_minute - of_minute % 1000) / 1000, ms % 1000)
 end
 
 -- The meta hash as a table; nil where the journal does not exist. Stage results stay in Redis.
--- KEPT is what Redis has of it, so that only what has changed is written, copied to replicas and
--- appended to files.
-local FIELDS = { 'epoch', 'owner', 'stage', 'term', 'op', 'tags', 'producer',
-  'seq', 'fence', 'n', 'ts', 'rank', 'p', 'sp', 'lease', 'span', 'created' }
-local TEXTS = 7 -- so many of them, then numbers
+-- KEPT is what Redis has of its first HELD fields, so that only what has changed is written, copied
+-- to replicas and appended to files.
+local FIELDS = { 'epoch', 'stage', 'term', 'tags',
+  'seq', 'fence', 'n', 'ts', 'rank', 'p', 'sp', 'lease', 'span', 'created',
+  'owner', 'op', 'producer' }
+local FIRST_NUMBER, LAST_NUMBER, OF_WRITER = 5, 14, 13
 
-local KEPT = {}
+local KEPT, HELD = {}, #FIELDS
 
-local function load_meta()
-  local values = redis.call('HMGET', META, unpack(FIELDS))
-  if not values[1] then return nil end
-  local meta = {}
-  for i = 1, #FIELDS do
-    local name = FIELDS[i]
-    local value = i > TEXTS and tonumber(values[i] or 0) or values[i] or ''
-    meta[name], KEPT[name] = value, value
+-- `of_writer`: without the last fields, which the writer of a journal neither asks for nor changes.
+local function load_meta(of_writer)
+  local held = of_writer and OF_WRITER or #FIELDS
+  local v = redis.call('HMGET', META, unpack(FIELDS, 1, held))
+  if not v[1] then return nil end
+  for i = 1, held do
+    if i < FIRST_NUMBER or i > LAST_NUMBER then
+      v[i] = v[i] or ''
+    else
+      v[i] = (v[i] or 0) + 0
+    end
   end
-  return meta
+  KEPT, HELD = v, held
+  return { epoch = v[1], stage = v[2], term = v[3], tags = v[4], seq = v[5], fence = v[6], n = v[7],
+    ts = v[8], rank = v[9], p = v[10], sp = v[11], lease = v[12], span = v[13], created = v[14],
+    owner = v[15], op = v[16], producer = v[17] }
 end
 
 local function new_meta(epoch, owner)
@@ -61,16 +70,17 @@ end
 
 -- Numbers go through %d: the default conversion would write large ones as 1.7e+12.
 local function save_meta(meta)
-  local flat = {}
-  for i = 1, #FIELDS do
+  local flat, size = {}, 0
+  for i = 1, HELD do
     local name = FIELDS[i]
     local value = meta[name]
-    if value ~= KEPT[name] then
-      flat[#flat + 1] = name
-      flat[#flat + 1] = i > TEXTS and string.format('%d', value) or value
+    if value ~= KEPT[i] then
+      local number = i >= FIRST_NUMBER and i <= LAST_NUMBER
+      flat[size + 1], flat[size + 2] = name, number and string.format('%d', value) or value
+      size = size + 2
     end
   end
-  if #flat > 0 then redis.call('HSET', META, unpack(flat)) end
+  if size > 0 then redis.call('HSET', META, unpack(flat)) end
 end
 
 -- Redis lost something: what follows is another telling of the same upload.

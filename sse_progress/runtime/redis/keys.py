@@ -7,6 +7,7 @@ one node. What a client names (an owner) goes in as a digest: short, and harmles
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = [
@@ -209,6 +210,7 @@ def _on(name: str, tag: str) -> str:
     return f"{name}:{{{tag}}}" if tag else name
 
 
+@lru_cache(1024)
 def digest(text: str) -> str:
     """A name from outside, short and harmless."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -20,6 +20,7 @@ from sse_progress.model.urls import url_of
 from sse_progress.storage.announced import Announced
 from sse_progress.web.description.operations import DescribedRoute, json_answer, operation
 from sse_progress.web.json_body import json_body
+from sse_progress.web.request_fields import fields_of
 from sse_progress.web.request_headers import access_of, context_of, path_upload_id, preference
 from sse_progress.web.upload_answers import (
     id_in_use,
@@ -44,7 +45,8 @@ class _Wanted(msgspec.Struct):
 
 def begins_direct(request: Request) -> bool:
     """Whether the sender wants to put the bytes into the bucket itself."""
-    return preference(request, "direct") is not None and "upload-length" in request.headers
+    has_length = b"upload-length" in fields_of(request.scope)
+    return has_length and preference(request, "direct") is not None
 
 
 async def begin(request: Request, upload_id: str) -> Response:

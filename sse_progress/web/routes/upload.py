@@ -31,6 +31,7 @@ from sse_progress.web.description.operations import (
 )
 from sse_progress.web.dialects.draft import digests_of
 from sse_progress.web.middlewares.tus_middleware import speaks_tus
+from sse_progress.web.request_fields import first_header, joined_header
 from sse_progress.web.request_headers import (
     access_of,
     content_length,
@@ -55,7 +56,9 @@ __all__ = ["ROUTES"]
 
 async def post_upload(request: Request) -> Response:
     # Two of them are one list (RFC 9110 §5.3), which is no id, rather than one of the two.
-    upload_id = ", ".join(request.headers.getlist("x-upload-id") or [new_upload_id()])
+    upload_id = joined_header(request.scope, b"x-upload-id")
+    if upload_id is None:
+        upload_id = new_upload_id()
     if not valid_upload_id(upload_id):
         raise InvalidUploadId
     request.state.upload_id = upload_id
@@ -67,7 +70,7 @@ async def post_upload(request: Request) -> Response:
         return await direct.begin(request, upload_id)
     principal = await access_of(request).writer(request)
     body = Body(
-        content_type=request.headers.get("content-type", ""),
+        content_type=first_header(request.scope, b"content-type") or "",
         chunks=body_chunks(request),
         total=content_length(request),
         labelling=labelling_of(request, principal),

@@ -84,7 +84,7 @@ async def follow(websocket: WebSocket) -> None:
         await socket.deliver({"type": "connected", "message": "Connected to upload progress"})
         await _serve(websocket, socket, access)
     finally:
-        components.metrics.streams.dec()
+        components.metrics.streams.inc(-1)
         streams.wheel.drop(socket)
         streams.open.discard(socket)
         socket.left()

@@ -165,7 +165,7 @@ class Stream(Response):
 
     def _over(self) -> None:
         self.ended = True
-        self._parts.metrics.streams.dec()
+        self._parts.metrics.streams.inc(-1)
         self._parts.metrics.stream_ended(self._why)
         self._parts.wheel.drop(self)
         self._parts.open.discard(self)

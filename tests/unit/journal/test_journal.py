@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.redis_age import redis_age_s
-from sse_progress.journal.scripts import APPEND, READ, Script
+from sse_progress.journal.scripts import APPEND, APPEND_OPTIONAL, READ, Script
 from sse_progress.model.events import Draft, Error, decode_json, tags_of
 from sse_progress.model.ids import Position
 from sse_progress.model.stage_table import DEFAULT_TABLE, percent
@@ -127,13 +128,28 @@ async def test_the_journal_fills_in_the_stage_of_an_error(redis_url: str, stage:
 
 def test_scripts_take_their_arguments_by_name() -> None:
     """No script counts its arguments, and each name that it uses is declared."""
-    for name, names in (("append", APPEND), ("read", READ)):
-        source = Script(name, names).source
-        code = "\n".join(line.partition("--")[0] for line in source.splitlines()[1:])
+    folder = files("sse_progress.journal") / "lua"
+    for name, names, optional in (("append", APPEND, APPEND_OPTIONAL), ("read", READ, ())):
+        text = (folder / f"{name}.lua").read_text()
+        code = "\n".join(line.partition("--")[0] for line in text.splitlines())
         assert "ARGV" not in code
-        assert set(re.findall(r"\bA\.(\w+)", code)) == set(names)
+        assert set(re.findall(r"\bA\.(\w+)", code)) == {*names, *optional}
         with pytest.raises(KeyError):
-            Script(name, names).arguments({})
+            Script(name, names[1:], optional=optional)
+        with pytest.raises(KeyError):
+            Script(name, names, optional=optional).arguments({})
+
+
+def test_arguments_that_say_nothing_are_not_sent() -> None:
+    """An optional one that is left out between others is empty; behind the last it is absent."""
+    script = Script("append", APPEND, optional=APPEND_OPTIONAL)
+    needed = dict.fromkeys(APPEND, 1)
+    count = len(APPEND)
+    assert script.arguments(needed) == [1] * count
+    one = {**needed, APPEND_OPTIONAL[2]: 3}
+    assert script.arguments(one) == [1] * count + [b"", b"", 3]
+    with pytest.raises(KeyError):
+        script.arguments({**needed, "no_such_argument": 1})
 
 
 async def test_a_claim_expires_and_a_begun_upload_does_not(redis_url: str) -> None:

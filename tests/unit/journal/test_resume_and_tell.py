@@ -8,7 +8,7 @@ import pytest
 
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.journal import Journal
-from sse_progress.journal.scripts import APPEND, Script
+from sse_progress.journal.scripts import APPEND, APPEND_OPTIONAL, Script
 from sse_progress.journal.writer import JournalWriter, WriterLost, interval_s
 from sse_progress.model.events import Draft
 from sse_progress.runtime.redis.keys import journal_keys, turn_channel
@@ -199,7 +199,7 @@ async def test_reports_leave_a_writers_numbers_alone(redis_url: str) -> None:
 
 async def test_the_script_waits_as_long_as_a_writer(redis_url: str) -> None:
     """Both merge by the same rule: 0.1 s, doubling after each 100 events of a stage, up to 5 s."""
-    source = Script("append", APPEND).source
+    source = Script("append", APPEND, optional=APPEND_OPTIONAL).source
     (function,) = re.findall(r"^local function interval_ms.*?^end$", source, re.M | re.S)
     code = f"{function}\nreturn string.format('%d', interval_ms(tonumber(ARGV[1])))"
     async with journal_at(redis_url) as journal:

@@ -182,11 +182,12 @@ def test_codes_that_stages_make_up_cannot_fill_the_memory() -> None:
 def test_every_process_of_a_machine_is_in_every_scrape(tmp_path: Path) -> None:
     """Counters of ended processes still count; what they had open does not."""
     code = (
-        "import os, sys\n"
+        "import asyncio, sys\n"
         "from sse_progress.runtime.metrics import Metrics\n"
         "metrics = Metrics()\n"
         "metrics.received_bytes.inc(10)\n"
-        "metrics.streams.inc(2)\n"
+        "async def opened(): metrics.streams.inc(2)\n"
+        "asyncio.run(opened())\n"
         "print(metrics.text({'ready': 1})[0].decode(), flush=True)\n"
         "sys.stdin.read()\n"
     )

@@ -135,8 +135,8 @@ def test_one_that_moves_below_a_new_prefix_meanwhile_is_found(
     stored(storage)
     other, real = DiskStorage.open(storage.root), disk_objects.read_manifest
 
-    def moving(directory: Path) -> Manifest:
-        if directory.parent.name == "open":
+    def moving(directory: str) -> Manifest:
+        if Path(directory).parent.name == "open":
             monkeypatch.setattr(disk_objects, "read_manifest", real)
             publish(other)
         return real(directory)
