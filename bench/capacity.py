@@ -2,7 +2,7 @@
 hour, and a real run of the service to hold the model against.
 
     python -m bench.capacity                  the table of docs/capacity.md
-    python -m bench.capacity check [COUNT]    pictures through `serve`: CPU by role, and the model's
+    python -m bench.capacity check [COUNT]    pictures through `serve`: CPU and Redis' bytes
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from redis import Redis
 
 from bench.processes import role_of, service
+from sse_progress.supervisor.private_redis import PASSWORD_FILE
 
 DAY_S = 86_400
 
@@ -37,7 +41,7 @@ class Costs:
     stream_bytes: int = 16_000
     redis_upload_bytes: int = 14_000
     redis_kept_s: int = DAY_S
-    append_only_bytes: int = 16_000
+    append_only_bytes: int = 13_000
     event_bytes: int = 300
 
 
@@ -190,6 +194,18 @@ def _cpu_by_role(supervisor: int) -> dict[str, float]:
     return ticks
 
 
+def _redis_bytes(data_dir: Path) -> dict[str, int]:
+    """Of the private Redis: its memory in use, and its append-only file."""
+    directory = data_dir / "redis"
+    with Redis(
+        unix_socket_path=str(directory / "redis.sock"),
+        password=(directory / PASSWORD_FILE).read_text().strip(),
+    ) as redis:
+        memory: Any = redis.info("memory")
+    files = sum(path.stat().st_size for path in directory.rglob("*.aof"))
+    return {"memory": memory["used_memory"], "appended": files}
+
+
 def check(count: int) -> None:
     from tests.helpers.media import jpeg
 
@@ -214,10 +230,12 @@ def check(count: int) -> None:
             return sum(await asyncio.gather(*(one(number) for number in range(first, last))))
 
         asyncio.run(go(0, 10))
+        kept_before = _redis_bytes(Path(place) / "data")
         before, began = _cpu_by_role(supervisor), time.monotonic()
         events = asyncio.run(go(10, 10 + count))
         took = time.monotonic() - began
         after = _cpu_by_role(supervisor)
+        kept = _redis_bytes(Path(place) / "data")
     size = len(jpeg(1100, 825, seed=10))
     load = Load(DAY_S, file_bytes=size, events=events / count, peak=1)
     model = need(load)
@@ -226,6 +244,9 @@ def check(count: int) -> None:
         "file_bytes": size,
         "events_per_upload": round(events / count, 1),
         "seconds": round(took, 1),
+        "redis_bytes_per_upload": {
+            what: round((kept[what] - kept_before[what]) / count) for what in kept
+        },
         "cpu_s_per_upload": {
             role: round((after[role] - before.get(role, 0)) / count, 4) for role in sorted(after)
         },
