@@ -14,10 +14,10 @@ from starlette.types import Scope
 from sse_progress.access.authentication import Authenticator, from_settings
 from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
-from sse_progress.ingest.direct import Direct
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
-from sse_progress.ingest.resumable import Resumable
+from sse_progress.ingest.resumable.direct import Direct
+from sse_progress.ingest.resumable.resumable import Resumable
 from sse_progress.model.ids import Position
 from sse_progress.model.kinds import Kinds
 from sse_progress.runtime.concurrency import first_of

@@ -10,7 +10,7 @@ import secrets
 
 import structlog
 
-from sse_progress.ingest.told_progress import arriving
+from sse_progress.ingest.resumable.told_progress import arriving
 from sse_progress.journal.frames import Page
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import Index

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from sse_progress.ingest.body import coding_refused
 from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.part_headers import claimed_type_of
-from sse_progress.ingest.parts import Extent, Part
+from sse_progress.ingest.resumable.parts import Extent, Part
 from sse_progress.model.errors import BadRequest, Problem, UnsupportedMediaType, UploadIdInUse
 from sse_progress.model.filenames import clean_filename
 from sse_progress.model.timestamps import rfc3339

@@ -18,11 +18,11 @@ from starlette.responses import Response
 
 from sse_progress.ingest.body import PlainBody
 from sse_progress.ingest.checksums import TUS_ALGORITHMS
-from sse_progress.ingest.concatenation import bytes_of, whole_parts
 from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits, ensure_fields
 from sse_progress.ingest.part_headers import claimed_type_of
-from sse_progress.ingest.parts import Extent, Part
+from sse_progress.ingest.resumable.concatenation import bytes_of, whole_parts
+from sse_progress.ingest.resumable.parts import Extent, Part
 from sse_progress.model.errors import (
     BadRequest,
     Problem,

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sse_progress.ingest.parts import Part
+from sse_progress.ingest.resumable.parts import Part
 from sse_progress.model.errors import Unavailable
 from sse_progress.storage.body_port import ResumableBody
 from sse_progress.uploads.components import Components
 from tests.helpers.components import begin, components, draft, events_of, left_over, page_of
 from tests.helpers.waiting import eventually
-from tests.unit.ingest.test_resumable import resumable_of
+from tests.unit.ingest.resumable.test_resumable import resumable_of
 from tests.unit.storage.test_resumable import announced
 from tests.unit.worker.test_reconciler import LEASE_S, grow_old, open_ids, reconciler_of
 

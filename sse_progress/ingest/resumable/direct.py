@@ -13,9 +13,9 @@ import anyio
 from redis.exceptions import RedisError
 
 from sse_progress.ingest.journaling import RETRY_AFTER_S
-from sse_progress.ingest.parts import Part
-from sse_progress.ingest.resumable import Resumable
-from sse_progress.ingest.told_progress import TELL_WAIT_S, arriving
+from sse_progress.ingest.resumable.parts import Part
+from sse_progress.ingest.resumable.resumable import Resumable
+from sse_progress.ingest.resumable.told_progress import TELL_WAIT_S, arriving
 from sse_progress.journal.frames import Page
 from sse_progress.model.errors import (
     AlreadyFinished,

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from sse_progress.emitter.emitter import Emitter
-from sse_progress.ingest.told_progress import Pace
+from sse_progress.ingest.resumable.told_progress import Pace
 from sse_progress.runtime.redis.keys import turn_channel
 
 __all__ = ["Channel", "Channels"]

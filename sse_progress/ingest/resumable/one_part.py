@@ -15,10 +15,10 @@ from redis.exceptions import RedisError
 from sse_progress.ingest.body import OpenBody
 from sse_progress.ingest.ingest import IngestConfig
 from sse_progress.ingest.journaling import Journaling, Parts
-from sse_progress.ingest.part_to_disk import receive_part
-from sse_progress.ingest.parts import BodyEnds, Extent, Part, whole_length
-from sse_progress.ingest.told_progress import TELL_WAIT_S, ToldProgress, arriving
-from sse_progress.ingest.turn import Turn
+from sse_progress.ingest.resumable.part_to_disk import receive_part
+from sse_progress.ingest.resumable.parts import BodyEnds, Extent, Part, whole_length
+from sse_progress.ingest.resumable.told_progress import TELL_WAIT_S, ToldProgress, arriving
+from sse_progress.ingest.resumable.turn import Turn
 from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import (
     Cancelled,

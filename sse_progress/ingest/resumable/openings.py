@@ -11,10 +11,10 @@ import time
 
 from sse_progress.ingest.body import OpenBody
 from sse_progress.ingest.journaling import RETRY_AFTER_S, Journaling, Parts
-from sse_progress.ingest.one_part import shielded
-from sse_progress.ingest.parts import Extent
-from sse_progress.ingest.turn import Turn
-from sse_progress.ingest.turns import Turns
+from sse_progress.ingest.resumable.one_part import shielded
+from sse_progress.ingest.resumable.parts import Extent
+from sse_progress.ingest.resumable.turn import Turn
+from sse_progress.ingest.resumable.turns import Turns
 from sse_progress.model.errors import Unavailable, UnknownUpload, UploadGone
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.storage.body_port import BodyHeld, ResumableBody

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from sse_progress.ingest.body import Receivers
 from sse_progress.ingest.ingest import IngestConfig
 from sse_progress.ingest.journaling import RETRY_AFTER_S, Journaling, Parts
-from sse_progress.ingest.one_part import PartReceiver, shielded, synced_and_closed
-from sse_progress.ingest.openings import NotResumable, Openings
-from sse_progress.ingest.parts import Extent, Part, whole_length
-from sse_progress.ingest.turns import Turns
+from sse_progress.ingest.resumable.one_part import PartReceiver, shielded, synced_and_closed
+from sse_progress.ingest.resumable.openings import NotResumable, Openings
+from sse_progress.ingest.resumable.parts import Extent, Part, whole_length
+from sse_progress.ingest.resumable.turns import Turns
 from sse_progress.model.errors import (
     Forbidden,
     InconsistentLength,

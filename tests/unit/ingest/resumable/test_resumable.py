@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from sse_progress.ingest import journaling, turns
+from sse_progress.ingest import journaling
 from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.limits import ReceiveLimits
-from sse_progress.ingest.parts import Extent, Part
-from sse_progress.ingest.resumable import Resumable
+from sse_progress.ingest.resumable import turns
+from sse_progress.ingest.resumable.parts import Extent, Part
+from sse_progress.ingest.resumable.resumable import Resumable
 from sse_progress.model.errors import (
     ClientDisconnected,
     Forbidden,

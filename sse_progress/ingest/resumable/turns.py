@@ -12,10 +12,10 @@ import anyio
 from redis.exceptions import RedisError
 
 from sse_progress.ingest.body import OpenBody
-from sse_progress.ingest.channels import Channels
 from sse_progress.ingest.journaling import RETRY_AFTER_S, Journaling, Parts
-from sse_progress.ingest.parts import Extent
-from sse_progress.ingest.turn import Turn, lost_to, said
+from sse_progress.ingest.resumable.channels import Channels
+from sse_progress.ingest.resumable.parts import Extent
+from sse_progress.ingest.resumable.turn import Turn, lost_to, said
 from sse_progress.journal.append_batcher import Answer
 from sse_progress.journal.frames import Foreign, Page
 from sse_progress.journal.writer import JournalWriter

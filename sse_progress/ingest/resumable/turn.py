@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.emitter.waiter import Waiter
 from sse_progress.ingest.body import OpenBody
-from sse_progress.ingest.channels import Channels
 from sse_progress.ingest.journaling import RETRY_AFTER_S
-from sse_progress.ingest.told_progress import Pace, arriving
+from sse_progress.ingest.resumable.channels import Channels
+from sse_progress.ingest.resumable.told_progress import Pace, arriving
 from sse_progress.journal.frames import Frame
 from sse_progress.journal.writer import JournalWriter, WriterLost
 from sse_progress.model.errors import Cancelled, Problem, Replaced, Unavailable, UploadGone

@@ -10,7 +10,7 @@ import anyio
 
 from sse_progress.ingest.checksums import DIGEST_ALGORITHMS, Checked
 from sse_progress.ingest.limits import ReceiveLimits
-from sse_progress.ingest.parts import Part, ensure_within
+from sse_progress.ingest.resumable.parts import Part, ensure_within
 from sse_progress.ingest.slow_clients import SlowClientLimit
 from sse_progress.ingest.to_disk import DiskWriter
 from sse_progress.model.errors import ChecksumMismatch, DigestMismatch, Unavailable

@@ -1,0 +1,1 @@
+"""Bodies that come in several requests, or straight to the storage."""
