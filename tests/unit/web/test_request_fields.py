@@ -10,7 +10,9 @@ from starlette.requests import Request
 from sse_progress.model.errors import BadRequest
 from sse_progress.web.request_fields import (
     fields_of,
+    first_header,
     has_body,
+    joined_header,
     query_value,
     query_values,
     single_header,
@@ -55,3 +57,10 @@ def test_a_query_is_read_where_there_is_one() -> None:
 )
 def test_a_body_is_announced(header: tuple[bytes, bytes], *, expected: bool) -> None:
     assert has_body(scope_of(header)) is expected
+
+
+def test_values_of_one_header_are_one_list() -> None:
+    """An empty value is one that was sent; no value is None."""
+    scope = scope_of((b"a", b"1"), (b"b", b""), (b"a", b"\xfc"))
+    assert [joined_header(scope, name) for name in (b"a", b"b", b"c")] == ["1, ü", "", None]
+    assert [first_header(scope, name) for name in (b"a", b"b", b"c")] == ["1", "", None]
