@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from sse_progress.emitter.emitter import Emitter
 from sse_progress.ingest.body import OpenBody
+from sse_progress.journal.append_batcher import Queued
 from sse_progress.journal.frames import Frame
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import WEBHOOKS, Index
@@ -30,6 +31,7 @@ from sse_progress.model.events import Draft
 from sse_progress.model.kinds import Priority
 from sse_progress.model.messages import BEGIN, END, failure, stored_text
 from sse_progress.model.stage_table import DEFAULT_TABLE, StageTable
+from sse_progress.queue.queue import QueueEntry
 from sse_progress.runtime.concurrency import BackgroundTasks, blocking, within
 from sse_progress.runtime.metrics import Metrics
 from sse_progress.storage.manifest import Manifest
@@ -45,6 +47,7 @@ RETRY_AFTER_S = 5
 
 class Enqueues(Protocol):
     async def enqueue(self, upload_id: str, *, owner: str, priority: Priority) -> None: ...
+    def entry(self, upload_id: str, *, owner: str, priority: Priority) -> QueueEntry | None: ...
     @property
     def served(self) -> bool | None: ...
     async def is_served(self) -> bool: ...
@@ -165,7 +168,9 @@ class Journaling:
         Where Redis does not come back in time, it is removed and Unavailable is raised. With `keep`
         it stays, and the reconciler goes on with it.
         """
-        size = manifest.size
+        size, owner, priority = manifest.size, manifest.owner, manifest.priority
+        entry = self._queue.entry(upload_id, owner=owner, priority=priority)
+        queued = Queued(*entry) if entry is not None else None
         writer.tags = manifest.tags
         self._metrics.received_bytes.inc(size)
         whole = Draft(
@@ -182,10 +187,13 @@ class Journaling:
         )
         try:
             with within(self._redis_wait_s):
-                await writer.last(whole, then=stored, about=manifest.about)
-            await blocking(self._storage.objects.mark, upload_id, writer.position)
+                await writer.last(whole, then=stored, about=manifest.about, queued=queued)
+            # A worker may have it already, and have got further.
+            await blocking(self._storage.objects.mark, upload_id, writer.position, first=True)
         except TimeoutError:
             if not keep:
+                if queued is not None:
+                    queued.withdraw()
                 await blocking(self._storage.remove, upload_id)
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from None
         except WriterLost as lost:
@@ -195,11 +203,12 @@ class Journaling:
             if lost.term == "cancelled":
                 raise Cancelled from None
             return
+        if queued is not None and not self._index.heard_by(WEBHOOKS):
+            return
         try:
             with within(REDIS_WAIT_S):
-                await self._queue.enqueue(
-                    upload_id, owner=manifest.owner, priority=manifest.priority
-                )
+                if queued is None:
+                    await self._queue.enqueue(upload_id, owner=owner, priority=priority)
                 await self._index.note("stored", upload_id, consumer=WEBHOOKS)
         except (TimeoutError, RedisError, OSError):
             log.warning("not queued; the reconciler will", upload_id=upload_id)

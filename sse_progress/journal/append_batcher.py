@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sse_progress.journal.scripts import APPEND, APPEND_OPTIONAL, Script
 from sse_progress.runtime.redis.client import asked, lane_of, script_for, together
 
-__all__ = ["Answer", "AppendBatcher", "Operation"]
+__all__ = ["Answer", "AppendBatcher", "Operation", "Queued"]
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +59,27 @@ class Answer(NamedTuple):
     wait_ms: int = 0
 
 
+class Queued:
+    """A job that is put into the queue in an event's step: keys, and arguments of append.lua."""
+
+    __slots__ = ("arguments", "keys")
+
+    def __init__(self, keys: tuple[str, ...], arguments: Mapping[str, Any]) -> None:
+        self.keys, self.arguments = keys, dict(arguments)
+
+    def withdraw(self) -> None:
+        """Where its event has not been sent yet, it will be sent without this."""
+        self.keys, self.arguments = (), {}
+
+
 class Operation:
     """One call of append.lua, of the upload whose meta hash is the first of its keys.
 
-    Its number, `n` of the values, is taken at the first sending, and never again.
+    Its number, `n` of the values, is taken at the first sending, and never again. `queued` is sent
+    with it, unless it was withdrawn before.
     """
 
-    __slots__ = ("_numbers", "_values", "future", "keys", "submitted_at", "upload")
+    __slots__ = ("_keys", "_numbers", "_queued", "_values", "future", "submitted_at", "upload")
 
     def __init__(
         self,
@@ -73,9 +87,10 @@ class Operation:
         values: dict[str, Any],
         *,
         numbers: Iterable[int] | None = None,
+        queued: Queued | None = None,
     ) -> None:
-        self.keys, self.upload = keys, keys[0]
-        self._values, self._numbers = values, numbers
+        self._keys, self.upload = keys, keys[0]
+        self._values, self._numbers, self._queued = values, numbers, queued
         loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Answer] = loop.create_future()
         self.submitted_at = loop.time()
@@ -88,7 +103,13 @@ class Operation:
     def values(self) -> dict[str, Any]:
         if self._values["n"] == 0 and self._numbers is not None:
             self._values["n"] = next(iter(self._numbers))
+        if self._queued is not None:
+            return self._values | self._queued.arguments
         return self._values
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self._keys if self._queued is None else self._keys + self._queued.keys
 
 
 class AppendBatcher:
@@ -99,10 +120,16 @@ class AppendBatcher:
     of its own uploads.
     """
 
-    def __init__(self, redis: Redis, *, observe: Callable[[float], object]) -> None:
+    def __init__(
+        self, redis: Redis, *, observe: Callable[[float], object], library: str = ""
+    ) -> None:
         self._redis, self._observe = redis, observe
         self._script = Script(
-            "append", APPEND, optional=APPEND_OPTIONAL, prepared=partial(script_for, redis)
+            "append",
+            APPEND,
+            optional=APPEND_OPTIONAL,
+            library=library,
+            prepared=partial(script_for, redis),
         )
         self._lanes: dict[Hashable, _Lane] = {}
         self._group: TaskGroup | None = None

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from sse_progress.journal.append_batcher import Answer, AppendBatcher, Operation
+from sse_progress.journal.append_batcher import Answer, AppendBatcher, Operation, Queued
 from sse_progress.journal.event_arguments import event_arguments
 from sse_progress.journal.frames import Foreign, Page, page_of
 from sse_progress.journal.read_batcher import ReadBatcher
@@ -40,7 +40,8 @@ class Journal:
     """Journals of all uploads. `epoch` makes names for new tellings (random, by default).
 
     After its end one is kept for `journal_ttl_s`, after an error for `refused_ttl_s` (None: the
-    same). `observe_append` receives how many seconds each append took.
+    same). `observe_append` receives how many seconds each append took. `enqueue` is the Lua
+    function of that name, for operations that put a job into the queue.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Journal:
         claim_ttl_s: int = 600,
         epoch: Callable[[], str] = new_epoch,
         observe_append: Callable[[float], object] = lambda _: None,
+        enqueue: str = "",
     ) -> None:
         self.redis = redis
-        self.appends = AppendBatcher(redis, observe=observe_append)
+        self.appends = AppendBatcher(redis, observe=observe_append, library=enqueue)
         self._read = Script("read", READ)
         self._shorten = Script("shorten", SHORTEN)
         self._reads = ReadBatcher(redis, self._read)
@@ -155,6 +157,7 @@ class Journal:
         producer: str = "",
         rate: int = 0,
         listing: Listing | None = None,
+        queued: Queued | None = None,
     ) -> asyncio.Future[Answer]:
         """Submit one call of append.lua; its future is answered once Redis has.
 
@@ -162,6 +165,7 @@ class Journal:
         nothing. `about` describes the file, for states (`state_about`).
         `tags` are put into every event from this one on; empty: those of the journal stay. A second
         operation in a row with the same `nonce` is answered `dup`; None makes a new one.
+        `listing`, of `begin`, and `queued`, of `next`: what it is put into in the same step.
         """
         if nonce is None:
             nonce = "" if op in ("next", "renew", "note") else secrets.token_hex(8)
@@ -195,14 +199,11 @@ class Journal:
             values["about"] = about
         if result is not None:
             values["result_field"], values["result"] = f"r:{result[0]}", result[1]
+        keys: tuple[str, ...] = journal_keys(upload_id)
         if listing is not None:
             values |= listing.arguments
-        keys = (
-            journal_keys(upload_id)
-            if listing is None
-            else (*journal_keys(upload_id), *listing.keys)
-        )
-        return self.appends.submit(Operation(keys, values, numbers=numbers))
+            keys += listing.keys
+        return self.appends.submit(Operation(keys, values, numbers=numbers, queued=queued))
 
     async def begin(
         self,

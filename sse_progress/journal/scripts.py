@@ -53,6 +53,12 @@ APPEND_OPTIONAL = (
     "then_head",
     "then_middle",
     "then_tail",
+    "queued_id",
+    "queued_ttl_s",
+    "queued_channel",
+    "queued_owner",
+    "queued_head_start",
+    "queued_lease_ms",
     "listed_id",
     "listed_ms",
     "listed_ttl_s",
@@ -99,7 +105,8 @@ class Script:
     The script says `A.name` for an argument: the order of `names`, and of `optional` ones after
     them, is declared here and nowhere else. In what is sent that is a place in ARGV, since a table
     would have to be made with each call. An optional argument that is not given is '' there, and
-    is not sent where none follows that is. `prepared` is what `script_for` makes of the source.
+    is not sent where none follows that is. `prepared` is what `script_for` makes of the source;
+    `library` are functions that it may call.
     """
 
     def __init__(
@@ -108,13 +115,15 @@ class Script:
         names: tuple[str, ...],
         *,
         optional: tuple[str, ...] = (),
+        library: str = "",
         prepared: Callable[[str], str] = str,
     ) -> None:
         folder = files("sse_progress.journal") / "lua"
         self._names, self._optional = names, optional
         self._places = {name: at for at, name in enumerate((*names, *optional), 1)}
         text = (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
-        self.source = prepared("local ARGV = ARGV\n" + _ARGUMENT.sub(self._argument, text))
+        text = library + _ARGUMENT.sub(self._argument, text)
+        self.source = prepared("local ARGV = ARGV\n" + text)
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:

@@ -119,6 +119,10 @@ class Index:
                 pipe.expire(key, OPEN_TTL_S)
             await pipe.execute()
 
+    def heard_by(self, consumer: str) -> bool:
+        """Whether `note` has anything to do for this consumer."""
+        return consumer in self._ended_keys
+
     async def note(self, what: str, upload_id: str, *, consumer: str) -> None:
         """Add a moment of an upload's life other than its end to a consumer's list, if it has one:
         as `what:upload_id`."""

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from sse_progress.journal.append_batcher import Answer
+from sse_progress.journal.append_batcher import Answer, Queued
 from sse_progress.journal.journal import Journal
 from sse_progress.model.events import Draft
 from sse_progress.model.ids import Position
@@ -103,10 +103,12 @@ class JournalWriter:
         then: Draft | None = None,
         result: bytes | None = None,
         about: bytes = b"",
+        queued: Queued | None = None,
     ) -> None:
         """A stage ends; returns once Redis has event, result and description. Raises WriterLost.
 
-        `then`: an event of the next stage that is told with it, in one step."""
+        `then`: an event of the next stage that is told with it, in one step; `queued`: so is the
+        job put into the queue."""
         self._drop_pending()
         await self._settled(
             self._append(
@@ -114,6 +116,7 @@ class JournalWriter:
                 then=then,
                 result=(draft.stage, result) if result is not None else None,
                 about=about,
+                queued=queued,
             )
         )
 

@@ -15,12 +15,21 @@ from anyio import fail_after, sleep
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sse_progress.queue.queue import Job, Listed, Outcome, Overview, Park, RetryLater, Worker
-from sse_progress.runtime.redis.client import together
+from sse_progress.queue.queue import (
+    Job,
+    Listed,
+    Outcome,
+    Overview,
+    Park,
+    QueueEntry,
+    RetryLater,
+    Worker,
+)
+from sse_progress.runtime.redis.client import one_server, together
 from sse_progress.runtime.redis.keys import QueueKeys, digest, open_key
 from sse_progress.runtime.redis.scripts import run_script
 
-__all__ = ["AWAY", "PAUSE_S", "Answer", "JobStore", "JobUpdate"]
+__all__ = ["AWAY", "PAUSE_S", "Answer", "JobStore", "JobUpdate", "enqueue_function"]
 
 AWAY = (RedisError, OSError, TimeoutError)
 """What is raised while Redis cannot be asked."""
@@ -97,6 +106,21 @@ class JobStore:
         script = self._enqueue
         was: bytes = await run_script(self._redis, script.sha, script.script, self._keys, arguments)
         return was.decode()
+
+    def entry(self, upload_id: str, *, owner: str, head_start: int) -> QueueEntry | None:
+        """`add` as a part of a script on the same server; None: there are several, or jobs are
+        given out by another engine."""
+        if not (self._gives and one_server(self._redis)):
+            return None
+        arguments: dict[str, str | int] = {
+            "queued_id": upload_id,
+            "queued_ttl_s": TTL_S,
+            "queued_channel": self._channel,
+            "queued_owner": digest(owner),
+            "queued_head_start": head_start,
+            "queued_lease_ms": int(self.lease_s * 1000),
+        }
+        return QueueEntry(self._keys, arguments)
 
     async def backlog(self, owner: str) -> int:
         """How many jobs of the owner's wait, about: its latest turn is so many after the last that
@@ -272,6 +296,11 @@ class JobStore:
             except AWAY:
                 pass
             await sleep(PAUSE_S)
+
+
+def enqueue_function() -> str:
+    """`enqueue(keys, arguments)` for another script on the same server, as enqueue.lua has them."""
+    return f"local function enqueue(KEYS, ARGV)\n{_source('enqueue.lua')}\nend\n"
 
 
 def _source(name: str) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "Overview",
     "Park",
     "Queue",
+    "QueueEntry",
     "RetryLater",
     "Worker",
 ]
@@ -67,6 +68,14 @@ class Listed(NamedTuple):
     seconds: float
 
 
+class QueueEntry(NamedTuple):
+    """What a script of another room has to be given to enqueue a job in its own step: keys, and
+    arguments by the names that journal/lua/append.lua has for them."""
+
+    keys: tuple[str, ...]
+    arguments: dict[str, str | int]
+
+
 class Overview(NamedTuple):
     """The first jobs of each kind, and how many there are; `paused`: no job is given out."""
 
@@ -96,6 +105,10 @@ class Queue(Protocol):
         Jobs of different owners alternate, whoever has more. One of high priority is 20 turns
         earlier than it would be, one of low priority as many later; so none waits forever.
         """
+
+    def entry(self, upload_id: str, *, owner: str, priority: Priority) -> QueueEntry | None:
+        """The same, for the journal to do with an event; None: it cannot, since they are on several
+        servers."""
 
     async def backlog(self, owner: str) -> int:
         """How many jobs of the owner's wait, about."""

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from sse_progress.model.kinds import Priority
 from sse_progress.queue.consumer import Consumer
 from sse_progress.queue.job_store import JobStore
-from sse_progress.queue.queue import Handler, Overview, Queue, Worker
+from sse_progress.queue.queue import Handler, Overview, Queue, QueueEntry, Worker
 
 __all__ = ["RedisQueue"]
 
@@ -34,6 +34,9 @@ class RedisQueue(Queue):
         self, upload_id: str, *, owner: str = "", priority: Priority = "normal"
     ) -> None:
         await self._store.add(upload_id, owner=owner, head_start=HEAD_STARTS[priority])
+
+    def entry(self, upload_id: str, *, owner: str, priority: Priority) -> QueueEntry | None:
+        return self._store.entry(upload_id, owner=owner, head_start=HEAD_STARTS[priority])
 
     async def backlog(self, owner: str) -> int:
         return await self._store.backlog(owner)

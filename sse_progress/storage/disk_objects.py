@@ -221,7 +221,7 @@ class DiskObjects:
 
     # ---- the journal's place
 
-    def mark(self, upload_id: str, position: Position) -> None:
+    def mark(self, upload_id: str, position: Position, *, first: bool = False) -> None:
         """Note the journal position acknowledged last; nothing happens unless it is stored.
 
         Not synced: what it is for is a Redis that lost its memory, not this machine losing its.
@@ -229,12 +229,15 @@ class DiskObjects:
         line = str(position).encode().ljust(_POSITION_BYTES - 1) + b"\n"
         if len(line) != _POSITION_BYTES:
             raise ValueError("position is too long")
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if first else 0)
         with storage_errors():
             for name, _ in self._layout.names(upload_id):
                 try:
-                    descriptor = open_private(f"{name}/{_POSITION}", os.O_WRONLY | os.O_CREAT)
+                    descriptor = open_private(f"{name}/{_POSITION}", flags)
                 except FileNotFoundError:
                     continue
+                except FileExistsError:
+                    return
                 try:
                     os.pwrite(descriptor, line, 0)  # one size always: whole or not at all
                 finally:

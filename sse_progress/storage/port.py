@@ -139,8 +139,9 @@ class Objects(Protocol):
         thread, how many are in place and how many they will be.
         """
 
-    def mark(self, upload_id: str, position: Position) -> None:
-        """Note the journal position acknowledged last; nothing happens unless it is stored."""
+    def mark(self, upload_id: str, position: Position, *, first: bool = False) -> None:
+        """Note the journal position acknowledged last; nothing happens unless it is stored, with
+        `first` nor where one is noted already."""
 
     def marked(self, upload_id: str) -> Position | None:
         """The position noted last."""

@@ -19,6 +19,7 @@ from sse_progress.journal.format import NewerFormat, check_format, watch_format
 from sse_progress.journal.journal import Journal
 from sse_progress.journal.upload_index import ARCHIVE, SHORTENER, WEBHOOKS, Index
 from sse_progress.model.webhooks import secrets_of
+from sse_progress.queue.job_store import enqueue_function
 from sse_progress.queue.opening import open_queue
 from sse_progress.queue.queue import Queue
 from sse_progress.runtime.concurrency import BackgroundTasks, LongTasks, blocking
@@ -188,6 +189,7 @@ async def opened(settings: Settings) -> AsyncIterator[Components]:
             refused_ttl_s=settings.journal_ttl_refused_s,
             claim_ttl_s=settings.claim_ttl_s,
             observe_append=metrics.append_seconds.observe,
+            enqueue=enqueue_function(),
         )
         recover = RecoveryElsewhere if settings.web_role == "streams" else Recovery
         recovery = recover(journal, storage, lease_s=settings.lease_s)

@@ -19,6 +19,9 @@
 --   KEYS[3], and listed_id, listed_ms since 1970, listed_ttl_s    all that may be open
 --   KEYS[4], and owned_us since 1970, owned_ttl_s, owned_most     its owner's
 --   listed_channel        where it is announced to him
+-- For next, the queue that it is put into with its event, whose function `enqueue` says what these are:
+--   KEYS[3] and all that follow, queued_id, queued_ttl_s, queued_channel, queued_owner,
+--   queued_head_start, queued_lease_ms
 -- op:   next   an event by the present writer (fence, n)
 --       begin  pending -> receiving: raises the fence, first event
 --       take   a worker takes the job: raises the fence, no event
@@ -272,6 +275,10 @@ if A.then_stage ~= '' then
 end
 keep()
 for i = 1, #frames do redis.call('PUBLISH', channel, frames[i]) end
-if KEYS[4] then redis.call('PUBLISH', A.listed_channel, A.listed_id) end
+if A.listed_channel ~= '' then redis.call('PUBLISH', A.listed_channel, A.listed_id) end
+if A.queued_id ~= '' then
+  enqueue({ unpack(KEYS, 3) }, { A.queued_id, A.queued_ttl_s, A.queued_channel, '0', A.queued_owner,
+    A.queued_head_start, A.queued_lease_ms, '' })
+end
 if #frames == 0 then return reply('skip') end
 return reply(status, next_wait)

@@ -229,7 +229,13 @@ class BucketObjects:
 
     # ---- the journal's place
 
-    def mark(self, upload_id: str, position: Position) -> None:
+    def mark(
+        self,
+        upload_id: str,
+        position: Position,
+        *,
+        first: bool = False,  # noqa: ARG002  # a worker's next one follows in seconds
+    ) -> None:
         """A put every few seconds and no more: it is for a Redis that lost its memory."""
         with self._lock:
             now = self._clock()

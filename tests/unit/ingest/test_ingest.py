@@ -191,6 +191,9 @@ async def test_a_queue_that_does_not_answer_is_no_failure(redis_url: str, tmp_pa
     class Away:
         served = True
 
+        def entry(self, upload_id: str, **how: Any) -> None:
+            return None
+
         async def enqueue(self, upload_id: str, **how: Any) -> None:
             raise RedisConnectionError("away")
 
@@ -455,6 +458,37 @@ async def test_a_short_outage_is_waited_for(
         ]
 
 
+async def test_a_stored_upload_is_queued_with_its_event(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step of Redis tells that it is stored and puts it into the queue, for its owner and with
+    its kind's priority."""
+    async with components(redis_url, tmp_path) as core:
+
+        async def unexpected(*_: Any, **__: Any) -> None:
+            raise AssertionError("a step of its own")
+
+        monkeypatch.setattr(core.queue, "enqueue", unexpected)
+        for name in ("up", "next"):
+            await ingest_of(core).take_in(name, body(all_of(WHOLE)), owner="ann")
+        assert await core.queue.positions(["up", "next"]) == {"up": 1, "next": 2}
+        assert await core.queue.backlog("ann") == 2
+
+
+async def test_what_was_cancelled_meanwhile_is_not_queued(redis_url: str, tmp_path: Path) -> None:
+    """Its last event is refused, and the job with it."""
+    async with components(redis_url, tmp_path) as core:
+
+        async def cancelled_at_the_end() -> AsyncIterator[bytes]:
+            yield WHOLE
+            draft = Draft(stage="cancelled", stage_progress=0, message="")
+            await core.journal.cancel("up", owner="ann", draft=draft)
+
+        with pytest.raises(Cancelled):
+            await ingest_of(core).take_in("up", body(cancelled_at_the_end()), owner="ann")
+        assert (await core.queue.place("up"))[0] == ""
+
+
 async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,6 +496,9 @@ async def test_a_queue_that_never_answers_is_left_to_the_reconciler(
 
     class Silent:
         served = True
+
+        def entry(self, upload_id: str, **how: Any) -> None:
+            return None
 
         async def enqueue(self, upload_id: str, **how: Any) -> None:
             await asyncio.Event().wait()

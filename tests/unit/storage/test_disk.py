@@ -656,6 +656,8 @@ def test_the_journal_s_place_is_kept_with_the_upload(storage: DiskStorage) -> No
     assert storage.objects.marked("u1") == Position("e-2", 7)
     storage.objects.mark("u1", Position("e-2", 8))
     assert DiskStorage.open(storage.root).objects.marked("u1") == Position("e-2", 8)
+    storage.objects.mark("u1", Position("e-2", 3), first=True)
+    assert storage.objects.marked("u1") == Position("e-2", 8), "a worker was faster"
     with pytest.raises(ValueError, match="too long"):
         storage.objects.mark("u1", Position("e" * 200, 1))
 
