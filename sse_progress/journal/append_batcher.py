@@ -163,9 +163,9 @@ class AppendBatcher:
     def _lane(self, upload: str) -> _Lane:
         """That of the upload's operations that wait, wherever its slot has gone meanwhile; else of
         its server."""
-        found = next((lane for lane in self._lanes.values() if upload in lane.holds), None)
-        if found is not None:
-            return found
+        for lane in self._lanes.values():
+            if upload in lane.holds:
+                return lane
         name = lane_of(self._redis, upload)
         if name not in self._lanes:
             lane = self._lanes[name] = _Lane(self._redis, self._script, self._observe)
@@ -175,11 +175,10 @@ class AppendBatcher:
 
 
 class _Lane:
-    """`holds` counts the operations here, by their upload; `waiting` are those that are
-    not under way.
+    """`holds` counts the operations here, by their upload; `waiting` are those not under way.
 
-    An operation that finds nothing under way is sent at once, without waking the task: a turn of
-    the loop and a third of its calls less. Whatever else it meets than an answer is the task's.
+    What is submitted in one turn of the loop leaves in one batch, by the client's link and without
+    waking the task. Whatever else it meets than answers is the task's.
     """
 
     def __init__(self, redis: Redis, script: Script, observe: Callable[[float], object]) -> None:
@@ -189,37 +188,47 @@ class _Lane:
         self._under_way: list[Operation] = []
         self._purge_from = PURGE_FROM
         self._wake = asyncio.Event()
-        self._delivers = self._alone = self._by_source = False
+        self._delivers = self._by_source = False
+        self._busy = False  # whoever is looks after what waits, before it is not any more
         self.connected = True
 
     def submit(self, operation: Operation) -> None:
         if len(self.waiting) >= self._purge_from:
             self._purge()
         self.holds[operation.upload] += 1
-        if self._delivers and not (self.waiting or self._under_way) and self._sent_alone(operation):
-            return
         self.waiting.append(operation)
-        if not self._alone:
-            self._wake.set()
+        if not self._busy:
+            self._busy = True
+            asyncio.get_running_loop().call_soon(self._send_by_link)
 
-    def _sent_alone(self, operation: Operation) -> bool:
-        future = asked(self._redis, [self._command(operation)])
+    def _send_by_link(self) -> None:
+        batch = self._next_batch() if self._delivers else []
+        commands = [self._command(operation) for operation in batch]
+        future = asked(self._redis, commands) if commands else None
         if future is None:
-            return False
-        self._alone, self._under_way = True, [operation]
-        future.add_done_callback(self._answered_alone)
-        return True
+            self._leave_to_task(batch)
+        else:
+            self._under_way = batch
+            future.add_done_callback(self._answered)
 
-    def _answered_alone(self, future: asyncio.Future[list[Any]]) -> None:
-        batch, self._under_way, self._alone = self._under_way, [], False
-        replies = future.result() if (error := future.exception()) is None else [error]
-        if isinstance(replies[0], RedisConnectionError | ReadOnlyError):
-            left = batch  # of the link alone, it may be
+    def _answered(self, future: asyncio.Future[list[Any]]) -> None:
+        batch, self._under_way = self._under_way, []
+        error = future.exception()
+        replies = [error] * len(batch) if error is not None else future.result()
+        if any(isinstance(reply, RedisConnectionError | ReadOnlyError) for reply in replies):
+            left = batch  # of the link alone, it may be; what was answered is answered again
         else:
             left = self._settle(batch, replies)
-        self.waiting.extendleft(left)
-        if self.waiting:
-            self._wake.set()
+        if left:
+            self._leave_to_task(left)
+        elif self.waiting:
+            self._send_by_link()
+        else:
+            self._busy = False
+
+    def _leave_to_task(self, left: list[Operation]) -> None:
+        self.waiting.extendleft(reversed(left))
+        self._wake.set()
 
     def cancel(self) -> None:
         self._delivers = False
@@ -242,7 +251,7 @@ class _Lane:
                     continue
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311  # jitter
                 pause_s = min(pause_s * 2, 1.0)
-            self.connected = True
+            self._busy, self.connected = False, True
 
     def _next_batch(self) -> list[Operation]:
         """One operation of each upload at most, so that none can overtake one that is refused.
@@ -264,8 +273,9 @@ class _Lane:
     async def _deliver(self, batch: list[Operation]) -> list[Operation]:
         """Send a batch once; those that have to be sent again, in order."""
         by_source, self._by_source = self._by_source, False
+        commands = [self._command(operation, by_source=by_source) for operation in batch]
         try:
-            replies = await self._send(batch, by_source=by_source)
+            replies = await together(self._redis, commands, raise_on_error=False)
         except (RedisError, OSError) as error:
             replies = [error] * len(batch)
         return self._settle(batch, replies, by_source=by_source)
@@ -274,7 +284,14 @@ class _Lane:
         self, batch: list[Operation], replies: list[Any], *, by_source: bool = False
     ) -> list[Operation]:
         """Give each operation its reply; those that have to be sent again, in order."""
-        left = self._unanswered(batch, replies)
+        now = asyncio.get_running_loop().time()
+        left = []
+        for operation, reply in zip(batch, replies, strict=True):
+            if _take(operation, reply):
+                self._observe(now - operation.submitted_at)
+                self._gone(operation)
+            else:
+                left.append(operation)
         errors = [reply for reply in replies if isinstance(reply, Exception)]
         unknown = [error for error in errors if isinstance(error, NoScriptError)]
         self._by_source = bool(unknown) and not by_source
@@ -284,25 +301,10 @@ class _Lane:
             self.connected = True
         return left
 
-    async def _send(self, batch: list[Operation], *, by_source: bool) -> list[Any]:
-        commands = [self._command(operation, by_source=by_source) for operation in batch]
-        return await together(self._redis, commands, raise_on_error=False)
-
     def _command(self, operation: Operation, *, by_source: bool = False) -> tuple[Any, ...]:
         script, keys = self._script, operation.keys
         called = ("EVAL", script.source) if by_source else ("EVALSHA", script.sha)
         return (*called, len(keys), *keys, *script.arguments(operation.values()))
-
-    def _unanswered(self, batch: list[Operation], replies: list[Any]) -> list[Operation]:
-        now = asyncio.get_running_loop().time()
-        left = []
-        for operation, reply in zip(batch, replies, strict=True):
-            if _take(operation, reply):
-                self._observe(now - operation.submitted_at)
-                self._gone(operation)
-            else:
-                left.append(operation)
-        return left
 
     def _purge(self) -> None:
         waiting: deque[Operation] = deque()

@@ -148,6 +148,22 @@ def tags_of(*, filename: str, labels: Labels = NO_LABELS, partial: bool = False)
     return encode_json(members)[1:-1]
 
 
+class _Given(msgspec.Struct, rename="camel", omit_defaults=True):
+    """The members of an event that only some have, as they follow each other in it."""
+
+    message_key: str | None = None
+    message_args: dict[str, str] | None = None
+    bytes: int | None = None
+    total: int | None = None
+    eta_seconds: int | None = None
+    paused: bool = False
+    waiting: str | None = None
+    items: dict[str, int] | None = None
+    media: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: Error | None = None
+
+
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """An event before the journal took it: everything but its place, time and whole percent."""
 
@@ -202,26 +218,25 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     def _encode(self, upload_id: str, message: str, error: Error | None) -> Fragments:
         key, args = key_of(self.message) or (None, {})
-        rest: dict[str, Any] = {
-            "messageKey": key,
-            "messageArgs": args or None,
-            "bytes": self.bytes,
-            "total": self.total,
-            "etaSeconds": self.eta_seconds,
-            "paused": self.paused or None,
-            "waiting": self.waiting,
-            "items": self.items,
-            "media": self.media,
-            "result": self.result,
-            "error": error,
-        }
-        given = {key: value for key, value in rest.items() if value is not None}
+        given = _Given(
+            key,
+            args or None,
+            self.bytes,
+            self.total,
+            self.eta_seconds,
+            self.paused,
+            self.waiting,
+            self.items,
+            self.media,
+            self.result,
+            error,
+        )
         try:
             last = encode_json(given)
         except UnicodeEncodeError:
             # Texts read from files may hold lone surrogates, which UTF-8 cannot carry.
             last = encode_json(without_surrogates(msgspec.to_builtins(given)))
-        tail, stage_tail = b",%b" % last[1:] if given else b"}", b""
+        tail, stage_tail = b",%b" % last[1:] if last != b"{}" else b"}", b""
         if error is not None and not error.stage:
             tail, stage_tail = tail.removesuffix(_STAGE_END), _STAGE_END
         return Fragments(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -98,6 +99,29 @@ async def test_operations_arrive_in_the_order_of_their_submission(redis_url: str
         assert [answer.seq for answer in answers[::5]] == list(range(2, 102))
         for one in tellers:
             assert await texts(journal, one) == list(range(1, 102))
+
+
+@pytest.mark.parametrize("way", ["by the link"], indirect=True)
+async def test_what_is_submitted_in_one_turn_leaves_in_one_batch(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each upload one operation at most, so that none overtakes one that is refused."""
+    async with journal_at(redis_url) as journal:
+        tellers = [await begun(journal, f"up{n}") for n in range(4)]
+        link = journal.redis.link  # type: ignore[attr-defined]
+        ask, sent = link.ask, []
+
+        def asked(commands: Sequence[Any]) -> asyncio.Future[list[Any]]:
+            sent.append(len(commands))
+            return ask(commands)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(link, "ask", asked)
+        told = [teller.tell() for teller in (*tellers, tellers[0])]
+        assert sent == []
+        await asyncio.gather(*told)
+        assert sent == [4, 1]
+        await tellers[1].tell()
+        assert sent == [4, 1, 1]
 
 
 async def test_a_server_killed_in_the_middle_of_it_costs_nothing(sure_redis: RedisServer) -> None:
