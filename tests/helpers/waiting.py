@@ -11,18 +11,23 @@ import anyio
 T = TypeVar("T")
 
 STEP_S = 0.01
+LONGEST_STEP_S = 0.1
+REST = 4
+"""How many times as long as the last question took there is none, up to the longest step: requests
+every 10 ms would take half a core from what the test waits for."""
 
 
 def wait_until(condition: Callable[[], T], what: str, *, timeout_s: float = 60) -> T:
     """Return the first true value of `condition`; fail with `what` after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while True:
+        asked_at = time.monotonic()
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what} (last: {value!r})")
-        time.sleep(STEP_S)
+        time.sleep(_step_s(asked_at))
 
 
 async def eventually(
@@ -31,6 +36,7 @@ async def eventually(
     """The same on an event loop; `condition` may be a function or a coroutine function."""
     deadline = time.monotonic() + timeout_s
     while True:
+        asked_at = time.monotonic()
         value = condition()
         if isinstance(value, Awaitable):
             value = await value
@@ -38,4 +44,8 @@ async def eventually(
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what} (last: {value!r})")
-        await anyio.sleep(STEP_S)
+        await anyio.sleep(_step_s(asked_at))
+
+
+def _step_s(asked_at: float) -> float:
+    return min(max(REST * (time.monotonic() - asked_at), STEP_S), LONGEST_STEP_S)
