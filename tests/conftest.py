@@ -90,7 +90,7 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests marked `long` are left out, not skipped, unless `--long` is given."""
     paths = {item: item.nodeid.partition("::")[0] for item in items}
-    items.sort(key=lambda item: (turn(paths[item]), paths[item]))  # equal in all processes
+    items.sort(key=lambda item: (*turn(paths[item]), paths[item]))  # equal in all processes
     if config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):

