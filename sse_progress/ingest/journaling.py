@@ -165,8 +165,9 @@ class Journaling:
 
         `arrived` are the bytes of the body that it came in.
 
-        Where Redis does not come back in time, it is removed and Unavailable is raised. With `keep`
-        it stays, and the reconciler goes on with it.
+        Where Redis does not come back in time, it is removed and Unavailable is raised; but if
+        Redis was reached after all, and a worker has published it since, it stays. With `keep` it
+        stays in any case, and the reconciler goes on with it.
         """
         size, owner, priority = manifest.size, manifest.owner, manifest.priority
         entry = self._queue.entry(upload_id, owner=owner, priority=priority)
@@ -194,7 +195,7 @@ class Journaling:
             if not keep:
                 if queued is not None:
                     queued.withdraw()
-                await blocking(self._storage.remove, upload_id)
+                await blocking(self._storage.take_back, upload_id)
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from None
         except WriterLost as lost:
             # Cancelled while it came; or a worker has the upload already, and all is well.

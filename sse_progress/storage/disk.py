@@ -134,6 +134,10 @@ class DiskStorage:
         self.bodies.discard(upload_id)
         self.objects.remove(upload_id)
 
+    def take_back(self, upload_id: str) -> bool:
+        self.bodies.discard(upload_id)
+        return self.objects.take_back(upload_id)
+
     def sweep(self) -> None:
         """Remove what dead receivers left, and what could not be deleted earlier."""
         self.bodies.discard_stale()

@@ -191,14 +191,27 @@ class DiskObjects:
         """Take it away, whether stored or published. Harmless if there is nothing."""
         with storage_errors():
             for directory, _ in self._layout.places(upload_id):
-                try:
-                    manifest = read_manifest(directory)
-                except (FileNotFoundError, Unavailable):
-                    manifest = None
-                if self._layout.discard(directory):
-                    sync_directory(directory.parent)
-                    if manifest is not None:
-                        self._layout.kept.forget(manifest)
+                self._discard(directory)
+
+    def take_back(self, upload_id: str) -> bool:
+        """Take it away if it is not published, which would be announced; False: it is."""
+        try:
+            with self._exclusive(upload_id) as (directory, done):
+                if not done:
+                    self._discard(directory)
+                return not done
+        except UnknownUpload:
+            return True
+
+    def _discard(self, directory: Path) -> None:
+        try:
+            manifest = read_manifest(directory)
+        except (FileNotFoundError, Unavailable):
+            manifest = None
+        if self._layout.discard(directory):
+            sync_directory(directory.parent)
+            if manifest is not None:
+                self._layout.kept.forget(manifest)
 
     def expired(self, older_than_s: float, kept_s: KeptS = kept_no_longer) -> Iterator[str]:
         now = self._now()

@@ -188,5 +188,9 @@ class Storage(Protocol):
     def remove(self, upload_id: str) -> None:
         """Take everything of this upload away; a body that is still arriving comes to nothing."""
 
+    def take_back(self, upload_id: str) -> bool:
+        """The same for one that was stored just now, unless a worker has published it since: then
+        it stays, and False is returned."""
+
     def sweep(self) -> None:
         """Remove what dead processes left."""

@@ -101,6 +101,14 @@ class BucketStorage:
         self._bucket.delete([keys.resting, keys.open, keys.record])
         end_leftovers(self._bucket, published)
 
+    def take_back(self, upload_id: str) -> bool:
+        """A worker that publishes it within these requests loses it, as by any removal."""
+        found = self.objects.find(upload_id)
+        if found is not None and found.done:
+            return False
+        self.remove(upload_id)
+        return True
+
     # ---- what dead processes left
 
     def sweep(self) -> None:

@@ -18,6 +18,7 @@ from sse_progress.ingest.ingest import Ingest, IngestConfig
 from sse_progress.ingest.labelling import Labelling
 from sse_progress.ingest.limits import ReceiveLimits
 from sse_progress.ingest.progress import receiving_progress
+from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.errors import (
     Cancelled,
     ClientDisconnected,
@@ -473,6 +474,29 @@ async def test_a_stored_upload_is_queued_with_its_event(
             await ingest_of(core).take_in(name, body(all_of(WHOLE)), owner="ann")
         assert await core.queue.positions(["up", "next"]) == {"up": 1, "next": 2}
         assert await core.queue.backlog("ann") == 2
+
+
+@pytest.mark.parametrize("published", [False, True])
+async def test_an_answer_that_is_lost_does_not_take_a_published_file_away(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, published: bool
+) -> None:
+    """Redis queues the upload and its answer never comes; meanwhile a worker may be done."""
+    last = JournalWriter.last
+
+    async def unanswered(self: JournalWriter, *drafts: Any, **how: Any) -> None:
+        await last(self, *drafts, **how)
+        assert (await core.queue.place("up"))[0] != ""
+        if published:
+            await asyncio.to_thread(core.storage.objects.publish, "up", b"{}")
+        raise TimeoutError
+
+    monkeypatch.setattr(JournalWriter, "last", unanswered)
+    async with components(redis_url, tmp_path) as core:
+        with pytest.raises(Unavailable):
+            await ingest_of(core).take_in("up", body(all_of(WHOLE)), owner="ann")
+        found = core.storage.objects.find("up")
+        assert (found is not None) == published
+        assert found is None or found.done
 
 
 async def test_what_was_cancelled_meanwhile_is_not_queued(redis_url: str, tmp_path: Path) -> None:

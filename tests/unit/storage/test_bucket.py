@@ -69,6 +69,20 @@ async def test_an_upload_goes_its_whole_way(place: Place, content: bytes) -> Non
     assert place.uploads() == []
 
 
+def test_what_is_published_is_not_taken_back(place: Place) -> None:
+    """What was stored just now is; what a worker was faster to publish stays, all of it."""
+    web, worker = place.open(), place.open()
+    assert web.take_back("u1")
+    store(web)
+    assert web.take_back("u1")
+    assert place.listed() == []
+    store(web)
+    publish(worker)
+    before = place.listed()
+    assert not web.take_back("u1")
+    assert place.listed() == before
+
+
 async def test_nothing_is_published_before_it_is(place: Place) -> None:
     """What stages keep lies elsewhere, and no file has an address, until the record is put."""
     storage = place.open()

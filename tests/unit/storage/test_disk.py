@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -552,6 +552,34 @@ def test_removing_is_harmless_at_any_time(storage: DiskStorage) -> None:
     ):
         with pytest.raises(UnknownUpload):
             work()
+
+
+def test_who_publishes_while_it_is_taken_back_is_told(
+    storage: DiskStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A publisher waits for the end of it, and then there is nothing; nor is it announced."""
+    assert storage.take_back("u1")
+    store(storage)
+    discard = storage.objects._discard
+    with ThreadPoolExecutor(1) as threads:
+
+        def meanwhile(directory: Path) -> None:
+            done.append(threads.submit(publish, storage))
+            with pytest.raises(TimeoutError):
+                done[0].result(0.2)
+            discard(directory)
+
+        done: list[Future[bytes]] = []
+        monkeypatch.setattr(storage.objects, "_discard", meanwhile)
+        assert storage.take_back("u1")
+        with pytest.raises(UnknownUpload):
+            done[0].result(60)
+    monkeypatch.undo()
+    assert storage.objects.find("u1") is None
+    store(storage)
+    publish(storage)
+    assert not storage.take_back("u1")
+    assert storage.objects.find("u1") is not None
 
 
 def test_removing_and_publishing_at_once_leaves_nothing(storage: DiskStorage) -> None:
