@@ -92,11 +92,15 @@ class PartParser:
 
     def _content(self, piece: bytes, at: int) -> None:
         """Take a part's content from `at` on, and the parts that follow it."""
+        counted = False
         while not self.ended:
             end = piece.find(self._delimiter, at)
             whole = end >= 0
             if not whole:
                 end = self._part_of_delimiter(piece, at)
+            elif not counted:  # before any of these parts is told, whatever else is wrong with it
+                self._count(piece.count(self._delimiter, end))
+                counted = True
             if end > at:
                 self._parts.content(piece, at, end)
             if end == len(piece):
@@ -106,13 +110,13 @@ class PartParser:
                 self._parts.part_ends()
                 self.ended, at = True, end
             elif whole and (head := self._head(piece, after)) is not None:
-                self._count(1)
                 self._parts.part_ends()
                 at = self._tell(*head)
             else:
-                self._hand_over(piece[end:])
+                self._hand_over(piece[end:], counted=counted)
                 return
-        self._count(piece.count(self._delimiter, at))
+        if not counted:
+            self._count(piece.count(self._delimiter, at))
 
     def _part_of_delimiter(self, piece: bytes, start: int = 0) -> int:
         """Where a delimiter may have begun, from `start` on, that goes on in the next piece; else
@@ -130,13 +134,13 @@ class PartParser:
 
     # ---- any other body
 
-    def _hand_over(self, piece: bytes) -> None:
+    def _hand_over(self, piece: bytes, *, counted: bool = False) -> None:
         self._other = _Other(self._boundary, self._limits, self._parts, within_part=self._begun)
-        self._feed_other(self._other, piece)
+        self._feed_other(self._other, piece, counted=counted)
 
-    def _feed_other(self, other: _Other, piece: bytes) -> None:
+    def _feed_other(self, other: _Other, piece: bytes, *, counted: bool = False) -> None:
         if count := piece.count(self._delimiter):
-            self._count(count)
+            self._count(0 if counted else count)
         elif other.mid_content and self._part_of_delimiter(piece) == len(piece):
             # It would be searched once more and handed on whole, the parser's state unchanged.
             self._parts.content(piece, 0, len(piece))

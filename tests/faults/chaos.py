@@ -127,8 +127,11 @@ class Chaos:
         while not sent.status:
             await send(self.service.url, sent, name, rng, timeout_s=60)
             if sent.status == 409:
-                sent.status = 0  # an attempt before did begin, and its answer was lost
-                return
+                # An attempt before did begin, and its answer was lost; if Redis is killed while it
+                # waits for its disk, it forgets up to two seconds (appendfsync everysec), and this.
+                sent.status = 0
+                if self._begun(sent.upload_id):
+                    return
             if sent.status == 503 and not self._begun(sent.upload_id):
                 sent.status = 0
             if not sent.status:
