@@ -50,11 +50,16 @@ async def queue_at(
         await queue.aclose()
 
 
+LEASE_S = 2.0
+"""NATS gives a job to another worker where the one that has it is slower than this to connect again
+and say so, as it can be on a busy machine."""
+
+
 async def after_an_outage(queue: NatsQueue, workers: Workers) -> None:
     """What must hold after each: job `a`, started before, runs on alone; new jobs are taken."""
     await queue.enqueue("new")
     await workers.until("start", "new")
-    await sleep(1.2)  # more than a lease and a report: a worker that could take `a` has
+    await sleep(1.5 * LEASE_S)  # a lease and a report: a worker that could take `a` has
     workers.let_end("a")
     workers.let_end("new")
     await no_jobs(queue)
@@ -66,7 +71,7 @@ async def after_an_outage(queue: NatsQueue, workers: Workers) -> None:
 async def test_a_killed_nats(own_redis: RedisServer, nats: NatsServer, workers: Workers) -> None:
     """Away for several leases: the handler goes on, once; a job that came meanwhile runs then, and
     nobody is said to work until it can."""
-    await workers.ready(workers.start(lease_s=0.8), workers.start(lease_s=0.8))
+    await workers.ready(workers.start(lease_s=LEASE_S), workers.start(lease_s=LEASE_S))
     async with queue_at(own_redis.url, nats) as (queue, _):
         await queue.enqueue("a")
         await workers.until("start", "a")
@@ -75,7 +80,7 @@ async def test_a_killed_nats(own_redis: RedisServer, nats: NatsServer, workers: 
         await queue.enqueue("quick")
         with pytest.raises(OSError, match="NATS"):
             await queue.workers_alive()
-        await sleep(1.2)
+        await sleep(1.5 * LEASE_S)
         assert not workers.lines("start", "quick")
         nats.start()
         await workers.until("end", "quick")
@@ -85,12 +90,12 @@ async def test_a_killed_nats(own_redis: RedisServer, nats: NatsServer, workers: 
 
 async def test_a_stopped_nats(own_redis: RedisServer, nats: NatsServer, workers: Workers) -> None:
     """Silent for several leases, after which it takes all jobs for lost: they run once."""
-    await workers.ready(workers.start(lease_s=0.8), workers.start(lease_s=0.8))
+    await workers.ready(workers.start(lease_s=LEASE_S), workers.start(lease_s=LEASE_S))
     async with queue_at(own_redis.url, nats) as (queue, _):
         await queue.enqueue("a")
         await workers.until("start", "a")
         nats.stop()
-        await sleep(1.8)
+        await sleep(2.2 * LEASE_S)
         nats.cont()
         await after_an_outage(queue, workers)
 
