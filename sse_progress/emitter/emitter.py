@@ -91,15 +91,15 @@ class Emitter:
     def release(self, topic: Topic) -> None:
         self._topics.release(topic)
 
-    def read_lately(
+    def kept_page(
         self, topic: Topic, *, owner: str, after: Position | None
     ) -> tuple[Page, int] | None:
-        """What `read` has just returned to another reader of the same, if it may be followed still:
-        what it lacks was heard."""
+        """What `read` has just returned to another reader of the same, with its generation; None if
+        it is not kept. Whatever it lacks was heard since."""
         if not topic.subscribed.is_set() or topic not in self._topics:
             return None
         key = ReadKey(topic.generation, owner, after, claim=False, limit=PAGE_FRAMES, missing=False)
-        page = topic.lately(key)
+        page = topic.kept_page(key)
         return None if page is None else (page, key.generation)
 
     async def read(

@@ -48,7 +48,7 @@ class SharedReads:
         if not missing:
             page = await self._journal.read(upload_id, owner=owner, after=after, limit=limit)
             if isinstance(page, Page):
-                topic.read_lately(key, page)
+                topic.keep_page(key, page)
             if page is not None or not claim:
                 return page
         # A journal may expire, or be lost, before its upload is: such an id has an owner.

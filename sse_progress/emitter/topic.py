@@ -15,7 +15,8 @@ __all__ = ["ReadKey", "Topic"]
 
 TAIL_FRAMES = 64
 KEPT_PAGE_S = 0.25
-"""A storm of readers of one upload takes seconds; a page is up to 64 frames of memory."""
+"""Seconds. Readers that reconnect together come within milliseconds of each other; a page takes
+memory."""
 
 
 class ReadKey(NamedTuple):
@@ -62,10 +63,10 @@ class Topic:
         self._page = None
         self._tell_news()
 
-    # ---- the page that was read last, for others who come for the same
+    # ---- the page that was read last, for other readers of the same
 
-    def read_lately(self, key: ReadKey, page: Page) -> None:
-        """Keep a page for a moment, where others come for it: what it lacks by then is heard."""
+    def keep_page(self, key: ReadKey, page: Page) -> None:
+        """Keep a page for a moment, if this upload has other readers."""
         if self.opening > 1 and len(page.frames) <= TAIL_FRAMES:
             if self._page is None:
                 asyncio.get_running_loop().call_later(KEPT_PAGE_S, self._forget_page)
@@ -74,7 +75,7 @@ class Topic:
     def _forget_page(self) -> None:
         self._page = None
 
-    def lately(self, key: ReadKey) -> Page | None:
+    def kept_page(self, key: ReadKey) -> Page | None:
         return self._page[1] if self._page is not None and self._page[0] == key else None
 
     # ---- what is heard

@@ -1,4 +1,4 @@
-"""Where the parts of a multipart body begin and end, told to the form that takes them.
+"""Finds where the parts of a multipart body begin and end, and calls the form that takes them.
 
 A body as clients send it takes one pattern for a part's head and one search for its end. The first
 thing that is not so, and all that follows it, is python-multipart's: its walk through a small body
@@ -25,7 +25,7 @@ _HEADER = re.compile(
 
 
 class Parts(Protocol):
-    """What is told of each part, in this order. `data[start:end]` is the next of its content."""
+    """Called for each part, in this order. `data[start:end]` is the next piece of its content."""
 
     def part_begins(self) -> None: ...
     def header(self, name: bytes, value: bytes) -> None: ...
@@ -59,7 +59,7 @@ class PartParser:
             self._content(piece, self._tell(*head))
 
     def close(self) -> None:
-        """Nothing more is told, and nothing here leads to the form any more."""
+        """Make no more calls, and keep no reference to the form."""
         del self._parts
         if self._other is not None:
             self._other.close()
@@ -98,7 +98,7 @@ class PartParser:
             whole = end >= 0
             if not whole:
                 end = self._part_of_delimiter(piece, at)
-            elif not counted:  # before any of these parts is told, whatever else is wrong with it
+            elif not counted:  # before the form is called for any of these parts
                 self._count(piece.count(self._delimiter, end))
                 counted = True
             if end > at:
@@ -140,7 +140,8 @@ class PartParser:
 
     def _feed_other(self, other: _Other, piece: bytes, *, counted: bool = False) -> None:
         if count := piece.count(self._delimiter):
-            self._count(0 if counted else count)
+            if not counted:
+                self._count(count)
         elif other.mid_content and self._part_of_delimiter(piece) == len(piece):
             # It would be searched once more and handed on whole, the parser's state unchanged.
             self._parts.content(piece, 0, len(piece))
@@ -165,7 +166,7 @@ class _Other:
             max_header_size=limits.max_part_headers_bytes,
         )
         if within_part:
-            self._parser.write(b"--" + boundary + b"\r\n\r\n")  # nothing is told of it
+            self._parser.write(b"--" + boundary + b"\r\n\r\n")  # without callbacks
         self._parser.callbacks = {
             "on_part_begin": self._part_begins,
             "on_header_begin": self._header_begins,

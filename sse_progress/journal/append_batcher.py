@@ -189,7 +189,8 @@ class _Lane:
         self._purge_from = PURGE_FROM
         self._wake = asyncio.Event()
         self._delivers = self._by_source = False
-        self._busy = False  # whoever is looks after what waits, before it is not any more
+        self._busy = False
+        """A send is scheduled or under way, and takes what waits when it is over."""
         self.connected = True
 
     def submit(self, operation: Operation) -> None:

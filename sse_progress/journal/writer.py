@@ -107,8 +107,9 @@ class JournalWriter:
     ) -> None:
         """A stage ends; returns once Redis has event, result and description. Raises WriterLost.
 
-        `then`: an event of the next stage that is told with it, in one step; `queued`: so is the
-        job put into the queue."""
+        In the same step, `then`, an event of the next stage, is appended, and `queued`, the
+        upload's job, is put into the queue.
+        """
         self._drop_pending()
         await self._settled(
             self._append(

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sse_progress.model.errors import QuotaExceeded
+from sse_progress.storage.durable import open_private
 from sse_progress.storage.manifest import Manifest, digest_of
 
 __all__ = ["Kept"]
@@ -106,9 +107,9 @@ class Kept:
 
 def _opened(directory: str) -> int:
     """A descriptor of the directory, made if it is not there."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_DIRECTORY
     try:
-        return os.open(directory, flags)
+        return open_private(directory, flags)
     except FileNotFoundError:
         Path(directory).mkdir(mode=0o700, exist_ok=True)
-        return os.open(directory, flags)
+        return open_private(directory, flags)

@@ -134,8 +134,8 @@ async def _open(
     """The journal as the stream begins (None while it cannot be read), and whether the stream may
     claim the id. Raises Forbidden."""
     emitter = context.components.emitter
-    if (lately := emitter.read_lately(topic, owner=owner, after=presented)) is not None:
-        return lately, claims
+    if (kept := emitter.kept_page(topic, owner=owner, after=presented)) is not None:
+        return kept, claims
     read = partial(emitter.read, topic, owner=owner, after=presented)
     try:
         with within(OPEN_WAIT_S):

@@ -133,9 +133,9 @@ class Rig:
         return topic
 
     async def open(self, reader: Any) -> Topic:
-        """Follow as a stream does, from a page that was read before, or lately for another."""
+        """Follow as a stream does, from a page that was just read, for it or for another."""
         emitter, topic = self.emitter, self.emitter.open("u")
-        opening = emitter.read_lately(topic, owner=reader.owner, after=reader.cursor)
+        opening = emitter.kept_page(topic, owner=reader.owner, after=reader.cursor)
         if opening is None:
             page, generation = await emitter.read(
                 topic, owner=reader.owner, after=reader.cursor, claim=False
@@ -354,10 +354,10 @@ async def test_who_comes_in_the_same_moment_reads_nothing(
             await rig.drop_subscriptions()
             await rig.say()
             await eventually(lambda: topic.generation > generation, "subscribed again")
-        lately = rig.emitter.read_lately(topic, owner="ann", after=None)
-        assert (lately is None) == (between == "a lost subscription")
-        assert rig.emitter.read_lately(topic, owner="bob", after=None) is None
-        assert rig.emitter.read_lately(topic, owner="ann", after=first.positions[0]) is None
+        page = rig.emitter.kept_page(topic, owner="ann", after=None)
+        assert (page is None) == (between == "a lost subscription")
+        assert rig.emitter.kept_page(topic, owner="bob", after=None) is None
+        assert rig.emitter.kept_page(topic, owner="ann", after=first.positions[0]) is None
         await rig.open(second)
         await caught_up(rig, second)
         assert [p.seq for p in second.positions] == list(range(1, second.positions[-1].seq + 1))
@@ -369,14 +369,14 @@ async def test_a_page_stays_for_a_moment(
 ) -> None:
     """And only where others come for it: it is memory."""
     kept: list[Page | None] = []
-    keep = Topic.read_lately
+    keep = Topic.keep_page
     monkeypatch.setattr(emitter_topic, "KEPT_PAGE_S", 0.01)
 
     def keeping(topic: Topic, key: ReadKey, page: Page) -> None:
         keep(topic, key, page)
-        kept.append(topic.lately(key))
+        kept.append(topic.kept_page(key))
 
-    monkeypatch.setattr(Topic, "read_lately", keeping)
+    monkeypatch.setattr(Topic, "keep_page", keeping)
     async with rig_at(redis_url) as rig:
         await rig.begin()
         for _ in range(others):
@@ -384,7 +384,7 @@ async def test_a_page_stays_for_a_moment(
         topic = await rig.open(Reader())
         assert [page is not None for page in kept] == [others > 0]
         await eventually(
-            lambda: rig.emitter.read_lately(topic, owner="ann", after=None) is None, "it is dropped"
+            lambda: rig.emitter.kept_page(topic, owner="ann", after=None) is None, "it is dropped"
         )
 
 
