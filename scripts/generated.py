@@ -11,6 +11,9 @@ was not checked.
 
 `docs/reference` has a page for each entry point of the npm package, made from the comments in its
 declarations.
+
+`browser/page/page.built.js` and its like are what the service's own pages load, one file in place
+of the modules that they import one after the other.
 """
 
 from __future__ import annotations
@@ -141,6 +144,30 @@ def locales_json() -> str:
     return _by_node("locales.mjs")
 
 
+ESBUILD = ROOT / "tests/js/node_modules/.bin/esbuild"
+BUILT = "/* Made by scripts/generate from {source} and what it imports: change those. */"
+
+
+def built(source: Path) -> str:
+    """A page's program with all modules that it imports; readable, each under its name."""
+    options = ["--bundle", "--format=esm", "--charset=utf8"]
+    banner = f"--banner:js={BUILT.format(source=source.name)}"
+    made = subprocess.run(  # noqa: S603  # our own files
+        [ESBUILD, source.relative_to(ROOT), *options, banner, "--log-level=warning"],
+        cwd=ROOT,  # the names of the modules in what is made are relative to this
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return made.stdout
+
+
+PAGES = {
+    path.with_suffix(".built.js"): partial(built, path)
+    for path in (PACKAGE / "browser/page/page.js", PACKAGE / "browser/page/review/review.js")
+}
+"""Beside their sources, so that addresses relative to the module stay right."""
+
 ENTRY_POINTS = ("browser", "panel", "drop", "react", "vue", "uppy")
 """Of the npm package, by the pages about them."""
 
@@ -149,23 +176,25 @@ FILES: dict[Path, Callable[[], str]] = {
     PACKAGE / "cli/locales.json": locales_json,
     **sync_client(),
     **{ROOT / f"docs/reference/{name}.md": partial(reference, name) for name in ENTRY_POINTS},
+    **PAGES,
 }
+"""Those made from others of them come after these."""
 
 
 def main(options: list[str]) -> int:
     if options not in ([], ["--check"]):
         print(__doc__, "Options: --check", file=sys.stderr)
         return 2
-    stale = [
-        path
-        for path, made in FILES.items()
-        if not path.exists() or path.read_text(encoding="utf-8") != made()
-    ]
-    for path in stale:
+    stale = 0
+    for path, make in FILES.items():
+        made = make()
+        if path.exists() and path.read_text(encoding="utf-8") == made:
+            continue
+        stale += 1
         if options:
             print(f"{path.relative_to(ROOT)} is out of date: run scripts/generate")
         else:
-            path.write_text(FILES[path](), encoding="utf-8")
+            path.write_text(made, encoding="utf-8")
     return 1 if options and stale else 0
 
 
