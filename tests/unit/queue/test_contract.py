@@ -32,6 +32,9 @@ from tests.helpers.queues import (
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually
 
+LEASE_S = 2
+"""Where a worker must not lose its job though Redis is away: a busy machine takes a second."""
+
 
 @pytest.fixture(params=["redis", "nats"])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
@@ -443,7 +446,7 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
     await queue.enqueue("new")
     await workers.until("start", "new")
     await queue.enqueue("a")
-    await sleep(1.2)  # more than a lease and a report: a worker that could take `a` has
+    await sleep(1.5 * LEASE_S)  # more than a lease and a report: a worker that could take `a` has
     workers.let_end("a")
     workers.let_end("new")
     await no_jobs(queue)
@@ -454,13 +457,13 @@ async def after_an_outage(queue: Queue, workers: Workers) -> None:
 
 async def test_a_stopped_redis(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """Redis silent for several leases: the handler goes on, once; workers take new jobs after."""
-    started = [workers.start(lease_s=0.8), workers.start(lease_s=0.8)]
+    started = [workers.start(lease_s=LEASE_S), workers.start(lease_s=LEASE_S)]
     await workers.ready(*started)
     async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
         own_redis.stop()
-        await sleep(5)
+        await sleep(2.5 * LEASE_S)
         own_redis.cont()
         await after_an_outage(queue, workers)
     assert [process.poll() for process in started] == [None, None]
@@ -468,7 +471,7 @@ async def test_a_stopped_redis(own_redis: RedisServer, engine: Engine, workers: 
 
 async def test_a_killed_redis(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """Redis killed and back after several leases: the handler goes on, once; new jobs after."""
-    started = [workers.start(lease_s=0.8), workers.start(lease_s=0.8)]
+    started = [workers.start(lease_s=LEASE_S), workers.start(lease_s=LEASE_S)]
     await workers.ready(*started)
     async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
@@ -476,7 +479,7 @@ async def test_a_killed_redis(own_redis: RedisServer, engine: Engine, workers: W
         own_redis.kill()
         with pytest.raises(RedisError):
             await queue.enqueue("nowhere")
-        await sleep(1.2)
+        await sleep(2.5 * LEASE_S)
         own_redis.start()
         await after_an_outage(queue, workers)
     assert [process.poll() for process in started] == [None, None]
@@ -484,7 +487,7 @@ async def test_a_killed_redis(own_redis: RedisServer, engine: Engine, workers: W
 
 async def test_an_empty_redis(own_redis: RedisServer, engine: Engine, workers: Workers) -> None:
     """Redis forgets everything, scripts too: running jobs are made known to it again."""
-    process = workers.start(lease_s=0.8)
+    process = workers.start(lease_s=LEASE_S)
     async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
@@ -497,7 +500,7 @@ async def test_a_job_that_ends_while_redis_is_away(
     own_redis: RedisServer, engine: Engine, workers: Workers
 ) -> None:
     """The end of a job is told when Redis is back; it is not done again."""
-    workers.start(lease_s=0.8)
+    workers.start(lease_s=LEASE_S)
     async with queue_at(engine, own_redis.url) as queue:
         await queue.enqueue("a")
         await workers.until("start", "a")
