@@ -74,13 +74,12 @@ def wire_js() -> str:
         # `cancelled` is an end of its own
         if not problem.about_file and problem.code not in DEFAULT_TABLE
     )
-    fields = Settings.model_fields
     return WIRE.format(
         stages="\n".join(stages),
         pattern=json.dumps(UPLOAD_ID_PATTERN),
         codes="\n".join(codes),
-        heartbeat=f"{fields['heartbeat_s'].default * 1000:_}",
-        answer=f"{fields['answer_wait_s'].default * 1000:_}",
+        heartbeat=f"{Settings.heartbeat_s * 1000:_}",
+        answer=f"{Settings.answer_wait_s * 1000:_}",
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import ValidationError
-
+from sse_progress.settings.checked import CHECKS, check_together
 from sse_progress.settings.settings import Settings
+from sse_progress.settings.values import read
 
 __all__ = ["SettingsError", "env_file", "load_settings"]
 
@@ -17,22 +19,9 @@ class SettingsError(Exception):
     """A setting is wrong; the text names it and says how to fix it."""
 
 
-_WORDS = {
-    "int_parsing": "is not a whole number",
-    "int_from_float": "is not a whole number",
-    "float_parsing": "is not a number",
-    "bool_parsing": "is neither true nor false",
-    "literal_error": "is not {expected}",
-    "greater_than_equal": "is less than {ge}",
-    "greater_than": "is not more than {gt}",
-    "less_than_equal": "is more than {le}",
-    "less_than": "is not less than {lt}",
-}
-"""What is wrong with a value, by pydantic's type of error. The value is not told: a secret?"""
-
-
 ENV_FILE = "SSE_PROGRESS_ENV_FILE"
 """Variable that names the file with settings; it is no setting itself."""
+PREFIX = "SSE_PROGRESS_"
 TOKEN_KEYS = ("jwt_secret", "jwt_public_key", "jwks_url")
 
 
@@ -61,21 +50,57 @@ def load_settings(*, token_keys: bool = True, **overrides: Any) -> Settings:
     `token_keys` False: without the keys that tokens are checked with, for a process that checks
     none.
     """
-    given = {key: value for key, value in overrides.items() if value is not None}
+    unknown = overrides.keys() - {each.name for each in fields(Settings)}
+    if unknown:
+        raise TypeError(f"no settings: {', '.join(sorted(unknown))}")
+    chosen = {key: value for key, value in overrides.items() if value is not None}
+    path = env_file(chosen.get("data_dir"))
+    given = {**_of_file(path), **_by_name(os.environ), **chosen}
     if not token_keys:
         for name in TOKEN_KEYS:
-            os.environ.pop(f"SSE_PROGRESS_{name.upper()}", None)
-        given |= dict.fromkeys(TOKEN_KEYS)
-    given["_env_file"] = env_file(given.get("data_dir"))
+            os.environ.pop(f"{PREFIX}{name.upper()}", None)
+            given.pop(name, None)
+    return _checked(given)
+
+
+def _of_file(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    from dotenv import dotenv_values
+
+    return _by_name(dotenv_values(path, encoding="utf-8"))
+
+
+def _by_name(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Those that may be settings, by the setting's name; an empty one is not set."""
+    prefix = PREFIX.lower()
+    return {
+        name.lower().removeprefix(prefix): value
+        for name, value in variables.items()
+        if value and name.lower().startswith(prefix)
+    }
+
+
+def _checked(given: Mapping[str, Any]) -> Settings:
+    """The settings; those that are not in `given` have their defaults. Raises SettingsError."""
+    kinds = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    wrong = []
+    for each in fields(Settings):
+        name, value = each.name, each.default
+        try:
+            if name in given:
+                value = read(kinds[name], each.metadata, given[name])
+            if value is not None and name in CHECKS:
+                value = CHECKS[name](value)
+        except ValueError as error:
+            wrong.append(f"{PREFIX}{name.upper()}: {error}")
+        values[name] = value
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    settings = Settings(**values)
     try:
-        return Settings(**given)
-    except ValidationError as exc:
-        lines = []
-        for error in exc.errors():
-            name = "_".join(str(part) for part in error["loc"][:1]).upper()
-            words = _WORDS.get(error["type"])
-            text = error["msg"].removeprefix("Value error, ")
-            if words is not None:
-                text = words.format(**error.get("ctx", {})).replace("'", "")
-            lines.append(f"SSE_PROGRESS_{name}: {text}" if name else text)
-        raise SettingsError("\n".join(lines)) from None
+        check_together(settings)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return settings

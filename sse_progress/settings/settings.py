@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sse_progress.settings.checked import Checked
+from sse_progress.settings.declared import Declared
 
 __all__ = ["Settings"]
 
 
-class Settings(Checked):
+class Settings(Declared):
     """All settings, checked. They are read by `load_settings`."""
 
     @property

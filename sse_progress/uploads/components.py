@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from sse_progress.archive.archive import Archive, NoArchive
@@ -27,7 +26,7 @@ from sse_progress.runtime.metrics import Metrics
 from sse_progress.runtime.redis.client import connect, dedicated, linked
 from sse_progress.runtime.redis.kind import mismatch
 from sse_progress.runtime.traces import Traces, open_traces
-from sse_progress.settings import Settings, SettingsError
+from sse_progress.settings import Secret, Settings, SettingsError
 from sse_progress.storage.opening import open_storage
 from sse_progress.storage.port import Storage
 from sse_progress.storage.presence import BEAT_S, LocksNotShared, Presence
@@ -131,7 +130,7 @@ def hook_keys(settings: Settings) -> tuple[bytes, ...]:
     return _keys("MODERATION_HOOK_SECRET", settings.moderation_hook_secret)
 
 
-def _keys(name: str, secret: SecretStr | None) -> tuple[bytes, ...]:
+def _keys(name: str, secret: Secret | None) -> tuple[bytes, ...]:
     if secret is None:
         return ()
     try:

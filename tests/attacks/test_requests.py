@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sse_progress.settings import Settings
+from sse_progress.settings import load_settings
 from sse_progress.web.app import create_app
 from tests.attacks.words import (
     SECRET,
@@ -329,7 +329,7 @@ async def test_a_slash_too_many_sends_nobody_elsewhere(alice: Caller, path: str)
 
 async def test_a_prefix_without_its_slash_leads_to_the_page() -> None:
     """The one redirect there is names no host."""
-    app = create_app(Settings(_env_file=None, prefix="/api/media", jwt_secret=SECRET))
+    app = create_app(load_settings(prefix="/api/media", jwt_secret=SECRET))
     with AsgiServer(app) as server:
         foreign = {"Host": "evil.example"}
         answer = request("GET", f"{server.url}/api/media", headers=foreign)

@@ -27,7 +27,7 @@ from sse_progress.model.errors import (
     Unavailable,
 )
 from sse_progress.runtime.redis.client import connect
-from sse_progress.settings import Settings
+from sse_progress.settings import load_settings
 from tests.helpers.processes import die_with_parent
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually, wait_until
@@ -51,7 +51,7 @@ async def limits_on(url: str, **changes: Any) -> AsyncIterator[Limits]:
     """
     clock: Callable[[], float] = changes.pop("clock", time.monotonic)
     patience_s: float = changes.pop("patience_s", 0)
-    settings = Settings(_env_file=None, **changes)
+    settings = load_settings(**changes)
     redis = connect(url)
     try:
         async with anyio.create_task_group() as group:
@@ -122,7 +122,7 @@ async def test_a_place_given_back_is_free_everywhere(redis_url: str) -> None:
 async def test_a_place_given_back_is_free_before_redis_was_told(redis_url: str) -> None:
     """A process that has not come round to telling Redis still takes its own word for it."""
     async with keys_of(redis_url) as redis:
-        limits = Limits(redis, Settings(_env_file=None, max_streams_per_user=2))  # no upkeep
+        limits = Limits(redis, load_settings(max_streams_per_user=2))  # no upkeep
         for _ in range(3):
             for lease in await streams(limits, 2):
                 lease.release()
@@ -196,10 +196,10 @@ CHILD = """
 import asyncio, sys
 from sse_progress.access.limits import Limits
 from sse_progress.runtime.redis.client import connect
-from sse_progress.settings import Settings
+from sse_progress.settings import load_settings
 
 async def main():
-    settings = Settings(_env_file=None, max_streams_per_user=4, max_uploads_per_user=2, lease_s=3)
+    settings = load_settings(max_streams_per_user=4, max_uploads_per_user=2, lease_s=3)
     limits = Limits(connect(sys.argv[1]), settings)
     upkeep = asyncio.create_task(limits.run())
     for _ in range(3):
@@ -260,7 +260,7 @@ async def test_a_killed_process_loses_its_leases(redis_url: str) -> None:
 async def test_a_stopped_upkeep_gives_back_what_was_released(redis_url: str) -> None:
     """Streams that end because the process does are given back before it is gone."""
     async with keys_of(redis_url) as redis:
-        limits = Limits(redis, Settings(_env_file=None, max_streams_per_user=5))
+        limits = Limits(redis, load_settings(max_streams_per_user=5))
         upkeep = asyncio.create_task(limits.run())
         held = await streams(limits, 5)
         upkeep.cancel()
@@ -584,7 +584,7 @@ async def test_waiting_uploads_of_a_user_are_bounded(redis_url: str) -> None:
         return waiting[sub]
 
     async with keys_of(redis_url) as redis:
-        limits = Limits(redis, Settings(_env_file=None, max_queued_per_user=3), backlog=backlog)
+        limits = Limits(redis, load_settings(max_queued_per_user=3), backlog=backlog)
         with pytest.raises(TooManyUploads, match="3 of your uploads wait") as caught:
             async with limits.uploads("alice"):
                 pass
@@ -648,7 +648,7 @@ async def test_processes_together_admit_no_more_than_is_left() -> None:
 async def test_cpu_time_of_a_user_is_bounded_by_the_hour(redis_url: str) -> None:
     """What workers noted counts for an hour, and for that user alone."""
     async with keys_of(redis_url) as redis:
-        limits = Limits(redis, Settings(_env_file=None, max_cpu_s_per_hour=10))
+        limits = Limits(redis, load_settings(max_cpu_s_per_hour=10))
         for cpu_s in (4.5, 5.4):
             async with limits.uploads("alice"):
                 pass

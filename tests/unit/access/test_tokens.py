@@ -34,7 +34,7 @@ from sse_progress.access.jwks import Jwks, Key, OneKey, pin
 from sse_progress.access.principal import ALL_SCOPES, NAMED_SCOPES, READ, WRITE, Principal
 from sse_progress.access.tokens import Tokens
 from sse_progress.model.errors import Forbidden, Unauthenticated, Unavailable
-from sse_progress.settings import Settings, SettingsError
+from sse_progress.settings import Settings, SettingsError, load_settings
 from tests.helpers.waiting import eventually
 
 # Some attackers sign with keys that are too short.
@@ -75,7 +75,7 @@ def forged(header: Any, payload: Any, secret: bytes = SECRET.encode()) -> str:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(_env_file=None, **changes)
+    return load_settings(**changes)
 
 
 def with_secret(**changes: Any) -> Authenticator:

@@ -184,4 +184,4 @@ def test_a_problem_is_about_the_file_or_not() -> None:
 
 def test_the_clients_know_the_heartbeat_of_the_service() -> None:
     """The Python client's patience is counted in heartbeats of the service."""
-    assert Pace().heartbeat_s == Settings.model_fields["heartbeat_s"].default
+    assert Pace().heartbeat_s == Settings.heartbeat_s

@@ -21,7 +21,7 @@ from sse_progress.model.errors import (
 from sse_progress.model.events import encode_json
 from sse_progress.model.stage_table import DEFAULT_TABLE
 from sse_progress.runtime.redis.keys import journal_keys, open_key
-from sse_progress.settings import Settings, load_settings
+from sse_progress.settings import load_settings
 from sse_progress.uploads import listing as module
 from sse_progress.uploads import queries
 from sse_progress.uploads.kinds import load_kinds
@@ -308,8 +308,7 @@ async def test_only_its_owner_deletes_files_and_only_once_it_has_ended(
 
 def test_limits_come_from_the_settings() -> None:
     """What an operator sets is what a body meets."""
-    chosen = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+    chosen = load_settings(
         max_upload_bytes=7,
         max_fields_bytes=8,
         receive_stall_s=9,

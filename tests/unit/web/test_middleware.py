@@ -21,7 +21,7 @@ from sse_progress.access.limits import Limits
 from sse_progress.access.tickets import Tickets
 from sse_progress.model.errors import Forbidden
 from sse_progress.runtime.redis.client import connect
-from sse_progress.settings import Settings
+from sse_progress.settings import load_settings
 from sse_progress.web.callers import Access
 from sse_progress.web.middlewares.middleware import Gate, middleware
 from sse_progress.web.middlewares.problem_middleware import pass_on
@@ -40,7 +40,7 @@ def token(sub: str = "alice", **claims: Any) -> str:
 
 def serve(redis_url: str = "unix:///nowhere", **changes: Any) -> AbstractContextManager[AsgiServer]:
     """A small service behind the whole door: reads, changes, a stream."""
-    settings = Settings(_env_file=None, **changes)
+    settings = load_settings(**changes)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
