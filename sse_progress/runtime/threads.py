@@ -2,8 +2,8 @@
 
 A small upload blocks three times. By `anyio.to_thread` each costs 150 Python calls (a limiter, a
 cancel scope, a checkpoint), by asyncio's executor 80 (a second future, its locks and callbacks),
-here 20: a queue in C, and one call of the loop. What a cancelled caller does is decided in
-`concurrency`.
+here 20: a queue whose `put` wakes one thread once, and one call of the loop. What a cancelled
+caller does is decided in `concurrency`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any
 
 __all__ = ["Job", "Threads"]
+
+_ONE = (1).to_bytes(8, sys.byteorder)
 
 
 class Job:
@@ -57,22 +60,46 @@ class Job:
             self._waiter.set_result(None)
 
 
+class _Jobs:
+    """Jobs from the loop to the threads, first in, first out.
+
+    In place of `queue.SimpleQueue`, which holds the interpreter's lock while it wakes a thread:
+    that thread gets the core, finds the lock taken and sleeps again, two changes of threads for
+    nothing. A write to a descriptor lets go of the lock first.
+    """
+
+    __slots__ = ("_descriptor", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        # Counts the jobs: each read takes one, and waits where there is none.
+        self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+
+    def put(self, job: Job) -> None:
+        self._waiting.append(job)
+        os.write(self._descriptor, _ONE)
+
+    def get(self) -> Job:
+        os.read(self._descriptor, 8)
+        return self._waiting.popleft()
+
+
 class Threads:
     """At most `most`, made as they are needed and kept; what comes then waits its turn."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._reset()
+        self._process = 0
 
     def _reset(self) -> None:
         self._process = os.getpid()
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._jobs = _Jobs()
         self._count = self._busy = 0
 
     def submit(self, call: Callable[[], Any]) -> Job:
         """Run `call` in a thread."""
         if self._process != os.getpid():
-            self._reset()  # threads do not outlive a fork
+            self._reset()  # the first one; and threads do not outlive a fork
         job = Job(call, asyncio.get_running_loop())
         self._busy += 1
         self._jobs.put(job)
@@ -81,7 +108,7 @@ class Threads:
             threading.Thread(target=self._work, args=(self._jobs,), daemon=True).start()
         return job
 
-    def _work(self, jobs: SimpleQueue[Job]) -> None:
+    def _work(self, jobs: _Jobs) -> None:
         while True:
             self._do(jobs.get())
 

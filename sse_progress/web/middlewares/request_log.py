@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import time
@@ -18,7 +19,8 @@ from sse_progress.web.request_fields import fields_of, has_body
 
 __all__ = ["RequestLog", "is_quiet", "note_user"]
 
-log = structlog.get_logger("sse_progress.web.requests")
+_LOGGER = logging.getLogger("sse_progress.web.requests")
+log = structlog.get_logger(_LOGGER.name)
 
 USER = "sse_progress.user"
 QUIET = ("/healthz", "/readyz", "/metrics")
@@ -119,7 +121,12 @@ class _Entry:
 
     def write(self) -> None:
         scope = self._scope
+        if (metrics := metrics_of(scope)) is not None:
+            metrics.answered(scope["method"], self._status)
         path = unquote(scope["path"], errors="replace")
+        quiet = is_quiet(path)
+        if not _LOGGER.isEnabledFor(logging.DEBUG if quiet else logging.INFO):
+            return  # a line that is not written is not made
         upload_id = self._upload_id or scope.get("path_params", {}).get("upload_id", "")
         client = scope.get("client")
         fields = {
@@ -132,8 +139,6 @@ class _Entry:
             "bytes": self._bytes,
             "duration_s": round(time.monotonic() - self._began, 3),
         }
-        if (metrics := metrics_of(scope)) is not None:
-            metrics.answered(scope["method"], self._status)
-        level = log.debug if is_quiet(path) else log.info
+        level = log.debug if quiet else log.info
         told = {name: value for name, value in fields.items() if value != ""}
         level("request", **{**self._names, **told})

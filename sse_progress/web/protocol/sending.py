@@ -144,9 +144,10 @@ def _head_of(headers: tuple[tuple[bytes, bytes], ...]) -> _Head:
     """Raises ValueError for what is not a header."""
     lines, length, closes = [], None, False
     for name, value in headers:
-        lines.append(header_line(name.lower(), value))
-        if name.lower() == b"content-length":
+        name = name.lower()  # noqa: PLW2901
+        lines.append(header_line(name, value))
+        if name == b"content-length":
             length = int(value)
-        elif name.lower() == b"connection":
+        elif name == b"connection":
             closes = closes or b"close" in [part.strip() for part in value.lower().split(b",")]
     return _Head(b"".join(lines), length, closes)
