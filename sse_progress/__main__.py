@@ -9,6 +9,6 @@ if sys.platform == "linux":
     harden_this_process()  # the environment holds keys, and what is imported now takes its time
     take_over()
 
-from sse_progress.cli.main import main  # what comes first is said above
+from sse_progress.cli.entry import main  # what comes first is said above
 
 main()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sse_progress.cli.options import DataDir, read_settings
+from sse_progress.cli.options import DataDir
+from sse_progress.cli.parts import read_settings
 
 __all__ = ["archive"]
 

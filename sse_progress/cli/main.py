@@ -1,4 +1,4 @@
-"""The command `sse-progress`: reads the command line, then hands over; here, what runs the service.
+"""The command line of `sse-progress`: reads it, then hands over; here, what runs the service.
 
 Nothing is served, uploaded or drawn here, and what a command needs is imported when it runs, so
 that `--help` and shell completion answer at once.
@@ -6,11 +6,9 @@ that `--help` and shell completion answer at once.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -19,11 +17,8 @@ from typer.main import get_command
 from sse_progress.cli.archive import archive
 from sse_progress.cli.client_commands import client
 from sse_progress.cli.ops import ops
-from sse_progress.cli.options import read_settings, refuse, say, with_settings
-from sse_progress.runtime.lean_imports import hide, lean_imports
-
-if TYPE_CHECKING:
-    from sse_progress.settings import Settings
+from sse_progress.cli.options import with_settings
+from sse_progress.cli.parts import refuse, run_serve, run_web, run_worker
 
 __all__ = ["main"]
 
@@ -65,14 +60,7 @@ SERVE_CODES = "Exit codes: 0 ended on request, 1 ended by force or broken, 2 wro
 )
 def serve(overrides: dict[str, Any]) -> None:
     """Run everything: web, workers and, unless SSE_PROGRESS_REDIS_URL is set, a private Redis."""
-    settings = read_settings(overrides)
-    _need_every_role(settings, "serve")
-
-    from sse_progress.cli.work_summary import work_summary
-    from sse_progress.supervisor.launch_plan import Plan, become
-
-    plan = Plan.of(settings, work=work_summary(settings))
-    become(plan, {**os.environ, **_as_environment(overrides)})
+    run_serve(overrides)
 
 
 @app.command(epilog=SERVE_CODES)
@@ -92,18 +80,7 @@ def web(
         refuse("--streams-only and --uploads-only exclude each other.")
     if streams_only or uploads_only:
         overrides = {**overrides, "web_role": "streams" if streams_only else "uploads"}
-    settings = read_settings(overrides)
-    _need_redis(settings, "web")
-
-    with lean_imports():
-        from sse_progress.access.authentication import from_settings
-        from sse_progress.web.server import run
-
-    # Keys are looked at before anything is started.
-    _run(settings, partial(from_settings, settings))
-    if fd is None:
-        fd = _listen(settings)
-    _run(settings, partial(run, settings, fd))
+    run_web(overrides, fd)
 
 
 @app.command(epilog=SERVE_CODES)
@@ -112,21 +89,10 @@ def web(
 )
 def worker(overrides: dict[str, Any]) -> None:
     """Run one process that works on stored uploads (needs SSE_PROGRESS_REDIS_URL)."""
-    settings = read_settings(overrides, token_keys=False)
-    _need_redis(settings, "worker")
-    _need_every_role(settings, "worker")
-
-    with lean_imports():
-        from sse_progress.worker.process import run
-
-    _run(settings, partial(run, settings))
+    run_worker(overrides)
 
 
 # ---- what commands share
-
-
-def _as_environment(overrides: dict[str, Any]) -> dict[str, str]:
-    return {f"SSE_PROGRESS_{name.upper()}": str(value) for name, value in overrides.items()}
 
 
 def _version(wanted: bool) -> None:
@@ -153,54 +119,9 @@ def _options(
     pass
 
 
-def _run(settings: Settings, part: Callable[[], object]) -> None:
-    """Do it; a setting may turn out wrong only when it is used."""
-    from sse_progress.settings import SettingsError
-
-    try:
-        part()
-    except SettingsError as error:
-        refuse(str(error), settings)
-
-
-def _need_every_role(settings: Settings, part: str) -> None:
-    if settings.web_role != "all":
-        refuse(
-            f"SSE_PROGRESS_WEB_ROLE is for `sse-progress web` alone: unset it for {part}.", settings
-        )
-
-
-def _need_redis(settings: Settings, part: str) -> None:
-    if settings.redis_url is None:
-        refuse(
-            f"{part} needs a Redis that all parts share when it is run separately: set "
-            "SSE_PROGRESS_REDIS_URL, such as redis://127.0.0.1:6379/0. "
-            "(`sse-progress serve` brings its own.)",
-            settings,
-        )
-
-
-def _listen(settings: Settings) -> int:
-    from sse_progress.supervisor.listen_socket import ListenError, base_url, listen
-
-    try:
-        sock = listen(
-            settings.host,
-            settings.port,
-            loopback_only=settings.open_mode and not settings.open_mode_anywhere,
-        )
-    except ListenError as error:
-        refuse(str(error), settings)
-    say(settings, f"Listening on {base_url(sock)}{settings.prefix}")
-    return sock.detach()
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with 0 (well), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # httpx offers a command of its own where click and rich are installed, and takes longer to
-    # import with it than all of ours.
-    hide("httpx._main")
     try:
         code = get_command(app).main(
             args=words or ["--help"], prog_name="sse-progress", standalone_mode=False

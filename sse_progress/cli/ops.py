@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from sse_progress.cli.options import DataDir, read_settings
+from sse_progress.cli.options import DataDir
+from sse_progress.cli.parts import read_settings
+from sse_progress.runtime.lean_imports import lean_imports
 
 if TYPE_CHECKING:
     from sse_progress.cli.ops_commands import Operator
@@ -72,6 +74,7 @@ def _operate(
 ) -> NoReturn:
     settings = read_settings({"data_dir": data_dir})
 
-    from sse_progress.cli.ops_commands import run
+    with lean_imports():
+        from sse_progress.cli.ops_commands import run
 
     raise typer.Exit(run(settings, command, as_json=as_json))

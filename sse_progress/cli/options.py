@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a command ends that cannot begin.
+"""Options that several commands share.
 
 An option of `SETTINGS` overrides the setting of its name, which documents it and has its default.
 """
@@ -6,17 +6,13 @@ An option of `SETTINGS` overrides the setting of its name, which documents it an
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from sse_progress.settings import Settings
-
-__all__ = ["DataDir", "read_settings", "refuse", "say", "with_settings"]
+__all__ = ["DataDir", "with_settings"]
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Where files are kept.", metavar="DIR", show_default="data")
@@ -101,36 +97,3 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
         return called
 
     return decorate
-
-
-def read_settings(overrides: dict[str, Any], *, token_keys: bool = True) -> Settings:
-    """All settings, checked; the command ends with exit code 2 if one is wrong. `token_keys` as in
-    load_settings."""
-    from sse_progress.settings import SettingsError, load_settings
-
-    try:
-        return load_settings(token_keys=token_keys, **overrides)
-    except SettingsError as error:
-        refuse(str(error))
-
-
-def say(settings: Settings, text: str, *, level: str = "info") -> None:
-    """A line on standard error; a JSON object if that is the log's format."""
-    if settings.log_format == "console":
-        typer.echo(text, err=True)
-        return
-    import structlog
-
-    from sse_progress.runtime.logging_setup import configure
-
-    configure(settings.log_format)
-    structlog.get_logger(__name__).log(getattr(logging, level.upper()), text)
-
-
-def refuse(text: str, settings: Settings | None = None) -> NoReturn:
-    """Say what is wrong and how to fix it; no traceback, exit code 2."""
-    if settings is not None:
-        say(settings, text, level="error")
-    else:
-        typer.echo(text, err=True)
-    raise typer.Exit(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -239,8 +240,8 @@ def test_an_upload_without_a_terminal_imports_nothing_to_draw(tmp_path: Path) ->
     file = tmp_path / "a.txt"
     file.touch()
     script = (
-        "import atexit, sys; from sse_progress.cli.main import main;"
-        "atexit.register(lambda: print(*sys.modules)); main(sys.argv[1:])"
+        "import atexit, sys; from sse_progress.cli.entry import main;"
+        "atexit.register(lambda: print(*sys.modules)); main()"
     )
     run = subprocess.run(
         [sys.executable, "-c", script, "upload", "--url", "http://127.0.0.1:9", file],
@@ -252,25 +253,47 @@ def test_an_upload_without_a_terminal_imports_nothing_to_draw(tmp_path: Path) ->
     assert not loaded & {"rich.console", "click", "pygments"}
 
 
-@pytest.mark.parametrize("role", ["web", "worker"])
-def test_a_process_of_the_service_imports_nothing_to_draw_or_to_count(role: str) -> None:
-    """redis-py and structlog would: 140 modules. What is imported later may have them."""
+@pytest.mark.parametrize("words", [["serve"], ["web"], ["worker"]])
+def test_a_part_without_options_is_told_what_is_wrong_as_one_with_options(
+    words: list[str], tmp_path: Path
+) -> None:
+    """The short way and the command line answer alike: one line, no traceback, exit code 2."""
+    ends = [
+        subprocess.run(
+            [sys.executable, "-m", "sse_progress", *words, *more],
+            capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+            env={**os.environ, **REDIS, "PYTHONPATH": str(ROOT), "SSE_PROGRESS_LEASE_S": "0"},
+        )
+        for more in ([], ["--log-level", "info"])
+    ]  # fmt: skip
+    assert {(end.returncode, end.stdout, end.stderr) for end in ends} == {
+        (2, "", "SSE_PROGRESS_LEASE_S: is not more than 0\n")
+    }
+
+
+@pytest.mark.parametrize("words", [["web", "--fd", "{fd}"], ["worker"]])
+def test_a_process_of_the_service_imports_nothing_to_draw_or_to_count(words: list[str]) -> None:
+    """redis-py and structlog would: 140 modules. What is imported later may have them. What reads
+    command lines, or validates what is no setting, is not imported either."""
     script = (
-        "import atexit, gc, sys; from sse_progress.cli.main import main;"
+        "import atexit, gc, sys; from sse_progress.cli.entry import main;"
         "later = ('rich.console', 'opentelemetry.metrics');"
         "atexit.register(lambda: print(*map(__import__, later)));"
-        "atexit.register(lambda: print(gc.isenabled(), *sys.modules)); main(sys.argv[1:])"
+        "atexit.register(lambda: print(gc.isenabled(), *sys.modules)); main()"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script, role],
-        capture_output=True, text=True, check=False, timeout=60,
-        env={**os.environ, **REDIS, "PYTHONPATH": str(ROOT), "SSE_PROGRESS_KINDS": "nowhere:kinds"},
-    )  # fmt: skip
+    environment = {**os.environ, **REDIS, "SSE_PROGRESS_KINDS": "nowhere:kinds"}
+    with socket.socket() as listening:
+        run = subprocess.run(
+            [sys.executable, "-c", script, *(each.format(fd=listening.fileno()) for each in words)],
+            pass_fds=[listening.fileno()],
+            capture_output=True, text=True, check=False, timeout=60,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
     assert "SSE_PROGRESS_KINDS=nowhere:kinds: cannot be loaded" in run.stderr  # by what it serves
     at_the_end, later = run.stdout.splitlines()
     collecting, *loaded = at_the_end.split()
     assert collecting == "True"
     assert {"redis", "structlog"} < set(loaded)
-    assert not {"rich", "opentelemetry.metrics"} & set(loaded)
+    assert not {"rich", "opentelemetry.metrics", "typer", "pydantic"} & set(loaded)
     assert "rich" in later
     assert "opentelemetry" in later
