@@ -138,20 +138,21 @@ class HttpProtocol(Connection):
     def _answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         extension: Any = cycle.scope["extensions"]["sse_progress"]
         if cycle.scope["http_version"] == "1.0":
             extension["send"] = unchunked = Unchunked(cycle)
-            app = _sending_by(unchunked, app)
+            super()._start_asgi_task(cycle, _sending_by(unchunked, app))
         else:
             sending = Sending(cycle)
             extension["send"], extension["write"] = sending.send, sending.write
             extension["inform"] = sending.inform
             # It leads back to the scope that it is in, with all that belongs to the request.
-            rest: Any = Rest(app, sending.send, over=extension.clear)  # type: ignore[arg-type]
-            extension["rest"] = app = rest
-        super()._start_asgi_task(cycle, app)
+            extension["rest"] = rest = Rest(cycle, tasks=self.tasks, over=extension.clear)
+            task = self.loop.create_task(rest.run(app, sending.send))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def _tell_running(self) -> None:
         """End the wait of the request in progress.
@@ -208,7 +209,7 @@ class HttpProtocol(Connection):
         self._not_body_bytes = self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
+        self.url += url
         if len(self.url) > self.target_limit_bytes:
             self._fail(
                 UriTooLong(

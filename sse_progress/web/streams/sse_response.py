@@ -1,7 +1,7 @@
 """A progress stream as an HTTP response: the first frame, then whatever the emitter brings.
 
-The connection's only task waits in `receive()`, so a client that leaves is noticed at once; where
-the server offers it, when all middlewares have returned (see `protocol/rest`).
+An open stream has no task: the server says when its client has left (see `protocol/rest`). Where it
+does not offer to, the request's task waits in `receive()`.
 Frames are pushed by the emitter (see `outlet`).
 """
 
@@ -139,7 +139,7 @@ class Stream(Response):
             self._over()
             raise
         if (rest := ours.get("rest")) is not None:
-            rest.goes_on(self._live)
+            rest.goes_on(self._over)
         else:
             await self._live(receive)
 

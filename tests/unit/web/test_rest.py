@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import socket
 import weakref
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -18,7 +21,8 @@ from tests.helpers.waiting import wait_until
 
 
 class App:
-    """A stream within a middleware, as ours are; `/broken`: the middleware fails on its way out."""
+    """A stream within a middleware, as ours are; `/broken`: the middleware fails on its way out;
+    `/short`: the stream ends by itself."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -36,16 +40,22 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
 
-        async def live(receive: Receive) -> None:
+        rest = scope.get("extensions", {}).get("sse_progress", {}).get("rest")
+        if scope["path"] == "/short":
+            last = {"type": "http.response.body", "body": b"data: 2\n\n", "more_body": False}
+            self.last = asyncio.get_running_loop().call_later(
+                0, lambda: asyncio.ensure_future(send(last))
+            )
+        if rest is None:
             while (await receive())["type"] != "http.disconnect":
                 pass
-            self.told.append("left")
-
-        rest = scope.get("extensions", {}).get("sse_progress", {}).get("rest")
-        if rest is None:
-            await live(receive)
+            self._left(send)
         else:
-            rest.goes_on(live)
+            rest.goes_on(partial(self._left, send))
+
+    def _left(self, _: Send) -> None:
+        """As a stream, it holds what it writes with until then."""
+        self.told.append("left")
 
 
 @pytest.fixture
@@ -74,6 +84,14 @@ def read_first_of(
     wait_until(lambda: "ended" in app.told, "the stream has ended")
 
 
+def read_until(connection: socket.socket, wanted: bytes, *, times: int = 1) -> None:
+    got = b""
+    while got.count(wanted) < times:
+        more = connection.recv(1000)
+        assert more, got
+        got += more
+
+
 def test_the_middleware_has_returned_while_the_stream_is_open(server: AsgiServer, app: App) -> None:
     """What it has to do at the response's end is done then."""
     read_first_of(server, "/", app, before_leaving="returned")
@@ -84,6 +102,46 @@ def test_a_failure_on_the_way_out_ends_the_stream(server: AsgiServer, app: App) 
     """The connection is cut, and the stream sees that its client is gone."""
     read_first_of(server, "/broken", app, before_leaving="", leaves=False)
     assert app.told == ["returned", "left", "ended"]
+
+
+def test_a_stream_that_ends_by_itself_leaves_its_connection_to_the_next(
+    server: AsgiServer, app: App
+) -> None:
+    """It is over with its last frame, not with its client; what the client has sent ahead is
+    answered then."""
+    with connect(server.url) as connection:
+        connection.sendall(b"GET /short HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+        read_until(connection, b"data: 2\n\n", times=2)
+        wait_until(lambda: app.told == ["returned", "left", "ended"] * 2, "both have ended")
+
+
+def test_a_body_that_nobody_reads_does_not_end_a_stream(server: AsgiServer, app: App) -> None:
+    """Its pieces are dropped as they come, and the client's leaving is noticed after them."""
+    with connect(server.url) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n")
+        read_until(connection, b"data: 1\n\n")
+        connection.sendall(b"b" * 200_000)
+        wait_until(lambda: app.told == ["returned"], "the middleware has returned")
+    wait_until(lambda: app.told == ["returned", "left", "ended"], "the stream has ended")
+
+
+def test_a_request_behind_a_stream_does_not_hide_that_its_client_leaves(
+    server: AsgiServer, app: App
+) -> None:
+    """uvicorn reads no further while a request waits, and would see no end either."""
+    with connect(server.url) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+        wait_until(lambda: app.told == ["returned"], "the middleware has returned")
+    wait_until(lambda: app.told == ["returned", "left", "ended"], "the stream has ended")
+
+
+def test_a_server_that_ends_tells_the_streams_that_it_does_not_wait_for(app: App) -> None:
+    """As it cancels the tasks of other requests, after its patience."""
+    with AsgiServer(app) as server, connect(server.url) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        read_until(connection, b"data: 1\n\n")
+        server.__exit__(None, None, None)
+        assert app.told == ["returned", "left", "ended"]
 
 
 def test_under_another_protocol_the_stream_lives_within(app: App) -> None:
