@@ -173,11 +173,13 @@ class CatchingUp:
         while following in topic.followers and following.cursor is not None:
             if generation != topic.generation:
                 return False
-            heard = topic.at(following.cursor)
-            if heard is not None and following.contradicted_by(heard):
-                self._on_rewound(topic)
-                return False
-            rest = topic.after(following.cursor)
+            rest: list[Frame] | None = []
+            if topic.tail:
+                heard = topic.at(following.cursor)
+                if heard is not None and following.contradicted_by(heard):
+                    self._on_rewound(topic)
+                    return False
+                rest = topic.after(following.cursor)
             if rest is None:
                 return False
             if not rest:

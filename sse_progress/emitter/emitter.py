@@ -96,11 +96,10 @@ class Emitter:
     ) -> tuple[Page, int] | None:
         """What `read` has just returned to another reader of the same, with its generation; None if
         it is not kept. Whatever it lacks was heard since."""
-        if not topic.subscribed.is_set() or topic not in self._topics:
+        if topic.page is None or not topic.subscribed.is_set() or topic not in self._topics:
             return None
         key = ReadKey(topic.generation, owner, after, claim=False, limit=PAGE_FRAMES, missing=False)
-        page = topic.kept_page(key)
-        return None if page is None else (page, key.generation)
+        return (topic.page[1], key.generation) if topic.page[0] == key else None
 
     async def read(
         self,

@@ -49,7 +49,7 @@ class Topic:
         self.subscribed = asyncio.Event()
         self.tail: deque[Frame] = deque(maxlen=TAIL_FRAMES)
         self.reads: dict[ReadKey, asyncio.Task[Page | Foreign | Exception | None]] = {}
-        self._page: tuple[ReadKey, Page] | None = None
+        self.page: tuple[ReadKey, Page] | None = None
         self._news: asyncio.Future[None] | None = None
 
     @property
@@ -60,7 +60,7 @@ class Topic:
         """Begin a generation, in which nothing was heard yet."""
         self.generation += 1
         self.tail.clear()
-        self._page = None
+        self.page = None
         self._tell_news()
 
     # ---- the page that was read last, for other readers of the same
@@ -68,15 +68,12 @@ class Topic:
     def keep_page(self, key: ReadKey, page: Page) -> None:
         """Keep a page for a moment, if this upload has other readers."""
         if self.opening > 1 and len(page.frames) <= TAIL_FRAMES:
-            if self._page is None:
+            if self.page is None:
                 asyncio.get_running_loop().call_later(KEPT_PAGE_S, self._forget_page)
-            self._page = key, page
+            self.page = key, page
 
     def _forget_page(self) -> None:
-        self._page = None
-
-    def kept_page(self, key: ReadKey) -> Page | None:
-        return self._page[1] if self._page is not None and self._page[0] == key else None
+        self.page = None
 
     # ---- what is heard
 

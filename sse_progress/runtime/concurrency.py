@@ -32,6 +32,7 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 CANCEL_AGAIN_S = 1.0
+FAILED = "background task failed"
 
 _THREADS = Threads(40)
 
@@ -129,15 +130,17 @@ class BackgroundTasks:
         """Finish `work` in the background; what it raises is logged."""
         self.start(_logged(work))
 
-    def begin(self, work: Awaitable[None]) -> None:
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """The same, but as far as it gets without waiting it is done at once, by the caller: it may
         not ask which task it is in until it has waited."""
-        begun = _logged(work)
         try:
-            waiting_for = begun.send(None)
+            waiting_for = work.send(None)
         except StopIteration:
             return
-        self.start(_going_on(begun, waiting_for))
+        except Exception:
+            log.exception(FAILED)
+            return
+        self.spawn(_going_on(work, waiting_for))
 
 
 async def shared(task: asyncio.Task[T]) -> T:
@@ -190,7 +193,7 @@ async def _logged(work: Awaitable[None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("background task failed")
+        log.exception(FAILED)
 
 
 class LongTasks:

@@ -53,7 +53,7 @@ class Descriptors:
 
     @property
     def refuses_streams(self) -> bool:
-        return self.open >= self.limit - self._reserve
+        return self._others + self.connections >= self.limit - self._reserve
 
     def refuse_connection(self) -> bool:
         """Whether a connection that has just come is to be closed."""
@@ -63,7 +63,7 @@ class Descriptors:
 
     @property
     def _are_short(self) -> bool:
-        return self.open >= self.limit - self._reserve // 2
+        return self._others + self.connections >= self.limit - self._reserve // 2
 
     def measure(self) -> None:
         """Count; logged where connections were refused since the last time, or would be now."""

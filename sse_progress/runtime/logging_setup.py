@@ -12,6 +12,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import unquote
@@ -19,7 +20,12 @@ from urllib.parse import unquote
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["configure", "log_uncaught", "redact"]
+__all__ = ["SHARED", "configure", "log_uncaught", "redact"]
+
+NOTHING: Mapping[str, str] = {}
+SHARED: ContextVar[Mapping[str, str]] = ContextVar("shared by lines", default=NOTHING)
+"""What all lines have in common that are logged here. structlog has a variable for each name of it,
+which each request pays for (18 calls)."""
 
 HIDDEN = "[redacted]"
 TEXT_LIMIT = 4096
@@ -65,6 +71,7 @@ def configure(
     threshold = getattr(logging, level.upper())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_shared,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -142,6 +149,10 @@ def _hide(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _with_shared(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
+    return {**SHARED.get(), **entry}
 
 
 def _access(_logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:

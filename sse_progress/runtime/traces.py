@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 
-__all__ = ["Attributes", "Span", "Traces", "current_traceparent", "open_traces"]
+__all__ = ["Attributes", "Span", "Traces", "are_wanted", "current_traceparent", "open_traces"]
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ def open_traces(environment: Mapping[str, str]) -> Traces:
 
     The log tells of what is named and cannot be had; a service starts without it.
     """
-    if not _are_wanted(environment):
+    if not are_wanted(environment):
         return Traces()
     protocol = next((environment[name] for name in PROTOCOLS if environment.get(name)), OURS)
     try:
@@ -89,7 +89,8 @@ def open_traces(environment: Mapping[str, str]) -> Traces:
     return Traces()
 
 
-def _are_wanted(environment: Mapping[str, str]) -> bool:
+def are_wanted(environment: Mapping[str, str]) -> bool:
+    """Whether they are asked for; they may be not to be had."""
     return (
         any(environment.get(name) for name in ENDPOINTS)
         and environment.get("OTEL_SDK_DISABLED", "").lower() != "true"

@@ -115,7 +115,7 @@ class Access:
         self, request: HTTPConnection, upload_id: str, *, may_claim: bool
     ) -> Principal:
         """Opens the stream of one upload: a `follower` or `claimer`, or the holder of a ticket."""
-        if (ticket := _ticket(request)) is not None:
+        if request.scope["query_string"] and (ticket := _ticket(request)) is not None:
             return await self._holder(request, ticket, upload_id)
         return await (self.claimer(request) if may_claim else self.follower(request))
 
@@ -166,7 +166,8 @@ class Access:
             query_token=credentials.query_token,
             cookie_token=credentials.cookie_token,
         )
-        if (owner := single_header(request.scope, b"x-upload-owner")) is not None:
+        if b"x-upload-owner" in fields_of(request.scope):
+            owner = single_header(request.scope, b"x-upload-owner") or ""
             principal = principal.acting_for(_utf8(owner))
         note_user(request.scope, principal.sub)
         principal.require(scope)
@@ -187,7 +188,13 @@ class Credentials(NamedTuple):
     cookie_token: str | None
 
 
+NO_CREDENTIALS = Credentials(None, None, None)
+_WITH_CREDENTIALS = {b"authorization", b"cookie"}
+
+
 def _credentials(request: HTTPConnection) -> Credentials:
+    if _WITH_CREDENTIALS.isdisjoint(fields_of(request.scope)):
+        return NO_CREDENTIALS
     authorization = single_header(request.scope, b"authorization")
     bearer = bearer_token(authorization) is not None
     return Credentials(authorization, None, None if bearer else _cookie_token(request.scope))
@@ -195,8 +202,7 @@ def _credentials(request: HTTPConnection) -> Credentials:
 
 def _stream_credentials(request: HTTPConnection) -> Credentials:
     """The same for streams, with `?token=`."""
-    token = _query_token(request)
-    if token is None:
+    if not request.scope["query_string"] or (token := _query_token(request)) is None:
         return _credentials(request)
     return Credentials(single_header(request.scope, b"authorization"), token, None)
 

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 NAMED = b"x-forwarded-for"
 SIGNS = (b"forwarded", b"via", b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-host")
 """Headers that proxies send."""
+_BY_PROXIES = {NAMED, *SIGNS}
 
 Peer: TypeAlias = tuple[str, int] | None
 
@@ -77,8 +78,10 @@ class ByProxy:
         self._app, self._peers = app, peers
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        place = self._place(scope) if scope["type"] in ("http", "websocket") else NOWHERE
-        if place is NOWHERE:
+        # Without one of these a request is its peer's own, and there is nothing to warn of.
+        if scope["type"] == "lifespan" or _BY_PROXIES.isdisjoint(fields_of(scope)):
+            return self._app(scope, receive, send)
+        if (place := self._place(scope)) is NOWHERE:
             return self._app(scope, receive, send)
         return self._placed(place, scope, receive, send)
 

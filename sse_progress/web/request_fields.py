@@ -8,6 +8,7 @@ from starlette.types import Scope
 from sse_progress.model.errors import BadRequest
 
 __all__ = [
+    "BODY_FIELDS",
     "fields_of",
     "first_header",
     "forget_fields",
@@ -19,14 +20,18 @@ __all__ = [
 ]
 
 FIELDS = "sse_progress.fields"
+BODY_FIELDS = {b"transfer-encoding", b"content-length"}
+"""A request without them has no body (RFC 9112 §6.3)."""
 _NO_LENGTH = [b"0"]
 
 
 def fields_of(scope: Scope) -> dict[bytes, list[bytes]]:
     """All values of each header in their order, by its name in lower case. A stream's opening looks
     for fourteen of them."""
-    found: dict[bytes, list[bytes]] | None = scope.get(FIELDS)
-    if found is None:
+    found: dict[bytes, list[bytes]]
+    try:
+        found = scope[FIELDS]
+    except KeyError:
         found = scope[FIELDS] = {}
         for name, value in scope["headers"]:
             found.setdefault(name, []).append(value)
@@ -62,7 +67,9 @@ def joined_header(scope: Scope, name: bytes) -> str | None:
 
 def has_body(scope: Scope) -> bool:
     fields = fields_of(scope)
-    return b"transfer-encoding" in fields or fields.get(b"content-length", _NO_LENGTH) != _NO_LENGTH
+    if b"content-length" in fields and fields[b"content-length"] != _NO_LENGTH:
+        return True
+    return b"transfer-encoding" in fields
 
 
 def query_values(request: HTTPConnection, name: str) -> list[str]:

@@ -29,25 +29,24 @@ __all__ = [
     "wants_json",
 ]
 
-_NONE = (b"",)
 MAX_WAIT_S = 60
 MAX_DIGITS = 18
 """Of any number that is asked with: beyond all that is meant, within what int() reads."""
 
 
 def context_of(request: Request) -> WebContext:
-    context: WebContext = request.app.state.context
+    context: WebContext = request.scope["app"].state.context
     return context
 
 
 def access_of(request: Request) -> Access:
-    access: Access = request.app.state.access
+    access: Access = request.scope["app"].state.access
     return access
 
 
 def path_upload_id(request: Request) -> str:
     """The id in the path, noted for the answer. Raises InvalidUploadId."""
-    upload_id = str(request.path_params["upload_id"])
+    upload_id: str = request.scope["path_params"]["upload_id"]
     if not valid_upload_id(upload_id):
         raise InvalidUploadId
     request.scope.setdefault("state", {})["upload_id"] = upload_id
@@ -70,10 +69,11 @@ def content_length(request: Request) -> int | None:
 
 def wants_json(request: Request) -> bool:
     """Whether JSON was asked for by name and not for less than the stream (RFC 9110 §12.5.1)."""
-    if not any(b"json" in value.lower() for value in fields_of(request.scope).get(b"accept", ())):
-        return False
-    weights = _weights(request)
-    return weights.get("application/json", 0) > weights.get("text/event-stream", 0)
+    for value in fields_of(request.scope).get(b"accept", ()):
+        if b"json" in value.lower():
+            weights = _weights(request)
+            return weights.get("application/json", 0) > weights.get("text/event-stream", 0)
+    return False
 
 
 def accepts(request: Request, media_type: str) -> bool:
@@ -106,8 +106,7 @@ def wait_s(request: Request) -> int:
 
 def position_of(request: Request) -> Position | None:
     """The position a client presents: the header, else the query. Empty is none."""
-    last, *_ = fields_of(request.scope).get(b"last-event-id", _NONE)
-    given = last.decode("latin-1") or query_value(request, "lastEventId")
+    given = first_header(request.scope, b"last-event-id") or query_value(request, "lastEventId")
     return Position.parse(given) if given else None
 
 

@@ -9,19 +9,23 @@ request pays for its coroutine.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Awaitable, Iterable
+from functools import lru_cache
+from typing import TypeAlias
 
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sse_progress.model.errors import Forbidden
+from sse_progress.runtime.traces import are_wanted
 from sse_progress.settings import Settings
 from sse_progress.web.middlewares.problem_middleware import Problems
 from sse_progress.web.middlewares.request_log import RequestLog
 from sse_progress.web.middlewares.request_span import RequestSpan
 from sse_progress.web.middlewares.tus_middleware import Tus
-from sse_progress.web.origins import Origins, parse_site
+from sse_progress.web.origins import AUTHORITY_CHARACTERS, Origins, parse_site
 from sse_progress.web.peers import ByProxy, Peers, peers_of
 from sse_progress.web.request_fields import fields_of, single_header
 
@@ -41,17 +45,24 @@ _EXPOSE_HEADERS = (
     "Upload-Draft-Interop-Version"
 )
 _PREFLIGHT_S = 600
+RESPONSES = ("http.response.start", "websocket.http.response.start")
+KNOWN_HEADS = 128
+KNOWN_HOSTS = 64
+HOST_CHARACTERS = AUTHORITY_CHARACTERS + 1
+"""What is longer is no authority either way, and is not kept whole."""
+_BY_PAGES = {b"origin", b"sec-fetch-site"}
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
 def middleware(settings: Settings, peers: Peers | None = None) -> list[Middleware]:
     """All of the door in its order, outermost first, for `Starlette(middleware=…)`. `peers`: the
     server's, where that counts connections."""
     origins = Origins(settings.cors_origins)
-    chain = [
-        Middleware(RequestLog),
-        Middleware(RequestSpan),
-        Middleware(SecurityHeaders, embeddable=bool(settings.cors_origins)),
-    ]
+    chain = [Middleware(RequestLog)]
+    if are_wanted(os.environ):
+        chain.append(Middleware(RequestSpan))
+    chain.append(Middleware(SecurityHeaders, embeddable=bool(settings.cors_origins)))
     if settings.cors_origins:
         chain.append(Middleware(Cors, origins=origins))
     chain += [
@@ -83,15 +94,21 @@ class Gate:
         # A wildcard address is no name; browsers let pages reach local services by it.
         self._hosts = {site.host for site in named if site is not None} - {"0.0.0.0", "[::]"}  # noqa: S104
         self._origins = origins
+        self._is_ours = lru_cache(KNOWN_HOSTS)(self._names_us)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
-            self._check(scope)
+            host = single_header(scope, b"host")
+            # HTTP/1.0 has none, and no browser speaks it
+            if host is not None and not self._is_ours(host[:HOST_CHARACTERS], scope.get("server")):
+                raise Forbidden(
+                    "This host name is not served here (see SSE_PROGRESS_ALLOWED_HOSTS)."
+                )
+            if not _BY_PAGES.isdisjoint(fields_of(scope)):
+                self._check_page(scope)
         return self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
-        if not self._is_ours(scope):
-            raise Forbidden("This host name is not served here (see SSE_PROGRESS_ALLOWED_HOSTS).")
+    def _check_page(self, scope: Scope) -> None:
         origin = single_header(scope, b"origin")
         if origin is None:
             if single_header(scope, b"sec-fetch-site") in ("cross-site", "same-site") and (
@@ -103,10 +120,7 @@ class Gate:
                 "Pages of this origin may not use this service (see SSE_PROGRESS_CORS_ORIGINS)."
             )
 
-    def _is_ours(self, scope: Scope) -> bool:
-        host = single_header(scope, b"host")
-        if host is None:  # HTTP/1.0: no browser
-            return True
+    def _names_us(self, host: str, server: tuple[str, int | None] | None) -> bool:
         site = parse_site("http", host)
         if site is None:
             return False
@@ -115,17 +129,16 @@ class Gate:
             name in self._hosts
             or name == "localhost"
             or name.endswith(".localhost")
-            or _is_local_address(name.strip("[]"), scope)
+            or _is_local_address(name.strip("[]"), server)
         )
 
 
-def _is_local_address(text: str, scope: Scope) -> bool:
+def _is_local_address(text: str, server: tuple[str, int | None] | None) -> bool:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    server = scope.get("server") or ("",)
-    return address.is_loopback or str(address) == server[0]
+    return address.is_loopback or (server is not None and str(address) == server[0])
 
 
 class Cors:
@@ -185,22 +198,31 @@ class SecurityHeaders:
                 b"default-src 'none'; frame-ancestors 'none'; sandbox",
             ),
         ]
+        self._completed = lru_cache(KNOWN_HEADS)(self._complete)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] in ("http", "websocket"):
-            send = _adding(send, self._defaults, unless_there=True)
-        return self._app(scope, receive, send)
+        if scope["type"] not in ("http", "websocket"):
+            return self._app(scope, receive, send)
+        completed = self._completed
+
+        def sending(message: Message) -> Awaitable[None]:
+            if message["type"] in RESPONSES:
+                message = {**message, "headers": completed(tuple(message.get("headers", ())))}
+            return send(message)
+
+        return self._app(scope, receive, sending)
+
+    def _complete(self, headers: Headers) -> Headers:
+        names = {name.lower() for name, _ in headers}
+        return headers + tuple([field for field in self._defaults if field[0] not in names])
 
 
-def _adding(send: Send, headers: list[tuple[bytes, bytes]], *, unless_there: bool = False) -> Send:
+def _adding(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
     """`send` with more headers: a plain function that hands out the server's own awaitable."""
 
     def sending(message: Message) -> Awaitable[None]:
-        if message["type"] in ("http.response.start", "websocket.http.response.start"):
-            there = list(message.get("headers", ()))
-            names = {name.lower() for name, _ in there} if unless_there else set()
-            more = [header for header in headers if header[0] not in names]
-            message = {**message, "headers": there + more}
+        if message["type"] in RESPONSES:
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         return send(message)
 
     return sending

@@ -69,7 +69,8 @@ class Problems:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        receive = exchange.receiving()
+        if not exchange.body_ended:  # else nobody looks at its pieces
+            receive = exchange.receive
         try:
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
@@ -118,23 +119,19 @@ class _Exchange:
         self.started = False
         self._inner_receive = receive
         self._inner_send = send
-        self._body_ended = not has_body(scope)
+        self.body_ended = not has_body(scope)
         self._early = False
 
-    def receiving(self) -> Receive:
-        """Only a request with a body pays for looking at its pieces."""
-        return self._inner_receive if self._body_ended else self._receive
-
-    async def _receive(self) -> Message:
+    async def receive(self) -> Message:
         message = await self._inner_receive()
         if not message.get("more_body"):  # the last piece, or a disconnect
-            self._body_ended = True
+            self.body_ended = True
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.started = True
-            if not self._body_ended:
+            if not self.body_ended:
                 self._early = True
                 headers = [*message.get("headers", ()), (b"connection", b"close")]
                 message = {**message, "headers": headers}
@@ -147,8 +144,8 @@ class _Exchange:
         dropped = 0
         try:
             async with asyncio.timeout(LINGER_S):
-                while not self._body_ended and dropped < LINGER_BYTES:
-                    dropped += len((await self._receive()).get("body", b""))
+                while not self.body_ended and dropped < LINGER_BYTES:
+                    dropped += len((await self.receive()).get("body", b""))
         except TimeoutError:
             pass
         await self._inner_send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -6,16 +6,17 @@ import logging
 import random
 import re
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from urllib.parse import unquote
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sse_progress.model.ids import UPLOAD_ID_PATTERN, valid_upload_id
+from sse_progress.runtime.logging_setup import SHARED
 from sse_progress.web.context import metrics_of
 from sse_progress.web.protocol.rest import at_end
-from sse_progress.web.request_fields import fields_of, has_body
+from sse_progress.web.request_fields import BODY_FIELDS, fields_of
 
 __all__ = ["RequestLog", "is_quiet", "note_user"]
 
@@ -58,41 +59,43 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        names = _names(scope)
-        entry = _Entry(scope, names)
-        structlog.contextvars.bind_contextvars(**names)
+        fields = fields_of(scope)
+        names = _names(scope["path"], fields)
+        entry = _Entry(scope, names, send)
+        before = SHARED.set(names)
         try:
-            await self._app(scope, entry.receiving(receive), entry.sending(send))
+            if not BODY_FIELDS.isdisjoint(fields):
+                receive = entry.counting(receive)
+            await self._app(scope, receive, entry.send)
         finally:
             at_end(scope, entry.write)
-            structlog.contextvars.unbind_contextvars(*names)
+            SHARED.reset(before)
 
 
-def _names(scope: Scope) -> dict[str, str]:
+def _names(path: str, fields: Mapping[bytes, list[bytes]]) -> dict[str, str]:
     """What lines of one request have in common."""
-    fields = fields_of(scope)
-    given, upload_id = fields.get(b"x-request-id", _NONE)[-1], fields.get(b"x-upload-id", _NONE)[-1]
-    request = given.decode() if _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
-    if found := _UPLOAD.search(scope["path"]):
+    if b"x-request-id" in fields and _GIVEN_ID.fullmatch(given := fields[b"x-request-id"][-1]):
+        request = given.decode()
+    else:
+        request = f"{random.getrandbits(64):016x}"
+    if found := _UPLOAD.search(path):
         return {"request": request, "upload_id": found[1]}
+    upload_id = fields.get(b"x-upload-id", _NONE)[-1]
     if valid_upload_id(text := upload_id.decode("latin-1")):
         return {"request": request, "upload_id": text}
     return {"request": request}
 
 
 class _Entry:
-    __slots__ = ("_began", "_bytes", "_names", "_scope", "_status", "_upload_id")
+    __slots__ = ("_began", "_bytes", "_names", "_scope", "_send", "_status", "_upload_id")
 
-    def __init__(self, scope: Scope, names: dict[str, str]) -> None:
-        self._scope, self._names = scope, names
+    def __init__(self, scope: Scope, names: dict[str, str], send: Send) -> None:
+        self._scope, self._names, self._send = scope, names, send
         self._began = time.monotonic()
         self._status = self._bytes = 0
         self._upload_id = ""
 
-    def receiving(self, receive: Receive) -> Receive:
-        if not has_body(self._scope):
-            return receive
-
+    def counting(self, receive: Receive) -> Receive:
         async def counting() -> Message:
             message = await receive()
             if message["type"] == "http.request":
@@ -101,17 +104,13 @@ class _Entry:
 
         return counting
 
-    def sending(self, send: Send) -> Send:
+    def send(self, message: Message) -> Awaitable[None]:
         """A plain function that hands out the server's own awaitable."""
-
-        def noting(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                self._status = message["status"]
-                if "upload_id" not in self._names:
-                    self._note_upload(message.get("headers", ()))
-            return send(message)
-
-        return noting
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if "upload_id" not in self._names:
+                self._note_upload(message.get("headers", ()))
+        return self._send(message)
 
     def _note_upload(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """The request named none, so the answer does."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-import structlog
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sse_progress.runtime.logging_setup import SHARED
 from sse_progress.runtime.traces import Span, Traces
 from sse_progress.web.context import traces_of
 from sse_progress.web.middlewares.request_log import is_quiet
@@ -38,7 +38,7 @@ class RequestSpan:
         parent = fields_of(scope).get(b"traceparent", [b""])[-1].decode("latin-1")
         method = scope.get("method", "GET")  # a WebSocket begins with one
         about = {"http.request.method": method, "url.scheme": scope["scheme"]}
-        if request := structlog.contextvars.get_contextvars().get("request"):
+        if request := SHARED.get().get("request"):
             about["sse_progress.request"] = request
         with traces.span(method, parent=parent, kind="server", attributes=about) as span:
             seen = _Seen(span)

@@ -78,11 +78,9 @@ class Connection(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = PacedFlow(transport, self.loop)
-        name = transport.get_extra_info("sockname")
-        self.server = (name, None) if isinstance(name, str) else _address(name)
-        self.client = _address(transport.get_extra_info("peername"))
+        name, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if isinstance(name, tuple) and isinstance(peer, tuple):
+            self.server, self.client = (name[0], name[1]), (peer[0], peer[1])
+        else:  # a Unix socket, whose clients have no names
+            self.server = (name, None) if isinstance(name, str) else None
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    return (name[0], name[1]) if isinstance(name, tuple) else None

@@ -91,7 +91,7 @@ class Sending:
         cycle.keep_alive = cycle.keep_alive and not head.closes
         self._head = b"%b%b%b%b%b\r\n" % (
             STATUS_LINE[status],
-            b"".join([b"%b: %b\r\n" % field for field in cycle.default_headers]),
+            _default_lines(cycle.default_headers),
             head.lines,
             b"" if cycle.keep_alive or head.closes else b"connection: close\r\n",
             b"transfer-encoding: chunked\r\n" if cycle.chunked_encoding else b"",
@@ -129,6 +129,23 @@ class Sending:
             transport.write(data)
         else:
             transport.write(head + data if head else data)
+
+
+class _Defaults:
+    """uvicorn's own headers as bytes. It makes a new list of them each second, for the date."""
+
+    def __init__(self) -> None:
+        self._of: list[tuple[bytes, bytes]] = []
+        self._lines = b""
+
+    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._of:
+            self._of = headers
+            self._lines = b"".join([b"%b: %b\r\n" % field for field in headers])
+        return self._lines
+
+
+_default_lines = _Defaults()
 
 
 class _Head(NamedTuple):

@@ -55,7 +55,7 @@ async def get_progress(request: Request) -> Response:
     upload_id = path_upload_id(request)
     if wants_json(request):
         return await _state_now_or_changed(request, upload_id)
-    head = request.method == "HEAD"
+    head = request.scope["method"] == "HEAD"
     try:
         principal = await access_of(request).watcher(request, upload_id, may_claim=not head)
     except Unavailable:
@@ -82,23 +82,25 @@ async def stream_of(
 ) -> Response:
     """The stream of the journal `name`; with `batch_id` it is that batch's. `claims`: a journal
     that is not there yet becomes the caller's. Raises Forbidden."""
-    context, head = context_of(request), request.method == "HEAD"
+    context, head = context_of(request), request.scope["method"] == "HEAD"
     presented = position_of(request)
     if presented == GONE:
         return Response(status_code=204, headers=NO_CONTENT_HEADERS)
-    if context.busy and not head:
+    if not head and context.busy:
         return busy_stream()
     emitter = context.components.emitter
     topic = emitter.open(name)
     try:
-        opening, claims = await _open(
-            context,
-            topic,
-            owner=principal.sub,
-            presented=presented,
-            claims=claims,
-            noun="upload" if batch_id is None else "batch",
-        )
+        opening = emitter.kept_page(topic, owner=principal.sub, after=presented)
+        if opening is None:
+            opening, claims = await _open(
+                context,
+                topic,
+                owner=principal.sub,
+                presented=presented,
+                claims=claims,
+                noun="upload" if batch_id is None else "batch",
+            )
         page = opening[0] if opening else None
         if page is not None and page.terminal and presented == page.end:
             emitter.release(topic)
@@ -133,10 +135,7 @@ async def _open(
 ) -> tuple[tuple[Page, int] | None, bool]:
     """The journal as the stream begins (None while it cannot be read), and whether the stream may
     claim the id. Raises Forbidden."""
-    emitter = context.components.emitter
-    if (kept := emitter.kept_page(topic, owner=owner, after=presented)) is not None:
-        return kept, claims
-    read = partial(emitter.read, topic, owner=owner, after=presented)
+    read = partial(context.components.emitter.read, topic, owner=owner, after=presented)
     try:
         with within(OPEN_WAIT_S):
             page, generation = await read(claim=False)
@@ -152,7 +151,7 @@ async def _open(
 
 
 def pace_of(request: Request, context: WebContext, principal: Principal) -> Pace:
-    named = query_value(request, "heartbeat") == "event"
+    named = bool(request.scope["query_string"]) and query_value(request, "heartbeat") == "event"
     if principal.expires_at is None and not named:
         return context.pace
     return context.pace._replace(expires_at=principal.expires_at, named=named)

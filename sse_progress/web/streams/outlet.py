@@ -18,11 +18,11 @@ __all__ = ["Outlet"]
 class Outlet:
     """`busy_since` and `written_at` are of the loop's clock, s; the former is None while free."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], began_at: float) -> None:
         self._now = now
         self._free: asyncio.Event | None = None
         self.busy_since: float | None = None
-        self.written_at = self._now()
+        self.written_at = began_at
 
     def drive(self, sending: Awaitable[None]) -> Awaitable[None] | None:
         """Send, while it is free; an awaitable says that it is sent once that is done."""

@@ -106,14 +106,14 @@ class Stream(Response):
         self._first, self._pace, self._parts = first, pace, parts
         self._why = "client_left"
         self._now = asyncio.get_running_loop().time
+        now = self._now()
         self._send: Send | None = None
-        self._outlet = Outlet(self._now)
+        self._outlet = Outlet(self._now, now)
         self._encode: BlockGzip | None = None
-        lifetime = pace.lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
+        lifetime = pace.lifetime_s * (0.8 + random.random() / 5)  # noqa: S311  # jitter
         if pace.expires_at is not None:
-            lifetime = min(lifetime, pace.expires_at - time.time())
-        self._ends_at = self._now() + max(lifetime, 0)
-        self._told_at = self._now()
+            lifetime = max(min(lifetime, pace.expires_at - time.time()), 0)
+        self._ends_at, self._told_at = now + lifetime, now
         self._abort: Callable[[], None] = lambda: None
         self._write: Callable[[bytes], bool] | None = None
         self.ended = False

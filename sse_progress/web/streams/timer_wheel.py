@@ -31,9 +31,12 @@ class Wheel:
         self._where: dict[Timed, int] = {}
 
     def put(self, item: Timed, when: float) -> None:
-        self.drop(item)
+        if item in self._where:
+            self.drop(item)
         slot = max(math.ceil(when / self._slot_s), math.floor(self._clock() / self._slot_s) + 1)
-        self._slots.setdefault(slot, set()).add(item)
+        if (items := self._slots.get(slot)) is None:
+            items = self._slots[slot] = set()
+        items.add(item)
         self._where[item] = slot
 
     def drop(self, item: Timed) -> None:

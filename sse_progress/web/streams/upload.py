@@ -65,7 +65,7 @@ class UploadStream(Stream):
         self._start, self._opening, self._emitter = start, opening, emitter
         self._keep_claim, self._on_left = keep_claim, on_left
         self._following: Following | None = None
-        self._claim_at = self._now() + self._pace.claim_s
+        self._claim_at = self._told_at + pace.claim_s
         self._read_waits = False
 
     def began(self) -> None:
@@ -95,7 +95,8 @@ class UploadStream(Stream):
             self._parts.spawn(self._keep_claim(self.upload_id))
 
     def _due(self) -> float:
-        return min(super()._due(), self._claim_at) if self._claims() else super()._due()
+        due = super()._due()
+        return min(due, self._claim_at) if self._start.claims and self._claims() else due
 
     def _claims(self) -> bool:
         """Nothing has come of the upload yet: this stream is what keeps its id."""
@@ -114,8 +115,11 @@ class UploadStream(Stream):
         return (self.upload_id,) if (heard[-1].waits if heard else self._read_waits) else ()
 
     async def write(self, frames: Sequence[Frame]) -> None:
-        self._read_waits = frames[-1].waits
-        await self.deliver(b"".join([f.raw for f in frames]), final=frames[-1].terminal)
+        last = frames[-1]
+        self._read_waits = last.waits
+        body = last.raw if len(frames) == 1 else b"".join([frame.raw for frame in frames])
+        if (rest := self.emit(body, final=last.terminal)) is not None:
+            await rest
 
     async def reset(self, frame: Frame) -> None:
         self._read_waits = frame.waits

@@ -153,7 +153,7 @@ class Socket:
         ours = websocket.scope.get("extensions", {}).get("sse_progress", {})
         self._abort: Callable[[], None] = ours.get("abort", lambda: None)
         self._now = asyncio.get_running_loop().time
-        self._outlet = Outlet(self._now)
+        self._outlet = Outlet(self._now, self._now())
         self._heartbeat_s, self._told_at = heartbeat_s, self._now()
         self._ends_at = self._now() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311  # jitter
         self._subscribed: dict[str, _Subscription] = {}

@@ -202,6 +202,19 @@ async def test_the_address_of_the_connection_is_a_name(
     assert bool(passed) == passes
 
 
+async def test_the_address_of_another_connection_is_no_name() -> None:
+    """What was found of a name before is remembered with the address that it was found for."""
+
+    async def app(*_: Any) -> Any:
+        pass
+
+    gate = Gate(app, hosts=["0.0.0.0"], origins=Origins([]))
+    scope: Scope = {"type": "http", "headers": [(b"host", b"192.0.2.1:8000")]}
+    await gate({**scope, "server": ("192.0.2.1", 8000)}, app, app)
+    with pytest.raises(Forbidden):
+        await gate({**scope, "server": ("192.0.2.2", 8000)}, app, app)
+
+
 def test_a_request_without_host_is_no_browsers(closed: AsgiServer) -> None:
     """HTTP/1.0 without Host, as old health checks send it, is served."""
     with raw_http.connect(closed.url) as connection:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import structlog
 from starlette.types import Message, Receive, Scope, Send
 
+from sse_progress.runtime.logging_setup import SHARED
 from sse_progress.web.middlewares.request_log import RequestLog
 
 
@@ -20,7 +20,7 @@ async def bound_within(*headers: tuple[bytes, bytes], path: str = "/") -> dict[s
     found: dict[str, Any] = {}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> Message:
-        found.update(structlog.contextvars.get_contextvars())
+        found.update(SHARED.get())
         raise ConnectionError
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": [*headers]}
@@ -50,4 +50,4 @@ async def test_each_request_has_a_name_of_its_own() -> None:
 async def test_nothing_stays_bound_after_a_request() -> None:
     """A server may answer the next one in the same task."""
     await bound_within(path="/upload/u1/progress")
-    assert structlog.contextvars.get_contextvars() == {}
+    assert SHARED.get() == {}
