@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from starlette.applications import Starlette
@@ -108,8 +109,15 @@ def create_app(
         lifespan=lifespan,
     )
     app.state = _State()
-    app.state.description = encode_json(
-        document(ROUTES, version=__version__, prefix=settings.prefix, tokens=not settings.open_mode)
+    app.state.description = cache(
+        lambda: encode_json(
+            document(
+                ROUTES,
+                version=__version__,
+                prefix=settings.prefix,
+                tokens=not settings.open_mode,
+            )
+        )
     )
     # Starlette's redirects to the other slash name the host as the request did.
     app.router.redirect_slashes = False

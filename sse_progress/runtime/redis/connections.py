@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from weakref import WeakSet
 
@@ -22,6 +23,7 @@ from redis.asyncio.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, ReadOnlyError
 
@@ -180,10 +182,18 @@ def pool_for(url: str, peers: Peers, *, find: Find | None = None, **options: Any
     return pool
 
 
+@cache
+def _driver() -> DriverInfo:
+    """What redis-py says of itself to the server, looked up once: it would be for each connection,
+    in the files of the installed package."""
+    return DriverInfo()
+
+
 def _socket() -> dict[str, Any]:
     # TCP keepalive (30 s idle, 3 probes 5 s apart) is redis-py's default. RESP 2, since RESP 3
     # changes the shape of replies and of pushed messages.
     return {
+        "driver_info": _driver(),
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,

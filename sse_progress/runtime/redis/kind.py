@@ -50,7 +50,10 @@ def _unknown_name(url: RedisUrl) -> str | None:
 
 
 def _client(address: str) -> Redis:
-    return Redis.from_url(address, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
+    # It asks one question, and need not say which library does.
+    return Redis.from_url(
+        address, socket_timeout=ASK_S, socket_connect_timeout=ASK_S, driver_info=None
+    )
 
 
 def _mode(url: RedisUrl) -> str | None:

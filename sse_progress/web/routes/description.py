@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: the description of the service, made once."""
+"""`GET /openapi.json`: the description of the service, made once, when it is first asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ROUTES"]
 
 
 async def get_description(request: Request) -> Response:
-    description: bytes = request.app.state.description
+    description: bytes = request.app.state.description()
     etag = f'"{hashlib.sha256(description).hexdigest()[:16]}"'
     headers = {"Cache-Control": "no-cache", "ETag": etag}
     if etag_matches(request, etag):
