@@ -49,6 +49,12 @@ def _jwt_secret(value: Secret) -> Secret:
     return value
 
 
+def _log_user_key(value: Secret) -> Secret:
+    if (size := len(value.get_secret_value())) < 16:
+        raise ValueError(f"is {size} characters, needs at least 16")
+    return value
+
+
 def _redis_url(value: Secret) -> Secret:
     parse_redis_url(value.get_secret_value())
     return value
@@ -100,6 +106,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "prefix": _prefix,
     "data_dir": _data_dir,
     "jwt_secret": _jwt_secret,
+    "log_user_key": _log_user_key,
     "redis_url": _redis_url,
     "queue": _queue,
     "archive_url": _archive_url,

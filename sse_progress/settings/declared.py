@@ -72,7 +72,7 @@ class Declared:
     """Format of log lines: `console` for people, `json` for one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
-    log_user_key: Secret | None = limited(None, min_length=16)  # noqa: RUF009  # a field
+    log_user_key: Secret | None = None
     """Names users in the log by a digest with this key (16 characters or more), instead of as they
     are."""
 
