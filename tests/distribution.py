@@ -24,7 +24,8 @@ APART = {
     ),
 }
 """Folders whose files share a service, and those of `browser` a Chromium too; in each, what has
-services of its own."""
+services of its own. In `browser` that goes to one process, with what makes two parts of equal
+length of it."""
 
 
 def turn(path: str) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -10,23 +10,28 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import live_page
 from tests.browser.looking import show_panel
+from tests.browser.users import User
 from tests.helpers.service import Service
+from tests.wire.words import new_id
 
 SHOWN = 50
 
 
 @pytest.fixture
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("busy")) as service:
-        yield service
+def client(paced: Service, user: User) -> Iterator[httpx.Client]:
+    """Does work of the user's and reports it."""
+    token = user.token(scope="upload:read upload:write progress:write")
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=paced.url, headers=headers, timeout=60) as client:
+        yield client
 
 
 def begin(client: httpx.Client, count: int) -> list[dict[str, str]]:
     """Jobs of one batch, which are all at work."""
-    client.post("/batches", json={"id": "b1", "total": count}).raise_for_status()
-    return [
-        client.post("/jobs", json={"batchId": "b1", "leaseS": 600}).json() for _ in range(count)
-    ]
+    batch = new_id()
+    client.post("/batches", json={"id": batch, "total": count}).raise_for_status()
+    job = {"batchId": batch, "leaseS": 600}
+    return [client.post("/jobs", json=job).json() for _ in range(count)]
 
 
 def report(client: httpx.Client, job: dict[str, str], stage: str) -> None:
@@ -35,45 +40,43 @@ def report(client: httpx.Client, job: dict[str, str], stage: str) -> None:
 
 
 def test_what_has_no_room_is_counted_and_moves_up(
-    busy: Service, contexts: Callable[..., BrowserContext]
+    client: httpx.Client, context: BrowserContext, paced: Service
 ) -> None:
     """Page and panel have 50 of 70 that run; as some end, others take their places."""
-    with httpx.Client(base_url=busy.url, timeout=60) as client:
-        jobs = begin(client, 70)
-        for job in jobs:
-            report(client, job, "validating")
-        page = live_page(contexts(), busy.url)
-        panel = page.locator("upload-panel")
-        expect(page.locator(".card")).to_have_count(SHOWN)
-        expect(page.locator("#rest")).to_have_text("20 more are in progress.")
-        expect(panel.locator("li")).to_have_count(SHOWN)
-        expect(panel.locator(".rest")).to_have_text("and 20 more")
-        expect(panel.locator(".headline")).to_contain_text("Processing 70 files")
-        page.get_by_role("button", name="Older uploads").click()
-        expect(page.locator(".card")).to_have_count(70)
-        expect(page.locator("#rest")).to_be_hidden()
-        for job in jobs[:30]:
-            report(client, job, "complete")
-        expect(panel.locator(".headline")).to_contain_text("Processing 40 files")
-        expect(panel.locator(".rest")).to_be_hidden()
-        show_panel(page)
-        for job in jobs[30:]:
-            expect(panel.get_by_text(f"Upload {job['uploadId'][-8:]}", exact=True)).to_be_visible()
+    jobs = begin(client, 70)
+    for job in jobs:
+        report(client, job, "validating")
+    page = live_page(context, paced.url)
+    panel = page.locator("upload-panel")
+    expect(page.locator(".card")).to_have_count(SHOWN)
+    expect(page.locator("#rest")).to_have_text("20 more are in progress.")
+    expect(panel.locator("li")).to_have_count(SHOWN)
+    expect(panel.locator(".rest")).to_have_text("and 20 more")
+    expect(panel.locator(".headline")).to_contain_text("Processing 70 files")
+    page.get_by_role("button", name="Older uploads").click()
+    expect(page.locator(".card")).to_have_count(70)
+    expect(page.locator("#rest")).to_be_hidden()
+    for job in jobs[:30]:
+        report(client, job, "complete")
+    expect(panel.locator(".headline")).to_contain_text("Processing 40 files")
+    expect(panel.locator(".rest")).to_be_hidden()
+    show_panel(page)
+    for job in jobs[30:]:
+        expect(panel.get_by_text(f"Upload {job['uploadId'][-8:]}", exact=True)).to_be_visible()
 
 
 def test_headline_counts_more_than_a_stream_follows(
-    busy: Service, contexts: Callable[..., BrowserContext]
+    client: httpx.Client, context: BrowserContext, paced: Service
 ) -> None:
     """Of 510 that run the stream follows 500: all are counted, and those that end are no more."""
-    with httpx.Client(base_url=busy.url, timeout=60) as client:
-        jobs = begin(client, 510)
-        for job in jobs:
-            report(client, job, "validating")
-        headline = live_page(contexts(), busy.url).locator("upload-panel .headline")
-        expect(headline).to_contain_text("Processing 510 files")
-        for job in jobs[:6]:  # the others had a later event, so these are not followed
-            report(client, job, "complete")
-        expect(headline).to_contain_text("Processing 504 files")
+    jobs = begin(client, 510)
+    for job in jobs:
+        report(client, job, "validating")
+    headline = live_page(context, paced.url).locator("upload-panel .headline")
+    expect(headline).to_contain_text("Processing 510 files")
+    for job in jobs[:6]:  # the others had a later event, so these are not followed
+        report(client, job, "complete")
+    expect(headline).to_contain_text("Processing 504 files")
 
 
 COUNT_WRITES = """
@@ -94,12 +97,11 @@ CHOOSE = """(names) => {
 
 
 def test_files_chosen_together_are_remembered_with_one_write(
-    busy: Service, contexts: Callable[..., BrowserContext]
+    faulty: BrowserContext, paced: Service
 ) -> None:
     """A write for each file would keep the page busy for seconds where there are thousands."""
-    context = contexts(faulty=True)  # so many at once are told to wait, by 429
-    context.add_init_script(COUNT_WRITES)
-    page = live_page(context, busy.url)
+    faulty.add_init_script(COUNT_WRITES)  # faulty, since so many at once are told to wait, by 429
+    page = live_page(faulty, paced.url)
     names = [f"file-{n:03}.txt" for n in range(150)]
     before = page.evaluate("window.writes")
     page.evaluate(CHOOSE, names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.line import Line
 from tests.browser.looking import card, entry, phase, send, slow
+from tests.browser.users import User
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
@@ -32,111 +32,100 @@ SIZE = 30 * 100_000
 DIGEST = hashlib.sha256(b"Some words, and more of them.\n" * 100_000).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Its own: page and panel count all of a user's uploads, those of other tests too."""
-    with Service(tmp_path_factory.mktemp("resuming")) as service:
-        yield service
-
-
 @pytest.fixture
-def page(contexts: Callable[..., BrowserContext], running: Service) -> Page:
-    page = contexts(faulty=True).new_page()
-    page.goto(f"{running.url}/api")
+def page(faulty: BrowserContext, paced: Service) -> Page:
+    page = faulty.new_page()
+    page.goto(f"{paced.url}/api")
     return page
 
 
-@pytest.fixture
-def cut_line(running: Service) -> Iterator[Line]:
-    """A line to the service, to be slowed down and cut."""
-    with Line(running.url) as line:
-        yield line
+def told(service: Service, user: User, upload_id: str) -> httpx.Response:
+    """What the service says of an upload."""
+    return httpx.get(f"{service.url}/upload/{upload_id}", headers=user.headers)
 
 
-def arrived(running: Service, upload_id: str) -> int:
-    answer = httpx.get(f"{running.url}/upload/{upload_id}")
-    return int(answer.headers.get("upload-offset", 0))
+def arrived(service: Service, user: User, upload_id: str) -> int:
+    return int(told(service, user, upload_id).headers.get("upload-offset", 0))
 
 
-def check_whole(running: Service, page: Page, upload_id: str) -> None:
-    phase = "() => ['done', 'refused', 'failed'].includes(window.sent.state.phase)"
-    page.wait_for_function(phase, timeout=60_000)
+def check_whole(paced: Service, user: User, page: Page, upload_id: str) -> None:
+    phase = "['done', 'refused', 'failed'].includes(window.sent.state.phase)"
+    wait_until(lambda: page.evaluate(phase), "it has ended")
     assert page.evaluate("window.sent.state.error") is None
-    media = httpx.get(f"{running.url}/upload/{upload_id}").json()["media"]
+    media = told(paced, user, upload_id).json()["media"]
     assert (media["sha256"], media["size"]) == (DIGEST, SIZE)
     assert (media["filename"], media["fields"]) == ("words.txt", {"album": "Sea"})
 
 
-def test_a_pause_keeps_what_arrived(running: Service, page: Page) -> None:
+def test_a_pause_keeps_what_arrived(paced: Service, user: User, page: Page) -> None:
     """Nothing more leaves, the upload says that it is paused, and it goes on where it was."""
     slow(page, 400_000)
     upload_id = page.evaluate(SEND, {})
-    wait_until(lambda: arrived(running, upload_id) > 0, "something has arrived")
+    wait_until(lambda: arrived(paced, user, upload_id) > 0, "something has arrived")
     page.evaluate("window.sent.pause()")
-    url = f"{running.url}/upload/{upload_id}"
-    wait_until(lambda: httpx.get(url).json().get("paused") is True, "the service says so")
-    kept = arrived(running, upload_id)
+    wait_until(
+        lambda: told(paced, user, upload_id).json().get("paused") is True, "the service says so"
+    )
+    kept = arrived(paced, user, upload_id)
     assert 0 < kept < SIZE
     assert page.evaluate("[window.sent.state.paused, window.sent.canPause]") == [True, True]
-    assert arrived(running, upload_id) == kept
+    assert arrived(paced, user, upload_id) == kept
     slow(page, 0)
     page.evaluate("window.sent.resume()")
-    check_whole(running, page, upload_id)
+    check_whole(paced, user, page, upload_id)
 
 
-def test_the_same_file_after_a_reload_goes_on(running: Service, page: Page) -> None:
+def test_the_same_file_after_a_reload_goes_on(paced: Service, user: User, page: Page) -> None:
     """Under the id that it had, from where it was; a third time it is another upload."""
     slow(page, 400_000)
     upload_id = page.evaluate(SEND, {})
-    wait_until(lambda: arrived(running, upload_id) > 0, "something has arrived")
+    wait_until(lambda: arrived(paced, user, upload_id) > 0, "something has arrived")
     page.reload()
-    kept = arrived(running, upload_id)
+    kept = arrived(paced, user, upload_id)
     assert 0 < kept < SIZE
     slow(page, 0)
     bodies: list[str] = []
     page.on("request", lambda asked: bodies.append(f"{asked.method} {asked.url}"))
     assert page.evaluate(SEND, {}) == upload_id
-    check_whole(running, page, upload_id)
+    check_whole(paced, user, page, upload_id)
     assert not [asked for asked in bodies if asked.startswith("POST")]
     other_id = page.evaluate(SEND, {})
     assert other_id != upload_id
-    wait_until(lambda: arrived(running, other_id) > 0, "the service knows it")
+    wait_until(lambda: arrived(paced, user, other_id) > 0, "the service knows it")
     page.evaluate("window.sent.cancel()")
 
 
 def test_page_and_panel_pause_resume_and_say_how_to_go_on(
-    contexts: Callable[..., BrowserContext], cut_line: Line, tmp_path: Path
+    faulty_page: Page, line: Line, tmp_path: Path
 ) -> None:
     """Both have a button, wait for the network, and after a reload ask for the file."""
-    page = contexts(faulty=True).new_page()
-    page.goto(f"{cut_line.url}/")
-    expect(page.locator("#link")).to_have_attribute("data-state", "live")
-    cut_line.rate = 600_000
+    page = faulty_page
+    line.rate = 600_000
     big, small = tmp_path / "big.txt", tmp_path / "small.txt"
     big.write_text("Some words, and more of them.\n" * 300_000)
     small.write_text("A few words.\n")
     send(page, big, small)
     together = re.compile(r"1 of 2 · [\d.,]+ MB of 9(\.0)? MB · \d+ (sec|min) left")
     expect(page.locator("upload-panel .headline")).to_contain_text(together)
-    cut_line.rate = 50_000  # no hurry: what follows has to come before its end
+    line.rate = 50_000  # no hurry: what follows has to come before its end
     page.get_by_role("button", name="Pause big.txt").last.click()
     expect(entry(page, "big.txt").locator(".stage")).to_have_text("Paused")
     expect(card(page, "big.txt").locator(".badge")).to_have_text("Paused")
     card(page, "big.txt").get_by_role("button", name="Resume big.txt").click()
     expect(entry(page, "big.txt").locator(".stage")).to_have_text("Uploading")
-    cut_line.cut()
+    line.cut()
     expect(entry(page, "big.txt").locator(".stage")).to_have_text("Waiting for the network")
-    cut_line.mend()
+    line.mend()
     expect(entry(page, "big.txt").locator(".stage")).to_have_text("Uploading")
     page.get_by_role("button", name="Pause big.txt").last.click()
     expect(entry(page, "big.txt").locator(".stage")).to_have_text("Paused")
-    cut_line.cut()  # whatever is in the line's buffers would still arrive
-    cut_line.mend()
+    line.cut()  # whatever is in the line's buffers would still arrive
+    line.mend()
     page.reload()
     again = re.compile(r"Choose big.txt again to go on at \d+%")
     expect(card(page, "big.txt")).to_contain_text(again)
     expect(entry(page, "big.txt")).to_contain_text(again)
-    cut_line.rate = None
+    line.rate = None
     send(page, big)
     for place in (card(page, "big.txt"), entry(page, "big.txt")):
         phase(place, "done", timeout_s=60)

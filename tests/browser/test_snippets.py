@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from tests.browser.users import User
 from tests.docs.pages import INTEGRATE, MODULES, blocks, here
 from tests.helpers.media import jpeg
 from tests.helpers.service import ROOT, Service
@@ -61,15 +61,12 @@ def choose(page: Page, place: Path) -> None:
     page.locator("input[type=file]").set_input_files(place / "photo.jpg")
 
 
-def test_ten_lines_show_an_upload(
-    contexts: Callable[..., BrowserContext], service: Callable[..., Service], tmp_path: Path
-) -> None:
+def test_ten_lines_show_an_upload(context: BrowserContext, paced: Service, tmp_path: Path) -> None:
     """The page of the README, served by the service's origin."""
     [html] = [one.text for one in blocks(ROOT / "README.md", "html")]
-    running = service()
-    page = contexts().new_page()
+    page = context.new_page()
     page.route("**/ten-lines", lambda route: route.fulfill(body=html, content_type="text/html"))
-    page.goto(f"{running.url}/ten-lines")
+    page.goto(f"{paced.url}/ten-lines")
     choose(page, tmp_path)
     expect(page.locator("#text")).to_have_text("Upload complete")
     expect(page.locator("#bar")).to_have_js_property("value", 100)
@@ -77,32 +74,29 @@ def test_ten_lines_show_an_upload(
 
 @pytest.mark.parametrize("document", ["README.md", "docs/cookbook/next.md"])
 def test_a_component_shows_an_upload(
-    document: str,
-    contexts: Callable[..., BrowserContext],
-    service: Callable[..., Service],
-    tmp_path: Path,
+    document: str, context: BrowserContext, paced: Service, user: User, tmp_path: Path
 ) -> None:
     """The component for React, whose token is the one of a server action in Next."""
     code = next(one.text for one in blocks(ROOT / document, "jsx") if "useUploads" in one.text)
     (tmp_path / "actions.js").write_text(
-        "export const uploadToken = async () => ({ token: 't', until: Date.now() + 60000 });"
+        "export const uploadToken = async () =>"
+        f" ({{ token: '{user.token()}', until: Date.now() + 60000 }});"
     )
-    running = service()
-    page = contexts().new_page()
-    page.goto(running.url + "/api")
+    page = context.new_page()
+    page.goto(paced.url + "/api")
     mounting = """
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 export const start = (place) => createRoot(place).render(<StrictMode><Uploads /></StrictMode>);
 """
-    page.evaluate(bundled(tmp_path, here(code, running) + mounting))
+    page.evaluate(bundled(tmp_path, here(code, paced) + mounting))
     page.evaluate("() => app.start(document.body.appendChild(document.createElement('div')))")
     choose(page, tmp_path)
     expect(page.locator("ul > li").filter(has_text="photo.jpg").first).to_contain_text("100 %")
 
 
 def test_a_late_answer_does_not_undo_the_end(
-    contexts: Callable[..., BrowserContext], service: Callable[..., Service], tmp_path: Path
+    context: BrowserContext, paced: Service, user: User, tmp_path: Path
 ) -> None:
     """TanStack Query under Strict Mode: the GET is answered after `complete` has come."""
     page_of = INTEGRATE / "browser.md"
@@ -117,19 +111,18 @@ def test_a_late_answer_does_not_undo_the_end(
         cwd=tmp_path, check=True, env={**os.environ, "NODE_PATH": str(MODULES)},
     )  # fmt: skip
     upload_id, held = new_id(), list[Route]()
-    running = service()
-    page = contexts().new_page()
+    page = context.new_page()
 
     def hold(route: Route) -> None:
         held.append(route)
 
     page.route(re.compile(rf"/upload/{upload_id}$"), hold)
-    page.goto(running.url + "/api")
+    page.goto(paced.url + "/api")
     page.evaluate((tmp_path / "app.js").read_text() + "; window.app = app;")
     page.evaluate("(id) => app.start(id)", upload_id)
     expect(page.locator("#shown")).to_have_text("nothing fetching")
-    sent = {"X-Upload-ID": upload_id}
-    httpx.post(f"{running.url}/upload", files={"file": ("a.jpg", jpeg())}, headers=sent)
+    sent = {"X-Upload-ID": upload_id, **user.headers}
+    httpx.post(f"{paced.url}/upload", files={"file": ("a.jpg", jpeg())}, headers=sent)
     expect(page.locator("#shown")).to_have_text("complete fetching")
     stale = {"uploadId": upload_id, "timestamp": "2026-01-01T00:00:00.000Z", "stage": "validating"}
     for route in held:

@@ -17,8 +17,10 @@ class User:
 
     name: str
 
-    def token(self, seconds: float = 600) -> str:
-        claims = {"sub": self.name, "exp": int(time.time() + seconds)}
+    def token(self, seconds: float = 600, *, scope: str | None = None) -> str:
+        claims: dict[str, object] = {"sub": self.name, "exp": int(time.time() + seconds)}
+        if scope is not None:
+            claims["scope"] = scope
         return jwt.encode(claims, SECRET, algorithm="HS256")
 
     @property

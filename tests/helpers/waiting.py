@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 STEP_S = 0.01
 LONGEST_STEP_S = 0.1
-REST = 4
+REST = 12
 """How many times as long as the last question took there is none, up to the longest step: requests
-every 10 ms would take half a core from what the test waits for."""
+every 10 ms would take half a core from what the test waits for, and questions to a page as much."""
 
 
 def wait_until(condition: Callable[[], T], what: str, *, timeout_s: float = 60) -> T:
