@@ -7,6 +7,7 @@ plug-in says is not listed, and has no key.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 __all__ = ["SENTENCES", "key_of"]
@@ -88,30 +89,31 @@ _SIZE = r"[0-9]+(?:\.[0-9]+)?(?: (?:bytes|kB|MB|GB|TB))?"
 _FIXED = {text: key for key, text in SENTENCES.items() if "{" not in text}
 
 
+@cache  # made when it is first looked for: all of them take 4 ms, and most processes need few
 def _pattern(text: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", text)
     named = [f"(?P<{part}>{_SIZE})" if at % 2 else re.escape(part) for at, part in enumerate(parts)]
     return re.compile("".join(named))
 
 
-def _by_word() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-    found: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+def _by_word() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
     for key, text in SENTENCES.items():
         word = text.partition(" ")[0]
         if "{" in text:
-            found.setdefault("" if "{" in word else word, []).append((key, _pattern(text)))
+            found.setdefault("" if "{" in word else word, []).append((key, text))
     return found
 
 
 _BY_WORD = _by_word()
-"""Patterns by the first word, under "" those whose first word varies: every event is looked up."""
+"""Sentences by the first word, under "" those whose first word varies: every event is looked up."""
 
 
 def key_of(message: str) -> tuple[str, dict[str, str]] | None:
     """The key of a built-in sentence, and what it was filled with; None for any other."""
     if (key := _FIXED.get(message)) is not None:
         return key, {}
-    for key, pattern in _BY_WORD.get(message.partition(" ")[0], _BY_WORD[""]):
-        if (found := pattern.fullmatch(message)) is not None:
+    for key, text in _BY_WORD.get(message.partition(" ")[0], _BY_WORD[""]):
+        if (found := _pattern(text).fullmatch(message)) is not None:
             return key, found.groupdict()
     return None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 __all__ = ["hide", "lean_imports"]
 
-UNUSED = ("opentelemetry.metrics", "rich")
+UNUSED = ("colorama", "opentelemetry.metrics", "rich")
 """redis-py and structlog import these wherever they are installed, to count and to draw what this
 service counts and writes in its own way: 140 modules of 950, 5 MB and 0.1 s of CPU."""
 

@@ -6,9 +6,11 @@ Owns its grammar and nothing that connects. What is wrong with one is said witho
 from __future__ import annotations
 
 import re
-import ssl
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["FORM", "NatsUrl", "parse_nats_url"]
 
@@ -55,6 +57,8 @@ def parse_nats_url(url: str) -> NatsUrl:
 
 
 def _trusting(authority: str | None) -> ssl.SSLContext:
+    import ssl  # what only reads settings need not
+
     try:
         return ssl.create_default_context(cafile=authority)
     except OSError as error:  # ssl.SSLError is one

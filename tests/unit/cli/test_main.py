@@ -294,6 +294,6 @@ def test_a_process_of_the_service_imports_nothing_to_draw_or_to_count(words: lis
     collecting, *loaded = at_the_end.split()
     assert collecting == "True"
     assert {"redis", "structlog"} < set(loaded)
-    assert not {"rich", "opentelemetry.metrics", "typer", "pydantic"} & set(loaded)
+    assert not {"rich", "colorama", "opentelemetry.metrics", "typer", "pydantic"} & set(loaded)
     assert "rich" in later
     assert "opentelemetry" in later
