@@ -13,7 +13,7 @@ from sse_progress.model.stage_api import Upload
 from sse_progress.stages.formats import detection
 from sse_progress.stages.formats.clips import clips
 from sse_progress.stages.formats.images import images
-from sse_progress.stages.formats.media_types import kind_of
+from sse_progress.stages.formats.media_types import Kind, kind_of
 from sse_progress.stages.formats.text import language
 from sse_progress.stages.scans import malware, nsfw, word_lists
 
@@ -49,9 +49,17 @@ def prepare(upload: Upload) -> None:
         return
     if kind in ("image", "video", "pdf", "office") and nsfw.available():
         nsfw.model()
-    # File names and fields are looked at whatever the file is; most are too short for a language.
-    said = word_lists.texts_of(upload.filename, upload.fields)
-    in_a_language = kind != "image" or any(language.long_enough(text) for _, text in said)
-    if in_a_language and language.language_available():
+    if _in_a_language(kind, upload) and language.language_available():
         language.identifier()
     word_lists.warm()
+
+
+def _in_a_language(kind: Kind, upload: Upload) -> bool:
+    """Whether it may have words enough to ask in which language they are: half a second of CPU."""
+    if kind in ("pdf", "office", "archive"):
+        return True
+    if kind == "text" and upload.size >= language.LEAST_LETTERS:
+        return True
+    # File names and fields are looked at whatever the file is; most are too short for a language.
+    said = word_lists.texts_of(upload.filename, upload.fields)
+    return any(language.long_enough(text) for _, text in said)

@@ -6,10 +6,13 @@ from unittest import mock
 
 import pytest
 
+from sse_progress.stages.analysis import analyze
 from sse_progress.stages.formats.text import language
+from sse_progress.stages.formats.text.language import LEAST_LETTERS
 from sse_progress.stages.moderation import moderate
 from sse_progress.stages.preparation import prepare
 from tests.helpers.media import jpeg
+from tests.media_samples import zipped
 from tests.unit.stages.helpers import Desk
 
 TITLE = "A walk along the river in the rain.jpg"
@@ -41,9 +44,37 @@ def test_a_picture_needs_languages_for_its_name(
         assert bool(asked.call_count) == loaded
 
 
-def test_a_text_needs_languages(desk: Desk) -> None:
-    """Whatever its name, its words are in one."""
-    upload = desk.upload(b"x", "a.txt", results={"validating": {"contentType": "text/plain"}})
+def test_a_text_of_fewer_bytes_than_a_language_has_letters_needs_none(desk: Desk) -> None:
+    """Nor is one asked about it later; a letter more, and it is loaded before the fork."""
+    for content, loaded in ((b"x" * (LEAST_LETTERS - 1), False), (b"x" * LEAST_LETTERS, True)):
+        results = {"validating": {"contentType": "text/plain"}}
+        upload = desk.upload(content, "a.txt", results=results)
+        with mock.patch.object(language, "identifier", wraps=language.identifier) as asked:
+            prepare(upload)
+            assert bool(asked.call_count) == loaded
+            asked.reset_mock()
+            analyze(upload, quiet)
+            moderate(upload, quiet)
+            assert bool(asked.call_count) == loaded
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "media_type", "loaded"),
+    [
+        (b"sound", "a.wav", "audio/x-wav", False),
+        (b"sound", TITLE, "audio/x-wav", True),
+        (b"thing", "a.bin", "application/x-thing", False),
+        (zipped({"a.txt": TITLE.encode()}), "a.zip", "application/zip", True),
+    ],
+)
+def test_words_are_expected_where_they_are_read(
+    desk: Desk, content: bytes, name: str, media_type: str, loaded: bool
+) -> None:
+    """Sounds and what nothing reads have none but in their names; archives have texts."""
+    upload = desk.upload(content, name, results={"validating": {"contentType": media_type}})
     with mock.patch.object(language, "identifier", wraps=language.identifier) as asked:
         prepare(upload)
-    assert asked.call_count == 1
+        assert bool(asked.call_count) == loaded
+        asked.reset_mock()
+        moderate(upload, quiet)
+        assert bool(asked.call_count) == loaded

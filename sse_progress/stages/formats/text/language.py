@@ -7,6 +7,7 @@ import importlib.util
 from typing import Any
 
 __all__ = [
+    "LEAST_LETTERS",
     "NO_LANGUAGE",
     "SAMPLE_CHARACTERS",
     "identifier",
@@ -17,7 +18,7 @@ __all__ = [
 
 SAMPLE_CHARACTERS = 20_000
 """So much of a text's beginning decides its language."""
-_LEAST_LETTERS = 20
+LEAST_LETTERS = 20
 """Below that a guess is worth nothing (measured: 6 of 10 two-word texts)."""
 _LEAST_CONFIDENCE = 0.5
 _NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content
@@ -43,7 +44,7 @@ def language_of(sample: str) -> tuple[str | None, float | None]:
 
 def long_enough(sample: str) -> bool:
     """Whether there are so many letters that their language can be told."""
-    return sum(map(str.isalpha, sample[:SAMPLE_CHARACTERS])) >= _LEAST_LETTERS
+    return sum(map(str.isalpha, sample[:SAMPLE_CHARACTERS])) >= LEAST_LETTERS
 
 
 @functools.cache
