@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import repeat
 from typing import Any
 
-__all__ = ["APPEND", "APPEND_OPTIONAL", "BATCH", "READ", "SHORTEN", "Script"]
+__all__ = ["APPEND", "APPEND_OPTIONAL", "BATCH", "PLAIN", "READ", "SHORTEN", "Script"]
 
 APPEND = (
     "op",
@@ -67,7 +67,7 @@ APPEND_OPTIONAL = (
     "owned_most",
     "listed_channel",
 )
-"""Those that some calls have, the most usual first."""
+"""Those that some calls have, the most usual first; up to `tags` those of a plain event."""
 
 READ = ("owner", "claim", "epoch", "claim_ttl_s", "after_epoch", "after_seq", "limit", "about")
 """Arguments of read.lua, explained there."""
@@ -95,18 +95,24 @@ BATCH = (
 """Arguments of batch.lua, explained there."""
 
 
-_ARGUMENT = re.compile(r"\bA\.(\w+)")
+PLAIN = "plain"
+"""The part of append.lua that is only there to be quick."""
+_COMMON = ("time", "common")
+_PARTS = {"append": ("time", "event", PLAIN, "common")}
+
+_ARGUMENT = re.compile(r"\b(AT?)\.(\w+)")
 _ABSENT = repeat(b"")
 
 
 class Script:
     """A Lua script, and the digest by which Redis knows it.
 
-    The script says `A.name` for an argument: the order of `names`, and of `optional` ones after
-    them, is declared here and nowhere else. In what is sent that is a place in ARGV, since a table
-    would have to be made with each call. An optional argument that is not given is '' there, and
-    is not sent where none follows that is. `prepared` is what `script_for` makes of the source;
-    `library` are functions that it may call.
+    The script says `A.name` for an argument, and `AT.name` for its place: the order of `names`, and
+    of `optional` ones after them, is declared here and nowhere else. In what is sent that is a
+    place in ARGV, since a table would have to be made with each call. An optional argument that is
+    not given is '' there, and is not sent where none follows that is. `prepared` is what
+    `script_for` makes of the source; `library` are functions that it may call; `without` is a part
+    that is left out, for tests.
     """
 
     def __init__(
@@ -117,11 +123,13 @@ class Script:
         optional: tuple[str, ...] = (),
         library: str = "",
         prepared: Callable[[str], str] = str,
+        without: str = "",
     ) -> None:
         folder = files("sse_progress.journal") / "lua"
         self._names, self._optional = names, optional
         self._places = {name: at for at, name in enumerate((*names, *optional), 1)}
-        text = (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
+        parts = [part for part in _PARTS.get(name, _COMMON) if part != without]
+        text = "".join([(folder / f"{part}.lua").read_text() for part in (*parts, name)])
         text = library + _ARGUMENT.sub(self._argument, text)
         self.source = prepared("local ARGV = ARGV\n" + text)
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
@@ -136,5 +144,7 @@ class Script:
         return given
 
     def _argument(self, found: re.Match[str]) -> str:
-        at = self._places[found[1]]
+        at = self._places[found[2]]
+        if found[1] == "AT":
+            return str(at)
         return f"ARGV[{at}]" if at <= len(self._names) else f"(ARGV[{at}] or '')"

@@ -1,4 +1,4 @@
--- Append one event, or change who may write; all in one step.
+-- Append one event, or change who may write; all in one step. plain.lua has taken what is simplest.
 -- A (see journal/scripts.py):
 --   op fence n epoch owner channel
 --   lease_ms ttl_open_s ttl_done_s
@@ -251,19 +251,17 @@ local function append(stage, rank, lo, hi, sp, head, middle, tail, terminal, fir
   if again then return end
 
   if shown and not terminal then sp = math.max(sp, meta.sp) end
-  local p = math.min(hi, lo + math.floor(sp * (hi - lo + 1) / 100))
-  if stage ~= 'error' and stage ~= 'cancelled' then p = math.max(p, meta.p) end
+  local p = progress_of(stage, sp, lo, hi, meta.p)
 
   meta.seq = meta.seq + 1
   meta.ts = math.max(meta.ts, now_ms())
   meta.stage, meta.rank, meta.p, meta.sp = stage, rank, p, sp
   if terminal then meta.term = stage end
 
-  local frame = 'id: ' .. meta.epoch .. '-' .. string.format('%d', meta.seq) .. '\ndata: ' ..
-    head .. string.format('%d', p) .. middle .. rfc3339(meta.ts) ..
-    '","stageProgress":' .. string.format('%d', sp) ..
-    (meta.tags ~= '' and ',' .. meta.tags or '') .. tail .. '\n\n'
-  redis.call('XADD', LOG, string.format('%d-0', meta.seq), 'f', frame)
+  local seq = string.format('%d', meta.seq)
+  local frame = frame_of(meta.epoch, seq, meta.ts, string.format('%d', p), string.format('%d', sp),
+    meta.tags, head, middle, tail)
+  redis.call('XADD', LOG, seq .. '-0', 'f', frame)
   frames[#frames + 1] = (terminal and '1' or '0') .. frame
 end
 
