@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -23,7 +24,7 @@ COLORS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text
 """Of axe's category of colors all that it looks at by default. A scheme changes nothing else."""
 
 
-def violations(page: Page, options: dict[str, object] | None = None) -> list[str]:
+def violations(page: Page, options: dict[str, Any] | None = None) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(
             AXE.read_text()

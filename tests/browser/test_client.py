@@ -15,19 +15,11 @@ from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 from tests.browser.gates import Gates
 from tests.browser.line import Line
 from tests.browser.looking import card, link, phase, send, slow
+from tests.browser.sdk import start
 from tests.browser.users import User
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
-START = """
-async (options) => {
-  const { Client } = await import("./client/index.js");
-  window.client = new Client({ url: ".", ...options });
-  window.events = [];
-  window.links = [];
-  window.client.observeLink((link) => window.links.push(link));
-}
-"""
 FOLLOW = """
 (id) => {
   window.followed = window.client.follow(id, {
@@ -92,7 +84,7 @@ def test_a_lone_upload_is_followed_by_its_own_stream_and_misses_nothing(
 ) -> None:
     """The network is cut in the middle: after it every event has come once, in journal order."""
     requests = requests_of(blank)
-    blank.evaluate(START, {})
+    start(blank)
     blank.evaluate(FOLLOW, "lone-upload")
     httpx.post(
         f"{paced.url}/upload",
@@ -118,7 +110,7 @@ def test_a_lone_upload_is_followed_by_its_own_stream_and_misses_nothing(
 def test_many_uploads_share_one_stream(blank: Page, gates: Gates) -> None:
     """Five files at once: one stream is opened, never one for each, and it is closed at the end."""
     requests = requests_of(blank)
-    blank.evaluate(START, {})
+    start(blank)
     upload(blank, gates, *[f"shared-{n}" for n in range(5)])
     for n in range(5):
         wait_for_stage(blank, f"shared-{n}", "validating")
@@ -133,7 +125,7 @@ def test_many_uploads_share_one_stream(blank: Page, gates: Gates) -> None:
 
 def test_three_bodies_at_a_time(blank: Page, gates: Gates) -> None:
     """The other files wait for their turn, so that small requests always find a connection."""
-    blank.evaluate(START, {})
+    start(blank)
     watched = """() => {
       const count = () => [...window.client.uploads.values()].filter((u) => u.state.phase === "sending").length;
       window.most = 0;
@@ -157,7 +149,7 @@ def test_a_service_without_the_shared_stream_is_followed_one_by_one(
     )
     requests = requests_of(blank)
     gates.open_all()
-    blank.evaluate(START, {})
+    start(blank)
     upload(blank, gates, *[f"single-{n}" for n in range(4)])
     for n in range(4):
         wait_for_phase(blank, f"single-{n}", "done")
@@ -175,7 +167,7 @@ def test_where_streams_are_blocked_it_polls(blank: Page, gates: Gates, how: str)
             route.abort()
 
     blank.route("**/*progress*", block)
-    blank.evaluate(START, {"transport": "sse"})
+    start(blank, {"transport": "sse"})
     ids = [f"{how[:4]}-1", f"{how[:4]}-2"]
     upload(blank, gates, *ids)
     wait_until(lambda: blank.evaluate("window.client.link") == "polling", "polling")
@@ -190,7 +182,7 @@ def test_a_lone_upload_is_polled_with_requests_that_wait(blank: Page, gates: Gat
     """One upload and no streams: `Prefer: wait` with the ETag, so few requests bring quick news."""
     blank.route("**/*progress*", without_streams)
     requests = requests_of(blank)
-    blank.evaluate(START, {"transport": "sse"})
+    start(blank, {"transport": "sse"})
     upload(blank, gates, "long-poll")
     wait_until(lambda: blank.evaluate("window.client.link") == "polling", "polling")
     wait_until(lambda: waiting_requests(blank, requests), "a waiting request")
@@ -216,7 +208,7 @@ def without_streams(route: Route) -> None:
 def test_one_listener_that_throws_stops_nobody(blank: Page, gates: Gates) -> None:
     """A broken listener is reported by the browser, and the others hear every event to the end."""
     gates.open_all()
-    blank.evaluate(START, {})
+    start(blank)
     blank.evaluate(
         """() => {
           window.reported = [];
@@ -235,7 +227,7 @@ def test_a_signal_cancels_an_upload_on_the_service(
     blank: Page, paced: Service, user: User, gates: Gates
 ) -> None:
     """Aborting the signal that was given cancels the upload there, and `done` rejects."""
-    blank.evaluate(START, {})
+    start(blank)
     blank.evaluate(
         """({ text }) => {
           window.stop = new AbortController();
@@ -262,7 +254,7 @@ def test_cancelling_a_body_is_journaled_as_that(
     page = context.new_page()
     page.goto(paced.url + "/api")
     slow(page, 600_000)
-    page.evaluate(START, {})
+    start(page)
 
     def linger(route: Route) -> None:
         """Give a service whose client has left the time to notice."""
@@ -290,7 +282,7 @@ def test_a_cancel_that_does_not_get_through_beside_the_body_is_sent_again(
     page = context.new_page()
     page.goto(paced.url + "/api")
     slow(page, 600_000)
-    page.evaluate(START, {})
+    start(page)
     asked: list[str] = []
 
     def first_fails(route: Route) -> None:
@@ -313,7 +305,7 @@ def test_a_cancel_that_does_not_get_through_beside_the_body_is_sent_again(
 def test_a_request_that_never_arrived_is_found_out(blank: Page, gates: Gates) -> None:
     """The POST breaks while all else works: the service is asked, and has never heard of it."""
     blank.route("**/upload", lambda route: route.abort())
-    blank.evaluate(START, {})
+    start(blank)
     upload(blank, gates, "never-arrived")
     wait_for_phase(blank, "never-arrived", "failed")
     assert state(blank, "never-arrived")["error"]["code"] == "network"
@@ -323,7 +315,7 @@ def test_an_upload_that_a_short_outage_swallowed_is_found_out(
     blank: Page, gates: Gates, line: Line
 ) -> None:
     """The line breaks before a byte has left and is mended: nothing hangs at zero for ever."""
-    blank.evaluate(START, {})
+    start(blank)
     blank.evaluate(FOLLOW, "somebody-elses")
     wait_until(lambda: blank.evaluate("window.client.link") == "live", "live")
     line.cut()
@@ -338,7 +330,7 @@ def test_an_id_in_use_is_refused_in_words(blank: Page, gates: Gates) -> None:
     """The service's own problem document reaches the caller: code, sentence, and no retry loop."""
     gates.open_all()
     for attempt in range(2):
-        blank.evaluate(START, {})
+        start(blank)
         upload(blank, gates, "twice")
         wait_for_phase(blank, "twice", "failed" if attempt else "done")
     assert state(blank, "twice")["error"]["code"] == "upload_id_in_use"
@@ -385,7 +377,7 @@ def test_a_function_that_gives_tokens_is_asked_again_when_one_expires(
         return given[-1]
 
     page.expose_function("giveToken", give)
-    page.evaluate(START.replace("...options", "token: () => window.giveToken()"), {})
+    start(page, given="token: () => window.giveToken()")
     upload(page, gates, "renewed")
     wait_for_stage(page, "renewed", "validating")
     wait_until(lambda: "reconnecting" in page.evaluate("window.links"), "the stream ended")
@@ -400,12 +392,12 @@ def test_another_users_upload_is_forbidden(
     """Following what is somebody else's ends with `forbidden`, and is not tried for ever."""
     page = contexts(faulty=True).new_page()
     page.goto(paced.url + "/api")
-    page.evaluate(START, {"token": user.token()})
+    start(page, {"token": user.token()})
     upload(page, gates, "private")
     wait_for_stage(page, "private", "validating")
     gates.open_all()
     wait_for_phase(page, "private", "done")
-    page.evaluate(START, {"token": User("somebody-else").token()})
+    start(page, {"token": User("somebody-else").token()})
     page.evaluate(FOLLOW, "private")
     wait_for_phase(page, "private", "failed")
     assert state(page, "private")["error"]["code"] == "forbidden"
@@ -417,8 +409,8 @@ def test_another_origin_may_use_it_with_a_token(
     """A product on its own origin imports the module, sends and follows, if it is on the list."""
     page = contexts(bypass_csp=True).new_page()
     page.goto(paced.url.replace("127.0.0.1", "localhost") + "/api")
-    start = START.replace("./client", f"{paced.url}/client").replace('"."', f'"{paced.url}"')
-    page.evaluate(start, {"token": user.token()})
+    options: dict[str, object] = {"token": user.token(), "url": paced.url}
+    start(page, options, module=f"{paced.url}/client/index.js")
     upload(page, gates, "from-elsewhere")
     wait_for_stage(page, "from-elsewhere", "validating")
     gates.open_all()

@@ -12,17 +12,18 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.line import Line
 from tests.browser.looking import card, entry, phase, send, slow
+from tests.browser.sdk import bundled
 from tests.browser.users import User
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
 SEND = """
-async ({ id }) => {
-  const { upload } = await import("./client/index.js");
+async () => {
+  const { upload } = SDK;
   const words = "Some words, and more of them.\\n".repeat(100_000);
   const file = new File([words], "words.txt", { type: "text/plain", lastModified: 1000 });
   const fields = { album: "Sea" };
-  window.sent = upload(file, { url: ".", ...(id && { id }), fields, resumable: true });
+  window.sent = upload(file, { url: ".", fields, resumable: true });
   window.states = [];
   window.sent.observe(({ state }) => window.states.push([state.paused, state.bytes]));
   return window.sent.id;
@@ -48,6 +49,11 @@ def arrived(service: Service, user: User, upload_id: str) -> int:
     return int(told(service, user, upload_id).headers.get("upload-offset", 0))
 
 
+def send_words(page: Page) -> str:
+    upload_id: str = page.evaluate(SEND.replace("SDK", bundled()))
+    return upload_id
+
+
 def check_whole(paced: Service, user: User, page: Page, upload_id: str) -> None:
     phase = "['done', 'refused', 'failed'].includes(window.sent.state.phase)"
     wait_until(lambda: page.evaluate(phase), "it has ended")
@@ -60,7 +66,7 @@ def check_whole(paced: Service, user: User, page: Page, upload_id: str) -> None:
 def test_a_pause_keeps_what_arrived(paced: Service, user: User, page: Page) -> None:
     """Nothing more leaves, the upload says that it is paused, and it goes on where it was."""
     slow(page, 400_000)
-    upload_id = page.evaluate(SEND, {})
+    upload_id = send_words(page)
     wait_until(lambda: arrived(paced, user, upload_id) > 0, "something has arrived")
     page.evaluate("window.sent.pause()")
     wait_until(
@@ -78,7 +84,7 @@ def test_a_pause_keeps_what_arrived(paced: Service, user: User, page: Page) -> N
 def test_the_same_file_after_a_reload_goes_on(paced: Service, user: User, page: Page) -> None:
     """Under the id that it had, from where it was; a third time it is another upload."""
     slow(page, 400_000)
-    upload_id = page.evaluate(SEND, {})
+    upload_id = send_words(page)
     wait_until(lambda: arrived(paced, user, upload_id) > 0, "something has arrived")
     page.reload()
     kept = arrived(paced, user, upload_id)
@@ -86,10 +92,10 @@ def test_the_same_file_after_a_reload_goes_on(paced: Service, user: User, page: 
     slow(page, 0)
     bodies: list[str] = []
     page.on("request", lambda asked: bodies.append(f"{asked.method} {asked.url}"))
-    assert page.evaluate(SEND, {}) == upload_id
+    assert send_words(page) == upload_id
     check_whole(paced, user, page, upload_id)
     assert not [asked for asked in bodies if asked.startswith("POST")]
-    other_id = page.evaluate(SEND, {})
+    other_id = send_words(page)
     assert other_id != upload_id
     wait_until(lambda: arrived(paced, user, other_id) > 0, "the service knows it")
     page.evaluate("window.sent.cancel()")

@@ -9,9 +9,9 @@ import httpx
 from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.gates import Gates
+from tests.browser.sdk import start
 from tests.browser.test_client import (
     FOLLOW,
-    START,
     gated,
     journal,
     upload,
@@ -35,7 +35,7 @@ def test_behind_a_proxy_that_holds_streams_back_every_event_comes_by_socket(
     with CuttingProxy(paced.url, hold=True, sockets=True, least=900, most=1200, times=2) as proxy:
         page = faulty.new_page()
         page.goto(proxy.url + "/api")
-        page.evaluate(START, {})
+        start(page)
         page.evaluate(FOLLOW, "by-socket")
         wait_for_link(page, "live")
         gates.open_all()
@@ -54,7 +54,7 @@ def test_many_uploads_share_one_socket(blank: Page, gates: Gates) -> None:
     """`ws` opens one for all of them, and no stream."""
     opened: list[str] = []
     blank.on("websocket", lambda socket: opened.append(socket.url))
-    blank.evaluate(START, {"transport": "ws"})
+    start(blank, {"transport": "ws"})
     upload(blank, gates, *[f"socket-{n}" for n in range(3)])
     for n in range(3):
         wait_for_stage(blank, f"socket-{n}", "validating")
@@ -79,7 +79,7 @@ def test_a_socket_gets_a_new_token_before_the_old_one_runs_out(
         return given[-1]
 
     page.expose_function("giveToken", give)
-    page.evaluate(START.replace("...options", "transport: 'ws', token: () => giveToken()"), {})
+    start(page, given="transport: 'ws', token: () => giveToken()")
     page.evaluate(FOLLOW, "renewed-in-band")
     wait_for_link(page, "live")
     ends_at = time.time() + 5

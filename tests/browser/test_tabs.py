@@ -10,12 +10,14 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.gates import Gates
 from tests.browser.looking import card, link, phase, send
+from tests.browser.sdk import bundled
 from tests.browser.users import User
 from tests.helpers.service import Service
 from tests.helpers.waiting import wait_until
 
 LISTEN = """
-() => import("./client/index.js").then(({ Client }) => {
+() => {
+  const { Client } = SDK;
   window.heard = [];
   const client = new Client({ url: "." });
   client.observe(({ state }, event) => {
@@ -23,7 +25,7 @@ LISTEN = """
     if (timestamp) window.heard.push(event ?? { type: "state", timestamp, stage, stageProgress });
   });
   return client.watch().then(() => undefined);
-})
+}
 """
 
 
@@ -68,7 +70,7 @@ def test_eight_tabs_have_one_stream_and_outlive_the_tab_that_had_it(
     assert tabs.asked == [tabs.pages[0]]
     assert streams(paced) == 1
     for page in tabs.pages:
-        page.evaluate(LISTEN)
+        page.evaluate(LISTEN.replace("SDK", bundled()))
     gates.open("validating-half")
     send(tabs.pages[5], gates.file("one.txt"))
     for page in tabs.pages:
@@ -149,11 +151,12 @@ def test_two_users_in_one_browser_do_not_hear_of_each_other(
     context = contexts(faulty=True)
     pages = [context.new_page() for _ in range(3)]
     watch = """
-      ({ token, caller }) => import("./client/index.js").then(async ({ Client }) => {
+      async ({ token, caller }) => {
+        const { Client } = SDK;
         window.client = new Client({ url: ".", token, caller });
         await window.client.watch();
-      })
-    """
+      }
+    """.replace("SDK", bundled())
     for page, who in zip(pages, (alice, bob, alice), strict=True):
         page.goto(f"{paced.url}/api")
         page.evaluate(watch, {"token": who.token()})
