@@ -57,7 +57,7 @@ class Descriptors:
 
     def refuse_connection(self) -> bool:
         """Whether a connection that has just come is to be closed."""
-        refuses = self._are_short
+        refuses = self._others + self.connections >= self.limit - self._reserve // 2
         self._refused = self._refused or refuses
         return refuses
 

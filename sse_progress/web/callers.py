@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
@@ -32,7 +33,8 @@ COOKIE = "sse_progress_token"
 class Access:
     """Finds the caller of a request, who has the right that the request needs.
 
-    Every method raises Unauthenticated, Forbidden, RateLimited, BadRequest or Unavailable.
+    Every method raises Unauthenticated, Forbidden, RateLimited, BadRequest or Unavailable, when it
+    is called or when it is awaited.
     """
 
     def __init__(
@@ -111,19 +113,20 @@ class Access:
         """
         return await self._authenticate(request, _stream_credentials(request), READ)
 
-    async def watcher(
+    def watcher(
         self, request: HTTPConnection, upload_id: str, *, may_claim: bool
-    ) -> Principal:
+    ) -> Awaitable[Principal]:
         """Opens the stream of one upload: a `follower` or `claimer`, or the holder of a ticket."""
         if request.scope["query_string"] and (ticket := _ticket(request)) is not None:
-            return await self._holder(request, ticket, upload_id)
-        return await (self.claimer(request) if may_claim else self.follower(request))
+            return self._holder(request, ticket, upload_id)
+        return self.claimer(request) if may_claim else self.follower(request)
 
-    async def claimer(self, request: HTTPConnection) -> Principal:
+    def claimer(self, request: HTTPConnection) -> Awaitable[Principal]:
         """Opens a stream that may claim an unused id: vouched for like a `writer`."""
         credentials = _stream_credentials(request)
-        self._check_page(request, credentials)
-        return await self._authenticate(request, credentials, READ)
+        if credentials.cookie_token:
+            self._check_page(request, credentials)
+        return self._authenticate(request, credentials, READ)
 
     async def socket(self, websocket: HTTPConnection) -> Principal | None:
         """Opens a WebSocket: `upload:read`. With a cookie, a known page has to vouch for it.

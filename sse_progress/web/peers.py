@@ -40,7 +40,9 @@ class Peers:
 
     def place(self, peer: Peer) -> Place:
         """Of a connection that begins."""
-        return NOWHERE if peer is None or self.trusts(peer) else self.connections.begin(peer[0])
+        if peer is None or peer[0] in self._reading.trusted_hosts:
+            return NOWHERE
+        return self.connections.begin(peer[0])
 
     def trusts(self, peer: Peer) -> bool:
         return peer is not None and peer[0] in self._reading.trusted_hosts

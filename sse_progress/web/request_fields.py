@@ -34,7 +34,10 @@ def fields_of(scope: Scope) -> dict[bytes, list[bytes]]:
     except KeyError:
         found = scope[FIELDS] = {}
         for name, value in scope["headers"]:
-            found.setdefault(name, []).append(value)
+            if name in found:
+                found[name].append(value)
+            else:
+                found[name] = [value]
     return found
 
 

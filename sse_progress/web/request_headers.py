@@ -106,7 +106,9 @@ def wait_s(request: Request) -> int:
 
 def position_of(request: Request) -> Position | None:
     """The position a client presents: the header, else the query. Empty is none."""
-    given = first_header(request.scope, b"last-event-id") or query_value(request, "lastEventId")
+    fields = fields_of(request.scope)
+    given = fields[b"last-event-id"][0].decode("latin-1") if b"last-event-id" in fields else ""
+    given = given or query_value(request, "lastEventId") or ""
     return Position.parse(given) if given else None
 
 

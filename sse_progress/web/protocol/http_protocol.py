@@ -76,8 +76,8 @@ class HttpProtocol(Connection):
     """Which of them are counted, and how many there may be."""
 
     __slots__ = (
-        *("_began_at", "_deadline", "_extension", "_head_bytes", "_in_head", "_not_body_bytes"),
-        *("_place", "_problem", "_refused", "_running", "_small"),
+        *("_began_at", "_deadline", "_extension", "_head_bytes", "_headers_left", "_in_head"),
+        *("_not_body_bytes", "_place", "_problem", "_refused", "_running", "_small"),
     )
 
     _extension: dict[object, object]
@@ -150,9 +150,7 @@ class HttpProtocol(Connection):
             extension["inform"] = sending.inform
             # It leads back to the scope that it is in, with all that belongs to the request.
             extension["rest"] = rest = Rest(cycle, tasks=self.tasks, over=extension.clear)
-            task = self.loop.create_task(rest.run(app, sending.send))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+            rest.start(app, sending.send, self.loop)
 
     def _tell_running(self) -> None:
         """End the wait of the request in progress.
@@ -205,7 +203,7 @@ class HttpProtocol(Connection):
         super().on_message_begin()
         self._extension = {"abort": self.transport.abort, "peer": self.client}
         self.scope["extensions"] = {"sse_progress": self._extension}
-        self._in_head = True
+        self._in_head, self._headers_left = True, self.header_limit
         self._not_body_bytes = self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -223,8 +221,9 @@ class HttpProtocol(Connection):
             self._fail(self._too_large())
         if not self._in_head:
             return  # trailers: uvicorn would add them to the headers of a request in progress
-        if len(self.headers) >= self.header_limit:
+        if self._headers_left == 0:
             self._fail(HeadTooLarge(f"The request has more than {self.header_limit} headers."))
+        self._headers_left -= 1
         name, value = name.lower(), value.rstrip(b" \t")  # llhttp leaves it (RFC 9110 §5.5)
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -278,7 +277,8 @@ class HttpProtocol(Connection):
 
     def on_message_complete(self) -> None:
         self._not_body_bytes = 0
-        self._pass_on_small()
+        if self._small is not None:
+            self._pass_on_small()
         super().on_message_complete()
 
     def _check_head(self) -> None:

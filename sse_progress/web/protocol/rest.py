@@ -23,11 +23,12 @@ __all__ = ["Rest", "at_end"]
 class Rest:
     """One request's application, and after it what is left of its response; then `over` is called.
 
-    Once only the stream is left, this takes the place of the event that uvicorn sets when something
-    has happened to a request (`set`), and of its task when the server ends (`cancel`).
+    It stands among uvicorn's tasks, which are cancelled when the server ends (`cancel`). Once only
+    the stream is left, it takes the place of the event that is set when something has happened to
+    the request (`set`).
     """
 
-    __slots__ = ("_cycle", "_ending", "_ends", "_goes_on", "_over", "_tasks")
+    __slots__ = ("_cycle", "_ending", "_ends", "_goes_on", "_over", "_task", "_tasks")
 
     def __init__(
         self,
@@ -40,6 +41,11 @@ class Rest:
         self._tasks, self._over = tasks, over
         self._goes_on = self._ending = False
         self._ends: list[Callable[[], None]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, app: ASGIApp, send: Send, loop: asyncio.AbstractEventLoop) -> None:
+        self._task = loop.create_task(self._run(app, send))
+        self._tasks.add(self)
 
     def goes_on(self, left: Callable[[], None]) -> None:
         """The response has begun. Call `left` once it has ended, or its client has left."""
@@ -52,7 +58,7 @@ class Rest:
             self._ends.append(callback)
         return self._goes_on
 
-    async def run(self, app: ASGIApp, send: Send) -> None:
+    async def _run(self, app: ASGIApp, send: Send) -> None:
         """In the place of uvicorn's `run_asgi`, which is left with what an application does not do
         as it should."""
         cycle: Any = self._cycle
@@ -67,13 +73,15 @@ class Rest:
             return
         if not self._goes_on:
             self._end()
-            await cycle.run_asgi(_returning)
+            if not cycle.response_complete:
+                await cycle.run_asgi(_returning)
+            cycle.on_response = _nothing
             return
+        self._task = None
         forget_fields(cycle.scope)  # a stream lives long
         if cycle.flow.read_paused:  # for a request behind it; then its client would leave unseen
             cycle.flow.resume_reading()
         cycle.message_event = self
-        self._tasks.add(self)
         self.set()
 
     # ---- when all middlewares have returned
@@ -84,9 +92,11 @@ class Rest:
         if cycle is not None and (cycle.disconnected or cycle.response_complete):
             self._end_soon()
 
-    def cancel(self, msg: str = "") -> None:  # noqa: ARG002  # as of a task
-        """The server waits no longer for the stream to end."""
-        if self._cycle is not None:
+    def cancel(self, msg: str = "") -> None:
+        """The server waits no longer."""
+        if self._task is not None:
+            self._task.cancel(msg)
+        elif self._cycle is not None:
             self._cycle.transport.close()
             self._end_soon()
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from sse_progress.journal.frames import chunk_of
 from sse_progress.runtime.metrics import Metrics
@@ -134,7 +134,17 @@ class Stream(Response):
         self._abort = ours.get("abort", self._abort)
         self._parts.metrics.streams.inc()
         try:
-            await self._begin(ours, send, start)
+            await send(start)
+            self.raw_headers = []  # a stream lives long
+            # The head went through every middleware; frames need none of them.
+            self._send = ours.get("send", send)
+            if self._encode is None:  # else each reader's bytes are its own
+                self._write = ours.get("write")
+            self._parts.wheel.put(self, self._due())
+            self._parts.open.add(self)
+            self.began()
+            if self._first:
+                await self.deliver(b"")
         except BaseException:
             self._over()
             raise
@@ -142,19 +152,6 @@ class Stream(Response):
             rest.goes_on(self._over)
         else:
             await self._live(receive)
-
-    async def _begin(self, ours: Mapping[str, Any], send: Send, start: Message) -> None:
-        await send(start)
-        self.raw_headers = []  # a stream lives long
-        # The head went through every middleware; frames need none of them.
-        self._send = ours.get("send", send)
-        if self._encode is None:  # else each reader's bytes are its own
-            self._write = ours.get("write")
-        self._parts.wheel.put(self, self._due())
-        self._parts.open.add(self)
-        self.began()
-        if self._first:
-            await self.deliver(b"")
 
     async def _live(self, receive: Receive) -> None:
         try:
