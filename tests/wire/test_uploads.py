@@ -219,6 +219,18 @@ async def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> No
         assert client.get(path).status_code == 404
 
 
+async def test_a_page_that_a_browser_has_is_not_sent_again(client: httpx.Client) -> None:
+    """It asks each time, and is told that nothing has changed; another file has another tag."""
+    page, program = client.get("/"), client.get("/page/page.built.js")
+    assert page.headers["cache-control"] == program.headers["cache-control"] == "no-cache"
+    for path, had in (("/", page), ("/page/page.built.js", program)):
+        known = {"If-None-Match": had.headers["etag"]}
+        again = client.get(path, headers=known)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == had.headers["etag"]
+        assert client.get("/client/index.js", headers=known).status_code == 200
+
+
 async def test_unknown_paths_and_methods_are_problems(client: httpx.Client) -> None:
     """404 and 405 as problem details, with Allow."""
     lost = client.get("/nowhere")

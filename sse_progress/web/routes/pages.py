@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sse_progress.model.errors import NotFound
+from sse_progress.web.request_headers import etag_matches
 
 __all__ = ["ROUTES"]
 
@@ -22,27 +24,27 @@ PAGE_POLICY = (
 TYPES = {".js": "text/javascript", ".ts": "text/plain", ".svg": "image/svg+xml"}
 
 
-async def get_index(request: Request) -> Response:  # noqa: ARG001
-    return _file("page/index.html")
+async def get_index(request: Request) -> Response:
+    return _file(request, "page/index.html")
 
 
-async def get_api_page(request: Request) -> Response:  # noqa: ARG001
-    return _file("page/api/api.html")
+async def get_api_page(request: Request) -> Response:
+    return _file(request, "page/api/api.html")
 
 
-async def get_review_page(request: Request) -> Response:  # noqa: ARG001
-    return _file("page/review/review.html")
+async def get_review_page(request: Request) -> Response:
+    return _file(request, "page/review/review.html")
 
 
 async def get_page_file(request: Request) -> Response:
-    return _file(f"page/{request.path_params['name']}")
+    return _file(request, f"page/{request.path_params['name']}")
 
 
 async def get_client_file(request: Request) -> Response:
-    return _file(f"client/{request.path_params['name']}")
+    return _file(request, f"client/{request.path_params['name']}")
 
 
-def _file(name: str) -> Response:
+def _file(request: Request, name: str) -> Response:
     """A file of the page. `name` is compared with what is there, never joined unseen."""
     place: Traversable = files("sse_progress") / "browser"
     for part in name.split("/"):
@@ -54,11 +56,16 @@ def _file(name: str) -> Response:
         raise NotFound
     suffix = name[name.rfind(".") :]
     kind = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Response(
-        place.read_bytes(),
-        media_type=kind,
-        headers={"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"},
-    )
+    content = place.read_bytes()
+    etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    headers = {
+        "Content-Security-Policy": PAGE_POLICY,
+        "Cache-Control": "no-cache",  # a newer release is seen at once
+        "ETag": etag,
+    }
+    if etag_matches(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=kind, headers=headers)
 
 
 ROUTES = [
