@@ -169,6 +169,9 @@ def paced(session_dir: Path) -> Iterator[Service]:
         "SSE_PROGRESS_ALLOWED_TYPES": "*/*",
         "SSE_PROGRESS_JWT_SECRET": SECRET,
         "SSE_PROGRESS_JWT_LEEWAY_S": "0",
+        # One user has hundreds of jobs, and all of them come from one address.
+        "SSE_PROGRESS_REQUESTS_PER_MINUTE": "10000",
+        "SSE_PROGRESS_REQUESTS_PER_MINUTE_PER_ADDRESS": "100000",
     }
     with Service(session_dir / "paced", env) as service:
         yield service
