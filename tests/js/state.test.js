@@ -83,6 +83,23 @@ test("a state read as JSON that is older than the stream's is ignored", () => {
   assert.equal(next(state, { kind: "snapshot", state: young }).stage, "moderating");
 });
 
+test("of two events within a millisecond, a state read as JSON that tells the first is ignored", () => {
+  const timestamp = "2026-01-01T00:00:02.000Z";
+  const begun = run(send, event("validating", { progress: 20, stageProgress: 50, timestamp }));
+  const half = { status: "processing", stage: "validating", progress: 15, stageProgress: 40, timestamp };
+  assert.equal(next(begun, { kind: "snapshot", state: half }), begun);
+
+  const on = next(begun, event("analyzing", { progress: 30, stageProgress: 0, timestamp }));
+  const before = { status: "processing", stage: "validating", progress: 30, stageProgress: 100, timestamp };
+  assert.equal(next(on, { kind: "snapshot", state: before }), on);
+  const after = { status: "processing", stage: "moderating", progress: 60, stageProgress: 0, timestamp };
+  assert.equal(next(on, { kind: "snapshot", state: after }).stage, "moderating");
+  const ended = { status: "complete", stage: "complete", progress: 100, stageProgress: 100, timestamp };
+  assert.equal(next(on, { kind: "snapshot", state: ended }).phase, "done");
+  const failed = { status: "error", stage: "error", progress: 30, error: { code: "too_large", detail: "" } };
+  assert.equal(next(on, { kind: "snapshot", state: { ...failed, timestamp } }).stage, "error");
+});
+
 test("an ended upload never moves again, whatever comes", () => {
   const ends = [
     [event("complete", { media })],

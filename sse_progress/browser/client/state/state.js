@@ -251,10 +251,20 @@ function snapshot(state, seen) {
     return state.phase === "checking" ? neverArrived(state) : state;
   }
   const named = seen.filename ? HANDLERS.named(state, { filename: seen.filename, size: null }) : state;
-  if (state.fromServer && seen.timestamp && state.timestamp && seen.timestamp < state.timestamp) {
-    return named;
-  }
-  return heard(named, { ...seen, type: "reset" });
+  return isBehind(state, seen) ? named : heard(named, { ...seen, type: "reset" });
+}
+
+/**
+ * Two events may have one timestamp, a stage's end and the beginning of the next: then what they say
+ * tells which came first.
+ * @param {UploadState} state
+ * @param {Snapshot} seen
+ */
+function isBehind(state, seen) {
+  if (!state.fromServer || !seen.timestamp || !state.timestamp) return false;
+  if (seen.timestamp !== state.timestamp) return seen.timestamp < state.timestamp;
+  if (seen.stage === state.heard) return (seen.stageProgress ?? 0) < state.stageProgress;
+  return isReplay(state, { ...seen, type: "progress" });
 }
 
 /** @param {UploadState} state */
