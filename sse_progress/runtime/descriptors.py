@@ -53,17 +53,17 @@ class Descriptors:
 
     @property
     def refuses_streams(self) -> bool:
-        return self._others + self.connections >= self.limit - self._reserve
+        return self.open >= self.limit - self._reserve
 
     def refuse_connection(self) -> bool:
         """Whether a connection that has just come is to be closed."""
-        refuses = self._others + self.connections >= self.limit - self._reserve // 2
+        refuses = self._are_short
         self._refused = self._refused or refuses
         return refuses
 
     @property
     def _are_short(self) -> bool:
-        return self._others + self.connections >= self.limit - self._reserve // 2
+        return self.open >= self.limit - self._reserve // 2
 
     def measure(self) -> None:
         """Count; logged where connections were refused since the last time, or would be now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "context_of",
     "etag_matches",
     "etag_of",
+    "etag_of_content",
     "labels_of",
     "path_upload_id",
     "position_of",
@@ -126,6 +128,11 @@ def etag_of(
     more = more if live else f"{more}-archived"
     more = f"{more}-lines" if lines else more  # other bytes, another tag (RFC 9110 §8.8.3)
     return f'"{position}{more}"'
+
+
+def etag_of_content(content: bytes) -> str:
+    """Of what is served as it is."""
+    return f'"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
 def etag_matches(request: Request, etag: str) -> bool:

@@ -69,7 +69,7 @@ class Problems:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        if not exchange.body_ended:  # else nobody looks at its pieces
+        if not exchange.body_ended:  # else its pieces are not looked at
             receive = exchange.receive
         try:
             await self._app(scope, receive, exchange.send)

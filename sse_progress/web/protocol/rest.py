@@ -64,7 +64,7 @@ class Rest:
         cycle: Any = self._cycle
         try:
             await app(cycle.scope, cycle.receive, send)
-            while self._goes_on and (cycle.more_body or cycle.body):  # nobody reads it
+            while self._goes_on and (cycle.more_body or cycle.body):  # an unread body
                 if (await cycle.receive())["type"] == "http.disconnect":
                     break
         except BaseException as error:
