@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from asyncio import runners
@@ -27,6 +28,10 @@ from tests.helpers.s3_server import S3Server
 from tests.helpers.service import Service
 
 os.environ["LC_ALL"] = "C.UTF-8"  # commands speak the reader's language, and tests read English
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Under nohup(1), what tests start would ignore a hang-up, too; a handler is not inherited.
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # Tests start hundreds of processes. Without bytecode each would compile whatever it imports: a
 # service costs twice the CPU time, and so does the collection of these tests.

@@ -28,7 +28,7 @@ import httpx
 from tests.attacks.words import new_id
 from tests.helpers.media import jpeg
 from tests.helpers.multipart import body, content_type, file_part
-from tests.helpers.processes import die_with_parent, resident_bytes
+from tests.helpers.processes import bound, resident_bytes
 from tests.helpers.service import Service
 
 HOLD_BACK_S = 0.5
@@ -151,7 +151,7 @@ def percentile(values: list[float], share: float) -> float:
 def dripping(url: str, connections: int) -> Iterator[None]:
     """Another process that drips for the length of the block."""
     command = [sys.executable, "-m", "tests.attacks.hostile_load", "drip", url, str(connections)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], preexec_fn=die_with_parent)
+    process = subprocess.Popen(bound(command), cwd=Path(__file__).parents[2])
     try:
         yield
     finally:

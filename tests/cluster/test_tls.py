@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from sse_progress.runtime.redis.client import connect
 from tests.helpers.certificates import make_certificate
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.redis_cluster import free_ports
 from tests.helpers.waiting import wait_until
 
@@ -56,9 +56,7 @@ class Servers:
             "logfile": str(place / "log"),
         }
         (place / "conf").write_text("".join(f"{k} {v}\n" for k, v in options.items()) + file)
-        process = subprocess.Popen(
-            ["redis-server", str(place / "conf"), *words], preexec_fn=die_with_parent
-        )
+        process = subprocess.Popen(bound(["redis-server", str(place / "conf"), *words]))
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
         wait_until(lambda: self._answers(port), f"the server at {port} answers")

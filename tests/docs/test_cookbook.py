@@ -22,7 +22,7 @@ import pytest
 
 from tests.docs.pages import DOCS, TIMEOUT_S, blocks, commands, environment, here
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.helpers.service import ROOT, Service
@@ -72,8 +72,8 @@ class Kitchen:
 def running(*command: str, cwd: Path, env: dict[str, str]) -> Iterator[None]:
     with (cwd / "programs.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=cwd, env=env, preexec_fn=die_with_parent, start_new_session=True,
+            bound([sys.executable, "-m", *command]),
+            cwd=cwd, env=env, start_new_session=True,
             stdout=log, stderr=log,
         )  # fmt: skip
     try:

@@ -23,7 +23,7 @@ import pytest
 
 from tests.docs.pages import DOCS, Block, commands
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.helpers.service import ROOT, Service
@@ -79,8 +79,8 @@ class Shell:
         words = self._here(line).replace("/var/lib/sse-progress", str(place / "data"))
         with (place / "log").open("ab") as log:
             process = subprocess.Popen(
-                ["bash", "-c", "\n".join([*self._exported, words])], cwd=place, env=self._env,
-                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
+                bound(["bash", "-c", "\n".join([*self._exported, words])]),
+                cwd=place, env=self._env, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
             yield place / "log"

@@ -17,7 +17,7 @@ import pytest
 from sse_progress.model.messages import stored_text
 from tests.faults.scene import Scene, reading
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.redis_proxy import RedisProxy
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.service import ROOT, Service
@@ -165,11 +165,10 @@ def test_a_background_task_that_fails_ends_its_process(
     reads, writes = os.pipe()
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.broken_task", str(trigger), task, part],
+            bound([sys.executable, "-m", "tests.faults.broken_task", str(trigger), task, part]),
             cwd=ROOT,
             stderr=out,
             pass_fds=(writes,),
-            preexec_fn=die_with_parent,
             env={
                 **os.environ,
                 "SSE_PROGRESS_REDIS_URL": own_redis.url,
@@ -226,9 +225,8 @@ def test_a_worker_alone_answers_metrics(short_dir: Path, own_redis: RedisServer)
     """At its port, with what it did: here, its own release and nothing done yet."""
     port = str(free_port())
     process = subprocess.Popen(
-        [sys.executable, "-m", "sse_progress", "worker", "--metrics-port", port],
+        bound([sys.executable, "-m", "sse_progress", "worker", "--metrics-port", port]),
         cwd=ROOT,
-        preexec_fn=die_with_parent,
         env={
             **os.environ,
             "SSE_PROGRESS_REDIS_URL": own_redis.url,

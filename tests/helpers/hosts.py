@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.service import ROOT
 from tests.helpers.waiting import wait_until
 
@@ -30,13 +30,12 @@ class WorkerHost:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SSE_PROGRESS_")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sse_progress", "worker"],
+                bound([sys.executable, "-m", "sse_progress", "worker"]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**kept, "PYTHONPATH": str(ROOT), **self.env},
                 cwd=self.data_dir,
-                preexec_fn=die_with_parent,
                 start_new_session=True,
             )
         process = self._process

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 
@@ -35,9 +35,8 @@ class NatsServer:
             words += ["--tls", "--tlscert", str(self._tls / "certificate")]
             words += ["--tlskey", str(self._tls / "key")]
         self._process = subprocess.Popen(
-            [binary, *words, "-l", str(self._directory / "log")],
+            bound([binary, *words, "-l", str(self._directory / "log")]),
             stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
             process_group=0,
         )
         wait_until(self._answers, "nats-server answers")

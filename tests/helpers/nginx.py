@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.helpers.ports import free_port
-from tests.helpers.processes import children, die_with_parent
+from tests.helpers.processes import bound, children
 from tests.helpers.service import ROOT
 from tests.helpers.waiting import wait_until
 
@@ -56,8 +56,7 @@ class Nginx:
         for name, lines in self._places().items():
             (self.directory / "nginx.d" / name).write_text("\n".join([*lines, ""]))
         self._process = subprocess.Popen(
-            [NGINX, "-p", str(self.directory), "-c", "nginx.conf", "-g", "daemon off;"],
-            preexec_fn=die_with_parent,
+            bound([NGINX, "-p", str(self.directory), "-c", "nginx.conf", "-g", "daemon off;"]),
         )
         wait_until(self._listens, "nginx listens")
         return self

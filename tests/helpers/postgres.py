@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.helpers.processes import descendants, die_with_parent
+from tests.helpers.processes import bound, descendants
 from tests.helpers.waiting import wait_until
 
 USER = "postgres"
@@ -59,12 +59,11 @@ class PostgresServer:
         words = [word for option in options for word in ("-c", option)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_program("postgres"), "-D", str(self._data), *words],
+                bound([_program("postgres"), "-D", str(self._data), *words]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 user=self._as,
-                preexec_fn=die_with_parent,
                 process_group=0,
                 cwd="/",
             )

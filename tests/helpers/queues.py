@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from sse_progress.queue.queue import Job, Outcome, Queue
 from sse_progress.queue.redis_queue import RedisQueue
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import eventually
 
 FOR_EVER_S = 600.0
@@ -73,10 +73,9 @@ class Workers:
     def start(self, *, concurrency: int = 2, lease_s: float = 1) -> subprocess.Popen[bytes]:
         words = [self._url, str(self._directory), str(concurrency), str(lease_s), self._nats_url]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.queue_worker", *words],
+            bound([sys.executable, "-m", "tests.queue_worker", *words]),
             cwd=Path(__file__).parents[2],
             stdout=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
         )
         self._started.append(process)
         return process

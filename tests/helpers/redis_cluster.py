@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 __all__ = ["ClusterNode", "RedisCluster", "free_ports", "launch"]
@@ -39,10 +39,15 @@ def launch(directory: Path, options: dict[str, str], *first: str) -> subprocess.
     assert binary is not None, "install redis-server: scripts/test does"
     given = {"dir": str(directory), "logfile": str(directory / "redis.log"), **options}
     return subprocess.Popen(
-        [binary, *first, *(word for key, value in given.items() for word in (f"--{key}", value))],
+        bound(
+            [
+                binary,
+                *first,
+                *(word for key, value in given.items() for word in (f"--{key}", value)),
+            ]
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
         process_group=0,
     )
 

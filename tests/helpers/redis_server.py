@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 
@@ -55,10 +55,9 @@ class RedisServer:
         }
         arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
         self._process = subprocess.Popen(
-            [binary, *arguments],
+            bound([binary, *arguments]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
             process_group=0,
         )
         wait_until(self.answers, "redis-server answers PING")

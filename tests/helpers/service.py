@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from tests.helpers.processes import alive, began_at, children, command, descendants, die_with_parent
+from tests.helpers.processes import alive, began_at, bound, children, command, descendants
 from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,13 +89,12 @@ class Service:
         self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, *self.arguments],
+                bound([*self.command, *self.arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
                 cwd=self._directory,
-                preexec_fn=die_with_parent,
                 start_new_session=True,
             )
         return self.process

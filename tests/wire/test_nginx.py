@@ -26,7 +26,7 @@ from tests.helpers.media import jpeg
 from tests.helpers.multipart import body, content_type, file_part
 from tests.helpers.nginx import Nginx
 from tests.helpers.ports import free_port
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.service import Service
 from tests.helpers.sse import EventStream, Frame, journal
 from tests.helpers.waiting import wait_until
@@ -155,10 +155,9 @@ def test_fifty_streams_share_one_connection(
     ]
     config.write_text("next\n".join(lines))
     with subprocess.Popen(
-        ["curl", "-sS", "-N", "-Z", "--parallel-max", "50", "-K", str(config)],
+        bound(["curl", "-sS", "-N", "-Z", "--parallel-max", "50", "-K", str(config)]),
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=die_with_parent,
     ) as streams:
         wait_until(
             lambda: all((tmp_path / i).exists() and (tmp_path / i).stat().st_size for i in ids),

@@ -28,7 +28,7 @@ from sse_progress.model.errors import (
 )
 from sse_progress.runtime.redis.client import connect
 from sse_progress.settings import load_settings
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.redis_server import RedisServer
 from tests.helpers.waiting import eventually, wait_until
 
@@ -214,10 +214,9 @@ asyncio.run(main())
 
 def start_child(url: str) -> subprocess.Popen[bytes]:
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, url],
+        bound([sys.executable, "-c", CHILD, url]),
         stdout=subprocess.PIPE,
         cwd=ROOT,
-        preexec_fn=die_with_parent,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"held\n"

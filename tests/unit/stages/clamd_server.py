@@ -10,7 +10,7 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 
 import pytest
 
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
@@ -44,10 +44,9 @@ class Clamd:
         assert self._program is not None
         self._socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [self._program, "--config-file", str(self._folder / "clamd.conf")],
+            bound([self._program, "--config-file", str(self._folder / "clamd.conf")]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
         )
         wait_until(self._answers, "clamd answers")
 

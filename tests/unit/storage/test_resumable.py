@@ -24,7 +24,7 @@ from sse_progress.storage.body_port import BodyHeld, ResumableBody, WrongOffset
 from sse_progress.storage.disk import DiskStorage
 from sse_progress.storage.durable import write_all
 from sse_progress.storage.manifest import Manifest
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -173,10 +173,9 @@ while True:
 def test_what_was_synced_survives_the_process(storage: DiskStorage) -> None:
     """After kill -9 the body rests with every byte that was told, and another process goes on."""
     child = subprocess.Popen(
-        [sys.executable, "-c", KILLED, storage.root],
+        bound([sys.executable, "-c", KILLED, storage.root]),
         stdout=subprocess.PIPE,
         cwd=ROOT,
-        preexec_fn=die_with_parent,
     )
     assert child.stdout is not None
     told = [int(child.stdout.readline()) for _ in range(20)]

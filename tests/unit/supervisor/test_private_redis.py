@@ -23,7 +23,7 @@ from sse_progress.supervisor.redis_binaries import (
     PrivateRedisError,
     find_binaries,
 )
-from tests.helpers.processes import die_with_parent
+from tests.helpers.processes import bound
 from tests.helpers.waiting import wait_until
 
 OPERATE = Path(__file__).resolve().parents[3] / "docs/operate.md"
@@ -40,12 +40,11 @@ def run() -> Iterator[Run]:
 
     def start(server: PrivateRedis) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            server.command,
+            bound(server.command),
             cwd=server.directory,
             env=ENVIRONMENT,
             pass_fds=(server.lock.descriptor,),
             stdin=subprocess.PIPE,
-            preexec_fn=die_with_parent,
         )
         assert process.stdin is not None
         with process.stdin as told:
@@ -271,9 +270,7 @@ def test_files_that_nobody_can_read_are_said(short_dir: Path) -> None:
 
 def hold(path: Path) -> subprocess.Popen[bytes]:
     """Another process that holds the lock until it is killed."""
-    process = subprocess.Popen(
-        ["flock", "--no-fork", str(path), "sleep", "3600"], preexec_fn=die_with_parent
-    )
+    process = subprocess.Popen(bound(["flock", "--no-fork", str(path), "sleep", "3600"]))
     wait_until(lambda: not _free(path), "the lock is held")
     return process
 
