@@ -15,7 +15,7 @@ import pytest
 
 from sse_progress.model.errors import Rejected, problem_for
 from sse_progress.model.stage_api import Upload
-from sse_progress.stages.scans import clamd as module
+from sse_progress.stages.scans import instream
 from sse_progress.stages.scans.clamd import scan_with_clamd
 from tests.helpers.media import noise
 from tests.unit.stages.clamd_server import EICAR, STREAM_LIMIT_BYTES, Clamd
@@ -51,7 +51,7 @@ async def test_a_clean_file(desk: Desk, clamd: Clamd) -> None:
     assert result == {"checks": ["malware scan by clamd"]}
     reports.assert_honest()
     assert sum(text.startswith("Sent ") for text in reports.messages) == 4
-    assert "Sent 0.5 of 1.0 MB to clamd" in reports.messages
+    assert "Sent 0.5 of 1.0 MB to the malware scanner" in reports.messages
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ async def test_every_failure_fails_as_configured(
     desk: Desk, short_dir: Path, monkeypatch: pytest.MonkeyPatch, script: Script
 ) -> None:
     """Whatever goes wrong: closed ends the upload with `unavailable` (503), open is told."""
-    monkeypatch.setattr(module, "_REPLY_S", 0.3)
-    monkeypatch.setattr(module, "_SEND_S", 0.3)
+    monkeypatch.setattr(instream, "_REPLY_S", 0.3)
+    monkeypatch.setattr(instream, "_SEND_S", 0.3)
     content = noise(8 * 1024 * 1024)
     async with scripted(script, short_dir) as address:
         with pytest.raises(Rejected) as caught:
