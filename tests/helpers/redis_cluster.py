@@ -38,14 +38,9 @@ def launch(directory: Path, options: dict[str, str], *first: str) -> subprocess.
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     assert binary is not None, "install redis-server: scripts/test does"
     given = {"dir": str(directory), "logfile": str(directory / "redis.log"), **options}
+    words = [word for key, value in given.items() for word in (f"--{key}", value)]
     return subprocess.Popen(
-        bound(
-            [
-                binary,
-                *first,
-                *(word for key, value in given.items() for word in (f"--{key}", value)),
-            ]
-        ),
+        bound([binary, *first, *words]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         process_group=0,
