@@ -312,14 +312,14 @@ class Journal:
         )
 
     async def take(
-        self, upload_id: str, *, owner: str, fence: int = 0, seen: Position | None = None
+        self, upload_id: str, *, owner: str, above: int = 0, seen: Position | None = None
     ) -> Answer:
         """A worker takes the job; `seen` is the highest position known to have been acknowledged.
 
-        Status `ok`, `ended`, or `new`: Redis lost something, so a new epoch begins with the
-        next event.
+        Its fence is above all that Redis knows, and above `above`. Status `ok`, `ended`, or `new`:
+        Redis lost something, so a new epoch begins with the next event.
         """
-        return await self.operation("take", upload_id, owner=owner, fence=fence, seen=seen)
+        return await self.operation("take", upload_id, owner=owner, fence=above, seen=seen)
 
     async def cancel(self, upload_id: str, *, owner: str, draft: Draft) -> Answer:
         """End it for its owner: status `ok`, `ended`, `forbidden` or `unknown`."""

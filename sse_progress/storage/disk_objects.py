@@ -43,6 +43,7 @@ from sse_progress.storage.promises import KeptS, Promise, kept_no_longer
 __all__ = ["DiskObjects"]
 
 _SCRATCH = "scratch-"
+_NOT_LATEST = "the scratch directory is not of the latest attempt"
 _POSITION = "position"
 _POSITION_BYTES = 96
 _LOCK_WAIT_S = 10.0
@@ -82,14 +83,24 @@ class DiskObjects:
                 except Unavailable:
                     log.exception("manifest cannot be read", directory=directory.name)
 
-    def scratch(self, upload_id: str) -> Path:
+    def latest_attempt(self, upload_id: str) -> int:
+        with storage_errors():
+            for directory, _ in self._layout.places(upload_id):
+                with contextlib.suppress(FileNotFoundError):
+                    return _latest(_scratches(directory))
+        return 0
+
+    def scratch(self, upload_id: str, number: int | None = None) -> Path:
         """A new, empty directory for one attempt; those of earlier attempts are removed.
 
-        Raises UnknownUpload if it is not stored.
+        Raises UnknownUpload if it is not stored, and ValueError if a later attempt has begun.
         """
         with self._exclusive(upload_id) as (directory, _):
             older = _scratches(directory)
-            number = max((int(path.name.removeprefix(_SCRATCH)) for path in older), default=0) + 1
+            if number is None:
+                number = _latest(older) + 1
+            elif number <= _latest(older):
+                raise ValueError(_NOT_LATEST)
             path = directory / f"{_SCRATCH}{number}"
             path.mkdir(mode=0o700)
             for old in older:
@@ -159,7 +170,7 @@ class DiskObjects:
         upload_id: str,
         record: bytes,
         *,
-        scratch: Path | None = None,  # noqa: ARG002  # its own directory moves
+        scratch: Path | None = None,
         report: Callable[[int, int], None] = lambda *_: None,  # noqa: ARG002  # no byte travels
     ) -> bytes:
         """Write the record, remove the scratch directories, and move the upload to `objects/`.
@@ -175,7 +186,10 @@ class DiskObjects:
         5. the parents synced            a published upload; only now may it be announced
         """
         with self._exclusive(upload_id) as (directory, done):
-            for old in _scratches(directory):
+            left = _scratches(directory)
+            if not done and scratch is not None and scratch not in left:
+                raise ValueError(_NOT_LATEST)
+            for old in left:
                 self._layout.discard(old)
             if done:
                 # The process that renamed it may have died before this.
@@ -314,6 +328,10 @@ def _scratches(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if path.name.startswith(_SCRATCH)]
 
 
+def _latest(scratches: list[Path]) -> int:
+    return max((int(path.name.removeprefix(_SCRATCH)) for path in scratches), default=0)
+
+
 @contextmanager
 def _opened_scratch(directory: Path, scratch: Path) -> Iterator[int]:
     """A descriptor of `scratch`: the latest attempt's directory, or one in it.
@@ -322,7 +340,7 @@ def _opened_scratch(directory: Path, scratch: Path) -> Iterator[int]:
     """
     attempt = scratch if scratch.parent == directory else scratch.parent
     if attempt not in _scratches(directory):
-        raise ValueError("the scratch directory is not of the latest attempt")
+        raise ValueError(_NOT_LATEST)
     with opened_directory(attempt) as outer:
         if scratch == attempt:
             yield outer

@@ -104,8 +104,15 @@ class Objects(Protocol):
     def promises(self) -> list[Promise]:
         """Each that a published upload may have in its manifest, once; others may be among them."""
 
-    def scratch(self, upload_id: str) -> Path:
-        """A new, empty local directory for one attempt; those of earlier attempts are removed."""
+    def latest_attempt(self, upload_id: str) -> int:
+        """A number that the next attempt's is to be above, so that it is the later one."""
+
+    def scratch(self, upload_id: str, number: int | None = None) -> Path:
+        """A new, empty local directory for one attempt; those of earlier attempts are removed.
+
+        `number` says which attempt is the later one (None: this one). ValueError if it is not the
+        highest.
+        """
 
     def leave(self, scratch: Path) -> None:
         """The attempt is over: what is local of it may go. What it has kept stays."""
@@ -135,8 +142,9 @@ class Objects(Protocol):
     ) -> bytes:
         """Publish original, derived files and record; returns the record that holds.
 
-        `scratch` is the attempt's directory. Where bytes have to travel, `report` gets, in this
-        thread, how many are in place and how many they will be.
+        `scratch` is the attempt's directory; ValueError if a later attempt has one. Where bytes
+        have to travel, `report` gets, in this thread, how many are in place and how many they will
+        be.
         """
 
     def mark(self, upload_id: str, position: Position, *, first: bool = False) -> None:

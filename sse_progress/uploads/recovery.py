@@ -50,11 +50,14 @@ class Recovery:
         return "wait" if waits else None
 
     def _look(self, upload_id: str) -> tuple[StoredObject | None, bool]:
-        """The stored object, and whether there is that or a body. It blocks."""
-        objects, bodies = self._storage.objects, self._storage.bodies
-        found = objects.find(upload_id)
-        waits = bool(found or bodies.receiving(upload_id) or bodies.partial(upload_id))
-        return found, waits
+        """The stored object, and whether there is that or a body. It blocks.
+
+        Looked for in the order in which bytes move, so that what moves meanwhile is found.
+        """
+        bodies = self._storage.bodies
+        arrives = bodies.receiving(upload_id) or bodies.partial(upload_id) is not None
+        found = self._storage.objects.find(upload_id)
+        return found, arrives or found is not None
 
     async def absent(self, upload_id: str) -> Absent:
         """The same; where the storage has nothing, a young Redis may have lost it: wait."""

@@ -131,14 +131,12 @@ class Attempt:
         except Waits:
             return "waits"
         except Problem as problem:
-            await self._ends.refuse(problem, self._stage)
-            return problem.code
+            return await self._ends.refuse(problem, self._stage)
         except (WriterLost, RedisError):
             raise
         except Exception:
             log.exception("attempt broke", upload_id=self.upload_id, stage=self._stage)
-            await self._ends.refuse(Internal(), self._stage)
-            return Internal.code
+            return await self._ends.refuse(Internal(), self._stage)
         return "complete"
 
     async def tell_delay(self, outcome: RetryLater | Park) -> None:
@@ -197,7 +195,8 @@ class Attempt:
         )
         left = [stage for stage in stages if stage[0] not in self._subject.results]
         async with self._session() as session:
-            scratch = await blocking(self._parts.storage.objects.scratch, self.upload_id)
+            objects = self._parts.storage.objects
+            scratch = await blocking(objects.scratch, self.upload_id, self.writer.fence)
             self._scratch = scratch
             self._subject.original = str(await blocking(self._found.local, scratch))
             calls = StageCalls(

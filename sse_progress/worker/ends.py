@@ -68,15 +68,30 @@ class Ends:
         self._parts.metrics.ended("complete")
         await self._closed()
 
-    async def refuse(self, problem: Problem, stage: str) -> None:
-        """The verdict first, so that a crash keeps it; then the bytes; then the one event."""
+    async def refuse(self, problem: Problem, stage: str) -> str:
+        """The verdict first, so that a crash keeps it; then the bytes; then the one event.
+
+        Returns the problem's code, or `complete`: another attempt has published the file, and may
+        have announced it, so it stays.
+        """
         verdict = encode_json([problem.code, problem.detail])
         await self._writer.note(VERDICT, verdict)
-        await blocking(self._parts.storage.remove, self._subject.id)
+        if not await blocking(self._parts.storage.take_back, self._subject.id):
+            return await self._announce()
         self.begun = True
         await self._writer.end(failure(problem, stage))
         self._parts.metrics.ended(problem.code)
         await self._closed()
+        return problem.code
+
+    async def _announce(self) -> str:
+        """Of what another attempt has published: that it is."""
+        found = await blocking(self._parts.storage.objects.find, self._subject.id)
+        if found is None or not found.done:
+            raise WriterLost("cancelled")  # removed in this moment
+        self._subject.found = found
+        await self.publish(scratch=None, prefix="")
+        return "complete"
 
     async def _closed(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # the reconciler sees to it

@@ -176,8 +176,10 @@ class Reconciler:
         if page is not None and page.producer:
             await self._judge_job(upload_id, page)
             return
-        found = await blocking(self._storage.objects.find, upload_id)
+        # In the order in which bytes move, so that what moves meanwhile is found.
+        receiving = await blocking(self._storage.bodies.receiving, upload_id)
         partial = await blocking(self._storage.bodies.partial, upload_id)
+        found = await blocking(self._storage.objects.find, upload_id)
         if page is not None and page.terminal:
             if page.term != "complete" and (found is not None or partial is not None):
                 await blocking(self._storage.remove, upload_id)
@@ -190,7 +192,7 @@ class Reconciler:
                 return
             manifest = found.manifest
             await self._queue.enqueue(upload_id, owner=manifest.owner, priority=manifest.priority)
-        elif await blocking(self._storage.bodies.receiving, upload_id):
+        elif receiving:
             return
         elif partial is not None:
             await self._put_off(upload_id, await self._resting.judge(upload_id, page, partial))

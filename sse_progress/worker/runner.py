@@ -89,7 +89,8 @@ class Runner:
             log.warning("unknown kind of upload", upload_id=upload_id, kind=kind)
             return "unknown kind", RetryLater(UNKNOWN_KIND_DELAY_S)
         seen = await blocking(parts.storage.objects.marked, upload_id)
-        answer = await parts.journal.take(upload_id, owner=owner, seen=seen)
+        latest = await blocking(parts.storage.objects.latest_attempt, upload_id)
+        answer = await parts.journal.take(upload_id, owner=owner, above=latest, seen=seen)
         if answer.status == "ended":
             return answer.term or "ended", None
         scope = anyio.CancelScope()

@@ -24,7 +24,7 @@
 --   queued_head_start, queued_lease_ms
 -- op:   next   an event by the present writer (fence, n)
 --       begin  pending -> receiving: raises the fence, first event
---       take   a worker takes the job: raises the fence, no event
+--       take   a worker takes the job: raises the fence above itself and `fence`, no event
 --       renew  a receiver lives: its lease goes on, no event
 --       note   a result without an event
 --       tell   an event by a writer without memory (an HTTP request): by fence, once for each nonce,
@@ -81,8 +81,10 @@ local function interval_ms(events)
   return math.min(100 * 2 ^ math.min(math.floor(events / 100), 6), 5000)
 end
 
+-- The time, and not a count: a Redis that went back, or lost all, would give a new writer the fence of
+-- one that still writes.
 local function raise_fence()
-  meta.fence, meta.n, meta.op = meta.fence + 1, 0, nonce
+  meta.fence, meta.n, meta.op = math.max(meta.fence + 1, now_us()), 0, nonce
 end
 
 -- ms until the present second is over, if it has had all reports that are allowed in one; else 0.
@@ -147,12 +149,12 @@ elseif op == 'take' then
   if meta and meta.term ~= '' then return reply('ended') end
   if not meta then
     meta = new_meta(fresh_epoch, owner)
-    meta.fence = fence
     status = 'new'
   elseif seen_epoch ~= '' and (seen_epoch ~= meta.epoch or seen_seq > meta.seq) then
     new_epoch(meta, fresh_epoch)
     status = 'new'
   end
+  meta.fence = math.max(meta.fence, fence)
   raise_fence()
   keep()
   return reply(status)

@@ -2,14 +2,20 @@
 
 local META, LOG = KEYS[1], KEYS[2]
 
-local NOW
+local NOW, NOW_US
 
 local function now_ms()
   if not NOW then
     local t = redis.call('TIME')
-    NOW = t[1] * 1000 + math.floor(t[2] / 1000)
+    NOW_US = t[1] * 1000000 + t[2] -- exact up to 2^53, the year 2255
+    NOW = math.floor(NOW_US / 1000)
   end
   return NOW
+end
+
+local function now_us()
+  now_ms()
+  return NOW_US
 end
 
 -- Milliseconds since 1970 as RFC 3339 in UTC. Days to a date: count in 400-year eras of 146097 days

@@ -153,7 +153,10 @@ class BucketObjects:
 
     # ---- work
 
-    def scratch(self, upload_id: str) -> Path:
+    def latest_attempt(self, upload_id: str) -> int:  # noqa: ARG002  # each has its own place
+        return 0
+
+    def scratch(self, upload_id: str, number: int | None = None) -> Path:  # noqa: ARG002  # so too
         keys = Keys(upload_id)
         data = self._bucket.get(keys.open)
         if data is None:

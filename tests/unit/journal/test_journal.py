@@ -411,9 +411,9 @@ class JournalMachine(RuleBasedStateMachine):
     def start(self) -> None:
         answer = self.run(begin(self.journal))
         assert answer.status == "ok"
-        self.model = Model(epochs=1, fence=1, exists=True)
+        self.model = Model(epochs=1, fence=answer.fence, exists=True)
         self.model.add(draft("receiving"), first=True)
-        self.writers.append(Writer(fence=1, n=1))
+        self.writers.append(Writer(fence=answer.fence, n=1))
 
     # -- writers
 
@@ -462,12 +462,16 @@ class JournalMachine(RuleBasedStateMachine):
             return
         if not model.exists:
             model.new_epoch()
-            model.exists, model.fence = True, 0
+            model.exists = True
             assert answer.status == "new"
         else:
             assert answer.status == "ok"
-        model.fence, model.n = model.fence + 1, 0
-        assert answer.fence == model.fence
+        self._taken(answer)
+
+    def _taken(self, answer: Answer) -> None:
+        """Older writers are refused from now on, also those that Redis knows nothing of."""
+        assert answer.fence > max(writer.fence for writer in self.writers)
+        self.model.fence, self.model.n = answer.fence, 0
         self.writers.append(Writer(fence=answer.fence))
 
     @rule(ahead=st.integers(-3, 3))
@@ -484,8 +488,7 @@ class JournalMachine(RuleBasedStateMachine):
             assert answer.status == "new"
         else:
             assert answer.status == "ok"
-        model.fence, model.n = model.fence + 1, 0
-        self.writers.append(Writer(fence=answer.fence))
+        self._taken(answer)
 
     @rule()
     def cancel(self) -> None:
@@ -497,7 +500,7 @@ class JournalMachine(RuleBasedStateMachine):
             assert answer.status == "ended"
         else:
             assert answer.status == "ok"
-            model.fence, model.n = model.fence + 1, 0
+            model.fence, model.n = answer.fence, 0
             model.add(draft("cancelled"))
 
     # -- Redis

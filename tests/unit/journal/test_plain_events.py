@@ -137,16 +137,16 @@ def test_events_of_a_stage_take_the_short_way(client: redis.Redis) -> None:
     journal = Journal(client, "up")
     journal.at(NOON)
     number = itertools.count(2)
-    journal.call(BOTH["long"], event("begin", nonce="b", tags='"a":1'))
+    fence = journal.call(BOTH["long"], event("begin", nonce="b", tags='"a":1'))[3]
 
     def alone(**more: Any) -> Any:
-        return journal.call(SHORT_WAY_ALONE, event(**more))
+        return journal.call(SHORT_WAY_ALONE, event(**{"fence": fence, **more}))
 
     for more in ({}, {"sp": 60}, {"tags": '"a":1'}, {"sp": 100}):
         assert alone(n=next(number), **more)[0] == b"ok"
     n = next(number)
     assert alone(n=n) is None, "the stage is over"
-    journal.call(BOTH["long"], event(n=n, stage="validating"))
+    journal.call(BOTH["long"], event(fence=fence, n=n, stage="validating"))
     before, n = journal.state()[:3], next(number)
     for others in (
         {"stage": "receiving"},
@@ -154,7 +154,7 @@ def test_events_of_a_stage_take_the_short_way(client: redis.Redis) -> None:
         {"first": 1},
         {"tags": '"a":2'},
         {"terminal": 1},
-        {"fence": 2},
+        {"fence": fence + 1},
         {"n": n - 1},
         {"n": n + 1},
         {"lease_ms": 2000},

@@ -459,6 +459,22 @@ def test_stages_files_add_up(storage: DiskStorage) -> None:
     assert files == {"a": b"3", "b": b"2"}
 
 
+def test_attempts_are_ordered_by_their_numbers(storage: DiskStorage) -> None:
+    """Not by who comes first: the later one keeps its directory when an earlier one begins."""
+    store(storage)
+    assert storage.objects.latest_attempt("u1") == 0
+    later = storage.objects.scratch("u1", 20)
+    for number in (19, 20):
+        with pytest.raises(ValueError, match="latest attempt"):
+            storage.objects.scratch("u1", number)
+    assert later.is_dir()
+    assert storage.objects.latest_attempt("u1") == 20
+    assert storage.objects.scratch("u1", 21).is_dir()
+    assert not later.exists()
+    storage.remove("u1")
+    assert storage.objects.latest_attempt("u1") == 0
+
+
 def test_a_slower_twin_changes_nothing(storage: DiskStorage) -> None:
     """An attempt that a later one has replaced can keep, replace and publish nothing of its own."""
     store(storage)
@@ -471,6 +487,9 @@ def test_a_slower_twin_changes_nothing(storage: DiskStorage) -> None:
     for names in ({}, {"thumb": "thumb"}):
         with pytest.raises(ValueError, match="latest attempt"):
             storage.objects.keep_derived("u1", slow, names)
+    with pytest.raises(ValueError, match="latest attempt"):
+        storage.objects.publish("u1", b"slow", scratch=slow)
+    assert quick.is_dir()
     assert storage.objects.publish("u1", b"quick") == b"quick"
     assert storage.objects.publish("u1", b"slow") == b"quick"
     storage.objects.keep_derived("u1", slow, {"thumb": "thumb"})

@@ -19,6 +19,7 @@ from sse_progress.queue.queue import Job, Outcome, Park
 from sse_progress.runtime.concurrency import beside
 from sse_progress.runtime.redis.keys import journal_keys, leader_key
 from sse_progress.settings import load_settings
+from sse_progress.storage.disk_bodies import DiskBodies
 from sse_progress.uploads.components import Components
 from sse_progress.worker import reconciler as module
 from sse_progress.worker.leader import Leader
@@ -128,6 +129,31 @@ async def test_a_slow_body_whose_file_is_held_is_safe(redis_url: str, tmp_path: 
         await reconciler.round()
         assert (await story_of(core))[-1] == ("error", 0)
         assert left_over(core) == []
+
+
+@pytest.mark.parametrize("look", ["receiving", "partial"])
+async def test_a_body_that_is_stored_while_it_is_looked_for_is_found(
+    look: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is over, as in a Redis that went back; in the midst of the looks it moves from
+    where bodies arrive to where they are stored. It is neither lost nor unknown."""
+    whole_look = getattr(DiskBodies, look)
+
+    async with components(redis_url, tmp_path) as core:
+        await grow_old(core)
+        await begin(core, lease_s=0)
+
+        def looked(bodies: DiskBodies, upload_id: str) -> Any:
+            found = whole_look(bodies, upload_id)
+            if core.storage.objects.find(upload_id) is None:
+                store(core, upload_id)
+            return found
+
+        monkeypatch.setattr(DiskBodies, look, looked)
+        await reconciler_of(core).round()
+        assert await story_of(core) == [("receiving", 0)]
+        assert await core.queue.place("up") == ("waiting", 0)
+        assert await core.recovery.absent("unlisted") == "wait"
 
 
 async def test_what_dead_receivers_left_on_the_disk_goes(redis_url: str, tmp_path: Path) -> None:

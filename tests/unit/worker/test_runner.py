@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from sse_progress.access.spending import Spending
 from sse_progress.journal.frames import Page
 from sse_progress.journal.writer import JournalWriter
 from sse_progress.model.errors import InsufficientStorage, Rejected
-from sse_progress.model.events import decode_json
+from sse_progress.model.events import decode_json, encode_json
 from sse_progress.model.kinds import Kind
 from sse_progress.model.labels import Labels
 from sse_progress.model.messages import END
@@ -503,7 +504,7 @@ async def test_a_result_that_cannot_be_told_is_an_error_of_ours(
         assert published == []
 
 
-@pytest.mark.parametrize("crash_in", ["remove", "end"])
+@pytest.mark.parametrize("crash_in", ["take_back", "end"])
 async def test_a_verdict_survives_a_crash(
     crash_in: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -525,8 +526,8 @@ async def test_a_verdict_survives_a_crash(
         await stored(core)
         runner = runner_of(core, ("analyzing", calls.stage("a", then=_reject)))
         with monkeypatch.context() as patched:
-            if crash_in == "remove":
-                patched.setattr(DiskStorage, "remove", crash)
+            if crash_in == "take_back":
+                patched.setattr(DiskStorage, "take_back", crash)
             else:
                 patched.setattr(JournalWriter, "end", hang)
             crashing = asyncio.ensure_future(runner.run(Job("up", 0)))
@@ -543,6 +544,56 @@ async def test_a_verdict_survives_a_crash(
         )
         assert calls == ["a"]
         assert left_over(core) == []
+
+
+async def test_what_another_attempt_has_published_is_not_refused(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """It may have been announced before Redis lost all, and a client may have its file: the attempt
+    that fails afterwards, and knows nothing of it, says the same."""
+
+    async def published(upload: Upload, report: Report) -> None:
+        objects = core.storage.objects
+        await asyncio.to_thread(objects.publish, upload.id, encode_json({"id": "up"}))
+        await core.redis.flushall()
+        raise Rejected("too_loud", "The sound is too loud.")
+
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        await run(runner_of(core, ("analyzing", Calls().stage("a", then=published))))
+        (*_, last) = await events_of(core)
+        assert (last["stage"], last["media"]) == ("complete", {"id": "up"})
+        found = core.storage.objects.find("up")
+        assert found is not None
+        assert found.done
+
+
+async def test_a_job_that_redis_gave_away_twice_is_the_later_attempts(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """An attempt that has taken the job, but comes to the storage only after a later one has begun,
+    leaves it alone; also where the clock of Redis was set back before the later one."""
+    began = asyncio.Event()
+
+    async def wait(upload: Upload, report: Report) -> None:
+        began.set()
+        await eventually((tmp_path / "go").exists, "the earlier one is over")
+        (Path(upload.scratch) / "made").touch()
+
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        later_us = int(time.time() * 1e6) + 3_600_000_000
+        core.storage.objects.scratch("up", later_us)
+        taken = await core.journal.take("up", owner="ann")
+        later = asyncio.create_task(
+            run(runner_of(core, ("analyzing", Calls().stage("a", then=wait))))
+        )
+        await began.wait()
+        with pytest.raises(ValueError, match="latest attempt"):
+            core.storage.objects.scratch("up", taken.fence)
+        (tmp_path / "go").touch()
+        await later
+        assert (await events_of(core))[-1]["stage"] == "complete"
 
 
 async def test_a_job_without_its_file_is_an_error(redis_url: str, tmp_path: Path) -> None:
