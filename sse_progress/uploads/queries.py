@@ -184,11 +184,11 @@ class Uploads:
         if self._components.settings.web_role == "streams":
             return None
         storage = self._components.storage
+        partial = await blocking(storage.bodies.partial, upload_id)  # stored in the next moment
         found = await blocking(storage.objects.find, upload_id)
-        if found is None:
-            partial = await blocking(storage.bodies.partial, upload_id)
-            if partial is None or partial.held:  # who holds it is about to begin its journal
-                return None
+        # Who holds a body is about to begin its journal.
+        if found is None and (partial is None or partial.held):
+            return None
         if found is None or not found.done:
             raise Unavailable("The state of this upload is being restored.", retry_after_s=2)
         await self._components.recovery.revive(found)
