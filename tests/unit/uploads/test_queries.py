@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sse_progress.model.errors import Unavailable
+from sse_progress.storage.announced import Partial
 from sse_progress.storage.disk_bodies import DiskBodies
-from sse_progress.storage.partial import Partial
 from sse_progress.uploads.queries import Uploads
 from tests.helpers.components import components, store
 
