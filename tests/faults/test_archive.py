@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from sse_progress.archive.database import Database
+from sse_progress.storage.layout import digest_of
 from tests.faults.scene import HASTY, Scene
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.sse import EventStream
@@ -50,6 +52,7 @@ class Archived(Scene):
 
     async def archived(self, *names: str) -> None:
         """Wait until the ends of these are in the archive."""
+        left = set(names)
 
         def there() -> bool:
             database = Database(self.database)
@@ -58,11 +61,26 @@ class Archived(Scene):
                     return False
                 with database.transaction() as archive:
                     found = archive.found(names)
-                return len(found) == len(names) and all(one.terminal for one in found.values())
             finally:
                 database.close()
+            left.difference_update(name for name, one in found.items() if one.terminal)
+            return not left
 
-        await eventually(there, f"{len(names)} uploads are archived")
+        with self.explaining(left):
+            await eventually(there, f"{len(names)} uploads are archived")
+
+    @contextmanager
+    def explaining(self, names: Iterable[str]) -> Iterator[None]:
+        """A failure within comes with what there is of these."""
+        try:
+            yield
+        except AssertionError as error:
+            for name in names:
+                files = [path for path in self.service.files() if digest_of(name) in path]
+                keys = self.redis.command("KEYS", f"*{name}*")
+                lines = [line for line in self.service.log.splitlines() if f"={name}" in line]
+                error.add_note("\n".join([f"{name}: files {files}, keys {keys!r}", *lines]))
+            raise
 
     async def whole(self, upload_id: str) -> None:
         """An upload from its first to its last event."""
@@ -278,7 +296,14 @@ async def test_many_uploads_while_everything_fails(many: Archived) -> None:
     many.empty_redis()
     await asyncio.gather(*sending)
     assert len(stored) > MANY / 2
-    await eventually(lambda: all(readers[name].ended for name in stored), "all have ended")
+    left = set(stored)
+
+    def have_ended() -> bool:
+        left.difference_update(name for name in stored if readers[name].ended)
+        return not left
+
+    with many.explaining(left):
+        await eventually(have_ended, "all have ended")
     await many.archived(*stored)
     for task in reading:
         task.cancel()
