@@ -69,6 +69,7 @@ class Archiver:
         self._archived: dict[str, Position] = {}
         self._active, self._seen_ms, self._all_at = set[str](), 0, 0.0
         self._forgotten_at = 0.0
+        self._asked_for = ""
         self._began_at, self._look_at = now(), 0.0
 
     async def run(self) -> None:
@@ -109,8 +110,12 @@ class Archiver:
 
     async def _begins(self) -> bool:
         index = self._components.index
-        is_open = await index.open_count() or await self._batches.open_journals()
-        waits = is_open or await index.ended(ARCHIVE, limit=1)
+        waits = (
+            await index.open_count()
+            or await self._batches.open_journals()
+            or await index.ended(ARCHIVE, limit=1)
+            or await self._may_compare()
+        )
         if not waits and self._now() - self._began_at < FORGET_EVERY_S:
             return False
         if await self._archive.upgrade():
@@ -240,18 +245,32 @@ class Archiver:
 
     # ---- after a Redis that lost everything
 
+    async def _may_compare(self) -> bool:
+        """Whether the storage has anything finished; asked once for each Redis that is new."""
+        birth = await self._birth()
+        if birth is None or birth == self._asked_for:
+            return False
+        objects = self._components.storage.objects
+        found = await blocking(lambda: next(iter(objects.expired(0)), None))
+        self._asked_for = birth
+        return found is not None
+
     async def _compare(self) -> None:
         """Once for each Redis that is new: what the storage has finished, and nobody told us."""
-        journal, lease_s = self._components.journal, self._components.settings.lease_s
-        if await redis_age_s(journal.redis) < lease_s:
-            return
-        birth = await redis_birth(journal.redis)
-        if await self._archive.noted(BIRTH) == birth:
+        birth = await self._birth()
+        if birth is None or await self._archive.noted(BIRTH) == birth:
             return
         finished = await blocking(self._finished)
         for start in range(0, len(finished), AT_ONCE):
             await self._copy(await self._revive(finished[start : start + AT_ONCE]))
         await self._archive.note(BIRTH, birth)
+
+    async def _birth(self) -> str | None:
+        """Names what Redis has; None while it is young, and what it lost may come back."""
+        redis = self._components.redis
+        if await redis_age_s(redis) < self._components.settings.lease_s:
+            return None
+        return await redis_birth(redis)
 
     def _finished(self) -> list[str]:
         objects = self._components.storage.objects
