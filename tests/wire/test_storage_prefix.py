@@ -65,7 +65,6 @@ def running(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Running]
         "SSE_PROGRESS_KINDS": "own_kinds:kinds",
         "SSE_PROGRESS_LEASE_S": "2",
         "SSE_PROGRESS_REDIS_URL": redis_url,
-        "SSE_PROGRESS_RETENTION_DAYS": "1e-6",
         "SSE_PROGRESS_SANDBOX": "off",  # its stages keep a tally beside the service
         "SSE_PROGRESS_WEB_PROCESSES": "1",
         "PYTHONPATH": f"{directory}:{ROOT}",
@@ -123,6 +122,7 @@ async def test_published_files_lie_below_the_prefix_of_their_kind(running: Runni
         assert running.of(other) == []
 
     running.service.stop()
+    running.service.env["SSE_PROGRESS_RETENTION_DAYS"] = "1e-6"  # not before: nothing may be due
     running.declare(AFTER)
     (running.directory / f"{course}.go").touch()
     running.service.start()
