@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -227,13 +228,19 @@ class DiskObjects:
             if manifest is not None:
                 self._layout.kept.forget(manifest)
 
-    def expired(self, older_than_s: float, kept_s: KeptS = kept_no_longer) -> Iterator[str]:
+    def expired(
+        self,
+        older_than_s: float,
+        kept_s: KeptS = kept_no_longer,
+        *,
+        younger_than_s: float = math.inf,
+    ) -> Iterator[str]:
         now = self._now()
         with storage_errors():
             for directory in self._layout.published():
                 try:
                     age_s = now - (directory / RECORD).stat().st_mtime
-                    if age_s > older_than_s:
+                    if older_than_s < age_s < younger_than_s:
                         manifest = read_manifest(directory)
                         if (kept := kept_s(manifest)) is not None and age_s > kept:
                             yield manifest.upload_id

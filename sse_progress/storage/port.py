@@ -95,8 +95,11 @@ class Objects(Protocol):
         One that was published in this moment may be among them.
         """
 
-    def expired(self, older_than_s: float, kept_s: KeptS = ...) -> Iterator[str]:
-        """Ids of uploads that were published more than `older_than_s` seconds ago.
+    def expired(
+        self, older_than_s: float, kept_s: KeptS = ..., *, younger_than_s: float = ...
+    ) -> Iterator[str]:
+        """Ids of uploads that were published more than `older_than_s` seconds ago, and less than
+        `younger_than_s`.
 
         Of those, `kept_s` is asked for each manifest: only what is older than that, too, is told.
         """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 import anyio
 import structlog
@@ -19,7 +20,7 @@ from sse_progress.archive.archive import ArchiveWriter
 from sse_progress.archive.records import ArchivedUpload, Copy
 from sse_progress.journal.frames import Foreign, Frame, Page
 from sse_progress.journal.heads import heads
-from sse_progress.journal.redis_age import redis_age_s, redis_birth
+from sse_progress.journal.redis_age import redis_run
 from sse_progress.journal.upload_index import ARCHIVE
 from sse_progress.model.errors import Problem
 from sse_progress.model.ids import Position
@@ -43,8 +44,8 @@ AT_ONCE = 100
 EVENTS = 2000
 FORGET_EVERY_S = 3600.0
 FORGET_AT_ONCE = 200
-BIRTH = "redis_birth"
-"""Note: the data of Redis that the storage was compared for."""
+RUN = "redis_birth"
+"""Note: the data of Redis that the storage was compared for, and the run of its server."""
 
 
 class Archiver:
@@ -243,39 +244,35 @@ class Archiver:
             archived_ms=round(self._now() * 1000),
         )
 
-    # ---- after a Redis that lost everything
+    # ---- after a Redis that lost something
 
     async def _may_compare(self) -> bool:
-        """Whether the storage has anything finished; asked once for each Redis that is new."""
-        birth = await self._birth()
-        if birth is None or birth == self._asked_for:
+        """Whether the storage has anything finished; asked once for each run of Redis."""
+        run = await self._run()
+        if run is None or run == self._asked_for:
             return False
         objects = self._components.storage.objects
         found = await blocking(lambda: next(iter(objects.expired(0)), None))
-        self._asked_for = birth
+        self._asked_for = run
         return found is not None
 
     async def _compare(self) -> None:
-        """Once for each Redis that is new: what the storage has finished, and nobody told us."""
-        birth = await self._birth()
-        if birth is None or await self._archive.noted(BIRTH) == birth:
+        """Once for each run of Redis: what the storage has finished, and nobody told us.
+
+        Also of one that has its data, for what began and ended in the time that it lost."""
+        run = await self._run()
+        if run is None or await self._archive.noted(RUN) == run:
             return
-        finished = await blocking(self._finished)
-        for start in range(0, len(finished), AT_ONCE):
-            await self._copy(await self._revive(finished[start : start + AT_ONCE]))
-        await self._archive.note(BIRTH, birth)
-
-    async def _birth(self) -> str | None:
-        """Names what Redis has; None while it is young, and what it lost may come back."""
-        redis = self._components.redis
-        if await redis_age_s(redis) < self._components.settings.lease_s:
-            return None
-        return await redis_birth(redis)
-
-    def _finished(self) -> list[str]:
         objects = self._components.storage.objects
-        old = set(objects.expired(self._history_s))
-        return [name for name in objects.expired(0) if name not in old]
+        finished = objects.expired(0, younger_than_s=self._history_s)
+        while names := await blocking(lambda: list(islice(finished, AT_ONCE))):
+            await self._copy(await self._revive(names))
+        await self._archive.note(RUN, run)
+
+    async def _run(self) -> str | None:
+        """Names what Redis has; None while it is young, and what it lost may come back."""
+        age_s, run = await redis_run(self._components.redis)
+        return None if age_s < self._components.settings.lease_s else run
 
     async def _revive(self, names: list[str]) -> list[str]:
         """Those of `names` whose end the archive lacks. What the storage has of them is in their

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -139,11 +140,19 @@ class BucketObjects:
             except Unavailable:
                 log.exception("manifest cannot be read", path=found.path)
 
-    def expired(self, older_than_s: float, kept_s: KeptS = kept_no_longer) -> Iterator[str]:
+    def expired(
+        self,
+        older_than_s: float,
+        kept_s: KeptS = kept_no_longer,
+        *,
+        younger_than_s: float = math.inf,
+    ) -> Iterator[str]:
         now = datetime.fromtimestamp(self._now(), UTC)
         for found in self._bucket.listing(RECORDS):
             age_s = (now - found.modified).total_seconds()
-            if age_s > older_than_s and (data := self._bucket.get(found.path)) is not None:
+            if not older_than_s < age_s < younger_than_s:
+                continue
+            if (data := self._bucket.get(found.path)) is not None:
                 manifest = decoded(data, PublishedUpload).manifest
                 if (kept := kept_s(manifest)) is not None and age_s > kept:
                     yield manifest.upload_id

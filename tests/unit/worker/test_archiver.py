@@ -34,6 +34,7 @@ from sse_progress.worker.archiver import Archiver
 from tests.helpers.components import begin, components, draft, page_of, store
 from tests.helpers.postgres import PostgresServer
 from tests.helpers.redis_server import RedisServer
+from tests.helpers.waiting import eventually
 
 DAY_S = 86400.0
 
@@ -334,6 +335,33 @@ async def test_ends_that_a_redis_forgot_are_found_on_the_storage(
             kept, _ = one.kept(name)
             assert kept is not None
             assert kept.stage == "complete"
+        assert one.kept("first")[1]
+
+
+async def test_ends_that_a_redis_lost_which_went_back_are_found_too(
+    sure_redis: RedisServer, tmp_path: Path, archive_url: str
+) -> None:
+    """An upload that began and ended after what Redis has kept stands in none of its lists."""
+    async with scene(sure_redis.url, tmp_path, archive_url) as one:
+        core, worker = one.core, one.archiver()
+
+        async def old() -> bool:
+            return await redis_age_s(core.journal.redis) >= 1
+
+        await upload(core, "first", 3)
+        await eventually(old, "Redis is no longer young")
+        await worker.round()
+        store(core, "done")
+        core.storage.objects.publish("done", b'{"id":"done","files":[]}')
+        await worker.round()
+        assert one.kept("done")[0] is None, "told by a journal, or by nobody"
+        sure_redis.kill()
+        sure_redis.start()
+        await eventually(old, "Redis is no longer young")
+        await worker.round()
+        kept, _ = one.kept("done")
+        assert kept is not None
+        assert kept.stage == "complete"
         assert one.kept("first")[1]
 
 
