@@ -39,12 +39,12 @@ from sse_progress.storage.manifest import (
     Manifest,
     read_manifest,
 )
+from sse_progress.storage.port import Superseded
 from sse_progress.storage.promises import KeptS, Promise, kept_no_longer
 
 __all__ = ["DiskObjects"]
 
 _SCRATCH = "scratch-"
-_NOT_LATEST = "the scratch directory is not of the latest attempt"
 _POSITION = "position"
 _POSITION_BYTES = 96
 _LOCK_WAIT_S = 10.0
@@ -94,14 +94,14 @@ class DiskObjects:
     def scratch(self, upload_id: str, number: int | None = None) -> Path:
         """A new, empty directory for one attempt; those of earlier attempts are removed.
 
-        Raises UnknownUpload if it is not stored, and ValueError if a later attempt has begun.
+        Raises UnknownUpload if it is not stored, and Superseded if a later attempt has begun.
         """
         with self._exclusive(upload_id) as (directory, _):
             older = _scratches(directory)
             if number is None:
                 number = _latest(older) + 1
             elif number <= _latest(older):
-                raise ValueError(_NOT_LATEST)
+                raise Superseded
             path = directory / f"{_SCRATCH}{number}"
             path.mkdir(mode=0o700)
             for old in older:
@@ -189,7 +189,7 @@ class DiskObjects:
         with self._exclusive(upload_id) as (directory, done):
             left = _scratches(directory)
             if not done and scratch is not None and scratch not in left:
-                raise ValueError(_NOT_LATEST)
+                raise Superseded
             for old in left:
                 self._layout.discard(old)
             if done:
@@ -347,7 +347,7 @@ def _opened_scratch(directory: Path, scratch: Path) -> Iterator[int]:
     """
     attempt = scratch if scratch.parent == directory else scratch.parent
     if attempt not in _scratches(directory):
-        raise ValueError(_NOT_LATEST)
+        raise Superseded
     with opened_directory(attempt) as outer:
         if scratch == attempt:
             yield outer

@@ -24,6 +24,7 @@ __all__ = [
     "Storage",
     "StorageState",
     "StoredObject",
+    "Superseded",
 ]
 
 StorageState = Literal[
@@ -79,11 +80,18 @@ class StoredObject(Protocol):
         """A published file by the name that clients know; None: no such file."""
 
 
+class Superseded(ValueError):
+    """A later attempt at the same upload has begun: this one may change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("the scratch directory is not of the latest attempt")
+
+
 class Objects(Protocol):
     """Uploads from *stored* on: found, worked on, published.
 
     An attempt at its work begins with `scratch`, keeps files as its stages finish, and ends with
-    `publish`. Of two attempts the later one holds; the earlier one's calls raise ValueError.
+    `publish`. Of two attempts the later one holds; the earlier one's calls raise Superseded.
     """
 
     def find(self, upload_id: str) -> StoredObject | None:
@@ -113,8 +121,8 @@ class Objects(Protocol):
     def scratch(self, upload_id: str, number: int | None = None) -> Path:
         """A new, empty local directory for one attempt; those of earlier attempts are removed.
 
-        `number` says which attempt is the later one (None: this one). ValueError if it is not the
-        highest.
+        `number` says which attempt is the later one (None: this one). Raises Superseded if it is
+        not the highest.
         """
 
     def leave(self, scratch: Path) -> None:
@@ -145,9 +153,9 @@ class Objects(Protocol):
     ) -> bytes:
         """Publish original, derived files and record; returns the record that holds.
 
-        `scratch` is the attempt's directory; ValueError if a later attempt has one. Where bytes
-        have to travel, `report` gets, in this thread, how many are in place and how many they will
-        be.
+        `scratch` is the attempt's directory; raises Superseded if a later attempt has one. Where
+        bytes have to travel, `report` gets, in this thread, how many are in place and how many
+        they will be.
         """
 
     def mark(self, upload_id: str, position: Position, *, first: bool = False) -> None:

@@ -248,7 +248,7 @@ class Archiver:
 
     async def _may_compare(self) -> bool:
         """Whether the storage has anything finished; asked once for each run of Redis."""
-        run = await self._run()
+        run = await self._redis_run()
         if run is None or run == self._asked_for:
             return False
         objects = self._components.storage.objects
@@ -257,10 +257,11 @@ class Archiver:
         return found is not None
 
     async def _compare(self) -> None:
-        """Once for each run of Redis: what the storage has finished, and nobody told us.
+        """Once for each run of Redis: copy what the storage has finished and no journal says.
 
-        Also of one that has its data, for what began and ended in the time that it lost."""
-        run = await self._run()
+        Also where Redis has its data: some uploads may have begun and ended in the time it lost.
+        """
+        run = await self._redis_run()
         if run is None or await self._archive.noted(RUN) == run:
             return
         objects = self._components.storage.objects
@@ -269,7 +270,7 @@ class Archiver:
             await self._copy(await self._revive(names))
         await self._archive.note(RUN, run)
 
-    async def _run(self) -> str | None:
+    async def _redis_run(self) -> str | None:
         """Names what Redis has; None while it is young, and what it lost may come back."""
         age_s, run = await redis_run(self._components.redis)
         return None if age_s < self._components.settings.lease_s else run

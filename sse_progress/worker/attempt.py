@@ -37,7 +37,7 @@ from sse_progress.queue.queue import Park, RetryLater
 from sse_progress.runtime.concurrency import blocking
 from sse_progress.sandbox.outcomes import StageUnavailable
 from sse_progress.sandbox.session import Session
-from sse_progress.storage.port import StoredObject
+from sse_progress.storage.port import StoredObject, Superseded
 from sse_progress.worker.context import KindOfWork, WorkerContext
 from sse_progress.worker.ends import Ends
 from sse_progress.worker.eta import Estimate
@@ -123,7 +123,7 @@ class Attempt:
         try:
             self._subject.results = await self._parts.journal.results(self.upload_id)
             await self._work()
-        except (StageUnavailable, *_AWAY) as error:
+        except (StageUnavailable, Superseded, *_AWAY) as error:
             log.warning(
                 "attempt failed", upload_id=self.upload_id, stage=self._stage, error=repr(error)
             )

@@ -22,6 +22,7 @@ from sse_progress.storage.bucket.publishing import publish, raise_format, tidy
 from sse_progress.storage.bucket.stored import OpenUpload, PublishedUpload, decoded
 from sse_progress.storage.bucket.workroom import Workroom
 from sse_progress.storage.manifest import Manifest
+from sse_progress.storage.port import Superseded
 from sse_progress.storage.promises import (
     PROMISES,
     KeptS,
@@ -236,7 +237,7 @@ class BucketObjects:
         if found.done:
             return None
         if attempt is None or attempt.upload.manifest.upload_id != upload_id:
-            raise ValueError("the scratch directory is not of the latest attempt")
+            raise Superseded
         return attempt
 
     # ---- the journal's place

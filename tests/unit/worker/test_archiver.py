@@ -354,7 +354,7 @@ async def test_ends_that_a_redis_lost_which_went_back_are_found_too(
         store(core, "done")
         core.storage.objects.publish("done", b'{"id":"done","files":[]}')
         await worker.round()
-        assert one.kept("done")[0] is None, "told by a journal, or by nobody"
+        assert one.kept("done")[0] is None, "only a journal or a new run of Redis leads to it"
         sure_redis.kill()
         sure_redis.start()
         await eventually(old, "Redis is no longer young")

@@ -568,6 +568,22 @@ async def test_what_another_attempt_has_published_is_not_refused(
         assert found.done
 
 
+async def test_an_attempt_that_is_superseded_refuses_nothing(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Its fence may be the highest that Redis knows, if its clock was set back meanwhile."""
+
+    async def superseded(upload: Upload, report: Report) -> None:
+        await asyncio.to_thread(core.storage.objects.scratch, upload.id)
+
+    async with components(redis_url, tmp_path) as core:
+        await stored(core)
+        outcome = await run(runner_of(core, ("analyzing", Calls().stage("a", then=superseded))))
+        assert isinstance(outcome, RetryLater)
+        assert not (await page_of(core)).terminal
+        assert core.storage.objects.find("up") is not None
+
+
 async def test_a_job_that_redis_gave_away_twice_is_the_later_attempts(
     redis_url: str, tmp_path: Path
 ) -> None:
@@ -588,7 +604,8 @@ async def test_a_job_that_redis_gave_away_twice_is_the_later_attempts(
         later = asyncio.create_task(
             run(runner_of(core, ("analyzing", Calls().stage("a", then=wait))))
         )
-        await began.wait()
+        async with asyncio.timeout(60):
+            await began.wait()
         with pytest.raises(ValueError, match="latest attempt"):
             core.storage.objects.scratch("up", taken.fence)
         (tmp_path / "go").touch()
