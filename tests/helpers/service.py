@@ -204,11 +204,12 @@ class Service:
         return f"unix://:{password}@{directory / 'redis.sock'}"
 
     def files(self) -> list[str]:
-        """Every file of the storage, relative to the data directory; Redis' own are left out."""
+        """Every file of the storage, relative to the data directory; those of Redis and of the
+        archive, which is written beside the uploads, are left out."""
         found = []
         for directory, _, names in os.walk(self.data_dir):  # bears what vanishes meanwhile
             place = Path(directory).relative_to(self.data_dir)
-            if place.parts[:1] not in (("redis",), ("run",), ("hosts",)):
+            if place.parts[:1] not in (("redis",), ("run",), ("hosts",), ("archive",)):
                 found += [str(place / name) for name in names]
         return sorted(found)
 
