@@ -10,10 +10,11 @@ from sse_progress.model.errors import UnsupportedMediaType
 __all__ = ["claimed_type_of", "content_type_boundary", "disposition_of", "filename_of"]
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_MEDIA_TYPE = re.compile(rb"%b(?:/%b)?+" % (_TOKEN, _TOKEN))
-# Possessive throughout: one pass over the header, whatever it holds.
+_MEDIA_TYPE = re.compile(rb"%b(?>(?:/%b)?)" % (_TOKEN, _TOKEN))
+# Possessive or atomic throughout: one pass over the header, whatever it holds. (No possessive
+# quantifier of a group: CPython before 3.11.5 gets those wrong, gh-106052.)
 _PARAMETER = re.compile(
-    rb'[ \t]*+;[ \t]*+(?:(%b)=(?:"((?:[^"\\]|\\.)*+)"|([^\x00-\x20";\x7f]++)))?+' % _TOKEN
+    rb'[ \t]*+;[ \t]*+(?>(?:(%b)=(?:"((?>(?:[^"\\]|\\.)*))"|([^\x00-\x20";\x7f]++)))?)' % _TOKEN
 )
 _ESCAPED = re.compile(rb'\\(["\\])')
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")

@@ -10,16 +10,18 @@ import re
 
 __all__ = ["boolean", "byte_sequences", "non_negative_integer"]
 
+# Atomic groups where a possessive quantifier would stand behind a group: CPython before 3.11.5 does
+# not go back to where a turn that failed began (gh-106052), and takes `?1;` for a Boolean.
 _KEY = r"[a-z*][a-z0-9_.*-]*+"
 _BYTES = r":([A-Za-z0-9+/]*+={0,2}+):"
 _BARE = (
-    r'(?:-?[0-9]{1,15}(?:\.[0-9]{1,3})?|"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+"'
+    r'(?:-?[0-9]{1,15}(?:\.[0-9]{1,3})?|"(?>(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"'
     r"|[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+|:[A-Za-z0-9+/]*+={0,2}+:|\?[01])"
 )
-_PARAMETERS = rf"(?:; *+{_KEY}(?:={_BARE})?+)*+"
+_PARAMETERS = rf"(?>(?:; *+{_KEY}(?>(?:={_BARE})?))*)"
 _BOOLEAN = re.compile(rf" *+\?([01]){_PARAMETERS} *+")
 _INTEGER = re.compile(rf" *+([0-9]{{1,15}}){_PARAMETERS} *+")
-_MEMBER = re.compile(rf"({_KEY})(?:=(?:{_BYTES}|{_BARE}))?+{_PARAMETERS}[ \t]*+")
+_MEMBER = re.compile(rf"({_KEY})(?>(?:=(?:{_BYTES}|{_BARE}))?){_PARAMETERS}[ \t]*+")
 _COMMA = re.compile(r",[ \t]*+")
 
 
