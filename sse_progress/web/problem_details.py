@@ -25,6 +25,14 @@ CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = {429: 1, 503: 5}
 """Seconds of `Retry-After` where the problem itself has none."""
 
+_RFC_9110 = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Names of statuses (§15.5) that Python before 3.13 has from older RFCs."""
+
 LINGER_BYTES = 1024**2
 LINGER_S = 2.0
 
@@ -96,6 +104,8 @@ def _challenge(problem: Problem) -> str | None:
 
 
 def _phrase(status: int) -> str:
+    if named := _RFC_9110.get(status):
+        return named
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:
