@@ -6,14 +6,17 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 
-from sse_progress.client.body import SourceFile
+from sse_progress.client.body import Body, SourceFile
 from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
 from sse_progress.model.events import Event
+
+if TYPE_CHECKING:
+    from sse_progress.client._async.streams import AsyncFollow
 
 __all__ = [
     "AsyncSides",
@@ -127,8 +130,9 @@ class AsyncSides:
 
 
 @asynccontextmanager
-async def two_sides() -> AsyncIterator[AsyncSides]:
-    """At its exit the tasks have ended; the first error of any of them is raised as it is."""
+async def two_sides(body: Body, follow: AsyncFollow[Event]) -> AsyncIterator[AsyncSides]:
+    """At its exit the tasks have ended and both are closed; the first error of any task is raised
+    as it is."""
     try:
         async with asyncio.TaskGroup() as group:
             sides = AsyncSides(group)
@@ -138,3 +142,6 @@ async def two_sides() -> AsyncIterator[AsyncSides]:
                 sides.cancel()
     except BaseExceptionGroup as group_error:
         raise group_error.exceptions[0] from None
+    finally:
+        body.close()
+        await follow.aclose()

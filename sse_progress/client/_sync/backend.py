@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 
-from sse_progress.client.body import SourceFile
+from sse_progress.client.body import Body, SourceFile
 from sse_progress.client.pace import Ask
 from sse_progress.client.sending import News
 from sse_progress.model.events import Event
+
+if TYPE_CHECKING:
+    from sse_progress.client._sync.streams import Follow
 
 __all__ = [
     "OnEvent",
@@ -32,6 +35,9 @@ __all__ = [
 ]
 
 OnEvent: TypeAlias = Callable[[Event], object]
+
+_LINGER_S = 1.0
+"""Longest wait for an upload's threads after its end."""
 
 
 sleep = time.sleep
@@ -107,6 +113,7 @@ class Sides:
     """
 
     def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
         self._news: queue.SimpleQueue[News | _Raised] = queue.SimpleQueue()
 
     def start(self, side: Callable[..., None], *args: Any) -> None:
@@ -116,7 +123,9 @@ class Sides:
             except Exception as error:  # whatever it is, the caller raises it
                 self._news.put(_Raised(error))
 
-        threading.Thread(target=run, daemon=True, name="sse-progress upload").start()
+        thread = threading.Thread(target=run, daemon=True, name="sse-progress upload")
+        self._threads.append(thread)
+        thread.start()
 
     def put(self, news: News) -> None:
         self._news.put(news)
@@ -131,8 +140,25 @@ class Sides:
             raise news.error
         return news
 
+    def join(self, limit_s: float) -> None:
+        """Wait until both have ended, but no longer than `limit_s`."""
+        until = time.monotonic() + limit_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
 
 @contextmanager
-def two_sides() -> Iterator[Sides]:
-    """At its exit the threads may still run."""
-    yield Sides()
+def two_sides(body: Body, follow: Follow[Event]) -> Iterator[Sides]:
+    """At its exit both are closed, and the threads have ended, unless one waits for a server that
+    does not answer.
+
+    A client that is closed while one of them connects leaves that connection open: httpcore
+    closes what a pool has at that moment.
+    """
+    sides = Sides()
+    try:
+        yield sides
+    finally:
+        body.close()
+        follow.close()
+        sides.join(_LINGER_S)

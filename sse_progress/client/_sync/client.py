@@ -102,25 +102,21 @@ class Client(Many):
         )
         sending = self._sending(upload_id)
         follow = self.follow(upload_id, on_phase=on_phase, on_place=on_place)
-        try:
-            with two_sides() as sides:
-                sides.start(self._follow_into, follow)
-                if parts is None:
-                    sides.start(self._post_into, upload_id, body, labelled)
-                else:
-                    sides.start(self._parts_into, parts, body)
-                while not sending.over:
-                    try:
-                        latest = sides.next(sending.wait_s())
-                    except TimeoutError:
-                        sending.expired()
-                        continue
-                    sending.take(latest)
-                    if isinstance(latest, Event) and on_event is not None:
-                        call(on_event, latest)
-        finally:
-            body.close()
-            follow.close()
+        with two_sides(body, follow) as sides:
+            sides.start(self._follow_into, follow)
+            if parts is None:
+                sides.start(self._post_into, upload_id, body, labelled)
+            else:
+                sides.start(self._parts_into, parts, body)
+            while not sending.over:
+                try:
+                    latest = sides.next(sending.wait_s())
+                except TimeoutError:
+                    sending.expired()
+                    continue
+                sending.take(latest)
+                if isinstance(latest, Event) and on_event is not None:
+                    call(on_event, latest)
         return sending.media()
 
     def follow(

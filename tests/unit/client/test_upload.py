@@ -7,11 +7,13 @@ import gzip
 import io
 import os
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,6 +226,32 @@ def test_a_refusal_before_the_upload_began(
         driver.upload(service.url, photo)
     assert caught.value.status == answer.status
     assert caught.value.retry_after_s == (9 if answer.status == 429 else None)
+
+
+def test_the_threads_of_an_upload_end_with_it(photo: Path) -> None:
+    """Also one that connects when the refusal comes: a client that is closed meanwhile would never
+    close that connection."""
+
+    class Slow(httpx.HTTPTransport):
+        refused = threading.Event()
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "GET":
+                self.refused.wait(30)
+                time.sleep(0.2)
+            response = super().handle_request(request)
+            if request.method == "POST":
+                self.refused.set()
+            return response
+
+    refusal = Receive(Answer.problem(403, "forbidden"))
+    with (
+        FakeService(gate=0, posts=[refusal]) as service,
+        Client(service.url, pace=QUICK, transport=Slow()) as client,
+    ):
+        with pytest.raises(NotAllowed):
+            client.upload(photo)
+        assert "sse-progress upload" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_file_that_a_stage_refuses(driver: Driver, photo: Path) -> None:
