@@ -34,11 +34,11 @@ class Costs:
 
     web_upload_s: float = 0.007
     web_byte_s: float = 1.54 / 1024**3
-    web_stream_s: float = 0.00022
+    web_stream_s: float = 0.00017
     web_event_s: float = 24e-6
     redis_upload_s: float = 0.0035
     worker_upload_s: float = 0.125
-    stream_bytes: int = 16_000
+    stream_bytes: int = 8_600
     redis_upload_bytes: int = 14_000
     redis_kept_s: int = DAY_S
     append_only_bytes: int = 13_000
