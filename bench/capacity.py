@@ -38,10 +38,8 @@ class Costs:
     web_event_s: float = 24e-6
     redis_upload_s: float = 0.0035
     worker_upload_s: float = 0.125
-    stream_bytes: int = 8_600
     redis_upload_bytes: int = 14_000
     redis_kept_s: int = DAY_S
-    append_only_bytes: int = 13_000
     event_bytes: int = 300
 
 

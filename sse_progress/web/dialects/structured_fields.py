@@ -10,8 +10,8 @@ import re
 
 __all__ = ["boolean", "byte_sequences", "non_negative_integer"]
 
-# Atomic groups where a possessive quantifier would stand behind a group: CPython before 3.11.5 does
-# not go back to where a turn that failed began (gh-106052), and takes `?1;` for a Boolean.
+# Atomic groups in place of possessively repeated ones: CPython before 3.11.5 does not restore the
+# position when a repetition fails in the middle (gh-106052), and takes `?1;` for a Boolean.
 _KEY = r"[a-z*][a-z0-9_.*-]*+"
 _BYTES = r":([A-Za-z0-9+/]*+={0,2}+):"
 _BARE = (
